@@ -1,0 +1,110 @@
+"""Signal <-> the members of one shard sample: `signal.npy`, `meta.json` and, where the truth is known, `clean.npy`.
+
+Invalid entries are stored as NaN, so that a plain `numpy.load` shows what was not measured. Real-valued signals are
+stored as float32. Axes that are uniform to the last bit are stored as (start, step, count).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foundation.errors import ShardError
+from foundation.signal.signal import Link, Signal
+
+SCHEMA_VERSION = 1
+_TEXT = ("kind", "device", "environment", "subject", "session", "source", "licence")
+
+
+def encode(signal: Signal) -> dict[str, bytes]:
+    """The members of the sample, by extension. Equal signals give equal bytes."""
+    meta: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    meta.update({name: getattr(signal, name) for name in _TEXT})
+    meta.update(carrier_hz=float(signal.carrier_hz), bandwidth_hz=float(signal.bandwidth_hz), is_real=signal.is_real)
+    meta["time_s"] = _pack_axis(signal.time_s)
+    meta["frequency_hz" if signal.domain == "frequency" else "delay_s"] = _pack_axis(signal.response)
+    meta["links"] = [[link.tx, link.rx, link.tx_position_m, link.rx_position_m] for link in signal.links]
+    meta["labels"] = dict(signal.labels)
+    values = (
+        signal.values
+        if signal.mask.all()
+        else np.where(signal.mask, signal.values, np.complex64(complex(np.nan, np.nan)))
+    )
+    members = {"signal.npy": _to_npy(values, signal.is_real)}
+    if signal.clean is not None:
+        members["clean.npy"] = _to_npy(signal.clean, signal.is_real)
+    members["meta.json"] = json.dumps(meta, sort_keys=True, separators=(",", ":")).encode()
+    return members
+
+
+def decode(members: Mapping[str, bytes], where: str = "sample") -> Signal:
+    """Inverse of `encode`. Arrays are parsed without unpickling.
+
+    Args:
+        where: shard and key, named in errors.
+
+    Raises:
+        ShardError: a member is missing or damaged, or the schema is newer than this code.
+        SignalError: the members parse but contradict each other.
+    """
+    for name in ("signal.npy", "meta.json"):
+        if name not in members:
+            raise ShardError(f"{where}: member {name} is missing; rebuild the shard or run 'wfm shards verify'.")
+    try:
+        meta = json.loads(members["meta.json"])
+        stored = _from_npy(members["signal.npy"])
+        clean = _from_npy(members["clean.npy"]) if "clean.npy" in members else None
+        version = meta["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise ShardError(f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}; update foundation.")
+        valid = np.isfinite(stored)
+        return Signal(
+            values=stored if valid.all() else np.where(valid, stored, 0),
+            valid=valid,
+            clean=clean,
+            time_s=_unpack_axis(meta["time_s"]),
+            frequency_hz=_unpack_axis(meta["frequency_hz"]) if "frequency_hz" in meta else None,
+            delay_s=_unpack_axis(meta["delay_s"]) if "delay_s" in meta else None,
+            links=tuple(Link(tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"]),
+            labels={k: tuple(v) if isinstance(v, list) else v for k, v in meta["labels"].items()},
+            carrier_hz=meta["carrier_hz"],
+            bandwidth_hz=meta["bandwidth_hz"],
+            is_real=meta["is_real"],
+            **{name: meta[name] for name in _TEXT},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{where}: cannot be decoded ({error}); run 'wfm shards verify' on its directory.") from error
+
+
+def _point(raw: list[float] | None) -> tuple[float, float, float] | None:
+    return None if raw is None else (raw[0], raw[1], raw[2])
+
+
+def _to_npy(values: np.ndarray, is_real: bool) -> bytes:
+    buffer = io.BytesIO()
+    array = np.ascontiguousarray(values.real if is_real else values)
+    np.lib.format.write_array(buffer, array, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _from_npy(data: bytes) -> np.ndarray:
+    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+
+
+def _pack_axis(axis: np.ndarray) -> Any:
+    if len(axis) > 2:
+        step = float(axis[1] - axis[0])
+        packed = {"start": float(axis[0]), "step": step, "count": len(axis)}
+        if np.array_equal(_unpack_axis(packed), axis):
+            return packed
+    return [float(x) for x in axis]
+
+
+def _unpack_axis(packed: Any) -> np.ndarray:
+    if isinstance(packed, dict):
+        return np.asarray(packed["start"] + packed["step"] * np.arange(packed["count"]), dtype=np.float64)
+    return np.asarray(packed, dtype=np.float64)

@@ -1,0 +1,180 @@
+"""One radio measurement: a complex field sampled over (time, link, response).
+
+The response axis is frequency for most kinds and delay for impulse responses; exactly one of `frequency_hz` and
+`delay_s` is given. Everything is physical: seconds, hertz, metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import SignalError
+from foundation.signal.kinds import KINDS
+
+Label = str | int | float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One transmitter-receiver antenna pair.
+
+    `tx` and `rx` count antennas from 0; positions are metres (x, y, z) in the environment's own frame, or None where
+    the geometry was not recorded.
+    """
+
+    tx: int = 0
+    rx: int = 0
+    tx_position_m: tuple[float, float, float] | None = None
+    rx_position_m: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """A radio measurement with its physical axes and its provenance. Shapes: T times, L links, R responses.
+
+    Attributes:
+        values: complex64 [T, L, R], linear units. Real-valued kinds keep the imaginary part 0 and set `is_real`.
+        time_s: float64 [T], seconds from the start of the recording, strictly increasing.
+        links: L links.
+        frequency_hz: float64 [R], offsets from the carrier, strictly increasing; None for delay-domain signals.
+        delay_s: float64 [R], uniform steps; None for frequency-domain signals. 0 is the first path where it is known.
+        valid: bool [T, L, R]; False where nothing was measured (lost packet, null subcarrier). Values there are 0.
+        clean: complex64 [T, L, R] noise-free truth of `values` where it is known (simulation), else None.
+        carrier_hz, bandwidth_hz: hertz; bandwidth 0 means not known.
+        session: the unit that a split must never cut: a recording, a geometry, a day.
+        labels: task name -> class name, number or tuple of numbers (a position in metres).
+    """
+
+    values: NDArray[np.complex64]
+    time_s: NDArray[np.float64]
+    links: tuple[Link, ...]
+    kind: str
+    carrier_hz: float
+    bandwidth_hz: float = 0.0
+    frequency_hz: NDArray[np.float64] | None = None
+    delay_s: NDArray[np.float64] | None = None
+    valid: NDArray[np.bool_] | None = None
+    clean: NDArray[np.complex64] | None = None
+    is_real: bool = False
+    device: str = ""
+    environment: str = ""
+    subject: str = ""
+    session: str = ""
+    source: str = ""
+    licence: str = ""
+    labels: Mapping[str, Label] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.complex64)
+        if values.ndim != 3 or 0 in values.shape:
+            raise SignalError(f"Signal.values has shape {values.shape}; expected non-empty [time, link, response].")
+        self._set("values", values)
+        self._set("time_s", self._axis("time_s", self.time_s, values.shape[0]))
+        self._set("links", tuple(self.links))
+        if len(self.links) != values.shape[1]:
+            raise SignalError(f"Signal.links has {len(self.links)} entries but values has {values.shape[1]} links.")
+        if (self.frequency_hz is None) == (self.delay_s is None):
+            raise SignalError("Signal needs exactly one response axis: frequency_hz or delay_s.")
+        name = "frequency_hz" if self.delay_s is None else "delay_s"
+        self._set(name, self._axis(name, getattr(self, name), values.shape[2]))
+        if self.kind not in KINDS:
+            raise SignalError(f"Signal.kind is {self.kind!r}; expected one of {', '.join(KINDS)}.")
+        for scalar in ("carrier_hz", "bandwidth_hz"):
+            if not np.isfinite(getattr(self, scalar)) or getattr(self, scalar) < 0:
+                raise SignalError(
+                    f"Signal.{scalar} is {getattr(self, scalar)}; expected a finite number >= 0 in hertz."
+                )
+        self._check_entries()
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the dataclass is frozen; construction normalises dtypes once
+
+    @staticmethod
+    def _axis(name: str, axis: Any, length: int) -> NDArray[np.float64]:
+        array = np.asarray(axis, dtype=np.float64)
+        if array.shape != (length,):
+            raise SignalError(f"Signal.{name} has shape {array.shape} but values needs ({length},).")
+        if not np.all(np.isfinite(array)):
+            raise SignalError(f"Signal.{name} has a non-finite entry at index {int(np.argmin(np.isfinite(array)))}.")
+        if length > 1 and np.any(np.diff(array) <= 0):
+            at = int(np.argmax(np.diff(array) <= 0)) + 1
+            raise SignalError(f"Signal.{name} does not increase at index {at}: {array[at - 1]} then {array[at]}.")
+        return array
+
+    def _check_entries(self) -> None:
+        valid = np.ones(self.values.shape, bool) if self.valid is None else np.asarray(self.valid, dtype=bool)
+        try:
+            valid = np.broadcast_to(valid, self.values.shape)
+        except ValueError:
+            raise SignalError(
+                f"Signal.valid has shape {valid.shape}, which does not broadcast to {self.values.shape}."
+            ) from None
+        if not valid.any():
+            raise SignalError("Signal.valid is False everywhere: nothing was measured.")
+        bad = ~np.isfinite(self.values) & valid
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise SignalError(
+                f"Signal.values is not finite at [time, link, response] = {list(where)}; mark it invalid or drop it."
+            )
+        if self.is_real and np.any(self.values.imag[valid] != 0):
+            raise SignalError("Signal.is_real is set but values has a non-zero imaginary part.")
+        if not valid.all():
+            self._set("values", np.where(valid, self.values, np.complex64(0)))
+        self._set("valid", valid)
+        if self.clean is not None:
+            clean = np.asarray(self.clean, dtype=np.complex64)
+            if clean.shape != self.values.shape or not np.all(np.isfinite(clean)):
+                raise SignalError(f"Signal.clean must be finite with shape {self.values.shape}; got {clean.shape}.")
+            self._set("clean", clean)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """`valid` as bool [T, L, R]; never None after construction."""
+        assert self.valid is not None
+        return self.valid
+
+    @property
+    def response(self) -> NDArray[np.float64]:
+        """The response axis: hertz or seconds, see `domain`."""
+        axis = self.frequency_hz if self.frequency_hz is not None else self.delay_s
+        assert axis is not None
+        return axis
+
+    @property
+    def domain(self) -> str:
+        """'frequency' or 'delay'."""
+        return "delay" if self.frequency_hz is None else "frequency"
+
+    @property
+    def interval_s(self) -> float:
+        """Median sampling interval in seconds; 0 for a single snapshot."""
+        return float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
+
+    def with_(self, **changes: Any) -> Signal:
+        """A copy with some fields replaced, validated again."""
+        return replace(self, **changes)
+
+    def window(self, start: int, length: int) -> Signal:
+        """Rows `start:start+length` in time, with time_s counted from the window's first sample.
+
+        Raises:
+            SignalError: the window does not lie inside the signal.
+        """
+        if start < 0 or length < 1 or start + length > len(self.time_s):
+            raise SignalError(
+                f"window [{start}, {start + length}) lies outside a signal of {len(self.time_s)} samples."
+            )
+        rows = slice(start, start + length)
+        return replace(
+            self,
+            values=self.values[rows],
+            valid=self.mask[rows],
+            clean=None if self.clean is None else self.clean[rows],
+            time_s=self.time_s[rows] - self.time_s[start],
+        )
