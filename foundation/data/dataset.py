@@ -1,0 +1,94 @@
+"""What one data set is: its provenance, its tasks, and the two things it can do: give its samples and its splits.
+
+A data set lives in one small file in the top-level folder `shards/`, whose `build(...)` returns a `Dataset`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from foundation.errors import ShardError
+from foundation.signal import Signal
+
+TaskType = Literal["classification", "regression"]
+
+#: split name -> part name -> sessions
+Splits = dict[str, dict[str, list[str]]]
+
+Parameter = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set, bound to its raw files or its parameters.
+
+    Attributes:
+        name: letters, digits and '-'; names the shard files.
+        tasks: label name -> how it is scored. A sample may carry these labels and no others.
+        samples: gives (key, signal), from the start at every call and in the same order. Keys are [A-Za-z0-9_-]+ and
+            increase lexicographically; the samples of one session follow each other.
+        splits: split name -> part name -> sessions.
+        parameters: what tells one build from another (a seed, a count, a fingerprint of the raw files).
+        version: raise it when the same parameters give other samples than before.
+        count: number of samples where it is known beforehand; only the progress bar uses it.
+    """
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    homepage: str
+    tasks: Mapping[str, TaskType]
+    samples: Callable[[], Iterator[tuple[str, Signal]]]
+    splits: Callable[[], Splits]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    version: int = 1
+    count: int | None = None
+
+
+def raw_files(raw: Path, pattern: str, *, name: str, homepage: str) -> list[Path]:
+    """The files of a data set under `raw` that match a glob pattern, sorted.
+
+    Raises:
+        ShardError: there are none; says where to get them.
+    """
+    files = sorted(raw.glob(pattern))
+    if not files:
+        raise ShardError(
+            f"{name}: no {pattern} under {raw}; download the set from {homepage} and pass its folder as raw."
+        )
+    return files
+
+
+def fingerprint(raw: Path, files: Iterable[Path]) -> str:
+    """16 hexadecimal digits that change with the names and sizes (not the content: that may be huge) of raw files."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(raw).as_posix()}\0{path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def split_problems(splits: Splits, sessions: Iterable[str] | None = None) -> list[str]:
+    """What is wrong with splits, one sentence each: a session that leaks, is listed twice or (if given) does not exist.
+
+    Args:
+        sessions: those that have samples; None leaves that check out.
+    """
+    known = None if sessions is None else set(sessions)
+    problems: list[str] = []
+    for split, parts in splits.items():
+        seen: dict[str, str] = {}
+        for part, members in parts.items():
+            for session in members:
+                if session in seen and seen[session] != part:
+                    problems.append(f"split {split}: session {session} leaks: it is in {seen[session]} and in {part}.")
+                elif session in seen:
+                    problems.append(f"split {split}: session {session} is listed twice in {part}.")
+                elif known is not None and session not in known:
+                    problems.append(f"split {split}: session {session} of {part} has no samples in any shard.")
+                seen[session] = part
+    return problems

@@ -1,0 +1,90 @@
+"""What the samples of a shard directory look like, gathered while they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foundation.data.dataset import TaskType
+from foundation.errors import ShardError
+from foundation.signal import Label, Signal
+
+Count = Annotated[int, Field(ge=0)]
+Range = tuple[float, float]
+
+
+class Summary(BaseModel):
+    """Counts and ranges over samples.
+
+    Attributes:
+        kinds: kind -> samples. shapes: 'TxLxR' (times, links, responses) -> samples.
+        carrier_hz, bandwidth_hz, interval_s: (smallest, largest); 0 means not known, or a single snapshot.
+        clean: samples whose noise-free truth is stored.
+        labels: classification task -> class -> samples.
+        ranges: regression task -> (smallest, largest) of each component.
+        parts: split -> part -> samples.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kinds: dict[str, Count] = {}
+    shapes: dict[str, Count] = {}
+    carrier_hz: Range | None = None
+    bandwidth_hz: Range | None = None
+    interval_s: Range | None = None
+    clean: Count = 0
+    labels: dict[str, dict[str, Count]] = {}
+    ranges: dict[str, list[Range]] = {}
+    parts: dict[str, dict[str, Count]] = {}
+
+    def add(self, signal: Signal, tasks: Mapping[str, TaskType], where: str) -> None:
+        """Count one sample.
+
+        Args:
+            where: data set and key, named in errors.
+
+        Raises:
+            ShardError: a label is not among the tasks, or of the wrong type for its task.
+        """
+        _count(self.kinds, signal.kind)
+        _count(self.shapes, "x".join(str(n) for n in signal.values.shape))
+        self.carrier_hz = _extend(self.carrier_hz, signal.carrier_hz)
+        self.bandwidth_hz = _extend(self.bandwidth_hz, signal.bandwidth_hz)
+        self.interval_s = _extend(self.interval_s, signal.interval_s)
+        self.clean += signal.clean is not None
+        for task, label in signal.labels.items():
+            self._add_label(task, label, tasks, where)
+
+    def _add_label(self, task: str, label: Label, tasks: Mapping[str, TaskType], where: str) -> None:
+        if task not in tasks:
+            raise ShardError(
+                f"{where}: label {task!r} is not among the data set's tasks ({', '.join(tasks) or 'none'})."
+            )
+        if tasks[task] == "classification":
+            if not isinstance(label, str | int):
+                raise ShardError(
+                    f"{where}: label {task!r} is {label!r}; a classification task needs a name or an integer."
+                )
+            _count(self.labels.setdefault(task, {}), str(label))
+            return
+        if isinstance(label, str):
+            raise ShardError(
+                f"{where}: label {task!r} is {label!r}; a regression task needs a number or a tuple of them."
+            )
+        values = label if isinstance(label, tuple) else (float(label),)
+        known = self.ranges.get(task, [None] * len(values))
+        if len(known) != len(values):
+            raise ShardError(
+                f"{where}: label {task!r} has {len(values)} components; earlier samples have {len(known)}."
+            )
+        self.ranges[task] = [_extend(old, float(new)) for old, new in zip(known, values, strict=True)]
+
+
+def _count(counter: dict[str, int], name: str) -> None:
+    counter[name] = counter.get(name, 0) + 1
+
+
+def _extend(old: Range | None, value: float) -> Range:
+    return (value, value) if old is None else (min(old[0], value), max(old[1], value))
