@@ -1,0 +1,7 @@
+"""The network in Hugging Face form. Knows tensors and its own configuration; nothing of files, shards or trainers."""
+
+from foundation.models.config import WfmConfig
+from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
+from foundation.models.masked import WfmForMaskedModeling
+
+__all__ = ["CONTEXT_TOKENS", "EncoderOutput", "WfmConfig", "WfmForMaskedModeling", "WfmModel"]

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out. Depends on torch alone."""

@@ -1,0 +1,154 @@
+"""A resumable stream of token batches over a shard directory (WebDataset tars and their manifest).
+
+The order is a function of (seed, epoch). Shards are dealt to ranks and then to workers, so no two see one sample. The
+state is (epoch, batches delivered): a resumed stream rebuilds the same pipeline and skips what was delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch.utils.data
+import webdataset as wds
+
+from foundation.data.manifest import Manifest, Shard, count_sessions
+from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.errors import ShardError
+from foundation.signal import Signal, decode
+
+SUFFIXES = ("signal.npy", "clean.npy", "meta.json")
+SHUFFLE = 1000  # samples in the shuffle buffer
+BAD_SAMPLES = 100  # undecodable samples after which a stream gives up
+
+
+def read_part(directory: Path, split: str | None = None, part: str | None = None) -> list[Signal]:
+    """All signals of a split's part (or of the whole directory), in shard order, in memory.
+
+    Raises:
+        ShardError: no such directory, split or part, or a sample that cannot be decoded.
+    """
+    manifest = Manifest.load(directory)
+    wanted = set(manifest.sessions(split, part)) if split and part else None
+    urls = [str(directory / shard.file) for shard in _shards_with(manifest, wanted)]
+    signals = (_decode(sample) for sample in _samples(directory, urls))
+    return [signal for signal in signals if wanted is None or signal.session in wanted]
+
+
+@dataclass
+class ShardStream(torch.utils.data.IterableDataset):  # type: ignore[type-arg]
+    """Batches of one epoch per iteration, for one rank.
+
+    Args:
+        directory: shards and manifest.
+        split, part: which sessions to read; None reads every sample.
+        batch_size: samples a batch on this rank.
+        rank, world: this process among all.
+    """
+
+    directory: Path
+    spec: TokenSpec
+    split: str | None
+    part: str | None
+    batch_size: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    augment: Callable[[Signal, int], Signal] | None = None
+
+    def __post_init__(self) -> None:
+        manifest = Manifest.load(self.directory)
+        self._wanted = set(manifest.sessions(self.split, self.part)) if self.split and self.part else None
+        self._shards = _shards_with(manifest, self._wanted)
+        for shard in self._shards:
+            if not (self.directory / shard.file).exists():
+                raise ShardError(
+                    f"{self.directory}: shard {shard.file} of the manifest is missing; "
+                    f"restore it or rebuild, then run 'wfm shards verify {self.directory}'."
+                )
+        self.epoch, self.delivered, self.skipped = 0, 0, 0
+        self._per_rank = [_count(self._shards[r :: self.world], self._wanted) for r in range(self.world)]
+        if min(self._per_rank) < self.batch_size:
+            raise ShardError(
+                f"{self.directory}: {len(self._shards)} shards hold {self._per_rank} samples for the {self.world} ranks, "
+                f"less than one batch of {self.batch_size}; build more or smaller shards, or lower train.batch_size."
+            )
+
+    def __len__(self) -> int:
+        """Batches an epoch, equal on all ranks; what is left over is reshuffled into the next epoch."""
+        return min(self._per_rank) // self.batch_size
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "delivered": self.delivered}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.delivered = state["epoch"], state["delivered"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = torch.utils.data.get_worker_info()
+        index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        mine = self._shards[self.rank :: self.world]
+        if len(mine) < workers:
+            raise ShardError(
+                f"{self.directory}: {len(mine)} shards for {workers} workers of rank {self.rank}; lower data.workers."
+            )
+        skip, self.delivered = self.delivered, 0
+        batches = self._batches([str(self.directory / shard.file) for shard in mine[index::workers]], index)
+        # Workers take turns; the first ones deliver the remainder of an uneven split.
+        share = len(self) // workers + (index < len(self) % workers)
+        for number in range(share):
+            batch = next(batches)
+            self.delivered = number + 1
+            if number >= skip:
+                yield batch
+        self.epoch, self.delivered = self.epoch + 1, 0
+
+    def _batches(self, urls: list[str], worker: int) -> Iterator[Batch]:
+        """Endless batches; a worker whose shards run short of its share goes round once more, in another order."""
+        pending: list[Any] = []
+        round_ = 0
+        while True:
+            order = wds.detshuffle(len(urls), seed=self.seed + round_, epoch=self.epoch - 1)
+            mixed = wds.detshuffle(SHUFFLE, seed=self.seed + 7919 * worker + round_, epoch=self.epoch - 1)
+            for count, signal in enumerate(mixed.run(self._signals(list(order.run(iter(urls)))))):
+                if self.augment is not None:
+                    signal = self.augment(signal, hash((self.seed, self.epoch, worker, round_, count)) % 2**63)
+                pending.append(tokenize_one(signal, self.spec))
+                if len(pending) == self.batch_size:
+                    yield pad(pending)
+                    pending = []
+            round_ += 1
+
+    def _signals(self, urls: list[str]) -> Iterator[Signal]:
+        for sample in _samples(self.directory, urls):
+            try:
+                signal = _decode(sample)
+            except ShardError as error:
+                self.skipped += 1
+                print(f"skipped: {error}")
+                if self.skipped > BAD_SAMPLES:
+                    raise ShardError(f"{self.directory}: more than {BAD_SAMPLES} samples cannot be decoded.") from error
+                continue
+            if self._wanted is None or signal.session in self._wanted:
+                yield signal
+
+
+def _samples(directory: Path, urls: list[str]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from wds.tarfile_to_samples(select_files=lambda name: name.endswith(SUFFIXES))({"url": u} for u in urls)
+    except (OSError, ValueError, wds.tariterators.tarfile.TarError) as error:
+        raise ShardError(f"{directory}: {error}; run 'wfm shards verify {directory}'.") from error
+
+
+def _decode(sample: dict[str, Any]) -> Signal:
+    return decode({name: sample[name] for name in SUFFIXES if name in sample}, f"{sample['__url__']}:{sample['__key__']}")
+
+
+def _shards_with(manifest: Manifest, wanted: set[str] | None) -> list[Shard]:
+    return [s for s in manifest.shards if wanted is None or not wanted.isdisjoint(s.sessions)]
+
+
+def _count(shards: list[Shard], wanted: set[str] | None) -> int:
+    return sum(n for session, n in count_sessions(shards).items() if wanted is None or session in wanted)

@@ -1,0 +1,68 @@
+"""How a signal is presented to the network: one view per kind, chosen in the model's configuration.
+
+- `field`: the complex (or real) values as they are.
+- `sanitized`: per packet, the common phase and the linear phase along frequency are removed (they carry carrier offset
+  and sampling time, Sen et al. 2012); links keep their phase differences.
+- `log-amplitude`: natural logarithm of the magnitude: gains become offsets and multiply nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from foundation.errors import RecipeError
+from foundation.signal import Signal
+
+#: Magnitudes below this share of the signal's root mean square are treated as this share: -60 dB.
+FLOOR = 1e-3
+
+
+def field(signal: Signal, values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
+    """Rotate every packet by the straight line fitted to its phase over frequency, weighted by power; all links alike."""
+    if signal.domain != "frequency" or len(signal.response) < 2:
+        return values
+    spacing = np.median(np.diff(signal.response))
+    pairs = np.conj(values[:, :, :-1]) * values[:, :, 1:]
+    adjacent = np.isclose(np.diff(signal.response), spacing, rtol=0.01)  # a null tone between two breaks the slope
+    slope = np.angle(np.sum(pairs[:, :, adjacent], axis=(1, 2))) / spacing  # radian per hertz, by the mean increment
+    straight = values * np.exp(-1j * slope[:, None, None] * signal.response)
+    common = np.sum(straight * np.abs(straight), axis=(1, 2), keepdims=True)
+    return np.asarray(straight * np.exp(-1j * np.angle(common)))
+
+
+def log_amplitude(signal: Signal, values: np.ndarray) -> np.ndarray:
+    magnitude = np.abs(values)
+    power = float(np.mean(np.square(magnitude[signal.mask]), dtype=np.float64))
+    return np.log(np.maximum(magnitude, FLOOR * np.sqrt(power) + np.finfo(np.float32).tiny))
+
+
+VIEWS: dict[str, Callable[[Signal, np.ndarray], np.ndarray]] = {
+    "field": field,
+    "sanitized": sanitized,
+    "log-amplitude": log_amplitude,
+}
+
+
+def view_of(signal: Signal, views: dict[str, str]) -> str:
+    """The view of a signal's kind.
+
+    Raises:
+        RecipeError: the configuration has no view for the kind, or names one that does not exist.
+    """
+    name = views.get(signal.kind, "")
+    if name not in VIEWS:
+        raise RecipeError(
+            f"views has {name!r} for kind {signal.kind!r}; expected one of {', '.join(VIEWS)} under model.views.{signal.kind}."
+        )
+    return name
+
+
+def from_view(values: np.ndarray, view: str) -> np.ndarray:
+    """Back to linear units: what errors are measured in."""
+    return np.exp(values.real).astype(np.complex64) if view == "log-amplitude" else values

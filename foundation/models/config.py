@@ -1,0 +1,74 @@
+"""The network's configuration, in Hugging Face form: everything that a checkpoint needs to read a signal again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+#: How each kind of signal is presented to the network, see foundation.data.views. Measured Wi-Fi phase carries the
+#: oscillators of two devices more than it carries the room, so CSI defaults to log amplitude.
+DEFAULT_VIEWS = {
+    "csi": "log-amplitude",
+    "csi-amplitude": "log-amplitude",
+    "channel": "field",
+    "iq": "field",
+    "spectrogram": "log-amplitude",
+    "radar": "field",
+    "cir": "log-amplitude",
+    "rssi": "field",
+}
+
+
+class WfmConfig(PretrainedConfig):
+    """Configuration of `WfmModel` and `WfmForMaskedModeling`.
+
+    Args:
+        hidden_size, depth, heads: the encoder.
+        decoder_size, decoder_depth, decoder_heads: the light transformer that fills in hidden tokens.
+        flow_width, flow_depth: the diffusion head.
+        patch_shapes: (times, responses) of a token; a signal takes the first shape that is not longer than it in time.
+        views: kind -> view.
+        links: size of the table of antenna indices, for transmitters and receivers each.
+        kinds: size of the table of signal kinds; larger than today's list, so that a new kind fits an old checkpoint.
+        dropout: of the encoder's residual branches.
+    """
+
+    model_type = "wfm"
+
+    def __init__(
+        self,
+        hidden_size: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        decoder_size: int = 96,
+        decoder_depth: int = 2,
+        decoder_heads: int = 4,
+        flow_width: int = 192,
+        flow_depth: int = 3,
+        patch_shapes: list[list[int]] | None = None,
+        views: dict[str, str] | None = None,
+        links: int = 64,
+        kinds: int = 32,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.depth = depth
+        self.heads = heads
+        self.decoder_size = decoder_size
+        self.decoder_depth = decoder_depth
+        self.decoder_heads = decoder_heads
+        self.flow_width = flow_width
+        self.flow_depth = flow_depth
+        self.patch_shapes = patch_shapes or [[16, 8], [4, 8], [1, 16]]
+        self.views = {**DEFAULT_VIEWS, **(views or {})}
+        self.links = links
+        self.kinds = kinds
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+    @property
+    def entries(self) -> int:
+        """Entries of a token: real and imaginary part of the largest patch."""
+        return 2 * max(times * responses for times, responses in self.patch_shapes)

@@ -1,0 +1,157 @@
+"""The signal encoder: raw tokens in, one vector per visible token out.
+
+Shapes: B samples, N tokens a sample (padded), E entries a token, K visible tokens, H hidden size, C context tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from foundation.models.config import WfmConfig
+from foundation.nn.blocks import Transformer
+from foundation.nn.components import Components, slot_table, slots_of, split
+from foundation.nn.positions import PositionEmbedding, scalar_features
+
+CONTEXT_TOKENS = 2  # what was measured with (kind, carrier, bandwidth, interval); how strong it was (levels)
+RADIO_SIZE = 3  # log10 of carrier, bandwidth, sampling interval
+
+
+@dataclass
+class EncoderOutput(ModelOutput):
+    """last_hidden_state [B, C + K, H], context tokens first; keep bool [B, C + K] (False: padding);
+    index int64 [B, K]: which input token stands at each place; components: the normalised input."""
+
+    last_hidden_state: Tensor | None = None
+    keep: Tensor | None = None
+    index: Tensor | None = None
+    components: Components | None = None
+
+
+class Tokenizer(nn.Module):
+    """Raw tokens -> embeddings: content, position, link, component."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__()
+        shapes = len(config.patch_shapes)
+        self.content = nn.ModuleList(nn.Linear(2 * config.entries, config.hidden_size) for _ in range(shapes + 1))
+        self.place = Placement(config, config.hidden_size)
+
+    def forward(self, values: Tensor, observed: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        x = torch.cat([values, observed.to(values.dtype)], dim=-1).to(self.content[0].weight.dtype)
+        # Every projection runs on every token and all but one are masked out: the batch may mix shapes, static tokens
+        # have their own, and each parameter takes part in each step whatever the batch holds (ZeRO and DDP want that).
+        which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
+        parts = [project(x) * (which == i)[..., None] for i, project in enumerate(self.content)]
+        return torch.stack(parts).sum(0) + self.place(batch)
+
+
+class Placement(nn.Module):
+    """Where a token stands: physical position, antenna pair, component and patch shape -> [B, N, hidden]."""
+
+    def __init__(self, config: WfmConfig, hidden: int) -> None:
+        super().__init__()
+        self.position = PositionEmbedding(hidden)
+        self.tx = nn.Embedding(config.links, hidden)
+        self.rx = nn.Embedding(config.links, hidden)
+        self.component = nn.Embedding(2 * len(config.patch_shapes), hidden)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        link = batch["link"].remainder(self.tx.num_embeddings)
+        component = 2 * batch["shape"] + batch["static"]
+        return self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)
+
+
+class Context(nn.Module):
+    """What was measured with and how strong it was -> [B, C, H]. Unknown numbers (0 hertz) have their own embedding."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__()
+        self.kind = nn.Embedding(config.kinds, config.hidden_size)
+        size = scalar_features(torch.zeros(1)).numel()
+        self.radio = nn.ModuleList(nn.Linear(size, config.hidden_size) for _ in range(RADIO_SIZE))
+        self.unknown = nn.Parameter(torch.zeros(RADIO_SIZE, config.hidden_size))
+        self.levels = nn.Linear(scalar_features(torch.zeros(3)).numel(), config.hidden_size)
+
+    def forward(self, kind: Tensor, radio: Tensor, levels: Tensor) -> Tensor:
+        first = self.kind(kind)
+        known = torch.isfinite(radio)
+        radio = torch.where(known, radio, 0.0)  # before the projection: a NaN would survive in its weight gradient
+        for i, project in enumerate(self.radio):
+            value = project(scalar_features(radio[:, i : i + 1]).to(project.weight.dtype))
+            first = first + torch.where(known[:, i : i + 1], value, self.unknown[i])
+        second = self.levels(scalar_features(levels).to(self.levels.weight.dtype))
+        return torch.stack([first, second], dim=1)
+
+
+class WfmPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and naming shared by every head."""
+
+    config_class = WfmConfig
+    base_model_prefix = "encoder"
+    main_input_name = "values"
+    supports_gradient_checkpointing = False
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Truncated normal of 0.02, zero biases; adaLN gates start at zero and stay so."""
+        if isinstance(module, nn.Linear) and not bool((module.weight == 0).all()):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+
+
+class WfmModel(WfmPreTrainedModel):
+    """The encoder. Its keyword arguments are the tensors that `foundation.tokenize` makes."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__(config)
+        self.tokenizer = Tokenizer(config)
+        self.context = Context(config)
+        self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
+        self.register_buffer("slots", slot_table(config.patch_shapes), persistent=False)
+        self.post_init()
+
+    def components(self, batch: dict[str, Tensor], visible: Tensor) -> Components:
+        """Normalise raw tokens by what is visible."""
+        slot = slots_of(batch["column"], batch["shape"], batch["static"], self.slots)
+        return split(batch["values"], batch["observed"], visible, batch["static"], slot, batch["logarithmic"])
+
+    def forward(self, visible: Tensor | None = None, components: Components | None = None, **batch: Any) -> EncoderOutput:
+        """Encode the visible tokens.
+
+        Args:
+            visible: bool [B, N]; default: every token with a measured entry.
+            components: already normalised tokens, for generation, where nothing may be visible yet.
+            batch: values, observed [B, N, E]; position [B, N, 6]; link [B, N, 2]; column, shape, static [B, N];
+                kind, logarithmic [B]; radio [B, 3].
+        """
+        if visible is None:
+            visible = batch["observed"].any(-1)
+        if components is None:
+            components = self.components(batch, visible)
+        index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
+        tokens = self.tokenizer(*_take(index, components.values, batch["observed"]), _take_all(index, batch))
+        context = self.context(batch["kind"], batch["radio"], components.levels())
+        keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), visible.gather(1, index)], dim=1)
+        hidden = self.transformer(torch.cat([context, tokens], dim=1), keep)
+        return EncoderOutput(last_hidden_state=hidden, keep=keep, index=index, components=components)
+
+
+_PER_TOKEN = ("position", "link", "shape", "static")
+
+
+def _take(index: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Rows `index` [B, K] of tensors [B, N, ...]."""
+    rows = torch.arange(len(index), device=index.device)[:, None]
+    return tuple(t[rows, index] for t in tensors)
+
+
+def _take_all(index: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return dict(zip(_PER_TOKEN, _take(index, *(batch[name] for name in _PER_TOKEN)), strict=True))

@@ -1,0 +1,112 @@
+"""The pretraining model: encoder, a light decoder that fills in hidden tokens, and two heads on its output.
+
+The deterministic head predicts the mean of a hidden token (for reconstruction and NMSE); the flow head samples from its
+distribution (for generation). Both see the same condition, so one decoder pass serves both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foundation.models.config import WfmConfig
+from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, Placement, WfmModel, WfmPreTrainedModel
+from foundation.nn.blocks import Transformer
+from foundation.nn.components import Components, restore, slots_of
+from foundation.nn.diffusion import FlowHead, cosine_counts
+
+
+class Decoder(nn.Module):
+    """Latents of visible tokens -> one condition vector for every token [B, N, D]."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__()
+        self.embed = nn.Linear(config.hidden_size, config.decoder_size)
+        self.hidden = nn.Parameter(torch.zeros(config.decoder_size))
+        self.place = Placement(config, config.decoder_size)
+        self.transformer = Transformer(config.decoder_size, config.decoder_depth, config.decoder_heads)
+
+    def forward(self, output: EncoderOutput, exists: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        latents = self.embed(output.last_hidden_state)
+        context, seen = latents[:, :CONTEXT_TOKENS], latents[:, CONTEXT_TOKENS:]
+        assert output.keep is not None and output.index is not None
+        batch_size, count = exists.shape
+        rows = torch.arange(batch_size, device=exists.device)[:, None]
+        # Padding among the gathered tokens points at hidden places: it must not overwrite them.
+        real = output.keep[:, CONTEXT_TOKENS:, None]
+        tokens = self.hidden.expand(batch_size, count, -1).to(seen.dtype)
+        tokens = tokens.index_put((rows, output.index), torch.where(real, seen, self.hidden.to(seen.dtype)))
+        keep = torch.cat([exists.new_ones(batch_size, CONTEXT_TOKENS), exists], dim=1)
+        x = torch.cat([context, tokens + self.place(batch)], dim=1)
+        return self.transformer(x, keep)[:, CONTEXT_TOKENS:]
+
+
+class WfmForMaskedModeling(WfmPreTrainedModel):
+    """Masked signal modelling with a deterministic and a diffusion head."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__(config)
+        self.encoder = WfmModel(config)
+        self.decoder = Decoder(config)
+        self.mean = nn.Linear(config.decoder_size, config.entries)
+        self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
+        self.post_init()
+
+    def forward(self, visible: Tensor, components: Components | None = None, **batch: Any) -> tuple[Tensor, Components]:
+        """Condition vectors [B, N, D] of every token given the visible ones, and the normalised tokens.
+
+        Args as `WfmModel.forward`, and batch["exists"] bool [B, N]: False for padding.
+        """
+        output = self.encoder(visible=visible, components=components, **batch)
+        return self.decoder(output, batch["exists"], batch), output.components
+
+    def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
+        slot = slots_of(batch["column"], batch["shape"], batch["static"], self.encoder.slots)
+        return restore(values, batch["static"], slot, components)
+
+    @torch.no_grad()
+    def reconstruct(self, visible: Tensor, **batch: Any) -> Tensor:
+        """Raw entries [B, N, E] in view units: what was visible as it was, what was hidden as the mean head predicts."""
+        condition, components = self(visible, **batch)
+        filled = torch.where(visible[..., None], components.values, self.mean(condition).float())
+        return self._restore(filled, batch, components)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        visible: Tensor,
+        generator: torch.Generator,
+        steps: int = 8,
+        flow_steps: int = 12,
+        levels: Components | None = None,
+        **batch: Any,
+    ) -> Tensor:
+        """Sample every hidden token from pure noise by iterative unmasking; raw entries [B, N, E] in view units.
+
+        Args:
+            visible: bool [B, N] tokens to condition on; all False generates whole signals.
+            steps: unmasking steps; in each, tokens in random order are revealed (MaskGIT's cosine schedule).
+            flow_steps: Heun steps from noise to token.
+            levels: components whose levels the generated signal takes; default those of the visible tokens, which
+                must then be some.
+        """
+        components = levels if levels is not None else self.encoder.components(batch, visible)
+        exists = batch["exists"]
+        values = torch.where(visible[..., None], components.values, 0.0)
+        order = torch.rand(visible.shape, generator=generator).to(visible.device)
+        order = order.masked_fill(visible | ~exists, torch.inf).argsort(1)
+        done, known = 0, visible
+        for count in cosine_counts(int((exists & ~visible).sum(1).max()), steps):
+            if count == 0:
+                continue
+            condition, _ = self(known, components=replace(components, values=values), **batch)
+            reveal = torch.zeros_like(known).scatter_(1, order[:, done : done + count], True) & exists & ~known
+            sampled = self.flow.sample(condition[reveal], self.config.entries, flow_steps, generator).float()
+            values = values.masked_scatter(reveal[..., None], sampled)
+            # Entries beyond a patch's area were never part of the signal: the encoder must see them as it was trained to.
+            values = values * batch["observed"]
+            known, done = known | reveal, done + count
+        return self._restore(values, batch, components)

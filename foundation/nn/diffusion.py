@@ -1,0 +1,94 @@
+"""Per-token diffusion by flow matching (Lipman et al. 2023, arXiv 2210.02747), conditioned on the decoder's output.
+
+The masked-autoregressive recipe of Li et al. 2024 (arXiv 2406.11838): a small MLP denoises each token given its
+condition, so the transformer runs once however many noise levels are trained. x_t = (1 - t) x + t noise: at t = 1
+nothing of the signal is left, and sampling starts there, from pure noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foundation.nn.positions import scalar_features
+
+
+def signal_to_noise_db(t: Tensor) -> Tensor:
+    """Signal-to-noise ratio of x_t for unit-variance data, in dB: 20 log10((1 - t) / t); -inf at t = 1."""
+    return 20 * torch.log10((1 - t) / t)
+
+
+class ResidualLayer(nn.Module):
+    """MLP layer whose normalisation is modulated by the condition (adaLN-zero, Peebles & Xie 2023)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.modulate = nn.Linear(width, 3 * width)
+        nn.init.zeros_(self.modulate.weight)
+        nn.init.zeros_(self.modulate.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shift, scale, gate = self.modulate(F.silu(condition)).chunk(3, dim=-1)
+        return x + gate * self.mlp(self.norm(x) * (1 + scale) + shift)
+
+
+class FlowHead(nn.Module):
+    """Velocity of one noisy token: x [M, E], t [M], condition [M, C] -> [M, E]."""
+
+    def __init__(self, entries: int, condition: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(entries, width)
+        time_size = scalar_features(torch.zeros(1), waves=8).numel()
+        self.time = nn.Linear(time_size, width)
+        self.condition = nn.Linear(condition, width)
+        self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, entries)
+
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        time = scalar_features(t[:, None] * 8, waves=8).to(condition.dtype)
+        context = self.time(time) + self.condition(condition)
+        hidden = self.embed(x)
+        for layer in self.layers:
+            hidden = layer(hidden, context)
+        return self.out(self.norm(hidden))
+
+    def loss(self, x: Tensor, weight: Tensor, condition: Tensor, levels: int, generator: torch.Generator) -> Tensor:
+        """Flow-matching loss of clean tokens x [M, E] over entries with weight [M, E], `levels` noise levels a token."""
+        x, weight, condition = (v.repeat(levels, 1) for v in (x, weight, condition))
+        # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
+        t = torch.sigmoid(torch.randn(len(x), generator=generator)).to(x.device, x.dtype)
+        noise = torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
+        noisy = torch.lerp(x, noise, t[:, None])
+        error = (self(noisy, t, condition) - (noise - x)).square()
+        return (error * weight).sum() / weight.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def sample(self, condition: Tensor, entries: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Integrate from pure noise (t = 1) to data (t = 0) with Heun's method: condition [M, C] -> [M, entries]."""
+        x = torch.randn(len(condition), entries, generator=generator).to(condition.device, condition.dtype)
+        times = torch.linspace(1, 0, steps + 1)
+        for now, after in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+            full = torch.full((len(x),), now, device=x.device, dtype=x.dtype)
+            slope = self(x, full, condition)
+            guess = x + (after - now) * slope
+            if after > 0:
+                slope = (slope + self(guess, torch.full_like(full, after), condition)) / 2
+            x = x + (after - now) * slope
+        return x
+
+
+def cosine_counts(total: int, steps: int) -> list[int]:
+    """How many of `total` hidden tokens each of `steps` unmasking steps reveals: few first (Chang et al. 2022)."""
+    left = [math.ceil(total * math.cos(math.pi / 2 * (k + 1) / steps)) for k in range(steps - 1)] + [0]
+    counts, hidden = [], total
+    for remaining in left:
+        remaining = min(remaining, hidden)
+        counts.append(hidden - remaining)
+        hidden = remaining
+    return counts

@@ -1,0 +1,75 @@
+"""Which tokens the encoder may see: a mixture of geometries, because the geometry of the mask is the task.
+
+Random masks teach the field, time blocks teach prediction, response blocks teach interpolation over frequency (and
+localisation), whole links teach the geometry of the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+#: A mask kind and what it hides.
+MASK_KINDS = ("random", "time", "response", "link")
+BLOCK = (0.4, 0.7)  # share of the axis that a block mask hides
+
+
+def draw_mask(
+    grid: Tensor,
+    candidates: Tensor,
+    static: Tensor,
+    ratio: tuple[float, float],
+    mixture: Mapping[str, float],
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw one mask kind for the batch and hide tokens in every sample.
+
+    Args:
+        grid: int64 [B, N, 3] patch index along (time, link, response).
+        candidates: bool [B, N] tokens with at least one measured entry.
+        static: bool [B, N] static tokens.
+        ratio: range of the share of tokens that the random mask hides.
+        mixture: mask kind -> weight.
+
+    Returns:
+        visible: bool [B, N]; every sample with two or more candidates keeps at least one visible and one hidden.
+    """
+    kinds = [kind for kind in MASK_KINDS if mixture.get(kind, 0) > 0]
+    weights = torch.tensor([float(mixture[kind]) for kind in kinds])
+    kind = kinds[int(torch.multinomial(weights, 1, generator=generator))]
+    noise = torch.rand(candidates.shape, generator=generator).to(grid.device)
+    share = ratio[0] + (ratio[1] - ratio[0]) * float(torch.rand((), generator=generator))
+    if kind == "random":
+        hidden = _lowest(noise, candidates, share)
+    else:
+        axis = {"time": 0, "link": 1, "response": 2}[kind]
+        hidden = _block(grid[..., axis], axis == 1, generator)
+        if axis == 0:
+            # A static token covers all times: it stays visible wherever its column still has a visible patch.
+            hidden = hidden & ~static
+        # A block that hides nothing or all (an axis of one patch) says nothing: fall back to the random mask.
+        useless = ~(hidden & candidates).any(1) | ~(~hidden & candidates).any(1)
+        hidden = torch.where(useless[:, None], _lowest(noise, candidates, share), hidden)
+    return candidates & ~hidden
+
+
+def _lowest(noise: Tensor, candidates: Tensor, share: float) -> Tensor:
+    """Hide the `share` of each sample's candidates that drew the lowest noise, but never all of them nor none."""
+    rank = noise.masked_fill(~candidates, 2.0).argsort(1).argsort(1)
+    total = candidates.sum(1, keepdim=True)
+    count = (total * share).round().clamp(min=1)
+    return rank < torch.minimum(count, (total - 1).clamp(min=0))
+
+
+def _block(index: Tensor, whole: bool, generator: torch.Generator) -> Tensor:
+    """Hide one contiguous block of an axis in every sample; for links (`whole`) at least one link stays."""
+    size = index.max(1).values + 1  # [B] patches along the axis
+    low, high = BLOCK
+    share = low + (high - low) * torch.rand(len(index), generator=generator).to(index.device)
+    length = (size * share).round().clamp(min=1)
+    if whole:
+        length = torch.minimum(length, (size - 1).clamp(min=0))
+    start = (torch.rand(len(index), generator=generator).to(index.device) * (size - length + 1)).floor()
+    return (index >= start[:, None]) & (index < (start + length)[:, None])

@@ -1,0 +1,239 @@
+"""Strict recipes: a YAML file with known keys only, dotted overrides, and an optional `extends` of another recipe.
+
+An unknown key is an error that names the nearest known one; a silently ignored key costs a week of cluster time.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from foundation.errors import RecipeError
+
+R = TypeVar("R", bound="Section")
+
+
+class Section(BaseModel):
+    """Base of every section: no unknown keys, no silent coercion of text to numbers."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class DataSection(Section):
+    """Where samples come from. `split` and `part` name sessions in the manifest; leave both out to read everything."""
+
+    shards: Path
+    split: str | None = None
+    part: str | None = None
+    workers: int = Field(0, ge=0)
+    augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
+
+
+class ModelSection(Section):
+    """Numbers of the network, see `foundation.models.WfmConfig`."""
+
+    hidden_size: int = 128
+    depth: int = 4
+    heads: int = 4
+    decoder_size: int = 96
+    decoder_depth: int = 2
+    decoder_heads: int = 4
+    flow_width: int = 192
+    flow_depth: int = 3
+    patch_shapes: list[tuple[int, int]] = [(16, 8), (4, 8), (1, 16)]
+    views: dict[str, str] = {}
+
+
+class ObjectiveSection(Section):
+    """See `foundation.objectives.MaskedObjective`."""
+
+    ratio: tuple[float, float] = (0.6, 0.85)
+    masks: dict[Literal["random", "time", "response", "link"], float] = {
+        "random": 0.6,
+        "time": 0.2,
+        "response": 0.1,
+        "link": 0.1,
+    }
+    flow_weight: float = Field(1.0, ge=0)
+    flow_share: float = Field(0.25, gt=0, le=1)
+    flow_levels: int = Field(2, ge=1)
+
+
+class TrainSection(Section):
+    """The optimisation and the machines it runs on."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(64, gt=0, description="samples per process and step")
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_steps: int = Field(50, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = Field(1, gt=0)
+    nodes: int = Field(1, gt=0)
+    strategy: Literal["auto", "ddp", "zero-1", "zero-2", "zero-3"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
+    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
+    log_every: int = Field(10, gt=0)
+
+
+class PretrainRecipe(Section):
+    """`wfm pretrain`: masked signal modelling over shards into `out`."""
+
+    name: str
+    out: Path
+    seed: int = 0
+    data: DataSection
+    model: ModelSection = ModelSection()
+    objective: ObjectiveSection = ObjectiveSection()
+    train: TrainSection
+    logger: Literal["csv", "wandb", "tensorboard"] = "csv"
+
+
+class TuneSection(Section):
+    """How an encoder is fitted to labels, see `foundation.adapt.fit`."""
+
+    steps: int = Field(200, gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, description="of LoRA and head")
+    full_learning_rate: float = Field(5e-4, gt=0, description="of full fine-tuning and training from scratch")
+    weight_decay: float = Field(0.05, ge=0)
+    lora_rank: int = Field(8, gt=0)
+    lora_alpha: float = Field(16.0, gt=0)
+    pooling: Literal["mean", "columns"] = "mean"
+    dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
+    augment: float = Field(0.0, ge=0)
+
+
+class TaskSection(Section):
+    """One labelled problem on one shard directory."""
+
+    shards: Path
+    label: str
+    split: str
+    train: str = "train"
+    tests: list[str] = ["test"]
+
+
+class FinetuneRecipe(Section):
+    """`wfm finetune`: fit LoRA and a head on one task and save the adapter into `out`."""
+
+    name: str
+    out: Path
+    checkpoint: str = Field(description="an exported folder, a training checkpoint, or an org/name on the Hub")
+    task: TaskSection
+    fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use")
+    seed: int = 0
+    tune: TuneSection = TuneSection()
+
+
+class EvaluateRecipe(Section):
+    """`wfm evaluate`: every mode x label fraction x seed on one task, in one table."""
+
+    name: str
+    set: str
+    checkpoint: str
+    task: TaskSection
+    modes: list[Literal["floor", "probe", "knn", "lora", "full", "scratch", "untrained"]] = [
+        "floor",
+        "untrained",
+        "probe",
+        "knn",
+        "lora",
+        "full",
+        "scratch",
+    ]
+    fractions: list[float] = [0.01, 0.1, 1.0]
+    seeds: list[int] = [0, 1, 2]
+    floor_features: str = "invariant"
+    floor_method: str = "logistic"
+    tune: TuneSection = TuneSection()
+    workers: int = Field(1, ge=1, description="processes that share the fits")
+
+
+def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
+    """Read a recipe, apply `extends` and `a.b=value` overrides, and check every key and type.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key (names the nearest), a missing key or a wrong value.
+    """
+    raw = _read(path, seen=())
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(_explain(path, error, kind)) from None
+
+
+def dump_recipe(recipe: Section) -> str:
+    """The resolved recipe as YAML: what ran, every default spelt out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise RecipeError(f"{path}: extends itself; break the circle.")
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError:
+        raise RecipeError(f"{path}: no such recipe; recipes/ holds examples to copy.") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: expected a mapping of keys at the top level.")
+    base = raw.pop("extends", None)
+    return raw if base is None else _merge(_read(path.parent / base, (*seen, path.resolve())), raw)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise RecipeError(f"override {override!r}: expected key=value with a dotted key, such as train.steps=100.")
+    *parents, last = key.split(".")
+    for parent in parents:
+        raw = raw.setdefault(parent, {})
+        if not isinstance(raw, dict):
+            raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
+    raw[last] = _number(yaml.safe_load(text))
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; people who type it mean the number."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _explain(path: Path, error: ValidationError, kind: type[Section]) -> str:
+    """One sentence about the first problem; unknown keys before all else, since they explain missing ones."""
+    problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = problems[0]
+    dotted = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{path}: {dotted}: {first['msg']} (got {str(first.get('input'))[:80]!r})."
+    known = _keys(kind, [str(part) for part in first["loc"][:-1]])
+    match = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
+    return f"{path}: unknown key {dotted!r}; did you mean {match[0]!r}? Known here: {', '.join(known)}."
+
+
+def _keys(kind: type[BaseModel], loc: Sequence[str]) -> list[str]:
+    for name in loc:
+        annotation = kind.model_fields[name].annotation if name in kind.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            kind = annotation
+    return list(kind.model_fields)

@@ -1,0 +1,43 @@
+"""DeepSpeed under Lightning, on CUDA as it is and on CPU ranks as Lightning 2.6 does not allow by itself.
+
+Lightning refuses a CPU accelerator in `setup_environment` and wants devices that carry an index ("cpu:1" is plain CPU
+to torch). The override gives them one; the CUDA path is untouched. On CPU, DeepSpeed would compile a shared-memory
+collective that training never calls: switching it off saves the compiler and half a minute.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import DeepSpeedStrategy
+
+
+class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
+    """`DeepSpeedStrategy` that also runs on CPU ranks (gloo)."""
+
+    def setup_environment(self) -> None:
+        if not isinstance(self.accelerator, CPUAccelerator):
+            super().setup_environment()
+            return
+        assert self.parallel_devices is not None
+        self.parallel_devices = [torch.device("cpu", i) for i in range(len(self.parallel_devices))]
+        super(DeepSpeedStrategy, self).setup_environment()
+
+
+def deepspeed_strategy(stage: int, on_cpu: bool) -> AnywhereDeepSpeedStrategy:
+    """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020)."""
+    if not on_cpu:
+        return AnywhereDeepSpeedStrategy(stage=stage)
+    os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return AnywhereDeepSpeedStrategy(
+        stage=stage,
+        overlap_comm=False,  # there are no streams to overlap on
+        reduce_bucket_size=1_000_000,
+        allgather_bucket_size=1_000_000,
+        process_group_backend="gloo",
+    )

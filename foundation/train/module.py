@@ -1,0 +1,72 @@
+"""The whole training step: a LightningModule that draws nothing, decides nothing and only joins the parts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from foundation.errors import TrainingError
+from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.objectives import MaskedObjective
+from foundation.recipe import PretrainRecipe
+
+
+class PretrainModule(L.LightningModule):
+    """Masked signal modelling of one recipe."""
+
+    def __init__(self, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = WfmForMaskedModeling(model_config(recipe))
+        self.objective = MaskedObjective(**recipe.objective.model_dump())
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        # A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn.
+        generator = torch.Generator().manual_seed(
+            (self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank
+        )
+        loss, metrics = self.objective(self.model, batch, generator)
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"loss is {loss.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
+                "good: lower train.learning_rate or look at the data with 'wfm shards verify'."
+            )
+        tokens = metrics.pop("tokens")
+        self.log_dict({"loss": loss.detach(), **metrics}, prog_bar=True)
+        return {"loss": loss, "samples": len(batch["kind"]), "tokens": tokens}  # type: ignore[return-value]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        train = self.recipe.train
+        optimizer = torch.optim.AdamW(_groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train.warmup_steps, train.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["recipe"] = self.recipe.model_dump(mode="json")
+
+
+def model_config(recipe: PretrainRecipe) -> WfmConfig:
+    """The network's configuration of a recipe."""
+    numbers = recipe.model.model_dump()
+    numbers["patch_shapes"] = [list(shape) for shape in recipe.model.patch_shapes]
+    return WfmConfig(**numbers)
+
+
+def rate(step: int, warmup: int, total: int) -> float:
+    """Linear warm-up, then a cosine down to a tenth."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
+
+
+def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay matrices only: decaying a bias, a norm or an embedding moves what it means."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    decay = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in embeddings]
+    rest = [p for p in model.parameters() if p.ndim < 2 or id(p) in embeddings]
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

@@ -1,0 +1,74 @@
+"""Samples/s, tokens/s and model-FLOP utilisation, against the machine's own measured matrix-multiply peak."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+import torch
+
+from foundation.models import WfmForMaskedModeling
+
+
+def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
+    """FLOP/s of the best of a few square matrix products: the yardstick of MFU."""
+    size = size or (1024 if device.type == "cpu" else 8192)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        c = a @ b
+        c[0, 0].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def training_flops(model: WfmForMaskedModeling, tokens: float, hidden_share: float) -> float:
+    """FLOPs of one training step on `tokens` real tokens, forward and backward (3 x forward), matrix products only.
+
+    The encoder sees the visible share; the decoder all. Attention scores and the per-token heads on hidden tokens are
+    left out of the sum where they are below a few percent, so utilisation is understated, never overstated.
+    """
+    visible = tokens * (1 - hidden_share)
+
+    def size(module: torch.nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+    forward = 2 * (visible * size(model.encoder.transformer) + tokens * size(model.decoder.transformer))
+    return 3 * forward
+
+
+class Throughput(L.Callback):
+    """Logs throughput every `every` steps, over the steps since the last time."""
+
+    def __init__(self, every: int, hidden_share: float) -> None:
+        self.every, self.hidden_share = every, hidden_share
+        self._reset()
+
+    def _reset(self) -> None:
+        self.samples, self.tokens, self.start = 0, 0.0, time.perf_counter()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        dtype = torch.bfloat16 if str(trainer.precision).startswith("bf16") else torch.float32
+        self.peak = gemm_peak(pl_module.device, dtype)
+        self._reset()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.samples += outputs["samples"]
+        self.tokens += float(outputs["tokens"])
+        if (batch_idx + 1) % self.every:
+            return
+        seconds = time.perf_counter() - self.start
+        flops = training_flops(pl_module.model, self.tokens, self.hidden_share)  # type: ignore[arg-type]
+        pl_module.log_dict(
+            {
+                "samples_per_s": self.samples * trainer.world_size / seconds,
+                "tokens_per_s": self.tokens * trainer.world_size / seconds,
+                "mfu": flops / seconds / self.peak,
+            },
+            prog_bar=True,
+        )
+        self._reset()
