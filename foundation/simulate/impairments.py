@@ -1,0 +1,100 @@
+"""What the receiver does to the channel: filters, gain control, unlocked clocks, noise and lost packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.simulate.config import DEVICE, SimulationConfig
+from foundation.simulate.rooms import Array
+
+Field = NDArray[np.complex64]
+#: Range of the automatic gain control about its setting at the start of a recording.
+AGC_LIMIT_DB = 6.0
+
+
+@dataclass(frozen=True)
+class Device:
+    """A receiver.
+
+    Attributes:
+        response: complex64 [links, F], its filters and its scale; one rx chain per rx antenna.
+        agc_step_db, agc_rate: size of a gain step, and its probability per packet.
+        cfo_hz: standard deviation of the carrier frequency offset that is left after correction.
+        sto_s: standard deviation of the timing of a packet.
+        sfo: standard deviation of the sampling clock's relative offset, as drift of the timing (s/s).
+    """
+
+    response: Field
+    agc_step_db: float
+    agc_rate: float
+    cfo_hz: float
+    sto_s: float
+    sfo: float
+
+
+@dataclass(frozen=True)
+class Packets:
+    """What differs from packet to packet, each float64 [B, T]: the gain, the phase (CFO), the delay (STO, SFO)."""
+
+    gain: Array
+    phase_rad: Array
+    delay_s: Array
+
+    def factor(self, frequency_hz: Array) -> Field:
+        """gain * exp(j (phase - 2 pi f delay)), complex64 [B, T, 1, F]: one phase line per packet, for all links."""
+        # Wrapped before it loses digits to float32; the slope is a few turns at most and needs no wrapping.
+        common = self.phase_rad - 2 * np.pi * np.rint(self.phase_rad / (2 * np.pi))
+        slope = (-2 * np.pi * frequency_hz).astype(np.float32)
+        phase = self.delay_s.astype(np.float32)[..., None] * slope
+        phase += common.astype(np.float32)[..., None]
+        factor = np.empty(phase.shape, np.complex64)
+        factor.real, factor.imag = np.cos(phase), np.sin(phase)
+        factor *= self.gain.astype(np.float32)[..., None]
+        return factor[:, :, None]
+
+
+def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
+    """Device `index`: the same in every session that it records. Its filters are smooth in frequency."""
+    rng = np.random.default_rng((seed, index, DEVICE))
+    cosines = np.cos(np.pi * np.arange(1, 5)[:, None] * (config.frequency_hz / config.bandwidth_hz + 0.5))
+    falling = 1 / np.arange(1, 5)
+    decibels = rng.normal(0, 1.2, (config.rx_antennas, 4)) * falling @ cosines
+    decibels += rng.uniform(-20, 20) + rng.normal(0, 1, (config.rx_antennas, 1))
+    phase = rng.normal(0, 0.4, (config.rx_antennas, 4)) * falling @ cosines
+    phase += rng.uniform(-np.pi, np.pi, (config.rx_antennas, 1))
+    chains = 10 ** (decibels / 20) * np.exp(1j * phase)
+    return Device(
+        response=np.tile(chains, (config.tx_antennas, 1)).astype(np.complex64),
+        agc_step_db=float(rng.choice([0.5, 1.0, 2.0])),
+        agc_rate=float(rng.uniform(0, 0.02)),
+        cfo_hz=float(rng.uniform(10, 300)),
+        sto_s=float(rng.uniform(5e-9, 50e-9)),
+        sfo=float(rng.uniform(0, 50e-9)),
+    )
+
+
+def draw_packets(rng: np.random.Generator, device: Device, windows: int, config: SimulationConfig) -> Packets:
+    """Gain steps, clock offsets and timing of every packet of a session's windows."""
+    shape, t = (windows, config.times), config.time_s
+    steps = rng.choice([-1.0, 1.0], shape) * (rng.random(shape) < device.agc_rate)
+    level = np.clip(np.cumsum(steps, axis=1) * device.agc_step_db, -AGC_LIMIT_DB, AGC_LIMIT_DB)
+    drift = rng.normal(0, device.cfo_hz, (windows, 1)) * t
+    wander = np.cumsum(rng.normal(0, 0.3, shape), axis=1) + rng.uniform(-np.pi, np.pi, (windows, 1))
+    timing = rng.normal(0, device.sto_s, shape) + rng.normal(0, device.sfo, (windows, 1)) * t
+    return Packets(10 ** (level / 20), 2 * np.pi * drift + wander, timing)
+
+
+def draw_noise(rng: np.random.Generator, shape: tuple[int, ...], power: float) -> Field:
+    """Circular complex Gaussian noise of the given mean power, complex64."""
+    pairs = rng.standard_normal((*shape, 2), dtype=np.float32)
+    pairs *= np.float32(np.sqrt(power / 2))
+    return np.asarray(pairs.view(np.complex64)[..., 0])
+
+
+def draw_valid(rng: np.random.Generator, windows: int, config: SimulationConfig) -> NDArray[np.bool_]:
+    """Which packets arrive, bool [B, T]; at least one in every window, since a window of none was not measured."""
+    arrival = rng.random((windows, config.times))
+    return np.asarray((arrival >= config.packet_loss) | (arrival == arrival.max(axis=1, keepdims=True)))

@@ -1,0 +1,159 @@
+"""People as six moving points: both sides of the chest, both hands, both legs.
+
+An activity is a row of ranges; every window draws its own numbers, and one formula moves the points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.simulate.config import PERSON, SimulationConfig
+from foundation.simulate.rooms import Array
+
+Range = tuple[float, float]
+#: Distance that a torso keeps from the walls.
+MARGIN_M = 0.4
+_SIDE = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])  # left, right
+_CHEST, _HANDS, _LEGS = slice(0, 2), slice(2, 4), slice(4, 6)
+_RCS_M2 = np.array([0.35, 0.35, 0.06, 0.06, 0.12, 0.12])
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Ranges of what an activity's points do.
+
+    `speed` of the torso (m/s); `stride` frequency (Hz), half the step rate; `arm`, `leg`: swing amplitudes (m);
+    `wave`, `wave_hz`: amplitude and frequency of one raised hand; `drop`: how far the torso is lowered (m);
+    `spin`: rotation about the vertical axis (rad/s), to either side.
+    """
+
+    speed: Range = (0, 0)
+    stride: Range = (0.7, 1.2)
+    arm: Range = (0, 0.02)
+    leg: Range = (0, 0)
+    wave: Range = (0, 0)
+    wave_hz: Range = (0, 0)
+    drop: Range = (0, 0)
+    spin: Range = (0, 0)
+
+
+MOTIONS: dict[str, Motion] = {
+    "still": Motion(),
+    "walk": Motion(speed=(0.6, 1.4), stride=(0.75, 1.05), arm=(0.05, 0.25), leg=(0.15, 0.3)),
+    "run": Motion(speed=(2.0, 3.0), stride=(1.2, 1.6), arm=(0.1, 0.3), leg=(0.25, 0.4)),
+    "wave": Motion(wave=(0.2, 0.4), wave_hz=(1.0, 2.5)),
+    "sit_down": Motion(arm=(0, 0.1), drop=(0.3, 0.5)),
+    "turn": Motion(arm=(0, 0.1), leg=(0.02, 0.08), spin=(1.2, 3.5)),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Height (m), radar cross section relative to an adult's, tempo relative to the average."""
+
+    height_m: float
+    rcs: float
+    tempo: float
+
+
+def make_person(seed: int, index: int) -> Person:
+    """Person `index`: the same in every session that they take part in."""
+    rng = np.random.default_rng((seed, index, PERSON))
+    return Person(float(rng.uniform(1.5, 1.95)), float(rng.uniform(0.5, 1.6)), float(rng.uniform(0.85, 1.15)))
+
+
+def move(
+    rng: np.random.Generator, activities: list[str], person: Person, size_m: Array, config: SimulationConfig
+) -> tuple[Array, Array]:
+    """Positions of the six points while the person does each of B activities (none of them 'empty').
+
+    Returns:
+        positions [B, 3, 6, T] in metres and radar cross sections [B, 6] in square metres.
+    """
+    count, t = len(activities), config.time_s
+    ranges = {name: np.array([getattr(MOTIONS[a], name) for a in activities]) for name in Motion.__dataclass_fields__}
+    drawn = {name: rng.uniform(pair[:, 0], pair[:, 1])[:, None] for name, pair in ranges.items()}
+    for name in ("speed", "stride", "wave_hz", "spin"):
+        drawn[name] *= person.tempo
+    drawn["spin"] *= rng.choice([-1.0, 1.0], (count, 1))
+    path, heading = _trajectory(rng, drawn["speed"], size_m, t)
+    facing = heading + drawn["spin"] * t
+    forward, left, up = _posture(rng, drawn, person.height_m, t)
+    cosine, sine = np.cos(facing)[:, None], np.sin(facing)[:, None]
+    x = path[:, 0, None] + forward * cosine - left * sine
+    y = path[:, 1, None] + forward * sine + left * cosine
+    rcs = _RCS_M2 * person.rcs * rng.uniform(0.6, 1.5, (count, 6))
+    return np.stack([x, y, up], axis=1), rcs
+
+
+def _trajectory(rng: np.random.Generator, speed: Array, size_m: Array, t: Array) -> tuple[Array, Array]:
+    """A gently curved way that stays inside the room: positions [B, 2, T] and headings [B, T]."""
+    count = len(speed)
+    heading = rng.uniform(-np.pi, np.pi, (count, 1)) + rng.uniform(-0.6, 0.6, (count, 1)) * t
+    pace = speed * (1 + 0.2 * np.sin(2 * np.pi * rng.uniform(0.3, 1, (count, 1)) * t + _phase(rng, count)))
+    way = np.cumsum(pace[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=2) * (t[1] - t[0])
+    # Nobody runs through a wall: in a room that is too small for the way, the person is slower.
+    free = size_m[:2] - 2 * MARGIN_M
+    way *= np.minimum(1, (free / np.maximum(np.ptp(way, axis=2), 1e-9)).min(axis=1))[:, None, None]
+    low, high = way.min(axis=2), way.max(axis=2)
+    start = rng.uniform(MARGIN_M - low, np.maximum(size_m[:2] - MARGIN_M - high, MARGIN_M - low))
+    return start[:, :, None] + way, heading
+
+
+def _posture(rng: np.random.Generator, drawn: dict[str, Array], height: float, t: Array) -> tuple[Array, Array, Array]:
+    """The points relative to the feet, in the person's own axes: forward, left, up, each [B, 6, T]."""
+    count = len(drawn["speed"])
+    rest = [np.array([0.1, 0.1, 0.05, 0.05, 0, 0]), 0.1 * np.array([1.7, -1.7, 2.8, -2.8, 1, -1])]
+    rest.append(height * np.array([0.72, 0.72, 0.47, 0.47, 0.25, 0.25]))
+    forward, left, up = (np.broadcast_to(r[:, None], (count, 6, len(t))).copy() for r in rest)
+    stride = (2 * np.pi * drawn["stride"] * t + _phase(rng, count))[:, None]
+    swing = np.sin(stride) * _SIDE[:, None]
+    forward[:, _LEGS] += drawn["leg"][:, None] * swing[:, _LEGS]
+    forward[:, _HANDS] -= drawn["arm"][:, None] * swing[:, _HANDS]
+    up[:, _LEGS] += 0.2 * drawn["leg"][:, None] * (1 + np.cos(stride) * _SIDE[_LEGS, None])
+    up[:, _CHEST] += 0.08 * drawn["leg"][:, None] * np.cos(2 * stride)
+    _breathe_and_sway(rng, forward, left, t)
+    _wave(rng, drawn, left, up, height, t)
+    _sit(rng, drawn, forward, up, t)
+    return forward, left, up
+
+
+def _breathe_and_sway(rng: np.random.Generator, forward: Array, left: Array, t: Array) -> None:
+    """Chest motion of 4 to 8 mm at 0.2 to 0.4 Hz, and a standing body's slow sway of millimetres."""
+    count = len(forward)
+    breath = rng.uniform(0.004, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.4), t))
+    forward[:, _CHEST] += breath[:, None]
+    for axis in (forward, left):
+        axis[:, :4] += (rng.uniform(0.001, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.8), t)))[:, None]
+
+
+def _wave(rng: np.random.Generator, drawn: dict[str, Array], left: Array, up: Array, height: float, t: Array) -> None:
+    """Raise one hand to the head and swing it sideways."""
+    count = len(left)
+    waves = np.flatnonzero(drawn["wave"][:, 0])
+    hand = rng.integers(2, 4, count)[waves]
+    angle = 2 * np.pi * drawn["wave_hz"] * t + _phase(rng, count)
+    up[waves, hand] += 0.45 * height - (0.3 * drawn["wave"] * np.cos(angle) ** 2)[waves]
+    left[waves, hand] += (drawn["wave"] * np.sin(angle))[waves]
+
+
+def _sit(rng: np.random.Generator, drawn: dict[str, Array], forward: Array, up: Array, t: Array) -> None:
+    """Lower the torso by `drop` within 0.6 to 1.2 s, leaning forward on the way and ending further back."""
+    count = len(forward)
+    begin, duration = rng.uniform(-0.1, 0.5, (count, 1)), rng.uniform(0.6, 1.2, (count, 1))
+    share = np.clip((t - begin) / duration, 0, 1)
+    share = share * share * (3 - 2 * share)
+    drop = drawn["drop"]
+    up[:, :4] -= (drop * share)[:, None]
+    forward[:, :4] += (drop * (0.5 * np.sin(np.pi * share) - 0.8 * share))[:, None]
+
+
+def _turns(rng: np.random.Generator, count: int, hertz: Range, t: Array) -> Array:
+    return 2 * np.pi * rng.uniform(*hertz, (count, 1)) * t + _phase(rng, count)
+
+
+def _phase(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    return rng.uniform(-np.pi, np.pi, (count, 1))
