@@ -1,0 +1,55 @@
+"""Reading the bytes of a capture, with the errors that every reader shares."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from foundation.errors import ReadError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_bytes(path: Path, limit: int = -1) -> bytes:
+    """The content of a non-empty file, or its first `limit` bytes.
+
+    Raises:
+        ReadError: the file is missing, a directory, not readable or empty.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit)
+    except FileNotFoundError:
+        raise ReadError(f"{path}: there is no such file; check the path.") from None
+    except IsADirectoryError:
+        raise ReadError(f"{path}: is a directory; expected one capture file, name a file inside it.") from None
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({error.strerror}); check the permissions and the disk.") from error
+    if not data:
+        raise ReadError(f"{path}: is empty (0 bytes); expected a capture, record or copy it again.")
+    return data
+
+
+def gunzip(data: bytes, path: Path) -> bytes:
+    """`data` decompressed if it is gzip, else `data` itself.
+
+    Raises:
+        ReadError: the compressed stream is truncated or damaged.
+    """
+    if not data.startswith(GZIP_MAGIC):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ReadError(f"{path}: the gzip stream is truncated or damaged ({error}); copy the file again.") from error
+
+
+def gunzip_head(head: bytes) -> bytes:
+    """As much as can be decompressed of the first bytes of a file; `head` itself if it is not gzip."""
+    if not head.startswith(GZIP_MAGIC):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head)
+    except zlib.error:
+        return b""

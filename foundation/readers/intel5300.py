@@ -1,0 +1,207 @@
+"""Intel 5300 Wi-Fi CSI: the `.dat` files of the Linux 802.11n CSI Tool (Halperin et al., 2011).
+
+A file is a chain of records: uint16 big-endian length of what follows, one code byte, body. Code 0xBB is a measurement,
+0xC1 a captured payload (skipped). Values come from the csiread library, which stops silently at the first defect; so
+the chain is checked here first.
+
+What the file says: antennas, 20 or 40 MHz (bit 11 of `rate_n_flags`, RATE_MCS_HT40_MSK of iwlwifi), a 1 MHz clock of
+32 bits. What it does not say: the carrier, the day, the transmit antennas behind the spatial streams (`Link.tx` counts
+streams). Values are the NIC's 8-bit integers, not scaled by RSSI or AGC, so their level changes between packets.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+from foundation.signal import Link, Signal
+
+SPACING_HZ = 312_500.0
+#: Subcarriers reported at 20 MHz (grouping 2) and 40 MHz (grouping 4): IEEE 802.11n-2009, Table 7-25f.
+INDICES_20MHZ = np.array([*range(-28, 0, 2), -1, *range(1, 28, 2), 28])
+INDICES_40MHZ = np.array([*range(-58, 0, 4), *range(2, 59, 4)])
+
+_MEASUREMENT, _PAYLOAD = 0xBB, 0xC1
+_HT40 = 1 << 11
+_HEADER = np.dtype(
+    [
+        ("length", ">u2"),
+        ("code", "u1"),
+        ("clock", "<u4"),
+        ("count", "<u2"),
+        ("reserved", "<u2"),
+        ("rx", "u1"),
+        ("tx", "u1"),
+        ("rssi", "u1", 3),
+        ("noise", "i1"),
+        ("agc", "u1"),
+        ("antennas", "u1"),
+        ("payload", "<u2"),
+        ("rate", "<u2"),
+    ]
+)
+
+
+def sniff(head: bytes) -> bool:
+    """True if the first record has a known code and a consistent length."""
+    if len(head) < _HEADER.itemsize or head[2] not in (_MEASUREMENT, _PAYLOAD):
+        return False
+    if head[2] == _MEASUREMENT:
+        return bool(_consistent(np.frombuffer(head, _HEADER, count=1))[0])
+    second = 2 + int.from_bytes(head[:2], "big") + 2
+    return second >= len(head) or head[second] in (_MEASUREMENT, _PAYLOAD)
+
+
+def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Signal:
+    """Read one capture; values [packets, rx * tx, 30], links ordered (rx, tx) with tx running fastest.
+
+    Receive chains are put back in the order of the antenna ports A, B, C where all three were used; with fewer the
+    NIC's own order is kept, as the CSI Tool does. At 40 MHz the standard turns the upper half of the band by 90 degrees
+    (802.11n-2009, 20.3.9.3.4); that turn is undone, so that the phase is continuous across the carrier.
+
+    Packets of another antenna count or bandwidth than the most frequent one are dropped, with a warning. Where the
+    clock stands still or runs backward (the card was reset), the packet is put one median interval after the one
+    before it, with a warning.
+
+    Args:
+        carrier_hz: the carrier, which the file does not store; 0 means not known.
+        interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
+
+    Raises:
+        ReadError: the file is missing, empty, truncated or malformed, or has no measurement or no running clock.
+    """
+    headers, offsets = _scan(read_bytes(path), path)
+    kept, (rx, tx, is_40mhz) = _most_frequent(headers, path)
+    time = np.arange(len(headers)) * interval_s if interval_s > 0 else _unwrap(headers["clock"], path)
+    field = _decode(path, headers, offsets)[kept][:, :, :rx, :tx]
+    indices = INDICES_40MHZ if is_40mhz else INDICES_20MHZ
+    if is_40mhz:
+        field = np.where((indices > 0)[:, None, None], -1j * field, field)
+    return Signal(
+        values=field.transpose(0, 2, 3, 1).reshape(len(kept), rx * tx, len(indices)).astype(np.complex64),
+        time_s=time[kept] - time[kept[0]],
+        links=tuple(Link(t, r) for r in range(rx) for t in range(tx)),
+        frequency_hz=indices * SPACING_HZ,
+        kind="csi",
+        carrier_hz=carrier_hz,
+        bandwidth_hz=40e6 if is_40mhz else 20e6,
+        device="Intel 5300",
+        session=path.stem,
+    )
+
+
+def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
+    """Headers and byte offsets of all measurements, after checking the whole chain of records."""
+    starts, at = [], 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        code = data[at + 2] if at + 2 < len(data) else None
+        if code is not None and code not in (_MEASUREMENT, _PAYLOAD):
+            raise ReadError(
+                f"{path}: record code {code:#04x} at byte {at + 2}; expected 0xbb or 0xc1 of the Linux 802.11n CSI "
+                "Tool, so this is another format or damaged: copy it again or cut it before this record."
+            )
+        if code is None or end > len(data):
+            raise ReadError(
+                f"{path}: truncated, the record at byte {at} should end at byte {max(end, at + 3)} but the file has "
+                f"{len(data)} bytes; copy it again or cut it to {at} bytes."
+            )
+        if code == _MEASUREMENT:
+            if end - at < _HEADER.itemsize:
+                raise ReadError(f"{path}: the record at byte {at} has {end - at} bytes; a measurement has at least 23.")
+            starts.append(at)
+        at = max(end, at + 3)  # a length of 0 would never advance
+    if not starts:
+        raise ReadError(f"{path}: no measurement (record code 0xbb) in {len(data)} bytes; record with CSI logging on.")
+    offsets = np.asarray(starts)
+    rows = np.frombuffer(data, np.uint8)[offsets[:, None] + np.arange(_HEADER.itemsize)]
+    headers = np.ascontiguousarray(rows).view(_HEADER)[:, 0]
+    bad = ~_consistent(headers)
+    if bad.any():
+        first = int(np.argmax(bad))
+        record = headers[first]
+        raise ReadError(
+            f"{path}: packet {first} at byte {offsets[first]} contradicts itself (rx {record['rx']}, tx "
+            f"{record['tx']}, {record['payload']} payload bytes, record length {record['length']}, antenna order "
+            f"{record['antennas']:#04x}); expected 1..3 antennas and the length they imply: copy the file again."
+        )
+    return headers, offsets
+
+
+def _consistent(headers: NDArray) -> NDArray[np.bool_]:
+    """Per record: do antenna counts, lengths and antenna order agree? Where not, csiread writes out of bounds."""
+    rx, tx = headers["rx"].astype(int), headers["tx"].astype(int)
+    size = (30 * (rx * tx * 16 + 3) + 7) // 8
+    order = _port_order(headers)
+    used = np.arange(3) < rx[:, None]
+    ports = np.where(used, 1 << order, 0)
+    distinct = ports.sum(axis=1) == np.bitwise_or.reduce(ports, axis=1)
+    in_range = (rx >= 1) & (rx <= 3) & (tx >= 1) & (tx <= 3) & np.all(~used | (order < 3), axis=1)
+    whole = (headers["payload"] == size) & (headers["length"] == size + _HEADER.itemsize - 2)
+    return np.asarray(in_range & distinct & whole)
+
+
+def _port_order(headers: NDArray) -> NDArray[np.int64]:
+    """int [packets, 3]: the antenna port behind each receive chain."""
+    return np.asarray((headers["antennas"].astype(np.int64)[:, None] >> np.array([0, 2, 4])) & 3)
+
+
+def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tuple[int, int, bool]]:
+    """Packets of the most frequent (rx, tx, 40 MHz), the earliest of equals, and that configuration."""
+    setups = np.stack([headers["rx"], headers["tx"], (headers["rate"] & _HT40) > 0], axis=1).astype(int)
+    unique, first, inverse, counts = np.unique(
+        setups, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    best = min(range(len(unique)), key=lambda i: (-counts[i], first[i]))
+    kept = np.flatnonzero(inverse.ravel() == best)
+    rx, tx, is_40mhz = (int(x) for x in unique[best])
+    if len(unique) > 1:
+        changed = int(np.argmax(inverse.ravel() != best))
+        warnings.warn(
+            f"{path}: dropped {len(headers) - len(kept)} of {len(headers)} packets whose antennas or bandwidth differ "
+            f"from the most frequent ({rx} rx, {tx} tx, {40 if is_40mhz else 20} MHz), the first at packet {changed}",
+            stacklevel=3,
+        )
+    return kept, (rx, tx, bool(is_40mhz))
+
+
+def _unwrap(clock: NDArray[np.uint32], path: Path) -> NDArray[np.float64]:
+    """Microsecond counter of 32 bits -> seconds from the first packet, strictly increasing."""
+    steps = np.mod(np.diff(clock.astype(np.int64)), 1 << 32)
+    # A step beyond half the range is 36 minutes of silence or, far likelier, a clock that was set back.
+    bad = (steps == 0) | (steps > 1 << 31)
+    if bad.any():
+        if bad.all():
+            raise ReadError(
+                f"{path}: the clock stands still in all {len(clock)} packets, so their times are not known; "
+                "give the packet interval, intel5300.read(path, interval_s=...)."
+            )
+        median = max(1, int(np.median(steps[~bad])))
+        steps[bad] = median
+        warnings.warn(
+            f"{path}: the clock stands still or runs backward at {int(bad.sum())} of {len(clock)} packets, the first "
+            f"at packet {int(np.argmax(bad)) + 1}; each is put {median * 1e-6:.6f} s after the packet before it",
+            stacklevel=3,
+        )
+    return np.concatenate([[0], np.cumsum(steps)]) * 1e-6
+
+
+def _decode(path: Path, headers: NDArray, offsets: NDArray[np.int64]) -> NDArray[np.complex128]:
+    """complex [packets, 30, 3, 3] (subcarrier, rx, tx); only the antennas that a packet has are meaningful."""
+    import csiread
+
+    raw = csiread.Intel(str(path), nrxnum=3, ntxnum=3, if_report=False)
+    raw.read()
+    if raw.count != len(offsets):
+        raise ReadError(f"{path}: csiread decoded {raw.count} of {len(offsets)} packets; report this file as a defect.")
+    field = np.asarray(raw.csi)
+    # csiread applies the order of three ports even where fewer were used, which leaves holes; the CSI Tool does not.
+    for packet in np.flatnonzero(headers["rx"] < 3):
+        used = int(headers["rx"][packet])
+        field[packet, :, :used] = field[packet][:, _port_order(headers[packet : packet + 1])[0, :used]]
+    return field
