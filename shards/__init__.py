@@ -1,0 +1,45 @@
+"""One small file per data set: where it comes from, its licence, its labels and its agreed splits.
+
+    from shards import open_dataset
+    dataset = open_dataset("polyu-csi-ips", raw=Path("polyu-csi-ips"))
+
+`README.md` beside this file says how to add one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+from foundation.data.dataset import Dataset
+from foundation.data.manifest import nearest
+from foundation.errors import ShardError
+
+#: name -> module; a module is imported when its data set is asked for
+DATASETS: dict[str, str] = {
+    "polyu-csi-ips": "shards.polyu_csi_ips",
+    "simulated": "shards.simulated",
+    "stability-csi-har": "shards.stability_csi_har",
+    "uwb-cirs-2018": "shards.uwb_cirs_2018",
+}
+
+
+def open_dataset(name: str, **options: object) -> Dataset:
+    """The data set of that name, bound to its options: `raw` (its folder of raw files), or what it is simulated from.
+
+    Raises:
+        ShardError: an unknown name, an unknown or missing option, or raw files that are not there.
+    """
+    if name not in DATASETS:
+        raise ShardError(f"no data set {name!r}; {nearest(name, DATASETS)}")
+    build = importlib.import_module(DATASETS[name]).build
+    wanted = inspect.signature(build).parameters
+    for option in options:
+        if option not in wanted:
+            raise ShardError(f"data set {name} has no option {option!r}; {nearest(option, wanted)}")
+    for option, parameter in wanted.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise ShardError(f"data set {name} needs the option {option!r}; it takes {', '.join(wanted)}.")
+    dataset = build(**options)
+    assert isinstance(dataset, Dataset)
+    return dataset

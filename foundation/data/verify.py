@@ -152,5 +152,7 @@ def _plain(value: Any, joint: str = "\n") -> str:
     if isinstance(value, dict):
         return joint.join(f"{name}: {_plain(inner, ', ')}" for name, inner in value.items())
     if isinstance(value, list):
-        return " to ".join(_plain(item) for item in value)
+        return "; ".join(map(_plain, value)) if isinstance(value[0], list) else " to ".join(map(_plain, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

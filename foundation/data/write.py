@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tarfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,19 @@ def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES)
     journal = _open_journal(out, identity)
     if journal.shards:
         console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as progress:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as progress,
+    ):
         task = progress.add_task(dataset.name, total=dataset.count, completed=journal.count)
-        samples = _checked(dataset, journal)
-        while shard := _write_shard(samples, dataset, out, journal, shard_bytes):
-            progress.update(task, completed=journal.count, description=shard.file)
+        reading = progress.track(_checked(dataset, journal), task_id=task, total=dataset.count, completed=journal.count)
+        samples = iter(reading)
+        while _write_shard(samples, dataset, out, journal, shard_bytes):
+            progress.update(task, description=f"{dataset.name}, {len(journal.shards)} shards")
+    if caught:
+        console.print(
+            f"{dataset.name}: {len(caught)} warnings while reading, such as: {caught[0].message}", markup=False
+        )
     return _finish(dataset, out, journal, shard_bytes)
 
 

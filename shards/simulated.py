@@ -1,0 +1,35 @@
+"""Simulated Wi-Fi channel state information of people moving in furnished rooms, with the noise-free truth.
+
+Origin: `foundation.simulate`; no file is needed. Licence: CC0-1.0.
+Labels: `activity`; `position` (x, y) and `velocity` (vx, vy) of the person, in metres and metres per second.
+Splits: `room` (rooms that training never saw) and `recording` (other recordings in the training rooms).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from foundation.data.dataset import Dataset
+from foundation.signal import Signal
+from foundation.simulate.generate import simulate, simulated_splits
+
+
+def build(count: int, seed: int = 0) -> Dataset:
+    """`count` windows drawn from `seed`; the first windows of a longer set are those of a shorter one."""
+
+    def samples() -> Iterator[tuple[str, Signal]]:
+        for index, signal in enumerate(simulate(count, seed)):
+            yield f"sim-{index:09d}", signal
+
+    return Dataset(
+        name="simulated",
+        title="Simulated Wi-Fi CSI of people moving in furnished rooms, with noise-free truth",
+        licence="CC0-1.0",
+        citation="foundation.simulate",
+        homepage="",
+        tasks={"activity": "classification", "position": "regression", "velocity": "regression"},
+        samples=samples,
+        splits=lambda: simulated_splits(count, seed),
+        parameters={"count": count, "seed": seed},
+        count=count,
+    )
