@@ -45,43 +45,28 @@ except CheckpointError as error:
 
 
 @pytest.fixture
-def export(tmp_path: Path) -> Path:
-    """A folder with the files of an export; its weights are a Bert that transformers can load without this project."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path / "export"
-    config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=8)
-    BertModel(config).save_pretrained(folder)
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# tiny\n")
-    return folder
-
-
-@pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     folder = tmp_path / "adapter"
     folder.mkdir()
-    (folder / "adapter_config.json").write_text("{}")
+    for name in ("adapter_config.json", "task.json"):
+        (folder / name).write_text("{}")
     for name in ("adapter_model.safetensors", "head.safetensors"):
         save_file({"a": np.ones(3, np.float32)}, folder / name)
     return folder
 
 
-def test_an_export_comes_back_from_the_hub_bit_for_bit(hub: Hub, export: Path, tmp_path: Path) -> None:
-    env = hub.client_env(tmp_path / "home")
-    assert run(push_code(export, ", tag='v1'"), env) == {"url": f"{hub.endpoint}/{REPO}/tree/v1"}
-
-    weights = (export / "model.safetensors").read_bytes()
-    repo = hub.repos[REPO]
-    stored = repo.commits[repo.branches["main"]]
-    assert set(stored) == {".gitattributes", "README.md", "config.json", "model.safetensors"}
-    assert stored["model.safetensors"].lfs and not stored["config.json"].lfs
-    assert (hub.blobs / stored["model.safetensors"].sha256).read_bytes() == weights
-
+def test_an_export_comes_back_from_the_hub_bit_for_bit(hub: Hub, tmp_path: Path) -> None:
+    export, card = tmp_path / "export", "---\nlicense: apache-2.0\n---\n# tiny\n"
     code = f"""
 import hashlib
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from transformers import AutoModel, BertConfig, BertModel  # a model that transformers loads without this project
+sizes = dict(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+BertModel(BertConfig(**sizes)).save_pretrained({str(export)!r})
+Path({str(export)!r}, "README.md").write_text({card!r})
+{push_code(export, ", tag='v1'")}
+# A branch moves on; the tag and the commit must keep giving the first version.
 api = HfApi()
-# The branch moves on; the tag and the commit must keep giving the first version.
 first = api.model_info({REPO!r}).sha
 api.create_branch({REPO!r}, branch="draft")
 api.upload_file(path_or_fileobj=b"new", path_in_repo="README.md", repo_id={REPO!r}, revision="draft")
@@ -96,17 +81,26 @@ try:
     hf_hub_download({REPO!r}, "absent.json")
 except Exception as error:
     out["absent"] = type(error).__name__
-from transformers import AutoModel
 out["layers"] = AutoModel.from_pretrained({REPO!r}, revision=first).config.num_hidden_layers
 """
-    found = run(code, env)
-    card = (export / "README.md").read_text()
-    assert (found["main"], found["tag"], found["commit"], found["draft"]) == (card, card, card, "new")
-    assert found["files"] == found["listed"] == sorted(stored)
-    assert found["weights"] == stored["model.safetensors"].sha256
-    assert found["paths_info"] == [len(weights)]
-    assert found["absent"] == "RemoteEntryNotFoundError"
-    assert found["layers"] == 1
+    found = run(code, hub.client_env(tmp_path / "home"))
+    stored = hub.repos[REPO].commits[hub.repos[REPO].branches["main"]]
+    weights = (export / "model.safetensors").read_bytes()
+    assert stored["model.safetensors"].lfs and not stored["config.json"].lfs
+    assert (hub.blobs / stored["model.safetensors"].sha256).read_bytes() == weights
+    assert found == {
+        "url": f"{hub.endpoint}/{REPO}/tree/v1",
+        "main": card,
+        "tag": card,
+        "commit": card,
+        "draft": "new",
+        "files": sorted(stored),
+        "listed": [".gitattributes", "README.md", "config.json", "model.safetensors"],
+        "weights": stored["model.safetensors"].sha256,
+        "paths_info": [len(weights)],
+        "absent": "RemoteEntryNotFoundError",
+        "layers": 1,
+    }
 
 
 def test_push_refuses_to_publish_privately_into_a_public_repository(hub: Hub, adapter: Path, tmp_path: Path) -> None:
@@ -167,7 +161,8 @@ def test_nothing_that_runs_code_when_loaded_is_shared(adapter: Path, name: str) 
 
 
 def test_only_a_whole_and_plain_folder_is_shared(adapter: Path, tmp_path: Path) -> None:
-    assert shareable_files(adapter) == ["adapter_config.json", "adapter_model.safetensors", "head.safetensors"]
+    files = ["adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"]
+    assert shareable_files(adapter) == files
 
     (adapter / "notes.txt").write_text("x")
     with pytest.raises(CheckpointError, match=r"notes\.txt: not part of what is shared"):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 #: What a folder must hold, and what it may hold besides, by what it is.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
-ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors"})
-OPTIONAL = frozenset({"README.md", "LICENSE", "head.json"})
+ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
+OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json"})
 
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
@@ -27,7 +27,7 @@ def push(folder: Path, repo_id: str, *, private: bool = False, tag: str | None =
 
     Args:
         folder: an export (config.json, model.safetensors, README.md) or an adapter (adapter_config.json,
-            adapter_model.safetensors, head.safetensors).
+            adapter_model.safetensors, head.safetensors, task.json).
         private: create the repository private. A repository that is already public is refused, not published to.
         tag: name of a new tag on the uploaded commit.
 
