@@ -1,0 +1,114 @@
+"""Delay statistics of impulse responses, aligned to the first path. Numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import SignalError
+from foundation.signal import Signal
+
+Array = NDArray[np.float64]
+
+#: Seconds before and after the first path that are looked at; later taps hold noise alone indoors.
+BEFORE_S, AFTER_S = 4e-9, 100e-9
+#: Taps below this multiple of the noise power are no paths.
+PATH_OVER_NOISE = 4.0
+_FIRST_PATH_S = 2.5e-9
+
+DELAY_STATISTICS = (
+    "log energy",
+    "log noise",
+    "first path to energy, dB",
+    "first path to peak, dB",
+    "rise time, ns",
+    "mean excess delay, ns",
+    "rms delay spread, ns",
+    "amplitude kurtosis",
+    "amplitude skewness",
+    "log of 1 + number of paths",
+)
+
+
+def delay_features(signal: Signal) -> Array:
+    """`DELAY_STATISTICS` of each link's power delay profile, averaged over time; [10 L].
+
+    Energy and noise keep the unit of the signal, for the received level tells whether the path was blocked. The first
+    path is at delay 0 where the axis reaches before it (the device reported it); otherwise it is the first tap of the
+    mean profile that stands 12 dB above the noise. A link that was never measured takes the mean of the others.
+
+    Raises:
+        SignalError: the signal is not in the delay domain, or has fewer than 4 taps around the first path.
+    """
+    if signal.delay_s is None:
+        raise SignalError("delay features need a delay-domain signal; this one is in the frequency domain.")
+    power = np.where(signal.mask, np.abs(signal.values).astype(np.float64) ** 2, np.nan)
+    rows = []
+    for link in range(power.shape[1]):
+        one = power[np.isfinite(power[:, link]).any(axis=1), link]
+        rows.append(_link_statistics(one, signal.delay_s) if len(one) else np.full(len(DELAY_STATISTICS), np.nan))
+    return fill_gaps(np.stack(rows)).ravel()
+
+
+def fill_gaps(rows: Array) -> Array:
+    """[N, R] with NaN replaced by interpolation along R; a row that has nothing takes the mean of the others, or 0."""
+    filled = rows.copy()
+    at = np.arange(rows.shape[1])
+    known = np.isfinite(rows)
+    for row in np.flatnonzero(known.any(axis=1) & ~known.all(axis=1)):
+        filled[row] = np.interp(at, at[known[row]], rows[row, known[row]])
+    empty = ~known.any(axis=1)
+    filled[empty] = filled[~empty].mean(axis=0) if np.any(~empty) else 0.0
+    return filled
+
+
+def _link_statistics(power: Array, delay_s: Array) -> Array:
+    """Mean over time of the statistics of `power` [T, R], whose rows each hold a measured tap; [10]."""
+    away = (delay_s < -2 * BEFORE_S) | (delay_s > 2 * AFTER_S)
+    quiet = power[:, away] if np.isfinite(power[:, away]).sum(axis=1).min() >= 16 else power
+    # The median of an exponentially distributed power is ln 2 of its mean, and a few paths do not move it.
+    noise = np.nanmedian(quiet, axis=1) / np.log(2) + np.finfo(np.float64).tiny
+    delay = delay_s - (0.0 if delay_s[0] < 0 else _first_path(power, delay_s, float(np.median(noise))))
+    near = (delay >= -BEFORE_S) & (delay <= AFTER_S)
+    if near.sum() < 4:
+        raise SignalError(
+            f"delay features need 4 taps within {AFTER_S * 1e9:.0f} ns of the first path; there are {near.sum()}."
+        )
+    taps, at = fill_gaps(power[:, near]), delay[near] * 1e9
+    paths = np.where(taps > PATH_OVER_NOISE * noise[:, None], taps, 0.0)
+    paths[~paths.any(axis=1)] = taps[~paths.any(axis=1)]
+    return np.asarray(_statistics(taps, paths, at, noise).mean(axis=0), dtype=np.float64)
+
+
+def _first_path(power: Array, delay_s: Array, noise: float) -> float:
+    """The delay of the first tap of the mean profile 12 dB above the noise; of the strongest where none is."""
+    count = np.isfinite(power).sum(axis=0)
+    profile = np.nansum(power, axis=0) / np.maximum(count, 1)
+    above = profile > 16 * noise
+    return float(delay_s[np.argmax(above) if above.any() else np.argmax(profile)])
+
+
+def _statistics(taps: Array, paths: Array, at_ns: Array, noise: Array) -> Array:
+    """[T, 10] from tap powers, those of them that are paths [T, K], their delays in nanoseconds and the noise [T]."""
+    tiny = np.finfo(np.float64).tiny
+    energy = paths.sum(axis=1) + tiny
+    mean = (paths * at_ns).sum(axis=1) / energy
+    spread = np.sqrt((paths * (at_ns - mean[:, None]) ** 2).sum(axis=1) / energy)
+    first = taps[:, np.abs(at_ns) <= _FIRST_PATH_S * 1e9].max(axis=1, initial=0.0) + 1e-6 * energy
+    amplitude = np.sqrt(taps)
+    z = (amplitude - amplitude.mean(axis=1, keepdims=True)) / (amplitude.std(axis=1, keepdims=True) + tiny)
+    return np.stack(
+        [
+            np.log(energy),
+            np.log(noise),
+            10 * np.log10(first / energy),
+            10 * np.log10(first / (paths.max(axis=1) + tiny)),
+            at_ns[paths.argmax(axis=1)],
+            mean,
+            spread,
+            (z**4).mean(axis=1),
+            (z**3).mean(axis=1),
+            np.log1p((paths > 0).sum(axis=1)),
+        ],
+        axis=1,
+    )

@@ -1,0 +1,130 @@
+"""Metrics on plain arrays. Numpy alone; shares are in 0..1 and lengths in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def accuracy(truth: Array, predicted: Array) -> float:
+    """Share of predictions that are right; `truth` and `predicted` are [N] classes."""
+    _same_shape(truth, predicted)
+    return float(np.mean(np.asarray(truth) == np.asarray(predicted)))
+
+
+def confusion(truth: Array, predicted: Array, classes: Sequence[Any]) -> NDArray[np.int64]:
+    """int64 [C, C]: how often class i (row) was taken for class j (column).
+
+    Raises:
+        ValueError: a class is not in `classes`.
+    """
+    _same_shape(truth, predicted)
+    place = {name: index for index, name in enumerate(classes)}
+    unknown = sorted({str(name) for name in [*truth, *predicted] if name not in place})
+    if unknown:
+        raise ValueError(f"confusion: {unknown[0]!r} is not among the classes {list(classes)}")
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(matrix, ([place[name] for name in truth], [place[name] for name in predicted]), 1)
+    return matrix
+
+
+def macro_f1(truth: Array, predicted: Array) -> float:
+    """Mean of the F1 scores of the classes that occur in `truth`; a class that is never right counts 0."""
+    classes = np.unique(np.concatenate([np.asarray(truth), np.asarray(predicted)]))
+    matrix = confusion(truth, predicted, list(classes))
+    occurs = matrix.sum(axis=1) > 0
+    twice = 2.0 * np.diag(matrix)
+    return float(np.mean((twice / np.maximum(matrix.sum(axis=0) + matrix.sum(axis=1), 1))[occurs]))
+
+
+def localisation_errors(truth_m: Array, predicted_m: Array) -> dict[str, float]:
+    """`mean_error_m` and `median_error_m`: Euclidean distances between the rows of two [N, D] arrays, in metres."""
+    _same_shape(truth_m, predicted_m)
+    distance = np.linalg.norm(np.asarray(predicted_m, np.float64) - np.asarray(truth_m, np.float64), axis=-1)
+    return {"mean_error_m": float(distance.mean()), "median_error_m": float(np.median(distance))}
+
+
+def scores(truth: Array, predicted: Array) -> dict[str, float]:
+    """The metrics of a task by its targets: [n] classes -> accuracy; [n, d] metres -> localisation errors."""
+    if np.ndim(truth) == 1:
+        return {"accuracy": accuracy(truth, predicted)}
+    return localisation_errors(truth, predicted)
+
+
+def nmse(truth: Array, predicted: Array, where: Array | None = None) -> float:
+    """Normalised mean squared error: sum |x - y|^2 / sum |x|^2 over all entries of the batch, linear.
+
+    Args:
+        truth: the clean truth, real or complex. Against a noisy truth the figure has a floor at the noise.
+        where: bool, the entries that count (valid, or masked from the model); all by default.
+
+    Raises:
+        ValueError: the shapes differ, or the truth is 0 in every entry that counts.
+    """
+    _same_shape(truth, predicted)
+    keep = np.ones(np.shape(truth), bool) if where is None else np.broadcast_to(where, np.shape(truth))
+    x = np.asarray(truth)[keep].astype(np.complex128)
+    y = np.asarray(predicted)[keep].astype(np.complex128)
+    power = float(np.sum(np.abs(x) ** 2))
+    if power == 0:
+        raise ValueError("nmse: the truth is 0 in every entry that counts")
+    return float(np.sum(np.abs(x - y) ** 2)) / power
+
+
+def nmse_db(truth: Array, predicted: Array, where: Array | None = None) -> float:
+    """`nmse` in decibels; -inf for a perfect prediction."""
+    value = nmse(truth, predicted, where)
+    return 10.0 * float(np.log10(value)) if value > 0 else float("-inf")
+
+
+def power_profile_db(samples: Array) -> NDArray[np.float64]:
+    """float64 [R]: mean power per frequency of [N, T, R] samples, in decibels relative to the mean over frequency."""
+    power = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=(0, 1))
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-12 * power.max()) / power.mean()), dtype=np.float64)
+
+
+def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
+    """float64 [1 + T // 2]: autocorrelation of the amplitude of [N, T, R] samples, centred in time; 1 at lag 0.
+
+    Amplitude, because measured phase is random from packet to packet; centred, because the static response would
+    correlate fully at every lag and hide the dynamics.
+
+    Raises:
+        ValueError: there are fewer than 2 times, or nothing changes in time.
+    """
+    amplitude = np.abs(np.asarray(samples, np.complex128))
+    times = amplitude.shape[1]
+    centred = amplitude - amplitude.mean(axis=1, keepdims=True)
+    if times < 2 or not np.any(centred):
+        raise ValueError("temporal_autocorrelation needs samples of at least 2 times that change in time")
+    products = [np.mean(centred[:, lag:] * centred[:, : times - lag]) for lag in range(1 + times // 2)]
+    return np.asarray(products, dtype=np.float64) / np.float64(products[0])
+
+
+def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:
+    """How far generated samples are from held-out real ones; both [N, T, R] with the same T and R, N may differ.
+
+    Returns:
+        `power_profile_db`: root mean square difference of the power profiles, in decibels.
+        `autocorrelation`: root mean square difference of the temporal autocorrelations over lags 1 to T // 2.
+    """
+    if np.shape(held_out)[1:] != np.shape(generated)[1:]:
+        raise ValueError(
+            f"sample_distances: shapes {np.shape(held_out)} and {np.shape(generated)} differ after the first axis"
+        )
+    profile = power_profile_db(held_out) - power_profile_db(generated)
+    lags = (temporal_autocorrelation(held_out) - temporal_autocorrelation(generated))[1:]
+    return {
+        "power_profile_db": float(np.sqrt(np.mean(profile**2))),
+        "autocorrelation": float(np.sqrt(np.mean(lags**2))),
+    }
+
+
+def _same_shape(truth: Array, predicted: Array) -> None:
+    if np.shape(truth) != np.shape(predicted) or np.size(truth) == 0:
+        raise ValueError(f"truth {np.shape(truth)} and prediction {np.shape(predicted)} must have one shape, not empty")

@@ -1,0 +1,225 @@
+"""Rows -> tables for documents, terminals and reports; and the command that keeps the documents up to date.
+
+In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
+and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
+
+    python -m foundation.evaluate.tables README.md docs/*.md            # render
+    python -m foundation.evaluate.tables --check README.md docs/*.md    # exit status 1 if one is out of date
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from foundation.errors import RecipeError, WfmError
+from foundation.evaluate.rows import Row, load_rows, write_whole
+
+_BLOCK = re.compile(r"^<!-- rows:(\S+)([^\n]*?) -->[ \t]*\n(.*?)^<!-- /rows -->", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"^<!-- rows:", re.MULTILINE)
+_NAME = re.compile(r"[\w-][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is written: label with unit, factor, digits after the point, and whether more is better."""
+
+    label: str
+    scale: float
+    digits: int
+    more_is_better: bool
+
+
+METRICS = {
+    "accuracy": Metric("accuracy, %", 100.0, 1, True),
+    "macro_f1": Metric("macro F1, %", 100.0, 1, True),
+    "mean_error_m": Metric("mean error, m", 1.0, 2, False),
+    "median_error_m": Metric("median error, m", 1.0, 2, False),
+    "nmse": Metric("NMSE", 1.0, 4, False),
+    "nmse_db": Metric("NMSE, dB", 1.0, 1, False),
+}
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """One table: a title, the header cells, the body cells, and which (row, column) of the body are the best."""
+
+    title: str
+    header: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+    best: frozenset[tuple[int, int]]
+
+
+def metric_of(name: str) -> Metric:
+    """The way to write the metric; one that is not in `METRICS` is written as it is."""
+    return METRICS.get(name, Metric(name, 1.0, 3, True))
+
+
+def pivot(rows: Sequence[Row]) -> list[Pivot]:
+    """One table per data set and metric, and per test part where several label fractions were measured.
+
+    A line is a method and its mode; the columns are the label fractions, or else the test parts. Cells read
+    `mean [low, high]`, or `mean` where one seed was run.
+    """
+    tables = []
+    for set_, metric in dict.fromkeys((row.set, row.metric) for row in rows):
+        group = [row for row in rows if (row.set, row.metric) == (set_, metric)]
+        if len({row.fraction for row in group}) == 1:
+            splits = sorted({row.split for row in group})
+            fraction = f", {_percent(group[0].fraction)} of the labels"
+            tables.append(_one(set_ + fraction, group, splits, lambda row: row.split))
+            continue
+        for split in sorted({row.split for row in group}):
+            part = [row for row in group if row.split == split]
+            fractions = [_percent(fraction) for fraction in sorted({row.fraction for row in part})]
+            title = f"{set_}, {split}, by share of the labels"
+            tables.append(_one(title, part, fractions, lambda row: _percent(row.fraction)))
+    return tables
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The tables in Markdown, each with its title; the best mean of a column is bold."""
+    parts = []
+    for table in pivot(rows):
+        lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
+        for index, cells in enumerate(table.body):
+            shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
+            lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
+        parts.append(f"{_escape(table.title)}\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def rich_tables(rows: Sequence[Row]) -> list[Table]:
+    """The same tables for a terminal."""
+    tables = []
+    for table in pivot(rows):
+        shown = Table(title=Text(table.title), title_justify="left")
+        for index, name in enumerate(table.header):
+            shown.add_column(Text(name), justify="left" if index < 2 else "right")
+        for index, cells in enumerate(table.body):
+            shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
+        tables.append(shown)
+    return tables
+
+
+def render(text: str, document: Path) -> str:
+    """The document's text with every marked table rendered again; `document` says where to look for the rows.
+
+    Raises:
+        RecipeError: a marker is malformed or not closed, its filter is wrong or nothing matches it.
+        ReadError: the file of rows is missing or damaged.
+    """
+    if len(_OPENING.findall(text)) != len(_BLOCK.findall(text)):
+        raise RecipeError(f"{document}: a '<!-- rows:NAME -->' line is malformed or has no '<!-- /rows -->'; mend it.")
+
+    def replaced(match: re.Match[str]) -> str:
+        name, filters = match[1], match[2]
+        rows = _select(_load(name, document), filters.split(), f"{document}: rows:{name}")
+        return f"<!-- rows:{name}{filters} -->\n{markdown(rows)}<!-- /rows -->"
+
+    return _BLOCK.sub(replaced, text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render the documents, or with `--check` only say which are out of date (exit status 1)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m foundation.evaluate.tables", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a document is out of date")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILES")
+    chosen = parser.parse_args(arguments)
+    stale = 0
+    try:
+        for path in chosen.files:
+            text = path.read_text(encoding="utf-8")
+            fresh = render(text, path)
+            if fresh == text:
+                continue
+            stale += 1
+            print(f"{path}: {'is out of date' if chosen.check else 'rendered'}")
+            if not chosen.check:
+                write_whole(path, fresh)
+    except (WfmError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 1 if chosen.check and stale else 0
+
+
+def _one(title: str, rows: Sequence[Row], columns: Sequence[str], column_of: Callable[[Row], str]) -> Pivot:
+    metric = metric_of(rows[0].metric)
+    lines = list(dict.fromkeys((row.method, row.mode) for row in rows))
+    cells = {((row.method, row.mode), column_of(row)): row for row in rows}
+    body = tuple(
+        (method, mode or "-", *(_cell(cells.get(((method, mode), column)), metric) for column in columns))
+        for method, mode in lines
+    )
+    best = set()
+    for j, column in enumerate(columns):
+        means = {i: cells[line, column].mean for i, line in enumerate(lines) if (line, column) in cells}
+        if len(means) > 1 and rows[0].metric in METRICS:
+            top = max(means.values()) if metric.more_is_better else min(means.values())
+            best |= {(i, j + 2) for i, mean in means.items() if mean == top}
+    seeds = _span([row.seeds for row in rows])
+    ended = "" if seeds == "1" else f", mean [95 % interval] over {seeds} seeds"
+    title = f"{title}: {metric.label}{ended}, {_span([row.n for row in rows])} test samples"
+    return Pivot(title, ("method", "mode", *columns), body, frozenset(best))
+
+
+def _cell(row: Row | None, metric: Metric) -> str:
+    if row is None:
+        return ""
+    mean, low, high = (f"{value * metric.scale:.{metric.digits}f}" for value in (row.mean, row.low, row.high))
+    return mean if row.seeds == 1 else f"{mean} [{low}, {high}]"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return str(min(numbers)) if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\|*_<>`])", r"\\\1", text)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _load(name: str, document: Path) -> list[Row]:
+    if not _NAME.fullmatch(name):
+        raise RecipeError(
+            f"{document}: 'rows:{name}' is no plain name; expected the NAME of docs/experiments/NAME.json."
+        )
+    for folder in document.resolve().parents:
+        if (folder / "docs" / "experiments").is_dir():
+            return load_rows(folder / "docs" / "experiments" / f"{name}.json")
+    raise RecipeError(f"{document}: no folder docs/experiments beside or above it, where rows:{name} would be.")
+
+
+def _select(rows: Sequence[Row], filters: Sequence[str], where: str) -> list[Row]:
+    for item in filters:
+        field, equals, value = item.partition("=")
+        if not equals or field not in Row.model_fields:
+            raise RecipeError(
+                f"{where}: filter {item!r}; expected FIELD=VALUE with a field of {', '.join(Row.model_fields)}."
+            )
+        rows = [row for row in rows if str(getattr(row, field)) == value]
+    if not rows:
+        raise RecipeError(
+            f"{where}: no row matches {' '.join(filters) or 'it'}; correct the filter or run the evaluation."
+        )
+    return list(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
