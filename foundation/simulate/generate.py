@@ -73,7 +73,6 @@ def session_name(session: int, config: SimulationConfig) -> str:
 
 
 def _windows(count: int, seed: int, config: SimulationConfig) -> Iterator[Signal]:
-    # A device outlives its sessions; a room as well, but rooms are cheap to draw again.
     for first in range(0, count, config.windows_per_session):
         signals = _session(seed, first // config.windows_per_session, config)
         yield from signals[: count - first]

@@ -69,7 +69,7 @@ def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
     return Device(
         response=np.tile(chains, (config.tx_antennas, 1)).astype(np.complex64),
         agc_step_db=float(rng.choice([0.5, 1.0, 2.0])),
-        agc_rate=float(rng.uniform(0, 0.02)),
+        agc_rate=float(rng.uniform(0, 0.006)),
         cfo_hz=float(rng.uniform(10, 300)),
         sto_s=float(rng.uniform(5e-9, 50e-9)),
         sfo=float(rng.uniform(0, 50e-9)),

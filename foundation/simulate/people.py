@@ -16,9 +16,12 @@ from foundation.simulate.rooms import Array
 Range = tuple[float, float]
 #: Distance that a torso keeps from the walls.
 MARGIN_M = 0.4
+#: Ways that a person considers before taking the one that has most room.
+_WAYS = 4
 _SIDE = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])  # left, right
 _CHEST, _HANDS, _LEGS = slice(0, 2), slice(2, 4), slice(4, 6)
-_RCS_M2 = np.array([0.35, 0.35, 0.06, 0.06, 0.12, 0.12])
+# Of an adult who is seen bistatically; more than the usual 1 m2 of backscatter, as bodies scatter forward.
+_RCS_M2 = np.array([1.2, 1.2, 0.3, 0.3, 0.5, 0.5])
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class Motion:
 
 MOTIONS: dict[str, Motion] = {
     "still": Motion(),
-    "walk": Motion(speed=(0.6, 1.4), stride=(0.75, 1.05), arm=(0.05, 0.25), leg=(0.15, 0.3)),
-    "run": Motion(speed=(2.0, 3.0), stride=(1.2, 1.6), arm=(0.1, 0.3), leg=(0.25, 0.4)),
-    "wave": Motion(wave=(0.2, 0.4), wave_hz=(1.0, 2.5)),
-    "sit_down": Motion(arm=(0, 0.1), drop=(0.3, 0.5)),
-    "turn": Motion(arm=(0, 0.1), leg=(0.02, 0.08), spin=(1.2, 3.5)),
+    "walk": Motion(speed=(0.6, 1.3), stride=(0.75, 1.0), arm=(0.1, 0.25), leg=(0.12, 0.25)),
+    "run": Motion(speed=(2.2, 3.2), stride=(1.4, 1.8), arm=(0.2, 0.35), leg=(0.35, 0.5)),
+    "wave": Motion(wave=(0.25, 0.4), wave_hz=(1.2, 2.5)),
+    "sit_down": Motion(drop=(0.35, 0.55)),
+    "turn": Motion(leg=(0, 0.04), spin=(1.4, 3.0)),
 }
 
 
@@ -90,14 +93,20 @@ def move(
 
 
 def _trajectory(rng: np.random.Generator, speed: Array, size_m: Array, t: Array) -> tuple[Array, Array]:
-    """A gently curved way that stays inside the room: positions [B, 2, T] and headings [B, T]."""
-    count = len(speed)
-    heading = rng.uniform(-np.pi, np.pi, (count, 1)) + rng.uniform(-0.6, 0.6, (count, 1)) * t
-    pace = speed * (1 + 0.2 * np.sin(2 * np.pi * rng.uniform(0.3, 1, (count, 1)) * t + _phase(rng, count)))
-    way = np.cumsum(pace[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=2) * (t[1] - t[0])
-    # Nobody runs through a wall: in a room that is too small for the way, the person is slower.
-    free = size_m[:2] - 2 * MARGIN_M
-    way *= np.minimum(1, (free / np.maximum(np.ptp(way, axis=2), 1e-9)).min(axis=1))[:, None, None]
+    """A gently curved way that stays inside the room, slower where the room is too small for it.
+
+    Returns:
+        positions [B, 2, T] and headings [B, T].
+    """
+    shape = (len(speed), _WAYS, 1)
+    bend = rng.uniform(-0.6, 0.6, shape) * (speed > 0)[:, None]  # only a way bends: who stands does not turn by it
+    heading = rng.uniform(-np.pi, np.pi, shape) + bend * t
+    pace = speed * (1 + 0.2 * np.sin(_turns(rng, len(speed), (0.3, 1), t)))
+    way = np.cumsum(pace[:, None] * np.stack([np.cos(heading), np.sin(heading)]), axis=3) * (t[1] - t[0])
+    free = (size_m[:2] - 2 * MARGIN_M)[:, None, None]
+    fits = np.minimum(1, (free / np.maximum(np.ptp(way, axis=3), 1e-9)).min(axis=0))
+    best = np.arange(len(speed)), fits.argmax(axis=1)
+    heading, way = heading[best], np.moveaxis(way, 0, 2)[best] * fits[best][:, None, None]
     low, high = way.min(axis=2), way.max(axis=2)
     start = rng.uniform(MARGIN_M - low, np.maximum(size_m[:2] - MARGIN_M - high, MARGIN_M - low))
     return start[:, :, None] + way, heading
@@ -127,7 +136,7 @@ def _breathe_and_sway(rng: np.random.Generator, forward: Array, left: Array, t: 
     breath = rng.uniform(0.004, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.4), t))
     forward[:, _CHEST] += breath[:, None]
     for axis in (forward, left):
-        axis[:, :4] += (rng.uniform(0.001, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.8), t)))[:, None]
+        axis[:, :4] += (rng.uniform(0.001, 0.004, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.6), t)))[:, None]
 
 
 def _wave(rng: np.random.Generator, drawn: dict[str, Array], left: Array, up: Array, height: float, t: Array) -> None:
@@ -148,7 +157,7 @@ def _sit(rng: np.random.Generator, drawn: dict[str, Array], forward: Array, up: 
     share = share * share * (3 - 2 * share)
     drop = drawn["drop"]
     up[:, :4] -= (drop * share)[:, None]
-    forward[:, :4] += (drop * (0.5 * np.sin(np.pi * share) - 0.8 * share))[:, None]
+    forward[:, :4] += (drop * (0.3 * np.sin(np.pi * share) - 0.5 * share))[:, None]
 
 
 def _turns(rng: np.random.Generator, count: int, hertz: Range, t: Array) -> Array:
