@@ -63,6 +63,16 @@ def test_a_room_a_device_and_a_person_outlive_a_session(windows: list[Signal]) -
         assert len({s.subject for s in same} - {""}) <= 1
 
 
+def test_no_window_is_recorded_twice(windows: list[Signal]) -> None:
+    assert len({s.values.tobytes() for s in windows}) == len(windows)
+    # Nor is one motion dressed in other noise: that would leak across a split by recording.
+    moving = [s.labels["position"] for s in windows if "position" in s.labels]
+    assert len(set(moving)) == len(moving) > 500
+    for room in {s.environment for s in windows}:
+        recordings = {s.session: (s.device, s.carrier_hz) for s in windows if s.environment == room}
+        assert len(set(recordings.values())) > 1
+
+
 def test_a_single_path_has_the_closed_form() -> None:
     room = bare_room()
     sight, rest = static_response(room, CARRIER, CONFIG.frequency_hz)
