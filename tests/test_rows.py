@@ -227,3 +227,9 @@ def test_sample_distances_see_a_wrong_profile_and_a_wrong_memory() -> None:
     assert flat["power_profile_db"] == pytest.approx(np.sqrt(np.mean(expected**2)), rel=0.01)
     with pytest.raises(ValueError, match="differ after the first axis"):
         metrics.sample_distances(held_out, held_out[:, 1:])
+
+
+def test_scores_follow_the_shape_of_the_targets() -> None:
+    assert metrics.scores(np.array([1, 2]), np.array([1, 1])) == {"accuracy": 0.5}
+    found = metrics.scores(np.zeros((1, 2)), np.array([[3.0, 4.0]]))
+    assert found == {"mean_error_m": 5.0, "median_error_m": 5.0}
