@@ -178,6 +178,7 @@ def fractions(rows: Sequence[Row]) -> bytes:
         part = [row for row in rows if (row.set, row.split) == panel]
         (_listed if listed else _by_fraction)(axes, part, lines, colours)
         axes.set_title(", ".join(name for name in panel if name), fontsize=11, color=INK)
+        axes.tick_params(labelbottom=True)  # shared axes hide them on all but the last row
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     if not listed:
