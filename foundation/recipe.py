@@ -99,6 +99,7 @@ class TuneSection(Section):
     """How an encoder is fitted to labels, see `foundation.adapt.fit`."""
 
     steps: int = Field(200, gt=0)
+    max_epochs: int = Field(60, gt=0, description="fewer steps where there are few labels")
     batch_size: int = Field(32, gt=0)
     learning_rate: float = Field(2e-3, gt=0, description="of LoRA and head")
     full_learning_rate: float = Field(5e-4, gt=0, description="of full fine-tuning and training from scratch")
@@ -115,7 +116,7 @@ class TaskSection(Section):
 
     shards: Path
     label: str
-    split: str
+    split: str | list[str] = Field(description="several splits are folds: their test samples are scored together")
     train: str = "train"
     tests: list[str] = ["test"]
 
@@ -137,7 +138,7 @@ class EvaluateRecipe(Section):
 
     name: str
     set: str
-    checkpoint: str
+    checkpoint: str = Field(description="as for finetune; {split} stands for the fold's name")
     task: TaskSection
     modes: list[Literal["floor", "probe", "knn", "lora", "full", "scratch", "untrained"]] = [
         "floor",
@@ -154,6 +155,17 @@ class EvaluateRecipe(Section):
     floor_method: str = "logistic"
     tune: TuneSection = TuneSection()
     workers: int = Field(1, ge=1, description="processes that share the fits")
+
+    @property
+    def folds(self) -> list[str]:
+        """The splits, one unless the task is cross-validated."""
+        return [self.task.split] if isinstance(self.task.split, str) else self.task.split
+
+    def part_name(self, part: str) -> str:
+        """How a test part is named in result rows."""
+        if len(self.folds) > 1:
+            return f"{len(self.folds)} folds"
+        return self.folds[0] if part == "test" else part.removeprefix("test-")
 
 
 def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:

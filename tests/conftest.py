@@ -10,6 +10,8 @@ import pytest
 
 from foundation.signal import Link, Signal
 
+pytest_plugins = ["hub_server"]
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

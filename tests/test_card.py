@@ -10,8 +10,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from foundation.errors import CheckpointError
-from foundation.evaluate.rows import summarise
 from foundation.hub.card import CardFacts, DataSeen, write_card
+from foundation.results.rows import summarise
 
 POLYU = DataSeen(
     "polyu-csi-ips", "PolyU | CSI", "MIT", "A. Author: A data set.\nJournal, 2023", "https://example.org/a", 1000

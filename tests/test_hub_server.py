@@ -19,7 +19,6 @@ from foundation.hub.push import push, shareable_files
 if TYPE_CHECKING:
     from hub_server import Hub
 
-pytest_plugins = ["hub_server"]
 
 REPO = "lab/tiny"
 

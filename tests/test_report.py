@@ -15,7 +15,7 @@ import pytest
 from foundation.evaluate import plots
 from foundation.evaluate.plots import Reconstruction, SampleComparison
 from foundation.evaluate.report import write_report
-from foundation.evaluate.rows import Row
+from foundation.results.rows import Row
 
 VOID = {"meta", "img", "br"}
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from foundation.errors import ReadError, RecipeError
 from foundation.evaluate import metrics
-from foundation.evaluate.rows import Row, interval, load_rows, merge_rows, save_rows, summarise
-from foundation.evaluate.tables import main, markdown, pivot, render, rich_tables
+from foundation.results.rows import Row, interval, load_rows, merge_rows, save_rows, summarise
+from foundation.results.tables import main, markdown, pivot, render, rich_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -181,7 +181,7 @@ def test_every_committed_document_shows_the_committed_rows() -> None:
             fresh = render(text, document)
         except (ReadError, RecipeError) as error:
             pytest.fail(str(error))
-        assert fresh == text, f"{document} is out of date: python -m foundation.evaluate.tables {document}"
+        assert fresh == text, f"{document} is out of date: python -m foundation.results.tables {document}"
 
 
 def test_classification_metrics() -> None:

@@ -1,0 +1,6 @@
+"""LoRA per task: fit, save, load. PEFT lives here alone."""
+
+from foundation.adapt.fit import fit, predict
+from foundation.adapt.store import Adapter, load_adapter, save_adapter
+
+__all__ = ["Adapter", "fit", "load_adapter", "predict", "save_adapter"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from foundation.data.dataset import Parameter, Splits, TaskType
 from foundation.data.summary import Count, Summary
 from foundation.errors import ShardError
+from foundation.files import write_atomically
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
@@ -91,6 +91,10 @@ class Manifest(_Model):
         text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
         write_atomically(directory / FILE_NAME, text.encode() + b"\n")
 
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
+        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+
     def parts(self, split: str) -> list[str]:
         """Part names of a split, such as train and test.
 
@@ -137,13 +141,3 @@ def nearest(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     guess = f"did you mean {match[0]!r}? " if match else ""
     return f"{guess}known: {', '.join(names) or 'none'}."
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, then rename over it."""
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -143,7 +143,9 @@ def _samples(directory: Path, urls: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _decode(sample: dict[str, Any]) -> Signal:
-    return decode({name: sample[name] for name in SUFFIXES if name in sample}, f"{sample['__url__']}:{sample['__key__']}")
+    return decode(
+        {name: sample[name] for name in SUFFIXES if name in sample}, f"{sample['__url__']}:{sample['__key__']}"
+    )
 
 
 def _shards_with(manifest: Manifest, wanted: set[str] | None) -> list[Shard]:

@@ -28,10 +28,10 @@ from foundation.data.manifest import (
     Shard,
     count_sessions,
     sha256_of,
-    write_atomically,
 )
 from foundation.data.summary import Summary
 from foundation.errors import ShardError
+from foundation.files import write_atomically
 from foundation.signal import Signal, encode
 
 JOURNAL_NAME = ".build.json"

@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from foundation.evaluate.metrics import power_profile_db, sample_distances, temporal_autocorrelation
-from foundation.evaluate.rows import Row
-from foundation.evaluate.tables import metric_of
+from foundation.results.rows import Row
+from foundation.results.tables import metric_of
 
 INK, MUTED, GRID, BLANK = "#1f2430", "#6b7280", "#e5e7eb", "#d5d9e0"
 #: Told apart by the colour-blind too (Okabe and Ito, 2008); the first is the model's wherever there is one.

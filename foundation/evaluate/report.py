@@ -9,8 +9,9 @@ from pathlib import Path
 
 from foundation.evaluate import plots
 from foundation.evaluate.plots import Reconstruction, SampleComparison
-from foundation.evaluate.rows import Row, write_whole
-from foundation.evaluate.tables import METRICS, Pivot, metric_of, pivot
+from foundation.files import write_atomically
+from foundation.results.rows import Row
+from foundation.results.tables import METRICS, Pivot, metric_of, pivot
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --muted: #6b7280; --page: #f6f7f9; --card: #ffffff; --line: #e2e5ea; }
@@ -75,7 +76,7 @@ def write_report(
         + "\n".join(section for section in sections if section)
         + "\n</main>\n</body>\n</html>\n"
     )
-    write_whole(path, page)
+    write_atomically(path, page)
 
 
 def _section(title: str, parts: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 import yaml
 
 from foundation.errors import CheckpointError
-from foundation.evaluate.rows import Row, write_whole
-from foundation.evaluate.tables import markdown
+from foundation.files import write_atomically
+from foundation.results.rows import Row
+from foundation.results.tables import markdown
 
 TAGS = ("wireless", "radio", "foundation-model", "masked-modeling")
 
@@ -66,7 +67,7 @@ def write_card(folder: Path, facts: CardFacts) -> Path:
         raise CheckpointError(f"{folder}: no such folder; the card belongs beside the exported weights.")
     if path.exists():
         raise CheckpointError(f"{path}: there is a card already; move it away to have it written again.")
-    write_whole(path, card_text(facts))
+    write_atomically(path, card_text(facts))
     return path
 
 

@@ -3,5 +3,15 @@
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
 from foundation.models.masked import WfmForMaskedModeling
+from foundation.models.task import TaskHead, TaskModel, pool
 
-__all__ = ["CONTEXT_TOKENS", "EncoderOutput", "WfmConfig", "WfmForMaskedModeling", "WfmModel"]
+__all__ = [
+    "CONTEXT_TOKENS",
+    "EncoderOutput",
+    "TaskHead",
+    "TaskModel",
+    "WfmConfig",
+    "WfmForMaskedModeling",
+    "WfmModel",
+    "pool",
+]

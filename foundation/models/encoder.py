@@ -15,7 +15,7 @@ from transformers.utils.generic import ModelOutput
 
 from foundation.models.config import WfmConfig
 from foundation.nn.blocks import Transformer
-from foundation.nn.components import Components, slot_table, slots_of, split
+from foundation.nn.components import Columns, Components, fold_matrices, split
 from foundation.nn.positions import PositionEmbedding, scalar_features
 
 CONTEXT_TOKENS = 2  # what was measured with (kind, carrier, bandwidth, interval); how strong it was (levels)
@@ -44,11 +44,16 @@ class Tokenizer(nn.Module):
 
     def forward(self, values: Tensor, observed: Tensor, batch: dict[str, Tensor]) -> Tensor:
         x = torch.cat([values, observed.to(values.dtype)], dim=-1).to(self.content[0].weight.dtype)
-        # Every projection runs on every token and all but one are masked out: the batch may mix shapes, static tokens
-        # have their own, and each parameter takes part in each step whatever the batch holds (ZeRO and DDP want that).
         which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
-        parts = [project(x) * (which == i)[..., None] for i, project in enumerate(self.content)]
-        return torch.stack(parts).sum(0) + self.place(batch)
+        out = self.place(batch)
+        for i, project in enumerate(self.content):
+            chosen = which == i
+            if bool(chosen.any()):
+                out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
+            else:
+                # DDP and ZeRO want every parameter to take part in every step, whatever shapes the batch holds.
+                out = out + 0.0 * (project.weight.sum() + project.bias.sum())
+        return out
 
 
 class Placement(nn.Module):
@@ -64,7 +69,9 @@ class Placement(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         link = batch["link"].remainder(self.tx.num_embeddings)
         component = 2 * batch["shape"] + batch["static"]
-        return self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)
+        return (
+            self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)
+        )
 
 
 class Context(nn.Module):
@@ -110,20 +117,31 @@ class WfmPreTrainedModel(PreTrainedModel):
 class WfmModel(WfmPreTrainedModel):
     """The encoder. Its keyword arguments are the tensors that `foundation.tokenize` makes."""
 
+    # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
+    _keys_to_ignore_on_load_unexpected = (r"^decoder\.", r"^mean\.", r"^flow\.")
+
     def __init__(self, config: WfmConfig) -> None:
         super().__init__(config)
         self.tokenizer = Tokenizer(config)
         self.context = Context(config)
         self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
-        self.register_buffer("slots", slot_table(config.patch_shapes), persistent=False)
+        self.register_buffer("fold", fold_matrices(config.patch_shapes))
         self.post_init()
+
+    def columns(self, batch: dict[str, Tensor]) -> Columns:
+        """Which tokens share a column, and how their entries fall into it."""
+        return Columns(batch["column"], 2 * batch["shape"] + batch["static"], self.fold)
 
     def components(self, batch: dict[str, Tensor], visible: Tensor) -> Components:
         """Normalise raw tokens by what is visible."""
-        slot = slots_of(batch["column"], batch["shape"], batch["static"], self.slots)
-        return split(batch["values"], batch["observed"], visible, batch["static"], slot, batch["logarithmic"])
+        static, columns = batch["static"], self.columns(batch)
+        # Levels span orders of magnitude: they stay in single precision under any autocast.
+        with torch.autocast(visible.device.type, enabled=False):
+            return split(batch["values"], batch["observed"], visible, static, batch["logarithmic"], columns)
 
-    def forward(self, visible: Tensor | None = None, components: Components | None = None, **batch: Any) -> EncoderOutput:
+    def forward(
+        self, visible: Tensor | None = None, components: Components | None = None, **batch: Any
+    ) -> EncoderOutput:
         """Encode the visible tokens.
 
         Args:

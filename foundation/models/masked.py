@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, Placement, WfmModel, WfmPreTrainedModel
 from foundation.nn.blocks import Transformer
-from foundation.nn.components import Components, restore, slots_of
+from foundation.nn.components import Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
 
 
@@ -64,8 +64,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         return self.decoder(output, batch["exists"], batch), output.components
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
-        slot = slots_of(batch["column"], batch["shape"], batch["static"], self.encoder.slots)
-        return restore(values, batch["static"], slot, components)
+        return restore(values, batch["static"], self.encoder.columns(batch), components)
 
     @torch.no_grad()
     def reconstruct(self, visible: Tensor, **batch: Any) -> Tensor:

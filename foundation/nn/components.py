@@ -5,6 +5,8 @@ what remains is the dynamics. Each component has its own root-mean-square level,
 not destroy it, so the encoder sees the levels as a context token and `restore` inverts the division before any error
 is taken. Nothing hidden enters: a column without a visible entry takes its static response from all entries, but only
 as the target that the decoder is asked for.
+
+Shapes: B samples, N tokens, E entries a token, C columns, W slots a column ((response, part), part = real, imaginary).
 """
 
 from __future__ import annotations
@@ -18,35 +20,12 @@ from torch import Tensor
 EPSILON = 1e-6
 
 
-def slot_table(patch_shapes: Sequence[Sequence[int]]) -> Tensor:
-    """int64 [2, shapes, E]: the column entry under each entry of a (dynamics, static) token; -1 for unused entries.
-
-    Entries of a dynamics token are (time, response, part) flattened, those of a static token (response, part), with
-    part = (real, imaginary). E is twice the area of the largest patch.
-    """
-    size = 2 * max(times * responses for times, responses in patch_shapes)
-    table = torch.full((2, len(patch_shapes), size), -1)
-    for index, (times, responses) in enumerate(patch_shapes):
-        row = torch.arange(2 * responses)
-        table[0, index, : 2 * times * responses] = row.repeat(times)
-        table[1, index, : 2 * responses] = row
-    return table
-
-
-def slots_of(column: Tensor, shape: Tensor, static: Tensor, table: Tensor) -> Tensor:
-    """Slot of every entry [B, N, E] from column, shape [B, N] and `slot_table`; the last slot collects unused entries."""
-    entry = table[static.long(), shape]
-    width = table.shape[-1]
-    trash = (int(column.max()) + 1) * width
-    return torch.where(entry >= 0, column[..., None] * width + entry, trash)
-
-
 @dataclass(frozen=True)
 class Components:
-    """Normalised tokens. B samples, N tokens, E entries a token (time x response x (real, imaginary), flattened).
+    """Normalised tokens.
 
     values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset) / static level.
-    static: [B, N, E] the static response under each entry of a dynamics token, in signal units.
+    static: [B, N, E] what was subtracted under each entry, in signal units.
     offset, static_level, dynamic_level: [B].
     """
 
@@ -61,8 +40,65 @@ class Components:
         return torch.stack([self.offset, self.static_level.log(), self.dynamic_level.log()], dim=-1)
 
 
+def fold_matrices(patch_shapes: Sequence[Sequence[int]]) -> Tensor:
+    """0/1 matrices [2 shapes, E, W] that sum a token's entries into the slots of its column.
+
+    Entries of a dynamics token are (time, response, part) flattened, those of a static token (response, part). Index
+    2 * shape is the dynamics token of a patch shape, 2 * shape + 1 its static token. Unused entries have empty rows.
+    """
+    entries = 2 * max(times * responses for times, responses in patch_shapes)
+    slots = 2 * max(responses for _, responses in patch_shapes)
+    fold = torch.zeros(2 * len(patch_shapes), entries, slots)
+    for shape, (times, responses) in enumerate(patch_shapes):
+        width = 2 * responses
+        fold[2 * shape, torch.arange(times * width), torch.arange(width).repeat(times)] = 1
+        fold[2 * shape + 1, torch.arange(width), torch.arange(width)] = 1
+    return fold
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Sums over columns and copies back to tokens, for one batch.
+
+    column: int64 [B, N]; which: int64 [B, N] index into `fold`; fold: [2 shapes, E, W].
+    """
+
+    column: Tensor
+    which: Tensor
+    fold: Tensor
+
+    def mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Weighted mean of entries [B, N, E] per slot [B, C, W], and where any weight fell."""
+        total, count = self._sum(values * weight), self._sum(weight)
+        return total / count.clamp(min=1), count > 0
+
+    def spread(self, slots: Tensor) -> Tensor:
+        """Copy slots [B, C, W] to the entries [B, N, E] that they cover; 0 on unused entries."""
+        rows = torch.arange(len(slots), device=slots.device)[:, None]
+        return self._by_kind(slots[rows, self.column], transposed=True)
+
+    def _sum(self, values: Tensor) -> Tensor:
+        folded = self._by_kind(values, transposed=False)
+        batch, count = self.column.shape
+        columns = int(self.column.max()) + 1
+        row = self.column + columns * torch.arange(batch, device=values.device)[:, None]
+        out = values.new_zeros(batch * columns, folded.shape[-1])
+        return out.index_add_(0, row.flatten(), folded.flatten(0, 1)).view(batch, columns, -1)
+
+    def _by_kind(self, x: Tensor, transposed: bool) -> Tensor:
+        """x [B, N, in] times the fold matrix of each token's kind."""
+        fold = self.fold.to(x.dtype)
+        if transposed:
+            fold = fold.transpose(1, 2)
+        out = x.new_zeros(*x.shape[:2], fold.shape[-1])
+        for kind in self.which.unique().tolist():
+            chosen = self.which == kind
+            out[chosen] = x[chosen] @ fold[kind]
+        return out
+
+
 def split(
-    values: Tensor, observed: Tensor, visible: Tensor, static: Tensor, slot: Tensor, logarithmic: Tensor
+    values: Tensor, observed: Tensor, visible: Tensor, static: Tensor, logarithmic: Tensor, columns: Columns
 ) -> Components:
     """Split raw tokens into normalised components.
 
@@ -71,64 +107,48 @@ def split(
         observed: bool [B, N, E] entries that were measured.
         visible: bool [B, N] tokens the encoder may see.
         static: bool [B, N] tokens that stand for the static response of their column. A sample without any (a single
-            snapshot) is not split: its static response is 0.
-        slot: int64 [B, N, E] column entry that each entry belongs to, the same for all times of one column.
+            snapshot) is not split: nothing is subtracted but the offset.
         logarithmic: bool [B] entries are logarithms: a gain is an offset, to be removed by subtraction.
     """
     weight = (observed & ~static[..., None]).to(values.dtype)
     seen = weight * visible[..., None]
-    slots = int(slot.max()) + 1
-    mean_seen, any_seen = _mean(values, seen, slot, slots)
-    mean_all, _ = _mean(values, weight, slot, slots)
+    mean_seen, any_seen = columns.mean(values, seen)
+    mean_all, _ = columns.mean(values, weight)
     is_split = static.any(1)  # [B]
-    column = torch.where(any_seen, mean_seen, mean_all) * is_split[:, None]
-    field = column.gather(1, slot.flatten(1)).view_as(values)
+    seen_column = any_seen & is_split[:, None, None]
+    column = torch.where(any_seen, mean_seen, mean_all)
+    offset = torch.where(is_split, _mean(column, seen_column), _mean(values, seen))
+    offset = torch.where(logarithmic, offset, 0.0)[:, None, None]
 
-    seen_column = any_seen & is_split[:, None]
-    offset = torch.where(logarithmic & is_split, _masked_mean(column, seen_column), 0.0)
-    plain = torch.where(logarithmic & ~is_split, _masked_mean(values.flatten(1), seen.flatten(1) > 0), 0.0)
-    offset = offset + plain
-    removed = torch.where(is_split[:, None, None], field, offset[:, None, None].expand_as(field))
-    dynamic = values - removed
-    dynamic_level = _rms(dynamic.flatten(1), seen.flatten(1) > 0)
-    static_level = torch.where(is_split, _rms(column - offset[:, None], seen_column), dynamic_level)
+    field = columns.spread(torch.where(is_split[:, None, None], column, offset))
+    dynamic = values - field
+    dynamic_level = _rms(dynamic, seen)
+    static_level = torch.where(is_split, _rms(column - offset, seen_column), dynamic_level)
     normalised = torch.where(
         static[..., None],
-        (field - offset[:, None, None]) / static_level[:, None, None],
+        (field - offset) / static_level[:, None, None],
         dynamic / dynamic_level[:, None, None],
     )
-    return Components(normalised * observed, removed, offset, static_level, dynamic_level)
+    return Components(normalised * observed, field, offset[:, 0, 0], static_level, dynamic_level)
 
 
-def restore(values: Tensor, static: Tensor, slot: Tensor, components: Components) -> Tensor:
+def restore(values: Tensor, static: Tensor, columns: Columns, components: Components) -> Tensor:
     """Inverse of `split`: normalised [B, N, E] (as predicted or generated) -> raw entries in signal units [B, N, E].
 
     The static response is read from the static tokens among `values`; static tokens themselves come back as their
     column's static response.
     """
-    level, offset = components.static_level[:, None, None], components.offset[:, None, None]
-    column_value = values * level + offset
-    slots = int(slot.max()) + 1
-    weight = static[..., None].expand_as(values).to(values.dtype)
-    column, known = _mean(column_value, weight, slot, slots)
-    field = column.gather(1, slot.flatten(1)).view_as(values)
-    has = known.gather(1, slot.flatten(1)).view_as(values)
-    base = torch.where(has, field, components.static)
-    dynamic = values * components.dynamic_level[:, None, None] + base
-    return torch.where(static[..., None], column_value, dynamic)
+    as_static = values * components.static_level[:, None, None] + components.offset[:, None, None]
+    column, known = columns.mean(as_static, static[..., None].expand_as(values).to(values.dtype))
+    base = torch.where(columns.spread(known.to(values.dtype)) > 0, columns.spread(column), components.static)
+    return torch.where(static[..., None], as_static, values * components.dynamic_level[:, None, None] + base)
 
 
-def _mean(values: Tensor, weight: Tensor, slot: Tensor, slots: int) -> tuple[Tensor, Tensor]:
-    """Weighted mean per slot [B, slots], and where any weight fell."""
-    flat = slot.flatten(1)
-    total = values.new_zeros(len(values), slots).scatter_add_(1, flat, (values * weight).flatten(1))
-    count = values.new_zeros(len(values), slots).scatter_add_(1, flat, weight.flatten(1))
-    return total / count.clamp(min=1), count > 0
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over all but the first axis."""
+    weight = weight.to(values.dtype)
+    return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum(1) / mask.sum(1).clamp(min=1)
-
-
-def _rms(values: Tensor, mask: Tensor) -> Tensor:
-    return _masked_mean(values.square(), mask).sqrt().clamp(min=EPSILON)
+def _rms(values: Tensor, weight: Tensor) -> Tensor:
+    return _mean(values.square(), weight).sqrt().clamp(min=EPSILON)

@@ -25,7 +25,8 @@ class PositionEmbedding(nn.Module):
     def __init__(self, hidden: int) -> None:
         super().__init__()
         rates = [2 * math.pi / torch.logspace(math.log10(a), math.log10(b), WAVES) for a, b in AXIS_SCALES]
-        self.register_buffer("rates", torch.stack(rates), persistent=False)
+        # Persistent: transformers builds models on the meta device, where a buffer that is not saved stays garbage.
+        self.register_buffer("rates", torch.stack(rates))
         self.project = nn.Linear(len(AXIS_SCALES) * (2 * WAVES + 1), hidden)
 
     def forward(self, position: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """UWB channel impulse responses from the logs of Decawave's DecaRanging program (`.log`, also gzip-compressed).
 
 The log is text. After a `Mode:` line with channel and PRF, every received frame is an `Rx time = SECONDS` line, an
-`RX OK ... HLP(POSITION) ...` line with the hardware's leading-edge (first path) position in taps, and `Accum Len N`
+`RX OK ... HLP(POSITION), PSC(SYMBOLS) ...` line with the hardware's leading-edge (first path) position in taps and the
+number of preamble symbols it accumulated, and `Accum Len N`
 followed by N lines `REAL, IMAGINARY`. `RX E` instead of `RX OK` is a failed reception: no first path, skipped.
 
 Facts from the DW1000 User Manual 2.12: one tap is half a chip of 499.2 MHz (register file 0x25); the receive clock has
@@ -37,7 +38,7 @@ CHANNELS: dict[int, tuple[float, float]] = {
 
 _MODE = re.compile(rb"^Mode:[^\n]*\bChan (\d+)", re.MULTILINE)
 _LINE = re.compile(
-    rb"^[^\n]*Rx time = (?P<time>[-+.\deE]+)|^RX OK[^\n]*HLP\((?P<path>[\d.]+)\)"
+    rb"^[^\n]*Rx time = (?P<time>[-+.\deE]+)|^RX OK[^\n]*HLP\((?P<path>[\d.]+)\), PSC\((?P<symbols>\d+)\)"
     rb"|^(?P<failed>RX E)|^Accum Len (?P<taps>\d+)\n",
     re.MULTILINE,
 )
@@ -58,11 +59,12 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path) -> Signal:
-    """Read one log; values [frames, 1, taps] in accumulator counts, kind "cir".
+    """Read one log; values [frames, 1, taps] in counts per preamble symbol, kind "cir".
 
     Every accumulation is shifted by whole taps so that the tap of its first path (HLP, integer part) has delay 0. The
-    delay axis is the range that all frames have; negative delays are the noise before the first path. Counts grow with
-    the number of accumulated preamble symbols, so their level differs between frames. Receive times more than 17.2 s
+    delay axis is the range that all frames have; negative delays are the noise before the first path. The
+    hardware sums over the preamble symbols that it received (PSC); dividing by their number makes the levels of frames
+    comparable, as the user manual does for its power estimates (chapter 4.7). Receive times more than 17.2 s
     apart are ambiguous by multiples of 17.2 s.
 
     Frames without a first path, a time or all of their taps are skipped, with a warning that counts them.
@@ -115,12 +117,13 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
     skipped, at = 0, 0
     time_s: float | None = None
     first_path: int | None = None
+    symbols = 0
     while (line := _LINE.search(text, at)) is not None:
         at = line.end()
         if line["time"] is not None:
             time_s = float(line["time"])
         elif line["path"] is not None:
-            first_path = int(float(line["path"]))
+            first_path, symbols = int(float(line["path"])), int(line["symbols"])
         elif line["failed"] is not None:
             time_s = first_path = None
         else:
@@ -129,8 +132,8 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
             assert block is not None  # the pattern also matches nothing
             at = block.end()
             whole = block[0].count(b"\n") == count
-            if whole and time_s is not None and first_path is not None and first_path < count:
-                frames.append(_Frame(time_s, first_path, _parse(block[0])))
+            if whole and time_s is not None and symbols and first_path is not None and first_path < count:
+                frames.append(_Frame(time_s, first_path, _parse(block[0]) / np.float32(symbols)))
             else:
                 skipped += 1
             time_s = first_path = None

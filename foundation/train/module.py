@@ -41,8 +41,12 @@ class PretrainModule(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         train = self.recipe.train
-        optimizer = torch.optim.AdamW(_groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train.warmup_steps, train.steps))
+        optimizer = torch.optim.AdamW(
+            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95)
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate(step, train.warmup_steps, train.steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.special import stdtrit
 
 from foundation.errors import ReadError
+from foundation.files import write_atomically
 
 Key = tuple[str, str, str, str, float, str]
 
@@ -25,7 +25,7 @@ class Row(BaseModel):
         method: what was compared, such as "wfm-small" or "svm on invariant features".
         mode: how it was adapted, such as "probe" or "lora"; "" where that does not apply.
         fraction: share of the training labels that was used, in (0, 1].
-        metric: a name of `foundation.evaluate.tables.METRICS`, or any other.
+        metric: a name of `foundation.results.tables.METRICS`, or any other.
         mean, low, high: the mean over seeds and its interval, in the metric's own unit (shares, not percent).
         seeds: how many runs the mean is over. With 1 there is no interval: low = mean = high.
         n: number of test samples.
@@ -131,18 +131,7 @@ def save_rows(path: Path, rows: Iterable[Row]) -> None:
         fields = row.model_dump()
         fields.update({name: float(f"{fields[name]:.6g}") for name in ("fraction", "mean", "low", "high")})
         lines.append(json.dumps(fields, ensure_ascii=False))
-    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is complete or untouched, never half written; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n")
 
 
 def load_rows(path: Path) -> list[Row]:

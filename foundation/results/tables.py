@@ -3,8 +3,8 @@
 In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
 and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
 
-    python -m foundation.evaluate.tables README.md docs/*.md            # render
-    python -m foundation.evaluate.tables --check README.md docs/*.md    # exit status 1 if one is out of date
+    python -m foundation.results.tables README.md docs/*.md            # render
+    python -m foundation.results.tables --check README.md docs/*.md    # exit status 1 if one is out of date
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from foundation.errors import RecipeError, WfmError
-from foundation.evaluate.rows import Row, load_rows, write_whole
+from foundation.files import write_atomically
+from foundation.results.rows import Row, load_rows
 
 _BLOCK = re.compile(r"^<!-- rows:(\S+)([^\n]*?) -->[ \t]*\n(.*?)^<!-- /rows -->", re.MULTILINE | re.DOTALL)
 _OPENING = re.compile(r"^<!-- rows:", re.MULTILINE)
@@ -129,9 +130,7 @@ def render(text: str, document: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render the documents, or with `--check` only say which are out of date (exit status 1)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m foundation.evaluate.tables", description=__doc__.partition("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m foundation.results.tables", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a document is out of date")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILES")
     chosen = parser.parse_args(arguments)
@@ -145,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stale += 1
             print(f"{path}: {'is out of date' if chosen.check else 'rendered'}")
             if not chosen.check:
-                write_whole(path, fresh)
+                write_atomically(path, fresh)
     except (WfmError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,0 +1,123 @@
+"""Fit an encoder to labels: with LoRA, in full, or from scratch. One plain loop, readable on one screen."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from peft import LoraConfig, get_peft_model
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn import functional as F
+
+from foundation.data.labelled import Target, TokenSet
+from foundation.errors import TrainingError
+from foundation.models import TaskHead, TaskModel, WfmModel, pool
+from foundation.recipe import TuneSection
+
+Mode = Literal["lora", "full", "scratch"]
+
+#: Where LoRA attaches: every matrix of the encoder's blocks (Hu et al. 2021 adapt attention; all is the safer default).
+LORA_MODULES = ["qkv", "proj", "up", "down"]
+
+
+def fit(
+    encoder: WfmModel,
+    data: TokenSet,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    target: Target,
+    mode: Mode,
+    tune: TuneSection,
+    seed: int,
+    progress: bool = False,
+) -> TaskModel:
+    """Fit a copy of `encoder` and a new head; the encoder passed in is left as it was.
+
+    Args:
+        rows: samples of `data` to train on.
+        targets: for all of `data`: int64 [n] classes or float32 [n, size].
+        mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
+    if mode == "lora":
+        network = get_peft_model(
+            network, LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
+        )
+    with torch.no_grad():
+        first = data.batch(rows[:1])
+        features = pool(network(**first), first, tune.pooling).shape[1]
+    head = TaskHead(features, target.size, tune.dropout)
+    if target.classes is None:
+        _scale_targets(head, targets[rows])
+    model = TaskModel(network, head, tune.pooling).train()
+    peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
+    optimizer = torch.optim.AdamW(_groups(model, peak, tune), weight_decay=tune.weight_decay)
+    steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    order = _endless(rows, min(tune.batch_size, len(rows)), rng)
+    with Progress(disable=not progress) as bar:
+        for step in bar.track(range(steps), description=f"fit {target.label} ({mode})"):
+            chosen = next(order)
+            batch = data.batch(chosen, tune.augment, seed + step)
+            loss = task_loss(model(**batch), torch.from_numpy(targets[chosen]), head)
+            if not bool(torch.isfinite(loss)):
+                raise TrainingError(f"fine-tuning loss is {loss.item()} at step {step}; lower tune.learning_rate.")
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def predict(model: TaskModel, data: TokenSet) -> np.ndarray:
+    """Logits or numbers [n, outputs] of every sample."""
+    model.eval()
+    return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
+
+
+def task_loss(output: Tensor, target: Tensor, head: TaskHead) -> Tensor:
+    """Cross-entropy for classes; Huber on standardised targets for numbers."""
+    if target.dtype == torch.int64:
+        return F.cross_entropy(output, target)
+    return F.smooth_l1_loss(
+        (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
+    )
+
+
+def _scale_targets(head: TaskHead, targets: np.ndarray) -> None:
+    head.target_mean.copy_(torch.from_numpy(targets.mean(0)))
+    head.target_std.copy_(torch.from_numpy(targets.std(0)).clamp(min=1e-3))
+
+
+def _groups(model: TaskModel, peak: float, tune: TuneSection) -> list[dict]:
+    """A new head learns faster than weights that already know something."""
+    body = [p for p in model.encoder.parameters() if p.requires_grad]
+    return [{"params": body, "lr": peak}, {"params": list(model.head.parameters()), "lr": tune.learning_rate}]
+
+
+def _rate(step: int, steps: int) -> float:
+    warmup = max(1, steps // 10)
+    return (
+        (step + 1) / warmup if step < warmup else (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+    )
+
+
+def _endless(rows: np.ndarray, size: int, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+    """Batches of shuffled rows, epoch after epoch; a remainder is carried into the next epoch."""
+    left = np.empty(0, rows.dtype)
+    while True:
+        while len(left) < size:
+            left = np.concatenate([left, rng.permutation(rows)])
+        yield left[:size]
+        left = left[size:]

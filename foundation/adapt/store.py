@@ -1,0 +1,93 @@
+"""An adapter on disk: a plain PEFT folder with its head and its task beside it.
+
+adapter_config.json, adapter_model.safetensors   PEFT's own, loadable by PEFT alone
+head.safetensors                                 the task head
+task.json                                        label, classes, pooling, and a hash of the base it was fitted to
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from peft import PeftModel
+
+from foundation.data.labelled import Target
+from foundation.errors import CheckpointError
+from foundation.models import TaskHead, TaskModel, WfmModel
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A loaded adapter: the model, ready to predict, and what its outputs mean."""
+
+    model: TaskModel
+    target: Target
+
+
+def weights_hash(encoder: WfmModel) -> str:
+    """SHA-256 of an encoder's weights: an adapter on another base would give confident nonsense."""
+    digest = hashlib.sha256()
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().contiguous().cpu().view(torch.uint8).numpy().tobytes() if value.ndim else b"")
+    return digest.hexdigest()
+
+
+def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, folder: Path) -> None:
+    """Write a LoRA-adapted task model; the folder appears complete or not at all.
+
+    Raises:
+        CheckpointError: the folder exists (nothing is overwritten), or the model carries no LoRA adapter.
+    """
+    if folder.exists():
+        raise CheckpointError(f"{folder} exists and is left alone; set out= to a new folder, or delete it first.")
+    if not isinstance(model.encoder, PeftModel):
+        raise CheckpointError("only a model fitted with mode 'lora' can be saved as an adapter.")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.encoder.peft_config["default"].base_model_name_or_path = base
+    model.encoder.save_pretrained(partial)
+    (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
+    safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
+    task = {
+        "label": target.label,
+        "classes": target.classes,
+        "size": target.size,
+        "pooling": model.pooling,
+        "base": base,
+        "base_sha256": base_hash,
+    }
+    (partial / "task.json").write_text(json.dumps(task, indent=1))
+    partial.rename(folder)
+
+
+def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
+    """Put an adapter and its head onto `encoder` (which PEFT wraps in place); outputs are those of the saved model.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the adapter was fitted to other base weights.
+    """
+    names = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(names)}.")
+    try:
+        task = json.loads((folder / "task.json").read_text())
+        target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
+        state = safetensors.torch.load_file(folder / "head.safetensors")
+    except (ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
+    if task["base_sha256"] != weights_hash(encoder):
+        raise CheckpointError(
+            f"{folder} was fitted to {task['base']} and the encoder given has other weights; load that base first."
+        )
+    head = TaskHead(state["norm.weight"].numel(), target.size)
+    head.load_state_dict(state)
+    return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, task["pooling"]).eval(), target)

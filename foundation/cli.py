@@ -1,0 +1,210 @@
+"""The command `wfm`. Thin: it parses, calls one function, prints. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foundation.errors import WfmError
+
+EXAMPLES = """examples:
+  wfm quickstart                                               the whole path on simulated data, with a report
+  wfm shards build simulated --out runs/shards/sim --count 4000
+  wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu
+  wfm inspect capture.dat                                      what is in a capture file
+  wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
+  wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
+  wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 for success, 2 for what the user can mend (one sentence on stderr)."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except WfmError as error:
+        print(f"wfm: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("wfm: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wfm",
+        description="Pretrain one encoder on any radio signal; adapt it to any task with LoRA.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _shards_parser(commands)
+    inspect = _add(commands, "inspect", _inspect, "what a capture file is: shapes, units, gaps, loss")
+    inspect.add_argument("file", type=Path)
+    inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _recipe_command(commands, "pretrain", _pretrain, "train an encoder by masked signal modelling (resumes by itself)")
+    _recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
+    evaluate = _recipe_command(
+        commands, "evaluate", _evaluate, "modes x label fractions x seeds on one task, one table"
+    )
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write (and merge into) a file of result rows")
+    evaluate.add_argument("--html", type=Path, metavar="OUT", help="write a report page")
+    _hub_parser(commands)
+    quickstart = _add(commands, "quickstart", _quickstart, "shards, pretraining, LoRA, evaluation and report in one go")
+    quickstart.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="default: %(default)s")
+    return parser
+
+
+def _add(commands: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_, description=help_)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _recipe_command(commands: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
+    parser = _add(commands, name, run, help_)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe, see recipes/")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.steps=100")
+    return parser
+
+
+def _shards_parser(commands: Any) -> None:
+    actions = commands.add_parser("shards", help="build, verify and describe WebDataset shards").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    build = _add(actions, "build", _shards_build, "write a data set as shards with a manifest (resumes by itself)")
+    build.add_argument("name", help="simulated, polyu-csi-ips, stability-csi-har or uwb-cirs-2018")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR")
+    build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
+    build.add_argument("--count", type=int, help="windows to simulate")
+    build.add_argument("--seed", type=int, help="of the simulation")
+    verify = _add(actions, "verify", _shards_verify, "check every byte, sample and split; exit status 2 on a problem")
+    verify.add_argument("directory", type=Path)
+    info = _add(actions, "info", _shards_info, "what a shard directory holds")
+    info.add_argument("directory", type=Path)
+
+
+def _hub_parser(commands: Any) -> None:
+    actions = commands.add_parser("hub", help="export checkpoints and publish them").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    export = _add(actions, "export", _hub_export, "training checkpoint -> safetensors, config and model card, proved")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("directory", type=Path)
+    export.add_argument("--rows", type=Path, metavar="FILE", help="result rows to put on the card")
+    push = _add(actions, "push", _hub_push, "upload an exported folder to a Hub (HF_ENDPOINT, HF_TOKEN)")
+    push.add_argument("directory", type=Path)
+    push.add_argument("repo", metavar="ORG/NAME")
+    push.add_argument("--private", action="store_true")
+    push.add_argument("--tag", help="name this upload, for from_pretrained(..., revision=TAG)")
+
+
+def _shards_build(args: argparse.Namespace) -> None:
+    from foundation.data.write import write_shards
+    from shards import open_dataset
+
+    given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
+    manifest = write_shards(open_dataset(args.name, **given), args.out)
+    print(f"{args.out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
+
+
+def _shards_verify(args: argparse.Namespace) -> None:
+    from foundation.data.verify import verify
+    from foundation.errors import ShardError
+
+    problems = verify(args.directory)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise ShardError(f"{args.directory}: {len(problems)} problems; rebuild what is named above.")
+    print(f"{args.directory}: verified, every hash, sample and split is as the manifest says.")
+
+
+def _shards_info(args: argparse.Namespace) -> None:
+    from foundation.data.verify import print_info
+
+    print_info(args.directory)
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from foundation.inspect import inspect, print_summary
+
+    found = inspect(args.file)
+    if args.json:
+        print(json.dumps(found))
+    else:
+        print_summary(found)
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from foundation.recipe import PretrainRecipe, dump_recipe, load_recipe
+
+    recipe = load_recipe(args.config, PretrainRecipe, args.overrides)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return
+    from foundation.hub.export import export
+    from foundation.train.run import pretrain
+
+    run = pretrain(recipe)
+    model = run.directory / "model"
+    if run.is_writer and not model.exists():
+        export(run.checkpoint, model)
+        print(f"{model}: exported; AutoModel.from_pretrained loads it, 'wfm finetune' and 'wfm evaluate' take it.")
+
+
+def _finetune(args: argparse.Namespace) -> None:
+    from foundation.recipe import FinetuneRecipe, dump_recipe, load_recipe
+
+    recipe = load_recipe(args.config, FinetuneRecipe, args.overrides)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return
+    from foundation.evaluate.finetune import finetune
+
+    for part, scores in finetune(recipe).items():
+        print(f"{part}: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
+    print(f"{recipe.out}: adapter and head saved.")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from foundation.recipe import EvaluateRecipe, dump_recipe, load_recipe
+
+    recipe = load_recipe(args.config, EvaluateRecipe, args.overrides)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return
+    from foundation.evaluate.publish import publish
+    from foundation.evaluate.run import evaluate
+
+    command = " ".join(["wfm evaluate --config", str(args.config), *args.overrides])
+    publish(recipe, evaluate(recipe, command), args.json, args.html)
+
+
+def _hub_export(args: argparse.Namespace) -> None:
+    from foundation.hub.export import export
+
+    print(f"{export(args.checkpoint, args.directory, args.rows)}: exported and proved against the trained model.")
+
+
+def _hub_push(args: argparse.Namespace) -> None:
+    from foundation.hub.push import push
+
+    print(push(args.directory, args.repo, private=args.private, tag=args.tag))
+
+
+def _quickstart(args: argparse.Namespace) -> None:
+    from foundation.quickstart import quickstart
+
+    print(f"report: {quickstart(args.out)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Labelled samples in memory: tokens beside targets, for fine-tuning and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foundation.data.augment import device_response
+from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.errors import RecipeError
+from foundation.signal import Signal
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a label name means: class names in order, or None for numbers (`size` of them)."""
+
+    label: str
+    classes: tuple[str, ...] | None
+    size: int
+
+    @classmethod
+    def of(cls, signals: Sequence[Signal], label: str) -> Target:
+        """Derived from training signals: text is a class, numbers are a regression.
+
+        Raises:
+            RecipeError: no signal carries the label; names those that exist.
+        """
+        found = [signal.labels[label] for signal in signals if label in signal.labels]
+        if not found:
+            known = sorted({name for signal in signals for name in signal.labels})
+            raise RecipeError(f"task.label: no training sample carries {label!r}; known labels: {', '.join(known)}.")
+        if isinstance(found[0], str):
+            names = tuple(sorted({str(value) for value in found}))
+            return cls(label, names, len(names))
+        return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
+
+    def encode(self, signals: Sequence[Signal]) -> np.ndarray:
+        """int64 [n] class indices or float32 [n, size].
+
+        Raises:
+            RecipeError: a class that training did not have.
+        """
+        values = [signal.labels[self.label] for signal in signals]
+        if self.classes is None:
+            return np.array([np.atleast_1d(np.asarray(value)) for value in values], np.float32).reshape(-1, self.size)
+        unknown = sorted({str(value) for value in values} - set(self.classes))
+        if unknown:
+            raise RecipeError(
+                f"task.label: test classes {', '.join(unknown)} of {self.label!r} are not in the training part."
+            )
+        return np.array([self.classes.index(str(value)) for value in values], np.int64)
+
+
+class TokenSet:
+    """Signals with their tokens, served as batches."""
+
+    def __init__(self, signals: Sequence[Signal], spec: TokenSpec) -> None:
+        self.signals, self.spec = signals, spec
+        self._tokens = [tokenize_one(signal, spec) for signal in signals]
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
+        """The batch of these rows; with `augment` > 0 each signal passes through a random device response first."""
+        if augment == 0:
+            return pad([self._tokens[i] for i in rows])
+        changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
+        return pad([tokenize_one(signal, self.spec) for signal in changed])
+
+    def batches(self, size: int = 128) -> Iterator[Batch]:
+        """All rows in order."""
+        for start in range(0, len(self), size):
+            yield self.batch(np.arange(start, min(start + size, len(self))))
+
+
+def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Sorted rows of a random share of the samples; for classes, the same share of each and at least one.
+
+    Args:
+        targets: int64 [n] classes or float [n, d] numbers.
+    """
+    rng = np.random.default_rng(seed)
+    if fraction >= 1:
+        return np.arange(len(targets))
+    if targets.ndim > 1:
+        return np.sort(rng.choice(len(targets), max(1, round(fraction * len(targets))), replace=False))
+    picked = []
+    for value in np.unique(targets):
+        rows = np.flatnonzero(targets == value)
+        picked.append(rng.choice(rows, max(1, round(fraction * len(rows))), replace=False))
+    return np.sort(np.concatenate(picked))

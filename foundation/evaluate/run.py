@@ -1,0 +1,125 @@
+"""`evaluate(recipe)`: every mode x label fraction x seed on one task, as rows with intervals.
+
+Folds (several splits of one set, such as leave-geometry-out) are pooled: a seed's score is over the test samples of all
+folds together. Fits are independent, so they are shared out to worker processes of one thread each.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from foundation.evaluate.bench import Bench
+from foundation.evaluate.metrics import scores
+from foundation.recipe import EvaluateRecipe
+from foundation.results.rows import Row, summarise
+
+#: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
+DETERMINISTIC = ("probe", "knn", "floor")
+
+
+@dataclass(frozen=True)
+class Job:
+    fold: str
+    mode: str
+    fraction: float
+    seed: int
+
+
+Scores = dict[tuple[str, str, float], dict[int, list[tuple[np.ndarray, np.ndarray]]]]
+
+
+def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
+    """Run everything the recipe asks for and summarise it.
+
+    Raises:
+        RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used; a checkpoint
+            that was pretrained on a test session is refused.
+    """
+    jobs = list(_jobs(recipe))
+    found: Scores = defaultdict(lambda: defaultdict(list))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task(f"evaluate {recipe.name}", total=len(jobs))
+        for job, outcome in _run(recipe, jobs):
+            for part, pair in outcome.items():
+                found[(part, job.mode, job.fraction)][job.seed].append(pair)
+            bar.advance(task)
+    return _rows(recipe, found, command)
+
+
+def _jobs(recipe: EvaluateRecipe) -> Iterator[Job]:
+    for fold in recipe.folds:
+        for mode in recipe.modes:
+            for fraction in recipe.fractions:
+                repeats = mode in DETERMINISTIC and fraction == 1 and recipe.floor_method != "extra-trees"
+                for seed in recipe.seeds[:1] if repeats else recipe.seeds:
+                    yield Job(fold, mode, fraction, seed)
+
+
+def _run(recipe: EvaluateRecipe, jobs: list[Job]) -> Iterator[tuple[Job, dict[str, tuple[np.ndarray, np.ndarray]]]]:
+    text = recipe.model_dump_json()
+    if recipe.workers == 1:
+        yield from ((job, _work(text, job)) for job in jobs)
+        return
+    # Spawned, not forked: a forked child of a process that has used OpenMP hangs in its first parallel region.
+    context = multiprocessing.get_context("spawn")
+    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(threads, "1"))
+    try:
+        with ProcessPoolExecutor(recipe.workers, mp_context=context) as pool:
+            waiting = {pool.submit(_work, text, job): job for job in jobs}
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+    finally:
+        for name, value in threads.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _work(text: str, job: Job) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(truth, prediction) of every test part."""
+    bench = _bench(text, job.fold)
+    predicted = bench.predict(job.mode, job.fraction, job.seed)
+    truth = {part: bench.problem.target.encode(signals) for part, signals in bench.problem.tests.items()}
+    return {part: (truth[part], predicted[part]) for part in truth}
+
+
+@lru_cache(maxsize=2)
+def _bench(text: str, fold: str) -> Bench:
+    return Bench(EvaluateRecipe.model_validate_json(text), fold)
+
+
+def _rows(recipe: EvaluateRecipe, found: Scores, command: str) -> list[Row]:
+    rows = []
+    for (part, mode, fraction), by_seed in found.items():
+        per_seed: dict[str, list[float]] = defaultdict(list)
+        count = 0
+        for pairs in by_seed.values():
+            truth, predicted = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
+            count = len(truth)
+            for metric, value in scores(truth, predicted).items():
+                per_seed[metric].append(value)
+        hand = f"{recipe.floor_features} features, {recipe.floor_method}"
+        for metric, values in per_seed.items():
+            rows.append(
+                summarise(
+                    values,
+                    set=recipe.set,
+                    split=recipe.part_name(part),
+                    method=hand if mode == "floor" else recipe.name,
+                    mode=mode,
+                    fraction=fraction,
+                    metric=metric,
+                    n=count,
+                    command=command,
+                )
+            )
+    return rows

@@ -1,0 +1,127 @@
+"""Training checkpoint -> a folder that `AutoModel.from_pretrained` loads: safetensors, config, provenance, card.
+
+The folder is proved before it appears: it is loaded again in full and must give the trained model's outputs bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foundation.data.manifest import Manifest, count_sessions
+from foundation.data.tokens import tokenize
+from foundation.errors import CheckpointError
+from foundation.hub.card import CardFacts, DataSeen, write_card
+from foundation.hub.load import PROVENANCE
+from foundation.models import WfmForMaskedModeling, WfmModel
+from foundation.recipe import PretrainRecipe
+from foundation.results.rows import load_rows
+from foundation.signal import KINDS, Link, Signal
+from foundation.train.checkpoint import load_checkpoint
+from foundation.train.module import model_config
+
+
+def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
+    """Write `folder` from a training checkpoint (a .ckpt file, or a DeepSpeed directory of any ZeRO stage).
+
+    Args:
+        rows: file of result rows to put on the model card.
+
+    Raises:
+        CheckpointError: the folder exists (nothing is overwritten), the checkpoint cannot be read or does not fit its
+            recipe, or the exported model differs from the trained one.
+    """
+    if folder.exists():
+        raise CheckpointError(f"{folder} exists and is left alone; choose another folder, or delete it first.")
+    raw, weights = load_checkpoint(checkpoint)
+    recipe = PretrainRecipe.model_validate(raw)
+    model = WfmForMaskedModeling(model_config(recipe)).eval()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{checkpoint}: its weights do not fit its own recipe ({reason}).") from error
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(partial)
+    manifest = Manifest.load(recipe.data.shards)
+    (partial / PROVENANCE).write_text(json.dumps(_provenance(recipe, manifest), indent=1) + "\n")
+    write_card(partial, _facts(recipe, manifest, model, rows))
+    _prove(model, partial)
+    partial.rename(folder)
+    return folder
+
+
+def _provenance(recipe: PretrainRecipe, manifest: Manifest) -> dict[str, Any]:
+    """What the weights have seen, so that an evaluation can refuse a test set that overlaps it."""
+    entry = {
+        "name": manifest.name,
+        "fingerprint": manifest.fingerprint(),
+        "split": recipe.data.split,
+        "part": recipe.data.part,
+        "sessions": sorted(_sessions(recipe, manifest)),
+    }
+    return {"recipe": recipe.model_dump(mode="json"), "datasets": [entry]}
+
+
+def _sessions(recipe: PretrainRecipe, manifest: Manifest) -> list[str]:
+    if recipe.data.split and recipe.data.part:
+        return manifest.sessions(recipe.data.split, recipe.data.part)
+    return list(count_sessions(manifest.shards))
+
+
+def _facts(recipe: PretrainRecipe, manifest: Manifest, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
+    counts = count_sessions(manifest.shards)
+    seen = DataSeen(
+        name=manifest.name,
+        title=manifest.title,
+        licence=manifest.licence,
+        citation=manifest.citation,
+        homepage=manifest.homepage,
+        samples=sum(counts[session] for session in _sessions(recipe, manifest)),
+    )
+    return CardFacts(
+        repo_id=f"ORG/{recipe.name}",
+        parameters=sum(p.numel() for p in model.parameters()),
+        kinds=list(manifest.summary.kinds),
+        data=[seen],
+        rows=load_rows(rows) if rows else (),
+    )
+
+
+def _prove(model: WfmForMaskedModeling, folder: Path) -> None:
+    signals = [_probe_signal(kind) for kind in KINDS]
+    batch = tokenize(signals, model.config)
+    visible = batch["observed"].any(-1)
+    again = WfmForMaskedModeling.from_pretrained(folder).eval()
+    encoder = WfmModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        same = torch.equal(model.reconstruct(visible, **batch), again.reconstruct(visible, **batch))
+        hidden = model.encoder(**batch).last_hidden_state
+        same = same and torch.equal(hidden, encoder(**batch).last_hidden_state)
+    if not same:
+        shutil.rmtree(folder)
+        raise CheckpointError(
+            f"{folder}: the exported model's outputs differ from the trained one's; nothing was kept."
+        )
+
+
+def _probe_signal(kind: str) -> Signal:
+    rng = np.random.default_rng(0)
+    real = kind in ("csi-amplitude", "spectrogram", "rssi")
+    field = rng.standard_normal((24, 2, 40)) + (0 if real else 1j) * rng.standard_normal((24, 2, 40))
+    return Signal(
+        values=field.astype(np.complex64),
+        time_s=np.arange(24) / 100,
+        links=(Link(0, 0), Link(0, 1)),
+        frequency_hz=np.arange(40) * 312.5e3,
+        kind=kind,
+        carrier_hz=5.2e9,
+        is_real=real,
+    )

@@ -1,0 +1,11 @@
+"""Makes `transformers.AutoConfig`, `AutoModel` and `AutoModelForPreTraining` know `model_type: wfm`."""
+
+from __future__ import annotations
+
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
+
+from foundation.models import WfmConfig, WfmForMaskedModeling, WfmModel
+
+AutoConfig.register(WfmConfig.model_type, WfmConfig, exist_ok=True)
+AutoModel.register(WfmConfig, WfmModel, exist_ok=True)
+AutoModelForPreTraining.register(WfmConfig, WfmForMaskedModeling, exist_ok=True)

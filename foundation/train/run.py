@@ -1,0 +1,185 @@
+"""`pretrain(recipe)`: from a recipe to a trained run directory, or on from where a stopped one stands.
+
+A run directory holds `recipe.yaml` (resolved), `checkpoints/`, `logs/`. It belongs to one recipe: another recipe in the
+same directory is an error, the same recipe resumes, a finished run is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.strategies import Strategy
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from foundation.data.augment import device_response
+from foundation.data.stream import ShardStream
+from foundation.errors import MissingExtraError, RecipeError
+from foundation.files import write_atomically
+from foundation.recipe import PretrainRecipe, dump_recipe
+from foundation.signal import Signal
+from foundation.train.deepspeed_cpu import deepspeed_strategy
+from foundation.train.module import PretrainModule
+from foundation.train.throughput import Throughput
+
+FINAL = "final.ckpt"
+LAST = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its directory, its last checkpoint, and whether this process is the one that writes files."""
+
+    directory: Path
+    checkpoint: Path
+    is_writer: bool
+
+
+class Shards(L.LightningDataModule):
+    """Gives every rank its own part of the stream."""
+
+    def __init__(self, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        assert self.trainer is not None
+        recipe, module = self.recipe, self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        stream = ShardStream(
+            recipe.data.shards,
+            module.model.config,
+            recipe.data.split,
+            recipe.data.part,
+            recipe.train.batch_size,
+            recipe.seed,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+            self._augment if recipe.data.augment else None,
+        )
+        workers = recipe.data.workers
+        return StatefulDataLoader(stream, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+
+    def _augment(self, signal: Signal, seed: int) -> Signal:
+        return device_response(signal, seed, self.recipe.data.augment)
+
+
+def pretrain(recipe: PretrainRecipe) -> Run:
+    """Train to `recipe.train.steps`, resuming from the run directory's last checkpoint where there is one.
+
+    Raises:
+        RecipeError: the run directory belongs to another recipe, or the recipe asks for what this machine lacks.
+        ShardError: the shards are missing or too few.
+        TrainingError: the loss is not finite.
+    """
+    claim(recipe)
+    directory = recipe.out
+    final = directory / "checkpoints" / FINAL
+    if final.exists():
+        print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
+        return Run(directory, final, is_writer=int(os.environ.get("LOCAL_RANK", 0)) == 0)
+    last = directory / "checkpoints" / LAST
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    module = PretrainModule(recipe)
+    warnings.filterwarnings("ignore", module="lightning")
+    trainer = L.Trainer(
+        accelerator=recipe.train.accelerator,
+        devices=recipe.train.devices,
+        num_nodes=recipe.train.nodes,
+        strategy=_strategy(recipe),
+        precision=recipe.train.precision,
+        max_steps=recipe.train.steps,
+        gradient_clip_val=recipe.train.clip_norm,
+        logger=_loggers(recipe),
+        callbacks=_callbacks(recipe),
+        log_every_n_steps=recipe.train.log_every,
+        use_distributed_sampler=False,  # the stream deals shards to ranks itself
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
+    trainer.save_checkpoint(final)
+    return Run(directory, final, trainer.is_global_zero)
+
+
+def claim(recipe: PretrainRecipe) -> None:
+    """Write the resolved recipe into the run directory, or check that it is the one that is there."""
+    path = recipe.out / "recipe.yaml"
+    text = dump_recipe(recipe)
+    if not path.exists():
+        write_atomically(path, text)
+        return
+    changed = differences(yaml.safe_load(path.read_text()), yaml.safe_load(text))
+    if changed:
+        raise RecipeError(
+            f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
+            "set out= to a new directory, or restore the recipe to resume."
+        )
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Dotted keys in which two resolved recipes differ, each with both values."""
+    found = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a} there, {b} here")
+    return found
+
+
+def _strategy(recipe: PretrainRecipe) -> str | Strategy:
+    name = recipe.train.strategy
+    if name.startswith("zero-"):
+        on_cpu = recipe.train.accelerator == "cpu" or not torch.cuda.is_available()
+        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu)
+    return name
+
+
+def _loggers(recipe: PretrainRecipe) -> list[Logger]:
+    """CSV always (the report reads it), and the chosen tracker beside it."""
+    loggers: list[Logger] = [CSVLogger(recipe.out, name="logs", flush_logs_every_n_steps=recipe.train.log_every)]
+    if recipe.logger == "wandb":
+        offline = not os.environ.get("WANDB_API_KEY")
+        loggers.append(
+            WandbLogger(
+                name=recipe.name,
+                project="foundation",
+                save_dir=recipe.out,
+                offline=offline,
+                config=recipe.model_dump(mode="json"),
+            )
+        )
+    if recipe.logger == "tensorboard":
+        try:
+            loggers.append(TensorBoardLogger(recipe.out, name="tensorboard"))
+        except ModuleNotFoundError:
+            raise MissingExtraError(
+                "logger: tensorboard needs the extra of that name; run pip install 'foundation[tensorboard]'."
+            ) from None
+    return loggers
+
+
+def _callbacks(recipe: PretrainRecipe) -> list[Callback]:
+    train = recipe.train
+    keep = ModelCheckpoint(
+        recipe.out / "checkpoints",
+        filename="{step}",
+        every_n_train_steps=train.checkpoint_every,
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        save_last=True,
+    )
+    hidden = sum(recipe.objective.ratio) / 2
+    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
+    return [keep, bar, Throughput(train.log_every, hidden)]
