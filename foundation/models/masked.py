@@ -17,6 +17,7 @@ from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, Placement, 
 from foundation.nn.blocks import Transformer
 from foundation.nn.components import Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
+from foundation.nn.masks import has_visible_patch
 
 
 class Decoder(nn.Module):
@@ -66,9 +67,19 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
         return restore(values, batch["static"], self.encoder.columns(batch), components)
 
+    @staticmethod
+    def _with_static(visible: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Visible patches tell the static response of their column and nothing tells that of another."""
+        static = batch["static"]
+        return torch.where(static, has_visible_patch(batch["grid"], static, visible) & batch["exists"], visible)
+
     @torch.no_grad()
     def reconstruct(self, visible: Tensor, **batch: Any) -> Tensor:
-        """Raw entries [B, N, E] in view units: what was visible as it was, what was hidden as the mean head predicts."""
+        """Raw entries [B, N, E] in view units: what was visible as it was, what was hidden as the mean head predicts.
+
+        Which static tokens the encoder sees follows from the visible patches.
+        """
+        visible = self._with_static(visible, batch)
         condition, components = self(visible, **batch)
         filled = torch.where(visible[..., None], components.values, self.mean(condition).float())
         return self._restore(filled, batch, components)
@@ -86,12 +97,14 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """Sample every hidden token from pure noise by iterative unmasking; raw entries [B, N, E] in view units.
 
         Args:
-            visible: bool [B, N] tokens to condition on; all False generates whole signals.
+            visible: bool [B, N] tokens to condition on (static tokens follow from the patches); all False generates
+                whole signals.
             steps: unmasking steps; in each, tokens in random order are revealed (MaskGIT's cosine schedule).
             flow_steps: Heun steps from noise to token.
             levels: components whose levels the generated signal takes; default those of the visible tokens, which
                 must then be some.
         """
+        visible = self._with_static(visible, batch)
         components = levels if levels is not None else self.encoder.components(batch, visible)
         exists = batch["exists"]
         values = torch.where(visible[..., None], components.values, 0.0)
@@ -105,7 +118,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             reveal = torch.zeros_like(known).scatter_(1, order[:, done : done + count], True) & exists & ~known
             sampled = self.flow.sample(condition[reveal], self.config.entries, flow_steps, generator).float()
             values = values.masked_scatter(reveal[..., None], sampled)
-            # Entries beyond a patch's area were never part of the signal: the encoder must see them as it was trained to.
+            # Entries beyond a patch's area are no part of the signal: the encoder must see them as it was trained to.
             values = values * batch["observed"]
             known, done = known | reveal, done + count
         return self._restore(values, batch, components)

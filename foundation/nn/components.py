@@ -24,7 +24,7 @@ EPSILON = 1e-6
 class Components:
     """Normalised tokens.
 
-    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset) / static level.
+    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset) / its level.
     static: [B, N, E] what was subtracted under each entry, in signal units.
     offset, static_level, dynamic_level: [B].
     """
@@ -79,7 +79,7 @@ class Columns:
 
     def _sum(self, values: Tensor) -> Tensor:
         folded = self._by_kind(values, transposed=False)
-        batch, count = self.column.shape
+        batch = len(self.column)
         columns = int(self.column.max()) + 1
         row = self.column + columns * torch.arange(batch, device=values.device)[:, None]
         out = values.new_zeros(batch * columns, folded.shape[-1])
@@ -124,9 +124,11 @@ def split(
     dynamic = values - field
     dynamic_level = _rms(dynamic, seen)
     static_level = torch.where(is_split, _rms(column - offset, seen_column), dynamic_level)
+    # A visible static token says nothing of slots that only hidden tokens measured.
+    told = ~visible[..., None] | (columns.spread(seen_column.to(values.dtype)) > 0)
     normalised = torch.where(
         static[..., None],
-        (field - offset) / static_level[:, None, None],
+        told * (field - offset) / static_level[:, None, None],
         dynamic / dynamic_level[:, None, None],
     )
     return Components(normalised * observed, field, offset[:, 0, 0], static_level, dynamic_level)

@@ -34,25 +34,42 @@ def draw_mask(
         mixture: mask kind -> weight.
 
     Returns:
-        visible: bool [B, N]; every sample with two or more candidates keeps at least one visible and one hidden.
+        visible: bool [B, N]; every sample with two or more candidates keeps at least one visible and one hidden. A
+            static token is visible only where its column has a visible patch: it could only tell what is hidden.
     """
     kinds = [kind for kind in MASK_KINDS if mixture.get(kind, 0) > 0]
     weights = torch.tensor([float(mixture[kind]) for kind in kinds])
     kind = kinds[int(torch.multinomial(weights, 1, generator=generator))]
     noise = torch.rand(candidates.shape, generator=generator).to(grid.device)
     share = ratio[0] + (ratio[1] - ratio[0]) * float(torch.rand((), generator=generator))
+    scattered = _scattered(noise, candidates, static, share)
     if kind == "random":
-        hidden = _lowest(noise, candidates, share)
+        hidden = scattered
     else:
         axis = {"time": 0, "link": 1, "response": 2}[kind]
         hidden = _block(grid[..., axis], axis == 1, generator)
         if axis == 0:
             # A static token covers all times: it stays visible wherever its column still has a visible patch.
             hidden = hidden & ~static
-        # A block that hides nothing or all (an axis of one patch) says nothing: fall back to the random mask.
-        useless = ~(hidden & candidates).any(1) | ~(~hidden & candidates).any(1)
-        hidden = torch.where(useless[:, None], _lowest(noise, candidates, share), hidden)
-    return candidates & ~hidden
+        # A block that leaves no patch or hides none (an axis of one patch) says nothing: fall back to the random mask.
+        patches = candidates & ~static
+        useless = ~(hidden & patches).any(1) | ~(~hidden & patches).any(1)
+        hidden = torch.where(useless[:, None], scattered, hidden)
+    visible = candidates & ~hidden
+    return visible & (~static | has_visible_patch(grid, static, visible))
+
+
+def has_visible_patch(grid: Tensor, static: Tensor, visible: Tensor) -> Tensor:
+    """bool [B, N]: some patch (not the static token) of the token's column, its link and response, is visible."""
+    column = grid[..., 1] * (grid[..., 2].max() + 1) + grid[..., 2]
+    counts = torch.zeros(len(column), int(column.max()) + 1, device=column.device)
+    return counts.scatter_add_(1, column, (visible & ~static).to(counts.dtype)).gather(1, column) > 0
+
+
+def _scattered(noise: Tensor, candidates: Tensor, static: Tensor, share: float) -> Tensor:
+    """Hide the share of the patches and of the static tokens; of a single patch with its static token, the latter."""
+    hidden = _lowest(noise, candidates & ~static, share) | _lowest(noise, candidates & static, share)
+    return hidden | (static & ~(hidden & candidates).any(1, keepdim=True))
 
 
 def _lowest(noise: Tensor, candidates: Tensor, share: float) -> Tensor:

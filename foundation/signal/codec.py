@@ -76,7 +76,7 @@ def decode(members: Mapping[str, bytes], where: str = "sample") -> Signal:
             is_real=meta["is_real"],
             **{name: meta[name] for name in _TEXT},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ShardError(f"{where}: cannot be decoded ({error}); run 'wfm shards verify' on its directory.") from error
 
 

@@ -27,6 +27,7 @@ def to_frequency(signal: Signal) -> Signal:
         clean=None if signal.clean is None else _fft(signal.clean, ramp),
         frequency_hz=frequency,
         delay_s=None,
+        is_real=False,
     )
 
 

@@ -118,19 +118,25 @@ class Signal:
             raise SignalError("Signal.valid is False everywhere: nothing was measured.")
         bad = ~np.isfinite(self.values) & valid
         if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise SignalError(
-                f"Signal.values is not finite at [time, link, response] = {list(where)}; mark it invalid or drop it."
+                f"Signal.values is not finite at [time, link, response] = {_first(bad)}; mark it invalid or drop it."
             )
-        if self.is_real and np.any(self.values.imag[valid] != 0):
-            raise SignalError("Signal.is_real is set but values has a non-zero imaginary part.")
+        imaginary = (self.values.imag != 0) & valid
+        if self.is_real and imaginary.any():
+            raise SignalError(
+                f"Signal.is_real is set but values is complex at [time, link, response] = {_first(imaginary)}."
+            )
         if not valid.all():
             self._set("values", np.where(valid, self.values, np.complex64(0)))
         self._set("valid", valid)
         if self.clean is not None:
             clean = np.asarray(self.clean, dtype=np.complex64)
-            if clean.shape != self.values.shape or not np.all(np.isfinite(clean)):
-                raise SignalError(f"Signal.clean must be finite with shape {self.values.shape}; got {clean.shape}.")
+            if clean.shape != self.values.shape:
+                raise SignalError(f"Signal.clean has shape {clean.shape}; expected {self.values.shape} as values has.")
+            if not np.all(np.isfinite(clean)):
+                raise SignalError(
+                    f"Signal.clean is not finite at [time, link, response] = {_first(~np.isfinite(clean))}."
+                )
             self._set("clean", clean)
 
     @property
@@ -178,3 +184,8 @@ class Signal:
             clean=None if self.clean is None else self.clean[rows],
             time_s=self.time_s[rows] - self.time_s[start],
         )
+
+
+def _first(where: NDArray[np.bool_]) -> list[int]:
+    """Index of the first True entry."""
+    return [int(i) for i in np.argwhere(where)[0]]
