@@ -29,7 +29,7 @@ class DataSection(Section):
 
     shards: Path
     split: str | None = None
-    part: str | None = None
+    part: str | list[str] | None = None
     workers: int = Field(0, ge=0)
     augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
 
@@ -62,6 +62,7 @@ class ObjectiveSection(Section):
     flow_weight: float = Field(1.0, ge=0)
     flow_share: float = Field(0.25, gt=0, le=1)
     flow_levels: int = Field(2, ge=1)
+    static_weight: float = Field(4.0, gt=0)
 
 
 class TrainSection(Section):
@@ -88,6 +89,7 @@ class PretrainRecipe(Section):
     name: str
     out: Path
     seed: int = 0
+    init: str | None = Field(None, description="an exported model to go on from; its sizes must be those of `model`")
     data: DataSection
     model: ModelSection = ModelSection()
     objective: ObjectiveSection = ObjectiveSection()
@@ -105,7 +107,7 @@ class TuneSection(Section):
     full_learning_rate: float = Field(5e-4, gt=0, description="of full fine-tuning and training from scratch")
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
-    lora_alpha: float = Field(16.0, gt=0)
+    lora_alpha: int = Field(16, gt=0)
     pooling: Literal["mean", "columns"] = "mean"
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
     augment: float = Field(0.0, ge=0)
@@ -195,7 +197,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raw = yaml.safe_load(path.read_text())
     except OSError:
         raise RecipeError(f"{path}: no such recipe; recipes/ holds examples to copy.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: expected a mapping of keys at the top level.")
@@ -220,7 +222,10 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raw = raw.setdefault(parent, {})
         if not isinstance(raw, dict):
             raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
-    raw[last] = _number(yaml.safe_load(text))
+    try:
+        raw[last] = _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise RecipeError(f"override {override!r}: {text!r} is not valid YAML; quote it.") from None
 
 
 def _number(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -103,16 +103,19 @@ class Manifest(_Model):
         """
         return list(self._split(split))
 
-    def sessions(self, split: str, part: str) -> list[str]:
-        """Sessions of one part of a split.
+    def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
+        """Sessions of one part of a split, or of several together.
 
         Raises:
             ShardError: no such split or part; names the nearest.
         """
         parts = self._split(split)
-        if part not in parts:
-            raise ShardError(f"{self.name}: split {split!r} has no part {part!r}; {nearest(part, parts)}")
-        return list(parts[part])
+        found: list[str] = []
+        for name in [part] if isinstance(part, str) else part:
+            if name not in parts:
+                raise ShardError(f"{self.name}: split {split!r} has no part {name!r}; {nearest(name, parts)}")
+            found += parts[name]
+        return found
 
     def _split(self, split: str) -> dict[str, list[str]]:
         if split not in self.splits:

@@ -15,8 +15,9 @@ import numpy as np
 from foundation.errors import RecipeError
 from foundation.signal import Signal
 
-#: Magnitudes below this share of the signal's root mean square are treated as this share: -60 dB.
-FLOOR = 1e-3
+#: Magnitudes below this share of the root mean square are raised to it (-20 dB): in a deep fade the logarithm of noise
+#: would swing further than anything that moves in the room.
+FLOOR = 0.1
 
 
 def field(signal: Signal, values: np.ndarray) -> np.ndarray:
@@ -24,7 +25,7 @@ def field(signal: Signal, values: np.ndarray) -> np.ndarray:
 
 
 def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
-    """Rotate every packet by the straight line fitted to its phase over frequency, weighted by power; all links alike."""
+    """Rotate every packet by the line fitted to its phase over frequency, weighted by power; all links alike."""
     if signal.domain != "frequency" or len(signal.response) < 2:
         return values
     spacing = np.median(np.diff(signal.response))
@@ -39,7 +40,7 @@ def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
 def log_amplitude(signal: Signal, values: np.ndarray) -> np.ndarray:
     magnitude = np.abs(values)
     power = float(np.mean(np.square(magnitude[signal.mask]), dtype=np.float64))
-    return np.log(np.maximum(magnitude, FLOOR * np.sqrt(power) + np.finfo(np.float32).tiny))
+    return np.asarray(np.log(np.maximum(magnitude, FLOOR * np.sqrt(power) + np.finfo(np.float32).tiny)))
 
 
 VIEWS: dict[str, Callable[[Signal, np.ndarray], np.ndarray]] = {
@@ -58,7 +59,8 @@ def view_of(signal: Signal, views: dict[str, str]) -> str:
     name = views.get(signal.kind, "")
     if name not in VIEWS:
         raise RecipeError(
-            f"views has {name!r} for kind {signal.kind!r}; expected one of {', '.join(VIEWS)} under model.views.{signal.kind}."
+            f"views has {name!r} for kind {signal.kind!r}; expected one of {', '.join(VIEWS)} "
+            f"under model.views.{signal.kind}."
         )
     return name
 

@@ -1,6 +1,6 @@
 """Training checkpoint -> a folder that `AutoModel.from_pretrained` loads: safetensors, config, provenance, card.
 
-The folder is proved before it appears: it is loaded again in full and must give the trained model's outputs bit for bit.
+The folder is proved before it appears: loaded again in full, it must give the trained model's outputs bit for bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.card import CardFacts, DataSeen, write_card
-from foundation.hub.load import PROVENANCE
+from foundation.hub.load import PROVENANCE, provenance
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import PretrainRecipe
 from foundation.results.rows import load_rows
@@ -67,7 +67,8 @@ def _provenance(recipe: PretrainRecipe, manifest: Manifest) -> dict[str, Any]:
         "part": recipe.data.part,
         "sessions": sorted(_sessions(recipe, manifest)),
     }
-    return {"recipe": recipe.model_dump(mode="json"), "datasets": [entry]}
+    before = provenance(recipe.init) if recipe.init else []
+    return {"recipe": recipe.model_dump(mode="json"), "datasets": [*before, entry]}
 
 
 def _sessions(recipe: PretrainRecipe, manifest: Manifest) -> list[str]:
@@ -120,7 +121,7 @@ def _probe_signal(kind: str) -> Signal:
         values=field.astype(np.complex64),
         time_s=np.arange(24) / 100,
         links=(Link(0, 0), Link(0, 1)),
-        frequency_hz=np.arange(40) * 312.5e3,
+        frequency_hz=np.arange(40, dtype=np.float64) * 312.5e3,
         kind=kind,
         carrier_hz=5.2e9,
         is_real=real,

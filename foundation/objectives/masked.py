@@ -22,6 +22,7 @@ class MaskedObjective:
         flow_share: share of the hidden tokens that the diffusion loss is taken on: it costs most, and a sample of
             tokens gives the same gradient on average.
         flow_levels: noise levels per token.
+        static_weight: weight of a static token's error; a dynamics token's is 1.
     """
 
     ratio: tuple[float, float] = (0.6, 0.85)
@@ -29,6 +30,7 @@ class MaskedObjective:
     flow_weight: float = 1.0
     flow_share: float = 0.25
     flow_levels: int = 2
+    static_weight: float = 4.0
 
     def __call__(
         self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
@@ -44,7 +46,8 @@ class MaskedObjective:
         condition, components = model(visible, **batch)
         hidden = candidates & ~visible
         target = components.values[hidden].clamp(-CLIP, CLIP)
-        weight = batch["observed"][hidden].to(target.dtype)
+        # One static token stands for a whole column over all times: it weighs as several dynamics tokens.
+        weight = batch["observed"][hidden] * torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
         mse = ((model.mean(condition[hidden]).float() - target).square() * weight).sum() / weight.sum().clamp(min=1)
         metrics = {"mse": mse.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
@@ -58,4 +61,4 @@ class MaskedObjective:
 
 
 #: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.
-CLIP = 8.0
+CLIP = 5.0

@@ -6,9 +6,11 @@ same directory is an error, the same recipe resumes, a finished run is left alon
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +24,12 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from foundation.data.augment import device_response
 from foundation.data.stream import ShardStream
-from foundation.errors import MissingExtraError, RecipeError
+from foundation.errors import CheckpointError, MissingExtraError, RecipeError
 from foundation.files import write_atomically
+from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe, dump_recipe
 from foundation.signal import Signal
+from foundation.train.checkpoint import weights_only
 from foundation.train.deepspeed_cpu import deepspeed_strategy
 from foundation.train.module import PretrainModule
 from foundation.train.throughput import Throughput
@@ -89,7 +93,9 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     last = directory / "checkpoints" / LAST
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
-    warnings.filterwarnings("ignore", module="lightning")
+    if recipe.init and not last.exists():
+        continue_from(module, recipe.init)
+    _quieten()
     trainer = L.Trainer(
         accelerator=recipe.train.accelerator,
         devices=recipe.train.devices,
@@ -105,9 +111,31 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
+    with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
+        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
     trainer.save_checkpoint(final)
     return Run(directory, final, trainer.is_global_zero)
+
+
+def _quieten() -> None:
+    """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*set_vital.*", category=UserWarning)
+
+
+def continue_from(module: PretrainModule, source: str) -> None:
+    """Start from the weights of an exported model instead of random ones (continued pretraining on another domain).
+
+    Raises:
+        CheckpointError: there is none, or its sizes are not those of the recipe.
+    """
+    try:
+        before = WfmForMaskedModeling.from_pretrained(source)
+        module.model.load_state_dict(before.state_dict())
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"init: {source} cannot be continued by this recipe ({reason}).") from error
 
 
 def claim(recipe: PretrainRecipe) -> None:
@@ -141,7 +169,7 @@ def _strategy(recipe: PretrainRecipe) -> str | Strategy:
     name = recipe.train.strategy
     if name.startswith("zero-"):
         on_cpu = recipe.train.accelerator == "cpu" or not torch.cuda.is_available()
-        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu)
+        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu, recipe.train.batch_size)
     return name
 
 

@@ -1,0 +1,34 @@
+"""Show result rows: in the terminal, merged into a JSON file, and as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from foundation.evaluate.report import write_report
+from foundation.recipe import EvaluateRecipe
+from foundation.results.rows import Row, load_rows, merge_rows, save_rows
+from foundation.results.tables import rich_tables
+
+
+def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
+    """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`."""
+    for table in rich_tables(rows):
+        Console().print(table)
+    if json_path is not None:
+        save_rows(json_path, merge_rows(load_rows(json_path) if json_path.exists() else [], rows))
+        print(f"{json_path}: {len(rows)} rows written.")
+    if html_path is not None:
+        facts = {"checkpoint": recipe.checkpoint, "shards": str(recipe.task.shards), "label": recipe.task.label}
+        write_report(
+            html_path,
+            title=f"{recipe.name} on {recipe.set}",
+            facts=facts,
+            history=[],
+            reconstructions=[],
+            samples=[],
+            rows=rows,
+            notes=[],
+        )
+        print(f"{html_path}: report written.")

@@ -1,0 +1,120 @@
+"""How well hidden tokens are filled in, and how real generated signals look: figures and the pictures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from foundation.evaluate.metrics import nmse_db, sample_distances
+from foundation.evaluate.plots import Reconstruction, SampleComparison
+from foundation.generate import Filled, fill, sample_like
+from foundation.models import WfmForMaskedModeling
+from foundation.results.rows import Row, summarise
+from foundation.signal import Signal
+
+MASKS = ("random", "time", "response")
+
+
+def reconstruction_rows(
+    model: WfmForMaskedModeling, signals: Sequence[Signal], *, set_name: str, split: str, command: str, seeds: int = 3
+) -> list[Row]:
+    """NMSE of hidden entries in dB, by mask kind, for the model and for linear interpolation; seeds draw the masks.
+
+    Truth is clean where the signals carry it (simulation) and as measured elsewhere.
+    """
+    rows = []
+    for kind in MASKS:
+        found: dict[str, list[float]] = {"wfm": [], "linear interpolation": []}
+        for seed in range(seeds):
+            filled = fill_all(model, signals, kind, seed)
+            truth, hidden = _stack(filled, "truth"), _stack(filled, "hidden").astype(bool)
+            found["wfm"].append(nmse_db(truth, _stack(filled, "prediction"), hidden))
+            found["linear interpolation"].append(nmse_db(truth, _stack(filled, "interpolated"), hidden))
+        rows += [
+            summarise(
+                values,
+                set=set_name,
+                split=split,
+                method=method,
+                mode=f"{kind} mask",
+                fraction=1.0,
+                metric="nmse_db",
+                n=len(signals),
+                command=command,
+            )
+            for method, values in found.items()
+        ]
+    return rows
+
+
+def fill_all(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64) -> list[Filled]:
+    """`fill` over any number of signals."""
+    generator = torch.Generator().manual_seed(seed)
+    return [f for i in range(0, len(signals), size) for f in fill(model, signals[i : i + size], kind, generator)]
+
+
+def reconstruction_picture(filled: Filled) -> Reconstruction:
+    """The first link of one filled signal."""
+    hidden, truth = filled.hidden[:, 0], filled.truth[:, 0]
+    errors = {"model": nmse_db(truth, filled.prediction[:, 0], hidden)}
+    errors["linear interpolation"] = nmse_db(truth, filled.interpolated[:, 0], hidden)
+    signal = filled.signal
+    title = ", ".join(str(part) for part in (signal.labels.get("activity"), signal.session) if part)
+    return Reconstruction(
+        title=title or signal.kind,
+        truth=truth,
+        visible_mask=~hidden,
+        prediction=filled.prediction[:, 0],
+        nmse={name: 10 ** (value / 10) for name, value in errors.items()},
+        time_s=signal.time_s,
+        frequency_hz=signal.frequency_hz,
+    )
+
+
+def sample_comparison(
+    model: WfmForMaskedModeling, held_out: Sequence[Signal], name: str, seed: int
+) -> SampleComparison:
+    """Generated signals beside held-out ones and Gaussian noise of matched mean and variance; first link, amplitude.
+
+    All held-out signals must share their axes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    real = np.stack([np.abs(signal.values[:, 0]) for signal in held_out])
+    made = np.concatenate(
+        [
+            np.stack([np.abs(s.values[:, 0]) for s in sample_like(model, held_out[i : i + 64], generator)])
+            for i in range(0, len(held_out), 64)
+        ]
+    )
+    rng = np.random.default_rng(seed)
+    mean, std = real.mean(axis=(1, 2), keepdims=True), real.std(axis=(1, 2), keepdims=True)
+    gaussian = np.abs(mean + std * rng.standard_normal(real.shape))
+    return SampleComparison(name, real, made, gaussian, held_out[0].time_s, held_out[0].frequency_hz)
+
+
+def sample_rows(comparisons: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
+    """Distances of generated and Gaussian samples from held-out ones, over one comparison per seed."""
+    rows = []
+    for method, field in (("wfm, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
+        measured = [sample_distances(c.held_out, getattr(c, field)) for c in comparisons]
+        for metric in measured[0]:
+            rows.append(
+                summarise(
+                    [values[metric] for values in measured],
+                    set=set_name,
+                    split=split,
+                    method=method,
+                    mode="generation",
+                    fraction=1.0,
+                    metric=metric,
+                    n=len(comparisons[0].held_out),
+                    command=command,
+                )
+            )
+    return rows
+
+
+def _stack(filled: Sequence[Filled], name: str) -> np.ndarray:
+    return np.concatenate([np.asarray(getattr(f, name)).reshape(-1) for f in filled])

@@ -1,0 +1,46 @@
+"""Generation from pure noise: new signals with the axes, the radio and the levels of templates, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from foundation.data.tokens import tokenize, untokenize
+from foundation.data.views import from_view, view_of
+from foundation.models import WfmForMaskedModeling
+from foundation.signal import Signal
+
+
+@torch.no_grad()
+def sample_like(
+    model: WfmForMaskedModeling, templates: Sequence[Signal], generator: torch.Generator, steps: int = 8
+) -> list[Signal]:
+    """One generated signal per template.
+
+    A template gives the axes, links, carrier, bandwidth and kind, which entries were measured, and three numbers: its
+    offset, static level and dynamic level. Its content is not read: every token starts as noise.
+
+    Args:
+        steps: unmasking steps, each a forward pass of encoder and decoder.
+    """
+    batch = tokenize(templates, model.config)
+    observed = batch["observed"].any(-1)
+    levels = model.encoder.components(batch, observed)
+    nothing = torch.zeros_like(observed)
+    raw = model.generate(nothing, generator, steps=steps, levels=levels, **batch).numpy()
+    return [_signal(model, template, row) for template, row in zip(templates, raw, strict=True)]
+
+
+def _signal(model: WfmForMaskedModeling, template: Signal, raw: np.ndarray) -> Signal:
+    view = view_of(template, model.config.views)
+    amplitude_only = view == "log-amplitude"
+    return template.with_(
+        values=from_view(untokenize(raw, template, model.config), view),
+        clean=None,
+        is_real=template.is_real or amplitude_only,
+        kind="csi-amplitude" if amplitude_only and template.kind == "csi" else template.kind,
+        source="generated",
+        labels={},
+    )

@@ -1,0 +1,154 @@
+"""The whole path on simulated data: shards, pretraining, LoRA, evaluation, report. Every step is safe to repeat."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from foundation.data.stream import read_part
+from foundation.data.write import write_shards
+from foundation.evaluate.finetune import finetune
+from foundation.evaluate.reconstruction import (
+    fill_all,
+    reconstruction_picture,
+    reconstruction_rows,
+    sample_comparison,
+    sample_rows,
+)
+from foundation.evaluate.report import write_report
+from foundation.evaluate.run import evaluate
+from foundation.hub.export import export
+from foundation.hub.load import load_masked
+from foundation.models import WfmForMaskedModeling
+from foundation.recipe import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.results.rows import Row, load_rows, save_rows
+from foundation.results.tables import rich_tables
+from foundation.signal import Signal
+from foundation.train.run import pretrain
+from shards import open_dataset
+
+COUNT, SEED = 4000, 0
+HELD_OUT = 256  # windows of unseen rooms that reconstruction and generation are judged on
+COMMAND = "wfm quickstart"
+
+
+def quickstart(out: Path, recipes: Path = Path("recipes")) -> Path:
+    """Run everything into `out` and return the report's path; finished steps are not done again."""
+    began = time.perf_counter()
+    shards = out / "shards"
+    with _step(1, "build shards from the simulator"):
+        write_shards(open_dataset("simulated", count=COUNT, seed=SEED), shards)
+    with _step(2, "pretrain by masked signal modelling and diffusion"):
+        where = [f"data.shards={shards}", f"out={out / 'pretrain'}"]
+        run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, where))
+        model = out / "pretrain" / "model"
+        if not model.exists():
+            export(run.checkpoint, model)
+    with _step(3, "fine-tune with LoRA on a tenth of the labels and save the adapter"):
+        _adapter(out, recipes, shards, model)
+    with _step(4, "evaluate: modes x label fractions x seeds, in rooms never seen"):
+        rows = _scores(out, recipes, shards, model)
+    for table in rich_tables(rows):
+        Console().print(table)
+    with _step(5, "reconstruct, generate and write the report"):
+        report = _report(out, shards, load_masked(model), rows, began)
+    return report
+
+
+@contextmanager
+def _step(number: int, what: str) -> Iterator[None]:
+    console = Console()
+    console.rule(f"{number}/5 {what}")
+    began = time.perf_counter()
+    yield
+    console.print(f"({time.perf_counter() - began:.0f} s)")
+
+
+def _adapter(out: Path, recipes: Path, shards: Path, model: Path) -> None:
+    adapter = out / "adapter"
+    if adapter.exists():
+        return
+    where = [f"checkpoint={model}", f"task.shards={shards}", f"out={adapter}"]
+    for part, scores in finetune(load_recipe(recipes / "finetune/activity.yaml", FinetuneRecipe, where)).items():
+        print(f"{part}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+
+
+def _scores(out: Path, recipes: Path, shards: Path, model: Path) -> list[Row]:
+    """Rows of the evaluation, from the file of an earlier call where there is one."""
+    path = out / "scores.json"
+    if not path.exists():
+        where = [f"checkpoint={model}", f"task.shards={shards}"]
+        save_rows(path, evaluate(load_recipe(recipes / "evaluate/quickstart.yaml", EvaluateRecipe, where), COMMAND))
+    return load_rows(path)
+
+
+def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row], began: float) -> Path:
+    held_out = read_part(shards, "room", "test")
+    spread = held_out[:: max(1, len(held_out) // HELD_OUT)][:HELD_OUT]  # all rooms, devices and activities
+    names = {"set_name": "simulated", "split": "room", "command": COMMAND}
+    filled = reconstruction_rows(model, spread, **names)
+    # Windows of one carrier: their frequency axes are comparable.
+    first = [signal for signal in spread if signal.carrier_hz == spread[0].carrier_hz]
+    comparisons = [sample_comparison(model, first, "held-out rooms", seed) for seed in range(3)]
+    made = sample_rows(comparisons, **names)
+    save_rows(out / "generation.json", filled + made)
+    for table in rich_tables(filled + made):
+        Console().print(table)
+    history = read_history(out / "pretrain" / "logs")
+    report = out / "report.html"
+    write_report(
+        report,
+        title="Quickstart: one encoder, pretrained on simulated rooms, judged in rooms it never saw",
+        facts=_facts(model, history, began),
+        history=[{**row, "train loss": row["loss"]} for row in history if "loss" in row],
+        reconstructions=[reconstruction_picture(f) for f in fill_all(model, _of_each_activity(held_out), "random", 0)],
+        samples=comparisons[:1],
+        rows=rows + filled + made,
+        notes=[
+            "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from the "
+            "other two. Labels are used by fine-tuning alone.",
+            "Truth of the reconstruction is the noise-free channel. Generation starts from pure noise; a template gives "
+            "only axes, radio and three levels.",
+        ],
+    )
+    return report
+
+
+def _of_each_activity(signals: list[Signal], names: tuple[str, ...] = ("walk", "wave", "sit_down")) -> list[Signal]:
+    return [next(signal for signal in signals if signal.labels["activity"] == name) for name in names]
+
+
+def read_history(logs: Path) -> list[dict[str, float]]:
+    """Rows of every `metrics.csv` below `logs` (one per start of the run), by step; empty cells are left out."""
+    rows: list[dict[str, float]] = []
+    for path in sorted(logs.glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.removeprefix("version_"))):
+        with path.open(newline="") as file:
+            rows += [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def _facts(model: WfmForMaskedModeling, history: list[dict[str, float]], began: float) -> dict[str, str]:
+    def median(name: str) -> str:
+        values = sorted(row[name] for row in history if math.isfinite(row.get(name, math.nan)))
+        return f"{values[len(values) // 2]:,.3g}" if values else "not measured"
+
+    return {
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "of these encoder": f"{sum(p.numel() for p in model.encoder.parameters()):,}",
+        "pretraining steps": f"{max((row['step'] for row in history), default=-1) + 1:.0f}",
+        "samples/s": median("samples_per_s"),
+        "tokens/s": median("tokens_per_s"),
+        "model-FLOP utilisation": median("mfu"),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "this call took": f"{(time.perf_counter() - began) / 60:.1f} min",
+        "patch shapes": json.dumps(model.config.patch_shapes),
+    }
