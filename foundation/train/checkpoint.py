@@ -1,8 +1,11 @@
-"""Training checkpoint -> (recipe, weights), whatever strategy wrote it."""
+"""Training checkpoint -> (recipe, weights), whatever strategy wrote it. Nothing in a checkpoint can run code."""
 
 from __future__ import annotations
 
+import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,13 @@ from torch import Tensor
 from foundation.errors import CheckpointError
 
 PREFIX = "model."  # of the network inside the LightningModule
+FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Recipe and fp32 weights of the network from a Lightning file or a DeepSpeed directory of any ZeRO stage.
 
-    Nothing but tensors and plain containers is unpickled (`weights_only`).
+    Only tensors and plain values are unpickled, and three plain classes of DeepSpeed in its directories.
 
     Raises:
         CheckpointError: no such checkpoint, a damaged one, or one that this library did not write.
@@ -26,7 +30,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: no such checkpoint; 'wfm pretrain' writes checkpoints/final.ckpt in its run.")
     try:
         client, state = _from_zero(path) if path.is_dir() else _from_file(path)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: is damaged, or holds more than tensors and plain values and could run code when loaded; "
+            "only what 'wfm pretrain' wrote is read."
+        ) from error
+    except (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: cannot be read as a training checkpoint ({reason}).") from error
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
@@ -35,19 +44,42 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return client["recipe"], weights
 
 
+@contextmanager
+def weights_only() -> Iterator[None]:
+    """Whatever DeepSpeed loads meanwhile is read without running code, although it asks torch for the opposite.
+
+    torch lets an environment variable overrule `weights_only=False`. The classes are those that DeepSpeed's optimizer
+    files hold at every stage, in fp32 and bf16: a loss scale, a stage number, a place in a flat tensor.
+    """
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler  # 3 s to import
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    before = os.environ.get(FORCE_WEIGHTS_ONLY)
+    os.environ[FORCE_WEIGHTS_ONLY] = "1"
+    try:
+        with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
+            yield
+    finally:
+        if before is None:
+            del os.environ[FORCE_WEIGHTS_ONLY]
+        else:
+            os.environ[FORCE_WEIGHTS_ONLY] = before
+
+
 def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     content = torch.load(path, map_location="cpu", weights_only=True)
     return content, content["state_dict"]
 
 
 def _from_zero(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint  # 3 s to import
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
     folder = path / "checkpoint"
     model_states = sorted(folder.glob("*model_states.pt"))
     if not model_states:
         raise CheckpointError(f"{path}: holds no checkpoint/*model_states.pt, so it is no DeepSpeed checkpoint.")
-    # DeepSpeed pickles its own classes (its loss scaler, its version): only a checkpoint one wrote oneself gets here.
-    client = torch.load(model_states[0], map_location="cpu", weights_only=False)
-    state = get_fp32_state_dict_from_zero_checkpoint(str(path), tag="checkpoint")
+    client = torch.load(model_states[0], map_location="cpu", weights_only=True)
+    with weights_only():
+        state = get_fp32_state_dict_from_zero_checkpoint(str(path), tag="checkpoint")
     return client, {name.removeprefix("_forward_module."): value for name, value in state.items()}

@@ -26,16 +26,22 @@ class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
         super(DeepSpeedStrategy, self).setup_environment()
 
 
-def deepspeed_strategy(stage: int, on_cpu: bool) -> AnywhereDeepSpeedStrategy:
-    """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020)."""
+def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int) -> AnywhereDeepSpeedStrategy:
+    """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020).
+
+    Args:
+        batch_size: samples per process and step; Lightning would look for it in a batch sampler, which a loader of
+            ready batches does not have, and DeepSpeed reports throughput with it.
+    """
     if not on_cpu:
-        return AnywhereDeepSpeedStrategy(stage=stage)
+        return AnywhereDeepSpeedStrategy(stage=stage, logging_batch_size_per_gpu=batch_size)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return AnywhereDeepSpeedStrategy(
         stage=stage,
+        logging_batch_size_per_gpu=batch_size,
         overlap_comm=False,  # there are no streams to overlap on
         reduce_bucket_size=1_000_000,
         allgather_bucket_size=1_000_000,
