@@ -205,12 +205,17 @@ class TestIntel5300:
         assert signal.bandwidth_hz == 40e6
 
 
-def uwb_frame(time_s: float, first_path: float, taps: np.ndarray, announced: int | None = None) -> str:
+UWB_SYMBOLS = 274  # preamble symbols that a frame's counts are summed over
+
+
+def uwb_frame(
+    time_s: float, first_path: float, taps: np.ndarray, announced: int | None = None, symbols: int = UWB_SYMBOLS
+) -> str:
     lines = "".join(f"{int(v.real)}, {int(v.imag)}\n" for v in taps)
     return (
         f"\n21 4B Rx time = {time_s:.15e} 953B8FDBD7\n\n21 4B Rx time(un) = 9.9e+001 953B901800\n\n"
         f"txdly 4045 rxdly 4045\nRX DATA: 41cc4b\n\n"
-        f"RX OK WInd(0735), HLP({first_path:09.4f}), PSC(0274), RSL(-078.9641)\n"
+        f"RX OK WInd(0735), HLP({first_path:09.4f}), PSC({symbols:04d}), RSL(-078.9641)\n"
         f"Accum Len {announced or len(taps)}\n{lines}\nTX Frame TimeStamp Raw  = 97 76DA1A45\n"
     )
 
@@ -242,8 +247,9 @@ class TestDecaRanging:
         tap = 1 / (2 * 499.2e6)
         np.testing.assert_allclose(signal.delay_s, np.arange(-5, 13) * tap)
         for row, taps, path_index in zip(signal.values[:, 0], self.taps, (5, 7, 6), strict=True):
-            np.testing.assert_array_equal(row, taps[path_index - 5 : path_index + 13].astype(np.complex64))
-            assert row[np.argmin(np.abs(signal.delay_s))] == taps[path_index]
+            wanted = taps[path_index - 5 : path_index + 13] / UWB_SYMBOLS
+            np.testing.assert_allclose(row, wanted, rtol=1e-6)
+            assert row[np.argmin(np.abs(signal.delay_s))] == pytest.approx(taps[path_index] / UWB_SYMBOLS, rel=1e-6)
         np.testing.assert_allclose(signal.time_s, [0, 0.2, 0.1 + 17.207401025641026 - 16.9], atol=1e-9)
         assert (signal.carrier_hz, signal.bandwidth_hz) == (3993.6e6, 499.2e6)
 
@@ -256,7 +262,20 @@ class TestDecaRanging:
         path = written(tmp_path / "a.log", (UWB_HEADER + short + whole + no_path + cut).encode())
         with pytest.warns(UserWarning, match="skipped 3 of 4"):
             signal = decaranging.read(path)
+        np.testing.assert_allclose(signal.values[0, 0], self.taps[0] / UWB_SYMBOLS, rtol=1e-6)
+
+    def test_levels_do_not_depend_on_how_many_symbols_were_summed(self, tmp_path: Path) -> None:
+        short = uwb_frame(1.0, 5.0, 100 * self.taps[0], symbols=100)
+        long = uwb_frame(1.1, 5.0, 1024 * self.taps[0], symbols=1024)
+        signal = decaranging.read(written(tmp_path / "a.log", (UWB_HEADER + short + long).encode()))
+        np.testing.assert_array_equal(signal.values[0], signal.values[1])
         np.testing.assert_array_equal(signal.values[0, 0], self.taps[0].astype(np.complex64))
+
+    def test_a_frame_of_no_symbols_is_skipped(self, tmp_path: Path) -> None:
+        frames = uwb_frame(1.0, 5.0, self.taps[0], symbols=0) + uwb_frame(1.1, 5.0, self.taps[1])
+        with pytest.warns(UserWarning, match="skipped 1 of 2"):
+            signal = decaranging.read(written(tmp_path / "a.log", (UWB_HEADER + frames).encode()))
+        np.testing.assert_allclose(signal.values[0, 0], self.taps[1] / UWB_SYMBOLS, rtol=1e-6)
 
     @pytest.mark.parametrize(
         ("content", "message"),
