@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from rich.progress import Progress
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.data.labelled import Target, TokenSet
@@ -47,11 +48,10 @@ def fit(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
+    network: nn.Module = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
     if mode == "lora":
-        network = get_peft_model(
-            network, LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
-        )
+        lora = LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
+        network = get_peft_model(network, lora)
     with torch.no_grad():
         first = data.batch(rows[:1])
         features = pool(network(**first), first, tune.pooling).shape[1]
@@ -113,7 +113,7 @@ def _rate(step: int, steps: int) -> float:
     )
 
 
-def _endless(rows: np.ndarray, size: int, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _endless(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Batches of shuffled rows, epoch after epoch; a remainder is carried into the next epoch."""
     left = np.empty(0, rows.dtype)
     while True:

@@ -53,7 +53,7 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     model.encoder.peft_config["default"].base_model_name_or_path = base
-    model.encoder.save_pretrained(partial)
+    model.encoder.save_pretrained(str(partial))
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
     safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
     task = {

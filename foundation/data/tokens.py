@@ -5,8 +5,8 @@ sample also get one static token per column (link, response patch); its content 
 visible entries only, see `foundation.nn.components`.
 
 Batch keys (B samples, N tokens padded, E entries): values float32, observed bool [B, N, E]; position float32 [B, N, 6];
-link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists bool [B, N]; kind int64, logarithmic bool
-[B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known).
+link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists bool [B, N]; kind int64, logarithmic
+bool [B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known).
 """
 
 from __future__ import annotations

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
 
 from foundation.adapt import fit, predict
+from foundation.adapt.fit import Mode
 from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.data.manifest import Manifest
 from foundation.data.stream import read_part
@@ -93,9 +95,9 @@ class Bench:
                 rows,
                 self.targets,
                 self.problem.target,
-                mode,
+                cast(Mode, mode),
                 self.recipe.tune,
-                seed,  # type: ignore[arg-type]
+                seed,
             )
             outputs = {part: predict(model, data) for part, data in self.tests.items()}
             return {part: o if self.kind == "regression" else o.argmax(1) for part, o in outputs.items()}
@@ -120,17 +122,17 @@ class Bench:
         key = seed if mode == "untrained" else None
         if key not in self._frozen:
             encoder = self.encoder if key is None else _untrained(self.encoder, seed)
-            sets = {None: self.train, **self.tests}
+            sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
             self._frozen[key] = {
-                part: frozen_features(encoder, data, self.recipe.tune.pooling) for part, data in sets.items()
+                part: frozen_features(encoder, data, self.recipe.tune.pooling) for part, data in sets
             }
         return self._frozen[key]
 
     @cached_property
     def _hand(self) -> dict[str | None, np.ndarray]:
         name = self.recipe.floor_features
-        sets = {None: self.problem.train, **self.problem.tests}
-        return {part: np.stack([hand_features(s, name) for s in signals]) for part, signals in sets.items()}
+        sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
+        return {part: np.stack([hand_features(s, name) for s in signals]) for part, signals in sets}
 
 
 @torch.no_grad()
@@ -141,4 +143,6 @@ def frozen_features(encoder: WfmModel, data: TokenSet, pooling: str) -> np.ndarr
 
 def _untrained(encoder: WfmModel, seed: int) -> WfmModel:
     torch.manual_seed(seed)
-    return WfmModel(encoder.config).eval()
+    untrained = WfmModel(encoder.config)
+    untrained.eval()
+    return untrained

@@ -43,16 +43,14 @@ class Tokenizer(nn.Module):
         self.place = Placement(config, config.hidden_size)
 
     def forward(self, values: Tensor, observed: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        x = torch.cat([values, observed.to(values.dtype)], dim=-1).to(self.content[0].weight.dtype)
+        x = torch.cat([values, observed.to(values.dtype)], dim=-1)
+        x = x.to(next(self.content.parameters()).dtype)
         which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
         out = self.place(batch)
         for i, project in enumerate(self.content):
+            # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
             chosen = which == i
-            if bool(chosen.any()):
-                out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
-            else:
-                # DDP and ZeRO want every parameter to take part in every step, whatever shapes the batch holds.
-                out = out + 0.0 * (project.weight.sum() + project.bias.sum())
+            out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
         return out
 
 
@@ -89,16 +87,18 @@ class Context(nn.Module):
         first = self.kind(kind)
         known = torch.isfinite(radio)
         radio = torch.where(known, radio, 0.0)  # before the projection: a NaN would survive in its weight gradient
+        dtype = self.levels.weight.dtype
         for i, project in enumerate(self.radio):
-            value = project(scalar_features(radio[:, i : i + 1]).to(project.weight.dtype))
+            value = project(scalar_features(radio[:, i : i + 1]).to(dtype))
             first = first + torch.where(known[:, i : i + 1], value, self.unknown[i])
-        second = self.levels(scalar_features(levels).to(self.levels.weight.dtype))
+        second = self.levels(scalar_features(levels).to(dtype))
         return torch.stack([first, second], dim=1)
 
 
 class WfmPreTrainedModel(PreTrainedModel):
     """Weight initialisation and naming shared by every head."""
 
+    config: WfmConfig
     config_class = WfmConfig
     base_model_prefix = "encoder"
     main_input_name = "values"
@@ -117,8 +117,7 @@ class WfmPreTrainedModel(PreTrainedModel):
 class WfmModel(WfmPreTrainedModel):
     """The encoder. Its keyword arguments are the tensors that `foundation.tokenize` makes."""
 
-    # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
-    _keys_to_ignore_on_load_unexpected = (r"^decoder\.", r"^mean\.", r"^flow\.")
+    fold: Tensor
 
     def __init__(self, config: WfmConfig) -> None:
         super().__init__(config)
@@ -126,6 +125,8 @@ class WfmModel(WfmPreTrainedModel):
         self.context = Context(config)
         self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
+        # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
+        self._keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^mean\.", r"^flow\."]
         self.post_init()
 
     def columns(self, batch: dict[str, Tensor]) -> Columns:

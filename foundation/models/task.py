@@ -38,6 +38,9 @@ def _mean_by(tokens: Tensor, chosen: Tensor, group: Tensor, count: int) -> Tenso
 class TaskHead(nn.Module):
     """Norm, dropout, linear map: [B, F] -> [B, outputs]. Regression outputs are scaled by the training targets."""
 
+    target_mean: Tensor
+    target_std: Tensor
+
     def __init__(self, features: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(features)

@@ -59,7 +59,7 @@ class FlowHead(nn.Module):
         return self.out(self.norm(hidden))
 
     def loss(self, x: Tensor, weight: Tensor, condition: Tensor, levels: int, generator: torch.Generator) -> Tensor:
-        """Flow-matching loss of clean tokens x [M, E] over entries with weight [M, E], `levels` noise levels a token."""
+        """Flow-matching loss of clean tokens x [M, E] with weight [M, E], at `levels` noise levels each."""
         x, weight, condition = (v.repeat(levels, 1) for v in (x, weight, condition))
         # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
         t = torch.sigmoid(torch.randn(len(x), generator=generator)).to(x.device, x.dtype)

@@ -22,6 +22,8 @@ POSITION_SIZE = 2 * len(AXIS_SCALES)
 class PositionEmbedding(nn.Module):
     """position float [..., 6] (centre, extent) x (time, frequency, delay) -> [..., hidden]."""
 
+    rates: Tensor
+
     def __init__(self, hidden: int) -> None:
         super().__init__()
         rates = [2 * math.pi / torch.logspace(math.log10(a), math.log10(b), WAVES) for a, b in AXIS_SCALES]

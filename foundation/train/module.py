@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from foundation.errors import TrainingError
@@ -24,7 +25,7 @@ class PretrainModule(L.LightningModule):
         self.model = WfmForMaskedModeling(model_config(recipe))
         self.objective = MaskedObjective(**recipe.objective.model_dump())
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Any]:
         # A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn.
         generator = torch.Generator().manual_seed(
             (self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank
@@ -37,9 +38,9 @@ class PretrainModule(L.LightningModule):
             )
         tokens = metrics.pop("tokens")
         self.log_dict({"loss": loss.detach(), **metrics}, prog_bar=True)
-        return {"loss": loss, "samples": len(batch["kind"]), "tokens": tokens}  # type: ignore[return-value]
+        return {"loss": loss, "samples": len(batch["kind"]), "tokens": tokens}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
         optimizer = torch.optim.AdamW(
             _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95)
