@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from foundation.data.tokens import Batch, tokenize, untokenize
+from foundation.data.tokens import tokenize, untokenize
 from foundation.data.views import VIEWS, from_view, view_of
 from foundation.generate.interpolate import interpolate
 from foundation.models import WfmForMaskedModeling
@@ -50,18 +50,9 @@ def fill(
     batch = tokenize(signals, model.config)
     candidates = batch["observed"].any(-1)
     visible = draw_mask(batch["grid"], candidates, batch["static"], ratio, {kind: 1.0}, generator)
-    visible = visible | (batch["static"] & _column_seen(visible, batch))
     raw = model.reconstruct(visible, **batch).numpy()
     seen = np.broadcast_to(visible.numpy()[..., None], raw.shape).astype(np.float32)
     return [_one(model, *each) for each in zip(signals, raw, seen, strict=True)]
-
-
-def _column_seen(visible: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """bool [B, N]: the token's column has a visible dynamics token, so that its static response is known."""
-    seen = (visible & ~batch["static"]).to(torch.int64)
-    columns = int(batch["column"].max()) + 1
-    count = seen.new_zeros(len(seen), columns).scatter_add_(1, batch["column"], seen)
-    return count.gather(1, batch["column"]) > 0
 
 
 def _one(model: WfmForMaskedModeling, signal: Signal, raw: np.ndarray, seen: np.ndarray) -> Filled:

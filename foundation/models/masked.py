@@ -65,7 +65,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         return self.decoder(output, batch["exists"], batch), output.components
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
-        return restore(values, batch["static"], self.encoder.columns(batch), components)
+        with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`
+            return restore(values, batch["static"], self.encoder.columns(batch), components)
 
     @staticmethod
     def _with_static(visible: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -99,26 +100,29 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         Args:
             visible: bool [B, N] tokens to condition on (static tokens follow from the patches); all False generates
                 whole signals.
-            steps: unmasking steps; in each, tokens in random order are revealed (MaskGIT's cosine schedule).
+            steps: unmasking steps for the patches and again for the static tokens; in each, tokens in random order
+                are revealed (MaskGIT's cosine schedule).
             flow_steps: Heun steps from noise to token.
             levels: components whose levels the generated signal takes; default those of the visible tokens, which
                 must then be some.
         """
         visible = self._with_static(visible, batch)
         components = levels if levels is not None else self.encoder.components(batch, visible)
-        exists = batch["exists"]
         values = torch.where(visible[..., None], components.values, 0.0)
-        order = torch.rand(visible.shape, generator=generator).to(visible.device)
-        order = order.masked_fill(visible | ~exists, torch.inf).argsort(1)
-        done, known = 0, visible
-        for count in cosine_counts(int((exists & ~visible).sum(1).max()), steps):
-            if count == 0:
-                continue
-            condition, _ = self(known, components=replace(components, values=values), **batch)
-            reveal = torch.zeros_like(known).scatter_(1, order[:, done : done + count], True) & exists & ~known
-            sampled = self.flow.sample(condition[reveal], self.config.entries, flow_steps, generator).float()
-            values = values.masked_scatter(reveal[..., None], sampled)
-            # Entries beyond a patch's area are no part of the signal: the encoder must see them as it was trained to.
-            values = values * batch["observed"]
-            known, done = known | reveal, done + count
+        noise = torch.rand(visible.shape, generator=generator).to(visible.device)
+        known = visible
+        # Patches first: a static token without a visible patch of its column is what training never shows.
+        for group in (batch["exists"] & ~batch["static"], batch["static"]):
+            order = noise.masked_fill(known | ~group, torch.inf).argsort(1).argsort(1)
+            total, done = int((group & ~visible).sum(1).max()), 0
+            for count in cosine_counts(total, steps):
+                reveal = (order < done + count) & group & ~known
+                if not bool(reveal.any()):
+                    continue
+                condition, _ = self(known, components=replace(components, values=values), **batch)
+                sampled = self.flow.sample(condition[reveal], self.config.entries, flow_steps, generator).float()
+                values = values.masked_scatter(reveal[..., None], sampled)
+                # Entries beyond a patch's area are no part of the signal: the encoder must see them as in training.
+                values = values * batch["observed"]
+                known, done = known | reveal, done + count
         return self._restore(values, batch, components)
