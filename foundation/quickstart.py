@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -60,8 +61,7 @@ def quickstart(out: Path, recipes: Path = Path("recipes")) -> Path:
     for table in rich_tables(rows):
         Console().print(table)
     with _step(5, "reconstruct, generate and write the report"):
-        report = _report(out, shards, load_masked(model), rows, began)
-    return report
+        return _report(out, shards, load_masked(model), rows, began)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _scores(out: Path, recipes: Path, shards: Path, model: Path) -> list[Row]:
 def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row], began: float) -> Path:
     held_out = read_part(shards, "room", "test")
     spread = held_out[:: max(1, len(held_out) // HELD_OUT)][:HELD_OUT]  # all rooms, devices and activities
-    names = {"set_name": "simulated", "split": "room", "command": COMMAND}
+    names: dict[str, Any] = {"set_name": "simulated", "split": "room", "command": COMMAND}
     filled = reconstruction_rows(model, spread, **names)
     # Windows of one carrier: their frequency axes are comparable.
     first = [signal for signal in spread if signal.carrier_hz == spread[0].carrier_hz]
@@ -114,10 +114,10 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
         samples=comparisons[:1],
         rows=rows + filled + made,
         notes=[
-            "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from the "
-            "other two. Labels are used by fine-tuning alone.",
-            "Truth of the reconstruction is the noise-free channel. Generation starts from pure noise; a template gives "
-            "only axes, radio and three levels.",
+            "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from "
+            "the other two. Labels are used by fine-tuning alone.",
+            "Truth of the reconstruction is the noise-free channel. Generation starts from pure noise; a template "
+            "gives only axes, radio and three levels.",
         ],
     )
     return report

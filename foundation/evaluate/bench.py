@@ -123,9 +123,7 @@ class Bench:
         if key not in self._frozen:
             encoder = self.encoder if key is None else _untrained(self.encoder, seed)
             sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
-            self._frozen[key] = {
-                part: frozen_features(encoder, data, self.recipe.tune.pooling) for part, data in sets
-            }
+            self._frozen[key] = {part: frozen_features(encoder, data, self.recipe.tune.pooling) for part, data in sets}
         return self._frozen[key]
 
     @cached_property

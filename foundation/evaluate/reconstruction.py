@@ -49,7 +49,9 @@ def reconstruction_rows(
     return rows
 
 
-def fill_all(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64) -> list[Filled]:
+def fill_all(
+    model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64
+) -> list[Filled]:
     """`fill` over any number of signals."""
     generator = torch.Generator().manual_seed(seed)
     return [f for i in range(0, len(signals), size) for f in fill(model, signals[i : i + size], kind, generator)]
@@ -96,23 +98,23 @@ def sample_comparison(
 
 def sample_rows(comparisons: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
     """Distances of generated and Gaussian samples from held-out ones, over one comparison per seed."""
-    rows = []
+    rows: list[Row] = []
     for method, field in (("wfm, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
         measured = [sample_distances(c.held_out, getattr(c, field)) for c in comparisons]
-        for metric in measured[0]:
-            rows.append(
-                summarise(
-                    [values[metric] for values in measured],
-                    set=set_name,
-                    split=split,
-                    method=method,
-                    mode="generation",
-                    fraction=1.0,
-                    metric=metric,
-                    n=len(comparisons[0].held_out),
-                    command=command,
-                )
+        rows += [
+            summarise(
+                [values[metric] for values in measured],
+                set=set_name,
+                split=split,
+                method=method,
+                mode="generation",
+                fraction=1.0,
+                metric=metric,
+                n=len(comparisons[0].held_out),
+                command=command,
             )
+            for metric in measured[0]
+        ]
     return rows
 
 

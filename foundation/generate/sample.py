@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ def sample_like(
     Args:
         steps: unmasking steps, each a forward pass of encoder and decoder.
     """
-    batch = tokenize(templates, model.config)
+    batch: dict[str, Any] = dict(tokenize(templates, model.config))
     observed = batch["observed"].any(-1)
     levels = model.encoder.components(batch, observed)
     nothing = torch.zeros_like(observed)
