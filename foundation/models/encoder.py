@@ -105,9 +105,9 @@ class WfmPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = False
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Truncated normal of 0.02, zero biases; adaLN gates start at zero and stay so."""
+        """Xavier (as masked autoencoders use), zero biases; adaLN gates start at zero and stay so."""
         if isinstance(module, nn.Linear) and not bool((module.weight == 0).all()):
-            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
