@@ -82,7 +82,10 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         task = json.loads((folder / "task.json").read_text())
         target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
         state = safetensors.torch.load_file(folder / "head.safetensors")
-    except (ValueError, KeyError, safetensors.SafetensorError) as error:
+        # PEFT reads these two itself, but only after it has wrapped the encoder, and its errors name no folder.
+        json.loads((folder / "adapter_config.json").read_text())
+        safetensors.torch.load_file(folder / "adapter_model.safetensors")
+    except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
     if task["base_sha256"] != weights_hash(encoder):
         raise CheckpointError(
