@@ -68,6 +68,7 @@ class Shards(L.LightningDataModule):
             self.trainer.global_rank,
             self.trainer.world_size,
             self._augment if recipe.data.augment else None,
+            recipe.data.workers,
         )
         workers = recipe.data.workers
         return StatefulDataLoader(stream, batch_size=None, num_workers=workers, persistent_workers=workers > 0)

@@ -1,0 +1,320 @@
+"""The network: padding and hidden content change nothing, weights travel, nothing is made of what it must not see."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_signal, mixed_signals, tiny_config
+from transformers import AutoModel
+
+import foundation
+from foundation.data.tokens import Batch, tokenize, untokenize
+from foundation.models import CONTEXT_TOKENS, TaskHead, TaskModel, WfmForMaskedModeling, WfmModel, pool
+from foundation.nn.masks import draw_mask
+from foundation.objectives import MaskedObjective
+
+CONFIG = tiny_config()
+
+
+@pytest.fixture(scope="module")
+def model() -> WfmForMaskedModeling:
+    return build()
+
+
+def build(seed: int = 0, **changes: object) -> WfmForMaskedModeling:
+    """A model whose gates are open, so that every part of it acts on its output."""
+    torch.manual_seed(seed)
+    made = WfmForMaskedModeling(tiny_config(**changes)).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made
+
+
+def _mask(batch: Batch, seed: int = 0, kind: str = "random") -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return draw_mask(batch["grid"], batch["observed"].any(-1), batch["static"], (0.5, 0.7), {kind: 1.0}, generator)
+
+
+def _spoil(batch: Batch, visible: torch.Tensor) -> Batch:
+    noise = 1e3 * torch.randn(batch["values"].shape, generator=torch.Generator().manual_seed(99))
+    return {**batch, "values": torch.where(visible[..., None], batch["values"], batch["values"] + noise)}
+
+
+def _alone(batch: Batch, sample: int) -> Batch:
+    """One sample of a batch without its padding."""
+    count = int(batch["exists"][sample].sum())
+    return {
+        name: tensor[sample : sample + 1, :count]
+        if tensor.ndim > 1 and name != "radio"
+        else tensor[sample : sample + 1]
+        for name, tensor in batch.items()
+    }
+
+
+@torch.no_grad()
+def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
+    batch = tokenize([*mixed_signals(), make_signal(0, times=64)], CONFIG)
+    assert (~batch["exists"]).any(1).sum() >= 5
+    visible = _mask(batch)
+    encoded = model.encoder(visible=visible, **batch)
+    condition, _ = model(visible, **batch)
+    filled = model.reconstruct(visible, **batch)
+    pooled = pool(encoded, batch, "mean")
+    for i in range(len(visible)):
+        one = _alone(batch, i)
+        count = one["exists"].shape[1]
+        seen = visible[i : i + 1, :count]
+        output = model.encoder(visible=seen, **one)
+        length = output.last_hidden_state.shape[1]
+        assert encoded.keep[i].sum() == length == CONTEXT_TOKENS + seen.sum()
+        torch.testing.assert_close(
+            encoded.last_hidden_state[i, :length], output.last_hidden_state[0], atol=1e-5, rtol=0
+        )
+        torch.testing.assert_close(condition[i, :count], model(seen, **one)[0][0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(filled[i, :count], model.reconstruct(seen, **one)[0], atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(pooled[i], pool(output, one, "mean")[0], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["random", "time", "link", "response"])
+@pytest.mark.parametrize("view", ["field", "log-amplitude"])
+def test_hidden_content_never_changes_what_is_computed_from_the_visible(
+    model: WfmForMaskedModeling, kind: str, view: str
+) -> None:
+    batch = tokenize(mixed_signals(), tiny_config(views={"csi": view, "cir": view}))
+    for seed in range(5):
+        visible = _mask(batch, seed, kind)
+        spoilt = _spoil(batch, visible)
+        one, two = model.encoder(visible=visible, **batch), model.encoder(visible=visible, **spoilt)
+        assert torch.equal(one.index, two.index)
+        # Beyond `keep` stand hidden tokens, which nothing attends to.
+        assert torch.equal(one.last_hidden_state[one.keep], two.last_hidden_state[one.keep])
+        assert torch.equal(model(visible, **batch)[0], model(visible, **spoilt)[0])
+        assert torch.equal(model.reconstruct(visible, **batch), model.reconstruct(visible, **spoilt))
+
+
+@torch.no_grad()
+def test_visible_content_does_change_the_output(model: WfmForMaskedModeling) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    visible = _mask(batch)
+    changed = {**batch, "values": batch["values"].flip(-1)}
+    moved = (model(visible, **batch)[0] - model(visible, **changed)[0]).abs().amax((1, 2))
+    assert (moved > 1e-4).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["position", "link", "radio", "kind"])
+def test_the_physical_axes_matter(model: WfmForMaskedModeling, name: str) -> None:
+    batch = tokenize([make_signal(0)], CONFIG)
+    changed = {**batch, name: batch[name] + 1 if name != "position" else batch[name] * 2}
+    one, two = (model.encoder(**each).last_hidden_state for each in (batch, changed))
+    assert (one - two).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_an_index_tells_which_token_stands_where(model: WfmForMaskedModeling) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    visible = _mask(batch)
+    output = model.encoder(visible=visible, **batch)
+    for i in range(len(visible)):
+        real = output.index[i][output.keep[i, CONTEXT_TOKENS:]]
+        assert real.tolist() == visible[i].nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize("signals", [mixed_signals(), *([signal] for signal in mixed_signals())])
+def test_every_parameter_has_a_gradient_whatever_the_batch_holds(signals: list) -> None:
+    model = build()
+    batch = tokenize(signals, CONFIG)
+    loss, _ = MaskedObjective()(model, batch, torch.Generator().manual_seed(0))
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    silent = {name for name, parameter in model.named_parameters() if not bool(parameter.grad.any())}  # type: ignore[union-attr]
+    if len(signals) > 1:
+        assert silent <= {"encoder.context.unknown"} | {n for n in silent if n.endswith("qkv.bias")}, silent
+
+
+def test_unknown_numbers_have_finite_gradients_and_an_embedding_of_their_own() -> None:
+    model = build()
+    batch = tokenize([make_signal(0, times=1, carrier_hz=0.0, bandwidth_hz=0.0)] * 2, CONFIG)
+    assert torch.isnan(batch["radio"]).all()
+    loss, _ = MaskedObjective()(model, batch, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss)
+    for name, parameter in model.named_parameters():
+        assert torch.isfinite(parameter.grad).all(), name  # type: ignore[arg-type]
+    unknown = model.encoder.context.unknown.grad
+    assert unknown is not None
+    assert unknown.abs().amax(1).gt(0).all()
+
+
+@pytest.fixture(scope="module")
+def saved(model: WfmForMaskedModeling, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    model.save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_a_saved_model_gives_the_same_bits(model: WfmForMaskedModeling, saved: Path) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    visible = _mask(batch)
+    again, report = WfmForMaskedModeling.from_pretrained(saved, output_loading_info=True)
+    again.eval()
+    assert not any(report[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
+    assert {**again.config.to_diff_dict(), **CONFIG.to_diff_dict()} == again.config.to_diff_dict()
+    assert torch.equal(model.reconstruct(visible, **batch), again.reconstruct(visible, **batch))
+    levels = model.encoder.components(batch, visible)
+    one, two = (
+        each.generate(visible, torch.Generator().manual_seed(0), steps=2, flow_steps=2, levels=levels, **batch)
+        for each in (model, again)
+    )
+    assert torch.equal(one, two)
+
+
+@torch.no_grad()
+def test_the_encoder_alone_loads_from_the_full_checkpoint(model: WfmForMaskedModeling, saved: Path) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    expected = model.encoder(**batch)
+    encoder, report = WfmModel.from_pretrained(saved, output_loading_info=True)
+    assert not report["missing_keys"]
+    for loaded in (encoder.eval(), AutoModel.from_pretrained(saved).eval()):
+        assert isinstance(loaded, WfmModel)
+        found = loaded(**batch)
+        assert torch.equal(found.last_hidden_state, expected.last_hidden_state)
+
+
+def test_auto_model_knows_the_type_in_a_fresh_process(model: WfmForMaskedModeling, saved: Path, tmp_path: Path) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    torch.save({"batch": batch}, tmp_path / "batch.pt")
+    code = (
+        "import sys, torch, foundation\n"
+        "from transformers import AutoModel, AutoModelForPreTraining\n"
+        "batch = torch.load(sys.argv[2], weights_only=True)['batch']\n"
+        "with torch.no_grad():\n"
+        "    one = AutoModel.from_pretrained(sys.argv[1]).eval()(**batch).last_hidden_state\n"
+        "    full = AutoModelForPreTraining.from_pretrained(sys.argv[1]).eval()\n"
+        "    two = full.reconstruct(batch['exists'], **batch)\n"
+        "torch.save({'one': one, 'two': two}, sys.argv[3])\n"
+    )
+    command = [sys.executable, "-c", code, str(saved), str(tmp_path / "batch.pt"), str(tmp_path / "out.pt")]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run(command, check=True, env=environment, timeout=120)
+    found = torch.load(tmp_path / "out.pt", weights_only=True)
+    with torch.no_grad():
+        assert torch.equal(found["one"], model.encoder(**batch).last_hidden_state)
+        assert torch.equal(found["two"], model.reconstruct(batch["exists"], **batch))
+
+
+def test_bf16_autocast_stays_finite_and_near() -> None:
+    model = build()
+    batch = tokenize(mixed_signals(), CONFIG)
+    objective = MaskedObjective()
+    exact, _ = objective(model, batch, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = objective(model, batch, torch.Generator().manual_seed(0))
+        levels = model.encoder.components(batch, batch["exists"])
+        made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator(), 2, 2, levels, **batch)
+    loss.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+    assert levels.dynamic_level.dtype == torch.float32
+    assert torch.isfinite(made).all()
+
+
+def test_generation_is_made_of_levels_and_noise_alone(model: WfmForMaskedModeling) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    levels = model.encoder.components(batch, batch["observed"].any(-1))
+    nothing = torch.zeros_like(batch["exists"])
+
+    def generate(values: torch.Tensor, seed: int = 0) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return model.generate(nothing, generator, 3, 3, levels, **{**batch, "values": values})
+
+    made = generate(batch["values"])
+    assert torch.isfinite(made).all()
+    assert torch.equal(made, generate(torch.randn_like(batch["values"]) * 1e3))
+    assert not torch.equal(made, generate(batch["values"], seed=1))
+    observed = batch["observed"] & ~batch["static"][..., None]
+    spread = torch.stack([one[seen].std() for one, seen in zip(made, observed, strict=True)])
+    assert (spread > 1e-3).all(), "every sample was filled with something"
+
+
+def test_generation_takes_levels_but_no_content_from_its_template(model: WfmForMaskedModeling) -> None:
+    batch = tokenize([make_signal(0), make_signal(1)], CONFIG)
+    nothing = torch.zeros_like(batch["exists"])
+    levels = model.encoder.components(batch, batch["exists"])
+    swapped = type(levels)(torch.zeros_like(levels.values), torch.zeros_like(levels.static), *_levels(levels))
+    one, two = (
+        model.generate(nothing, torch.Generator().manual_seed(0), 2, 2, each, **batch) for each in (levels, swapped)
+    )
+    assert torch.equal(one, two)
+
+
+def _levels(components):  # type: ignore[no-untyped-def]
+    return components.offset, components.static_level, components.dynamic_level
+
+
+@pytest.mark.parametrize("kind", ["random", "time", "link", "response"])
+def test_visible_patches_come_back_as_they_were(model: WfmForMaskedModeling, kind: str) -> None:
+    signals = mixed_signals()
+    batch = tokenize(signals, CONFIG)
+    for seed in range(5):
+        visible = _mask(batch, seed, kind)
+        generator = torch.Generator().manual_seed(0)
+        for filled in (
+            model.reconstruct(visible, **batch),
+            model.generate(visible, generator, steps=2, flow_steps=2, **batch),
+        ):
+            kept = (visible & ~batch["static"])[..., None] & batch["observed"]
+            scale = batch["values"].abs().flatten(1).amax(1)[:, None, None]
+            assert ((filled - batch["values"]).abs() / scale)[kept].max() <= 1e-5
+            assert torch.isfinite(filled).all()
+
+
+def test_reconstructing_an_all_visible_signal_gives_the_signal(model: WfmForMaskedModeling) -> None:
+    signal = mixed_signals()[0]
+    batch = tokenize([signal], CONFIG)
+    raw = model.reconstruct(batch["exists"], **batch)[0].numpy()
+    np.testing.assert_allclose(untokenize(raw, signal, CONFIG), signal.values, atol=1e-5)
+
+
+@torch.no_grad()
+def test_pooling_keeps_dynamics_static_and_context_apart(model: WfmForMaskedModeling) -> None:
+    signal = make_signal(0, times=16, links=2, responses=8)
+    batch = tokenize([signal, make_signal(1, times=16, links=2, responses=8)], CONFIG)
+    output = model.encoder(**batch)
+    tokens, static = output.last_hidden_state[:, CONTEXT_TOKENS:], batch["static"][0]
+    mean = pool(output, batch, "mean")
+    hidden = CONFIG.hidden_size
+    torch.testing.assert_close(mean[:, :hidden], tokens[:, ~static].mean(1))
+    torch.testing.assert_close(mean[:, hidden : 2 * hidden], tokens[:, static].mean(1))
+    torch.testing.assert_close(mean[:, 2 * hidden :], output.last_hidden_state[:, :CONTEXT_TOKENS].flatten(1))
+    columns = pool(output, batch, "columns")
+    assert columns.shape == (2, (2 * 4 + CONTEXT_TOKENS) * hidden)
+    third = (batch["column"][0] == 2) & ~static
+    torch.testing.assert_close(columns[:, 2 * hidden : 3 * hidden], tokens[:, third].mean(1))
+    torch.testing.assert_close(columns[:, 6 * hidden : 7 * hidden], tokens[:, static][:, 2])
+
+
+def test_a_task_head_speaks_in_units_of_its_targets(model: WfmForMaskedModeling) -> None:
+    batch = tokenize([make_signal(0), make_signal(1)], CONFIG)
+    head = TaskHead(4 * CONFIG.hidden_size, 2)
+    head.target_mean.copy_(torch.tensor([5.0, -3.0]))
+    head.target_std.zero_()
+    out = TaskModel(model.encoder, head, "mean")(**batch)
+    torch.testing.assert_close(out, torch.tensor([[5.0, -3.0]] * 2))
+
+
+def test_the_configuration_counts_entries_of_the_largest_patch() -> None:
+    assert tiny_config(patch_shapes=[[8, 4], [1, 100]]).entries == 200
+    assert tiny_config(views={"csi": "sanitized"}).views["rssi"] == "field", "other kinds keep their view"
+    assert foundation.tokenize is tokenize
