@@ -7,9 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from foundation.errors import WfmError
+
+if TYPE_CHECKING:
+    from foundation.recipe import Section
+
+R = TypeVar("R", bound="Section")
 
 EXAMPLES = """examples:
   wfm quickstart                                               the whole path on simulated data, with a report
@@ -143,12 +148,22 @@ def _inspect(args: argparse.Namespace) -> None:
         print_summary(found)
 
 
-def _pretrain(args: argparse.Namespace) -> None:
-    from foundation.recipe import PretrainRecipe, dump_recipe, load_recipe
+def _recipe(args: argparse.Namespace, kind: type[R]) -> R | None:
+    """The resolved recipe; None after --dry-run has printed it."""
+    from foundation.recipe import dump_recipe, load_recipe
 
-    recipe = load_recipe(args.config, PretrainRecipe, args.overrides)
+    recipe = load_recipe(args.config, kind, args.overrides)
     if args.dry_run:
         print(dump_recipe(recipe), end="")
+        return None
+    return recipe
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from foundation.recipe import PretrainRecipe
+
+    recipe = _recipe(args, PretrainRecipe)
+    if recipe is None:
         return
     from foundation.hub.export import export
     from foundation.train.run import pretrain
@@ -161,11 +176,10 @@ def _pretrain(args: argparse.Namespace) -> None:
 
 
 def _finetune(args: argparse.Namespace) -> None:
-    from foundation.recipe import FinetuneRecipe, dump_recipe, load_recipe
+    from foundation.recipe import FinetuneRecipe
 
-    recipe = load_recipe(args.config, FinetuneRecipe, args.overrides)
-    if args.dry_run:
-        print(dump_recipe(recipe), end="")
+    recipe = _recipe(args, FinetuneRecipe)
+    if recipe is None:
         return
     from foundation.evaluate.finetune import finetune
 
@@ -175,11 +189,10 @@ def _finetune(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from foundation.recipe import EvaluateRecipe, dump_recipe, load_recipe
+    from foundation.recipe import EvaluateRecipe
 
-    recipe = load_recipe(args.config, EvaluateRecipe, args.overrides)
-    if args.dry_run:
-        print(dump_recipe(recipe), end="")
+    recipe = _recipe(args, EvaluateRecipe)
+    if recipe is None:
         return
     from foundation.evaluate.publish import publish
     from foundation.evaluate.run import evaluate
