@@ -9,7 +9,9 @@ from conftest import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
+from foundation.nn.masks import draw_mask
 from foundation.objectives import MaskedObjective
+from foundation.objectives.masked import CLIP
 
 CONFIG = tiny_config()
 
@@ -106,3 +108,19 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
     after = score()
     assert after[0] < 0.5 * before[0], (before, after)
     assert after[1] < 0.6 * before[1], (before, after)
+
+
+def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
+    model, batch = _model(), tokenize(mixed_signals(), CONFIG)
+    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0)
+    loss, _ = _call(objective, model, batch)
+    candidates = batch["observed"].any(-1)
+    visible = draw_mask(
+        batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, torch.Generator().manual_seed(0)
+    )
+    with torch.no_grad():
+        condition, components = model(visible, **batch)
+        error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
+    counted = (candidates & ~visible)[..., None] & batch["observed"]
+    torch.testing.assert_close(loss.detach(), error[counted].mean())
+    assert abs(error[batch["observed"]].mean() - loss) > 1e-3
