@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import make_signal
 
 from foundation.data.tokens import tokenize
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
-from conftest import make_signal
 
 pytestmark = [
     pytest.mark.gpu,
