@@ -37,7 +37,7 @@ def detect(path: Path) -> str:
     )
 
 
-def read(path: Path) -> list[Signal]:
+def read(path: str | Path) -> list[Signal]:
     """Every signal of a file, whatever its format: one for a recording, one per window for windowed files.
 
     What a format does not store (a carrier, a rate) takes the default of its own reader, see the modules named in
@@ -46,5 +46,6 @@ def read(path: Path) -> list[Signal]:
     Raises:
         ReadError: the file is missing, empty, of no known format, truncated or malformed.
     """
+    path = Path(path)
     found = importlib.import_module(f"{__name__}.{detect(path)}").read(path)
     return found if isinstance(found, list) else [found]
