@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,6 +98,8 @@ def test_pushed_and_loaded_over_http_bit_for_bit(
     reader = hub.client_env(tmp_path / "reader", token=None)
     found = _features_in_a_fresh_process(REPO, shards_dir, tmp_path / "out.npy", reader, ', revision="v1"')
     assert np.array_equal(found, expected)
+    code = f"from foundation.hub.load import provenance; import json; print(json.dumps(provenance({REPO!r})))"
+    assert json.loads(python(code, env=reader)) == provenance(trained / "model"), "a leak must be seen from afar too"
 
 
 def test_the_card_says_what_the_weights_have_seen(trained: Path, shards_dir: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.card import CardFacts, DataSeen, write_card
-from foundation.hub.load import PROVENANCE, provenance
+from foundation.hub.load import PROVENANCE, seen_in_training, training_sessions
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import PretrainRecipe
 from foundation.results.rows import load_rows
@@ -51,30 +50,12 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     partial.parent.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(partial)
     manifest = Manifest.load(recipe.data.shards)
-    (partial / PROVENANCE).write_text(json.dumps(_provenance(recipe, manifest), indent=1) + "\n")
+    record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe, manifest)}
+    (partial / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n")
     write_card(partial, _facts(recipe, manifest, model, rows))
     _prove(model, partial)
     partial.rename(folder)
     return folder
-
-
-def _provenance(recipe: PretrainRecipe, manifest: Manifest) -> dict[str, Any]:
-    """What the weights have seen, so that an evaluation can refuse a test set that overlaps it."""
-    entry = {
-        "name": manifest.name,
-        "fingerprint": manifest.fingerprint(),
-        "split": recipe.data.split,
-        "part": recipe.data.part,
-        "sessions": sorted(_sessions(recipe, manifest)),
-    }
-    before = provenance(recipe.init) if recipe.init else []
-    return {"recipe": recipe.model_dump(mode="json"), "datasets": [*before, entry]}
-
-
-def _sessions(recipe: PretrainRecipe, manifest: Manifest) -> list[str]:
-    if recipe.data.split and recipe.data.part:
-        return manifest.sessions(recipe.data.split, recipe.data.part)
-    return list(count_sessions(manifest.shards))
 
 
 def _facts(recipe: PretrainRecipe, manifest: Manifest, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
@@ -85,7 +66,7 @@ def _facts(recipe: PretrainRecipe, manifest: Manifest, model: WfmForMaskedModeli
         licence=manifest.licence,
         citation=manifest.citation,
         homepage=manifest.homepage,
-        samples=sum(counts[session] for session in _sessions(recipe, manifest)),
+        samples=sum(counts[session] for session in training_sessions(recipe, manifest)),
     )
     return CardFacts(
         repo_id=f"ORG/{recipe.name}",

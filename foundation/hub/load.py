@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
+from foundation.data.manifest import Manifest, count_sessions
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import PretrainRecipe
@@ -38,9 +44,66 @@ def load_masked(source: str | Path) -> WfmForMaskedModeling:
 
 
 def provenance(source: str | Path) -> list[dict[str, Any]]:
-    """What an exported folder's pretraining saw: data set, split, part, sessions; empty where not recorded."""
-    path = Path(source) / PROVENANCE
-    return list(json.loads(path.read_text())["datasets"]) if path.is_file() else []
+    """What pretraining saw: data set, split, part, sessions; empty where an export holds no record.
+
+    Args:
+        source: as for `load_encoder`: whatever can be evaluated must answer here, or a leak goes unseen.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, or the Hub cannot be asked.
+        ShardError: the shards that a training checkpoint was trained on are gone.
+    """
+    path = Path(source)
+    if path.suffix == ".ckpt":
+        recipe = PretrainRecipe.model_validate(load_checkpoint(path)[0])
+        return seen_in_training(recipe, Manifest.load(recipe.data.shards))
+    record = path / PROVENANCE if path.is_dir() else _record_on_hub(str(source))
+    return list(json.loads(record.read_text())["datasets"]) if record is not None and record.is_file() else []
+
+
+def seen_in_training(recipe: PretrainRecipe, manifest: Manifest) -> list[dict[str, Any]]:
+    """The record of a recipe on the shards of `manifest`, after that of the model it went on from."""
+    entry = {
+        "name": manifest.name,
+        "fingerprint": manifest.fingerprint(),
+        "split": recipe.data.split,
+        "part": recipe.data.part,
+        "sessions": sorted(training_sessions(recipe, manifest)),
+    }
+    return [*(provenance(recipe.init) if recipe.init else []), entry]
+
+
+def training_sessions(recipe: PretrainRecipe, manifest: Manifest) -> list[str]:
+    """Sessions that a recipe trains on."""
+    if recipe.data.split and recipe.data.part:
+        return manifest.sessions(recipe.data.split, recipe.data.part)
+    return list(count_sessions(manifest.shards))
+
+
+def _record_on_hub(repo_id: str) -> Path | None:
+    try:
+        return Path(hf_hub_download(repo_id, PROVENANCE))
+    except RemoteEntryNotFoundError:
+        return None
+    except (HTTPError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{repo_id}: what it was pretrained on cannot be read from the Hub ({reason})."
+        ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' bars for a file on this disk and its advice on classes: our errors say what is wrong."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _from_training(source: str | Path) -> WfmForMaskedModeling | None:
@@ -58,7 +121,8 @@ def _from_folder(source: str | Path, kind: type[M]) -> M:
     if not Path(source).is_dir() and str(source).count("/") != 1:
         raise CheckpointError(f"{source}: no such folder; give an exported folder, a .ckpt file or an org/name.")
     try:
-        loaded: Any = kind.from_pretrained(source, output_loading_info=True)
+        with _quietly() if Path(source).is_dir() else nullcontext():
+            loaded: Any = kind.from_pretrained(source, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{source}: cannot be loaded as a model of this library ({reason}).") from error

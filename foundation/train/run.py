@@ -29,7 +29,7 @@ from foundation.files import write_atomically
 from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe, dump_recipe
 from foundation.signal import Signal
-from foundation.train.checkpoint import weights_only
+from foundation.train.checkpoint import load_checkpoint, weights_only
 from foundation.train.deepspeed_cpu import deepspeed_strategy
 from foundation.train.module import PretrainModule
 from foundation.train.throughput import Throughput
@@ -83,6 +83,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     Raises:
         RecipeError: the run directory belongs to another recipe, or the recipe asks for what this machine lacks.
         ShardError: the shards are missing or too few.
+        CheckpointError: the last checkpoint is damaged, or another recipe's.
         TrainingError: the loss is not finite.
     """
     claim(recipe)
@@ -92,6 +93,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=int(os.environ.get("LOCAL_RANK", 0)) == 0)
     last = directory / "checkpoints" / LAST
+    if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
+        _refuse_foreign(last, recipe)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
     if recipe.init and not last.exists():
@@ -116,6 +119,15 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
     trainer.save_checkpoint(final)
     return Run(directory, final, trainer.is_global_zero)
+
+
+def _refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
+    changed = differences(load_checkpoint(last)[0], recipe.model_dump(mode="json"))
+    if changed:
+        raise CheckpointError(
+            f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "
+            "to a new directory."
+        )
 
 
 def _quieten() -> None:

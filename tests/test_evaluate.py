@@ -1,0 +1,152 @@
+"""`wfm evaluate` on tiny shards: every mode gives rows of the schema, and a checkpoint that saw the test is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import pretrain_recipe, snapshot, wfm, write_recipe
+
+from foundation.cli import main
+from foundation.data.manifest import Manifest
+from foundation.errors import RecipeError
+from foundation.evaluate.run import evaluate
+from foundation.hub.export import export
+from foundation.recipe import EvaluateRecipe
+from foundation.results.rows import Row, load_rows
+from foundation.train.run import pretrain
+
+pytest_plugins = ["tiny"]
+
+MODES = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
+SCHEMA = {"set", "split", "method", "mode", "fraction", "metric", "mean", "low", "high", "seeds", "n", "command"}
+
+
+def _recipe(trained: Path, shards: Path, label: str = "activity", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "tiny",
+        "set": "simulated",
+        "checkpoint": str(trained / "model"),
+        "task": {"shards": str(shards), "label": label, "split": "room"},
+        "modes": MODES,
+        "fractions": [0.1, 1.0],
+        "seeds": [0, 1],
+        "tune": {"steps": 3, "batch_size": 8},
+    } | changes
+
+
+def _evaluate(recipe: dict[str, Any]) -> list[Row]:
+    return evaluate(EvaluateRecipe.model_validate(recipe), "command")
+
+
+@pytest.fixture(scope="module")
+def written(trained: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rows that the command line wrote with two worker processes."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    config = write_recipe(folder / "eval.yaml", _recipe(trained, shards_dir, workers=2))
+    done = wfm("evaluate", "--config", config, "--json", folder / "rows.json", "--html", folder / "page.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_every_mode_and_fraction_has_its_rows(written: Path, shards_dir: Path) -> None:
+    raw = json.loads((written / "rows.json").read_text())
+    assert all(set(row) == SCHEMA for row in raw)
+    rows = load_rows(written / "rows.json")
+    metrics = {row.metric for row in rows}
+    assert "accuracy" in metrics
+    found = {(row.mode, row.fraction, row.metric) for row in rows}
+    assert found == {(mode, fraction, metric) for mode in MODES for fraction in (0.1, 1.0) for metric in metrics}
+    tested = Manifest.load(shards_dir).summary.parts["room"]["test"]
+    for row in rows:
+        assert (row.set, row.split, row.n) == ("simulated", "room", tested)
+        assert 0 <= row.mean <= 1
+        assert row.low <= row.mean <= row.high
+        drawn = row.fraction < 1 or row.mode not in ("floor", "probe", "knn")
+        assert row.seeds == (2 if drawn else 1), "what draws nothing is run once, and says so"
+        assert row.command == f"wfm evaluate --config {written / 'eval.yaml'}"
+    assert {row.method for row in rows if row.mode == "floor"} == {"invariant features, logistic"}
+
+
+def test_the_page_shows_the_rows(written: Path) -> None:
+    page = (written / "page.html").read_text()
+    assert "tiny on simulated" in page
+    assert all(mode in page for mode in MODES)
+
+
+def test_one_process_gives_the_rows_of_two(written: Path, trained: Path, shards_dir: Path) -> None:
+    found = {row.key: row for row in _evaluate(_recipe(trained, shards_dir))}
+    for row in load_rows(written / "rows.json"):
+        alone = found[row.key]
+        assert (alone.mean, alone.low, alone.high) == pytest.approx((row.mean, row.low, row.high), rel=1e-5), row.key
+
+
+def test_rows_are_merged_into_an_existing_file(
+    written: Path, trained: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_bytes((written / "rows.json").read_bytes())
+    changes = {"name": "other", "modes": ["knn"], "fractions": [1.0]}
+    config = write_recipe(tmp_path / "eval.yaml", _recipe(trained, shards_dir, **changes))
+    assert main(["evaluate", "--config", str(config), "--json", str(rows)]) == 0
+    assert "accuracy" in capsys.readouterr().out.lower()
+    before, after = load_rows(written / "rows.json"), load_rows(rows)
+    assert {row.key for row in after} > {row.key for row in before}
+    assert {row.method for row in after} - {row.method for row in before} == {"other"}
+
+
+def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -> None:
+    changes = {"modes": ["floor", "probe", "knn", "lora"], "fractions": [1.0], "floor_method": "ridge"}
+    rows = _evaluate(_recipe(trained, shards_dir, "position", **changes))
+    assert {row.mode for row in rows} == {"floor", "probe", "knn", "lora"}
+    assert "accuracy" not in {row.metric for row in rows}
+    errors = {row.mode: row.mean for row in rows if row.metric == "mean_error_m"}
+    assert errors.keys() == {"floor", "probe", "knn", "lora"}
+    assert all(0 < error < 20 for error in errors.values()), "rooms are at most 9 m long"
+
+
+def test_a_floor_method_of_the_wrong_kind_is_refused(trained: Path, shards_dir: Path) -> None:
+    with pytest.raises(RecipeError, match="logistic"):
+        _evaluate(_recipe(trained, shards_dir, "position", modes=["floor"]))
+
+
+def test_folds_are_scored_together(trained: Path, shards_dir: Path) -> None:
+    task = {"shards": str(shards_dir), "label": "activity", "split": ["room", "room"]}
+    (row,) = (
+        row
+        for row in _evaluate(_recipe(trained, shards_dir, modes=["knn"], fractions=[1.0], task=task))
+        if row.metric == "accuracy"
+    )
+    assert (row.split, row.n) == ("2 folds", 2 * Manifest.load(shards_dir).summary.parts["room"]["test"])
+
+
+def test_the_floor_beats_chance_in_rooms_it_never_saw(written: Path) -> None:
+    (row,) = (row for row in load_rows(written / "rows.json") if (row.mode, row.fraction) == ("floor", 1.0))
+    assert row.mean > 1.5 / 7, "seven activities"
+
+
+def test_a_checkpoint_that_saw_the_test_part_is_refused(
+    shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", steps=1)
+    recipe.data.split = recipe.data.part = None
+    model = export(pretrain(recipe).checkpoint, tmp_path / "run" / "model")
+    fields = _recipe(tmp_path / "run", shards_dir, modes=["knn"])
+    config = write_recipe(tmp_path / "eval.yaml", fields)
+    before = snapshot(tmp_path)
+    assert main(["evaluate", "--config", str(config), "--json", str(tmp_path / "rows.json")]) == 2
+    told = capsys.readouterr().err
+    assert f"{model} was pretrained on session" in told
+    assert "'test'" in told
+    assert snapshot(tmp_path) == before
+
+
+def test_the_training_checkpoint_itself_is_no_way_around(shards_dir: Path, tmp_path: Path) -> None:
+    """A .ckpt file has no record beside it, but it carries its recipe."""
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", steps=1)
+    recipe.data.split = recipe.data.part = None
+    checkpoint = pretrain(recipe).checkpoint
+    with pytest.raises(RecipeError, match="was pretrained on session"):
+        _evaluate(_recipe(tmp_path, shards_dir, modes=["knn"], checkpoint=str(checkpoint)))
