@@ -88,11 +88,6 @@ def test_a_missing_shard(refused: Refused, damaged: Path, tmp_path: Path) -> Non
     assert "shard simulated-000000.tar of the manifest is missing" in refused("pretrain", "--config", config)
 
 
-def test_missing_shards_directory(refused: Refused, tmp_path: Path) -> None:
-    config = _claimed(_config(tmp_path, tmp_path / "nowhere"))
-    assert "no such shard directory" in refused("pretrain", "--config", config)
-
-
 def test_a_flipped_byte_in_a_shard(damaged: Path, tmp_path: Path) -> None:
     path = damaged / "simulated-000003.tar"
     data = bytearray(path.read_bytes())
@@ -185,14 +180,6 @@ def test_an_unknown_label_names_the_known_ones(
     config = _tune(tmp_path, shards_dir, trained / "model", label="activities")
     told = refused("finetune", "--config", config)
     assert "'activities'; known labels: activity, position, velocity" in told
-
-
-def test_an_unknown_split_names_the_known_ones(
-    refused: Refused, trained: Path, shards_dir: Path, tmp_path: Path
-) -> None:
-    config = _tune(tmp_path, shards_dir, trained / "model")
-    told = refused("finetune", "--config", config, "task.split=rooms")
-    assert "did you mean 'room'?" in told
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "missing"])
