@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Literal
 
@@ -51,7 +52,9 @@ def fit(
     network: nn.Module = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
     if mode == "lora":
         lora = LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
-        network = get_peft_model(network, lora)
+        with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers is about to drop
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+            network = get_peft_model(network, lora)
     with torch.no_grad():
         first = data.batch(rows[:1])
         features = pool(network(**first), first, tune.pooling).shape[1]

@@ -119,10 +119,10 @@ _LIMITS = (
 
 
 def _data(data: Sequence[DataSeen]) -> str:
-    rows = [
-        f"| [{_cell(seen.title)}]({seen.homepage}) | `{seen.name}` | {seen.samples:,} | {_cell(seen.licence)} |"
-        for seen in data
-    ]
+    def title(seen: DataSeen) -> str:
+        return f"[{_cell(seen.title)}]({seen.homepage})" if seen.homepage else _cell(seen.title)
+
+    rows = [f"| {title(seen)} | `{seen.name}` | {seen.samples:,} | {_cell(seen.licence)} |" for seen in data]
     return "\n".join(["| data set | name | samples | licence |", "|---|---|---:|---|", *rows])
 
 

@@ -16,7 +16,7 @@ from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.card import CardFacts, DataSeen, write_card
-from foundation.hub.load import PROVENANCE, seen_in_training, training_sessions
+from foundation.hub.load import PROVENANCE, quietly, seen_in_training, training_sessions
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import PretrainRecipe
 from foundation.results.rows import load_rows
@@ -48,7 +48,8 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(partial)
+    with quietly():
+        model.save_pretrained(partial)
     manifest = Manifest.load(recipe.data.shards)
     record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe, manifest)}
     (partial / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n")
@@ -81,8 +82,9 @@ def _prove(model: WfmForMaskedModeling, folder: Path) -> None:
     signals = [_probe_signal(kind) for kind in KINDS]
     batch = tokenize(signals, model.config)
     visible = batch["observed"].any(-1)
-    again = WfmForMaskedModeling.from_pretrained(folder).eval()
-    encoder = WfmModel.from_pretrained(folder).eval()
+    with quietly():
+        again = WfmForMaskedModeling.from_pretrained(folder).eval()
+        encoder = WfmModel.from_pretrained(folder).eval()
     with torch.no_grad():
         same = torch.equal(model.reconstruct(visible, **batch), again.reconstruct(visible, **batch))
         hidden = model.encoder(**batch).last_hidden_state

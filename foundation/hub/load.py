@@ -93,7 +93,7 @@ def _record_on_hub(repo_id: str) -> Path | None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without transformers' bars for a file on this disk and its advice on classes: our errors say what is wrong."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -121,7 +121,7 @@ def _from_folder(source: str | Path, kind: type[M]) -> M:
     if not Path(source).is_dir() and str(source).count("/") != 1:
         raise CheckpointError(f"{source}: no such folder; give an exported folder, a .ckpt file or an org/name.")
     try:
-        with _quietly() if Path(source).is_dir() else nullcontext():
+        with quietly() if Path(source).is_dir() else nullcontext():
             loaded: Any = kind.from_pretrained(source, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]

@@ -134,7 +134,9 @@ def _quieten() -> None:
     """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*set_vital.*", category=UserWarning)
+    # An IterableDataset whose length is an epoch is iterated once per epoch; torchdata takes that for a mistake.
+    for message in (".*set_vital.*", "Length of IterableDataset.*"):
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
 
 
 def continue_from(module: PretrainModule, source: str) -> None:
@@ -152,10 +154,13 @@ def continue_from(module: PretrainModule, source: str) -> None:
 
 
 def claim(recipe: PretrainRecipe) -> None:
-    """Write the resolved recipe into the run directory, or check that it is the one that is there."""
+    """Write the resolved recipe into the run directory, or check that it is the one that is there.
+
+    A run that died before its first checkpoint has nothing to lose: its recipe may be corrected.
+    """
     path = recipe.out / "recipe.yaml"
     text = dump_recipe(recipe)
-    if not path.exists():
+    if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
         write_atomically(path, text)
         return
     changed = differences(yaml.safe_load(path.read_text()), yaml.safe_load(text))

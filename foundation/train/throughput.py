@@ -59,7 +59,7 @@ class Throughput(L.Callback):
     ) -> None:
         self.samples += outputs["samples"]
         self.tokens += float(outputs["tokens"])
-        if (batch_idx + 1) % self.every:
+        if trainer.global_step % self.every:  # across epochs, which may be shorter than `every`
             return
         seconds = time.perf_counter() - self.start
         flops = training_flops(pl_module.model, self.tokens, self.hidden_share)  # type: ignore[arg-type]
