@@ -62,7 +62,7 @@ class ObjectiveSection(Section):
     flow_weight: float = Field(1.0, ge=0)
     flow_share: float = Field(0.25, gt=0, le=1)
     flow_levels: int = Field(2, ge=1)
-    static_weight: float = Field(4.0, gt=0)
+    static_weight: float = Field(0.5, gt=0)
 
 
 class TrainSection(Section):

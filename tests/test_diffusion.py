@@ -14,6 +14,11 @@ from torch import Tensor
 from foundation.nn.diffusion import FlowHead, cosine_counts, signal_to_noise_db
 
 
+def _all(count: int) -> Tensor:
+    """Every one of two entries is measured."""
+    return torch.ones(count, 2, dtype=torch.bool)
+
+
 class _Recorder(FlowHead):
     """Keeps what the network is asked for."""
 
@@ -28,7 +33,7 @@ class _Recorder(FlowHead):
 
 def test_nothing_of_the_signal_is_left_where_sampling_starts() -> None:
     head = _Recorder()
-    head.sample(torch.zeros(5, 3), 2, 4, torch.Generator().manual_seed(7))
+    head.sample(torch.zeros(5, 3), _all(5), 4, torch.Generator().manual_seed(7))
     x, t = head.calls[0]
     assert torch.equal(x, torch.randn(5, 2, generator=torch.Generator().manual_seed(7))), "the start is the noise alone"
     terminal = signal_to_noise_db(t)
@@ -88,13 +93,13 @@ def test_a_trained_head_gives_back_the_distribution_from_pure_noise() -> None:
         optimizer.step()
         schedule.step()
     count = 4000
-    two = head.sample(torch.tensor([[1.0, 0.0]]).expand(count, 2), 2, 20, generator)
+    two = head.sample(torch.tensor([[1.0, 0.0]]).expand(count, 2), _all(count), 20, generator)
     left, right = two[two[:, 0] < 0], two[two[:, 0] >= 0]
     assert len(left) / count == pytest.approx(0.3, abs=0.05)
     for mode, centre in ((left, -1.5), (right, 1.5)):
         torch.testing.assert_close(mode.mean(0), torch.tensor([centre, 0.5]), atol=0.1, rtol=0)
         torch.testing.assert_close(mode.std(0), torch.tensor([0.3, 0.3]), atol=0.1, rtol=0)
-    one = head.sample(torch.tensor([[0.0, 1.0]]).expand(count, 2), 2, 20, generator)
+    one = head.sample(torch.tensor([[0.0, 1.0]]).expand(count, 2), _all(count), 20, generator)
     torch.testing.assert_close(one.mean(0), torch.tensor([0.0, -2.0]), atol=0.1, rtol=0)
     torch.testing.assert_close(one.std(0), torch.tensor([0.3, 0.3]), atol=0.1, rtol=0)
 
@@ -104,7 +109,7 @@ def test_sampling_is_a_function_of_the_generator() -> None:
     condition = torch.randn(6, 3)
 
     def sample(seed: int) -> Tensor:
-        return head.sample(condition, 2, 3, torch.Generator().manual_seed(seed))
+        return head.sample(condition, _all(len(condition)), 3, torch.Generator().manual_seed(seed))
 
     assert torch.equal(sample(1), sample(1))
     assert not torch.equal(sample(1), sample(2))
@@ -123,3 +128,22 @@ def test_few_tokens_are_revealed_first() -> None:
     assert counts[0] < 1000 / 10 / 4
     assert all(b - a >= -2 for a, b in itertools.pairwise(counts))
     assert cosine_counts(7, 1) == [7]
+
+
+def test_entries_that_were_never_measured_do_not_lead_the_others_astray() -> None:
+    """Two entries of which training observes one: the samples of that one must keep its distribution."""
+    torch.manual_seed(0)
+    head = FlowHead(entries=2, condition=1, width=32, depth=2)
+    optimizer = torch.optim.Adam(head.parameters(), 3e-3)
+    generator = torch.Generator().manual_seed(0)
+    observed = torch.tensor([[True, False]]).expand(256, 2)
+    for _ in range(300):
+        x = torch.stack([2 + 0.5 * torch.randn(256, generator=generator), torch.zeros(256)], dim=1)
+        loss = head.loss(x, observed.float(), torch.zeros(256, 1), 1, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    made = head.sample(torch.zeros(2000, 1), torch.tensor([[True, False]]).expand(2000, 2), 12, generator)
+    assert made[:, 0].mean().item() == pytest.approx(2.0, abs=0.15)
+    assert made[:, 0].std().item() == pytest.approx(0.5, abs=0.15)
+    assert bool((made[:, 1] == 0).all())

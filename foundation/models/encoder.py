@@ -111,7 +111,8 @@ class WfmPreTrainedModel(PreTrainedModel):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.trunc_normal_(module.weight, std=0.02)
+            # As loud as the content: which antenna and which component a token is must be heard from the first step.
+            nn.init.normal_(module.weight, std=0.2)
 
 
 class WfmModel(WfmPreTrainedModel):
@@ -156,11 +157,17 @@ class WfmModel(WfmPreTrainedModel):
         if components is None:
             components = self.components(batch, visible)
         index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
-        tokens = self.tokenizer(*_take(index, components.values, batch["observed"]), _take_all(index, batch))
+        places = _take_all(index, batch)
+        tokens = self.tokenizer(*_take(index, components.values, batch["observed"]), places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), visible.gather(1, index)], dim=1)
-        hidden = self.transformer(torch.cat([context, tokens], dim=1), keep)
+        hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(places["position"]), keep)
         return EncoderOutput(last_hidden_state=hidden, keep=keep, index=index, components=components)
+
+
+def with_context(position: Tensor) -> Tensor:
+    """Positions [B, K, 6] with those of the context tokens, which stand at the origin, in front."""
+    return torch.cat([position.new_zeros(len(position), CONTEXT_TOKENS, position.shape[-1]), position], dim=1)
 
 
 _PER_TOKEN = ("position", "link", "shape", "static")

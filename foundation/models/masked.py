@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from foundation.models.config import WfmConfig
-from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, Placement, WfmModel, WfmPreTrainedModel
+from foundation.models.encoder import (
+    CONTEXT_TOKENS,
+    EncoderOutput,
+    Placement,
+    WfmModel,
+    WfmPreTrainedModel,
+    with_context,
+)
 from foundation.nn.blocks import Transformer
 from foundation.nn.components import Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
@@ -42,7 +49,7 @@ class Decoder(nn.Module):
         tokens = tokens.index_put((rows, output.index), torch.where(real, seen, self.hidden.to(seen.dtype)))
         keep = torch.cat([exists.new_ones(batch_size, CONTEXT_TOKENS), exists], dim=1)
         x = torch.cat([context, tokens + self.place(batch)], dim=1)
-        return self.transformer(x, keep)[:, CONTEXT_TOKENS:]
+        return self.transformer(x, with_context(batch["position"]), keep)[:, CONTEXT_TOKENS:]
 
 
 class WfmForMaskedModeling(WfmPreTrainedModel):
@@ -120,9 +127,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
                 if not bool(reveal.any()):
                     continue
                 condition, _ = self(known, components=replace(components, values=values), **batch)
-                sampled = self.flow.sample(condition[reveal], self.config.entries, flow_steps, generator).float()
+                # Entries beyond a patch's area, or never measured, stay 0: so the encoder saw them in training.
+                seen = batch["observed"][reveal]
+                sampled = self.flow.sample(condition[reveal], seen, flow_steps, generator).float()
                 values = values.masked_scatter(reveal[..., None], sampled)
-                # Entries beyond a patch's area are no part of the signal: the encoder must see them as in training.
-                values = values * batch["observed"]
                 known, done = known | reveal, done + count
         return self._restore(values, batch, components)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.nn.positions import Rotary, rotate
+
 
 class Attention(nn.Module):
-    """Multi-head self-attention. `keep` bool [B, N] marks real tokens; None means all are real."""
+    """Multi-head self-attention. `keep` bool [B, N] marks real tokens (None: all are); `turn` rotates queries and keys
+    by their physical position, see `foundation.nn.positions.Rotary`."""
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -15,9 +18,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, keep: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
         batch, count, hidden = x.shape
         q, k, v = self.qkv(x).view(batch, count, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, *turn), rotate(k, *turn)
         mask = None if keep is None else keep[:, None, None, :]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, hidden))
@@ -35,22 +39,24 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * hidden, hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), keep))
+    def forward(self, x: Tensor, keep: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x), keep, turn))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)))))
 
 
 class Transformer(nn.Module):
-    """`depth` blocks and a final norm: [B, N, hidden] -> [B, N, hidden]."""
+    """`depth` blocks and a final norm: x [B, N, hidden] at position [B, N, 6] -> [B, N, hidden]."""
 
     def __init__(self, hidden: int, depth: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(hidden)
+        self.rotary = Rotary(hidden // heads)
 
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor, keep: Tensor | None = None) -> Tensor:
         # Without padding there is nothing to mask, and the unmasked kernel is the faster one.
         mask = None if keep is None or bool(keep.all()) else keep
+        turn = self.rotary(position, x.dtype)
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, mask, turn)
         return self.norm(x)

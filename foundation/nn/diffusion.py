@@ -66,21 +66,26 @@ class FlowHead(nn.Module):
         noise = torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
         noisy = torch.lerp(x, noise, t[:, None])
         error = (self(noisy, t, condition) - (noise - x)).square()
-        return (error * weight).sum() / weight.sum().clamp(min=1)
+        return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
     @torch.no_grad()
-    def sample(self, condition: Tensor, entries: int, steps: int, generator: torch.Generator) -> Tensor:
-        """Integrate from pure noise (t = 1) to data (t = 0) with Heun's method: condition [M, C] -> [M, entries]."""
-        x = torch.randn(len(condition), entries, generator=generator).to(condition.device, condition.dtype)
+    def sample(self, condition: Tensor, observed: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+        """Integrate from pure noise (t = 1) to data (t = 0) with Heun's method: condition [M, C] -> [M, E].
+
+        Entries outside `observed` bool [M, E] end at 0. Training holds them at t * noise, whose velocity is the noise
+        itself; the network's own guess there was never trained and would lead the other entries astray.
+        """
+        noise = torch.randn(observed.shape, generator=generator).to(condition.device, condition.dtype)
+        x = noise
         times = torch.linspace(1, 0, steps + 1)
         for now, after in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-            full = torch.full((len(x),), now, device=x.device, dtype=x.dtype)
-            slope = self(x, full, condition)
-            guess = x + (after - now) * slope
+            level = torch.full((len(x),), now, device=x.device, dtype=x.dtype)
+            slope = torch.where(observed, self(x, level, condition), noise)
             if after > 0:
-                slope = (slope + self(guess, torch.full_like(full, after), condition)) / 2
+                ahead = self(x + (after - now) * slope, torch.full_like(level, after), condition)
+                slope = (slope + torch.where(observed, ahead, noise)) / 2
             x = x + (after - now) * slope
-        return x
+        return torch.where(observed, x, 0.0)
 
 
 def cosine_counts(total: int, steps: int) -> list[int]:

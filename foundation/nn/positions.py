@@ -40,6 +40,37 @@ class PositionEmbedding(nn.Module):
         return self.project(features.flatten(-2).to(self.project.weight.dtype))
 
 
+class Rotary(nn.Module):
+    """Rotation angles of queries and keys from physical position (RoPE, Su et al. 2021, arXiv 2104.09864).
+
+    Attention then depends on differences in seconds, hertz and delay: "the same instant on the next subcarriers" is a
+    direction from the first step on, where additive features leave it to be learnt. Half of the pairs turn with time,
+    half with the response axis; frequency and delay never occur together and share theirs.
+    """
+
+    rates: Tensor
+
+    def __init__(self, head_size: int) -> None:
+        super().__init__()
+        pairs = head_size // 4
+        scales = ((2e-2, 20.0), (1e6, 1e9), (2e-9, 2e-6))
+        rates = [2 * math.pi / torch.logspace(math.log10(a), math.log10(b), pairs) for a, b in scales]
+        self.register_buffer("rates", torch.stack(rates))  # [3, pairs]
+
+    def forward(self, position: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """position [B, N, 6] -> cosine and sine [B, 1, N, 2 * pairs]."""
+        centre = position[..., 0::2, None].float() * self.rates  # [B, N, 3, pairs]
+        angle = torch.cat([centre[..., 0, :], centre[..., 1, :] + centre[..., 2, :]], dim=-1)[:, None]
+        return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotate pairs of x [B, heads, N, D]; what is left of D beyond the pairs stays."""
+    size = cosine.shape[-1]
+    a, b, rest = x[..., :size], x[..., size : 2 * size], x[..., 2 * size :]
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine, rest], dim=-1)
+
+
 def scalar_features(values: Tensor, waves: int = 6) -> Tensor:
     """Smooth features of unbounded scalars, such as log10 of a carrier: [..., C] -> [..., C * (2 * waves + 1)]."""
     rates = 2.0 ** torch.arange(waves, device=values.device, dtype=values.dtype) * (math.pi / 8)

@@ -30,7 +30,7 @@ class MaskedObjective:
     flow_weight: float = 1.0
     flow_share: float = 0.25
     flow_levels: int = 2
-    static_weight: float = 4.0
+    static_weight: float = 0.5
 
     def __call__(
         self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
@@ -46,9 +46,11 @@ class MaskedObjective:
         condition, components = model(visible, **batch)
         hidden = candidates & ~visible
         target = components.values[hidden].clamp(-CLIP, CLIP)
-        # One static token stands for a whole column over all times: it weighs as several dynamics tokens.
-        weight = batch["observed"][hidden] * torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
-        mse = ((model.mean(condition[hidden]).float() - target).square() * weight).sum() / weight.sum().clamp(min=1)
+        # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
+        observed = batch["observed"][hidden].to(target.dtype)
+        share = torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
+        weight = observed / observed.sum(-1, keepdim=True) * share
+        mse = ((model.mean(condition[hidden]).float() - target).square() * weight).sum() / weight.sum().clamp(min=1e-6)
         metrics = {"mse": mse.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
             return mse, metrics
