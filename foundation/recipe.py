@@ -153,6 +153,7 @@ class EvaluateRecipe(Section):
     ]
     fractions: list[float] = [0.01, 0.1, 1.0]
     seeds: list[int] = [0, 1, 2]
+    reconstruction: bool = Field(False, description="also the NMSE of hidden tokens of test signals, by kind of mask")
     floor_features: str = "invariant"
     floor_method: str = "logistic"
     tune: TuneSection = TuneSection()
