@@ -7,8 +7,8 @@ Files: `captures/dDD/dDD_pPP_lLL.dat` (day, collection period, location) and `da
 Samples: windows of 10 packets that do not overlap, 3 receive antennas x 2 transmit streams, 30 subcarriers of 40 MHz.
 The 2 % of packets with one stream (or 20 MHz) are left out; links 0, 2 and 4 are the first stream, which all have.
 Labels: `location`, l01 to l08.
-Splits: the authors' A, B and C (parts train, valid, test; C has no valid), by day; `rest` holds the days a split leaves out,
-which pretraining may use without its labels. A session is a day. Of day d23,
+Splits: the authors' A, B and C (parts train, valid, test; C has no valid), by day; `rest` holds the days that a split
+leaves out, which pretraining may use without their labels. A session is a day. Of day d23,
 A uses 2 of the 4 collection periods; the authors do not say which, so it is the first two, and d23 alone is cut into
 two sessions, d23a (the first two periods) and d23b. The channel that was used is not published: the carrier is 0.
 """
