@@ -19,10 +19,10 @@ from foundation.data.stream import read_part
 from foundation.data.write import write_shards
 from foundation.evaluate.finetune import finetune
 from foundation.evaluate.reconstruction import (
+    comparisons,
     fill_all,
     reconstruction_picture,
     reconstruction_rows,
-    sample_comparison,
     sample_rows,
 )
 from foundation.evaluate.report import write_report
@@ -96,10 +96,8 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
     spread = held_out[:: max(1, len(held_out) // HELD_OUT)][:HELD_OUT]  # all rooms, devices and activities
     names: dict[str, Any] = {"set_name": "simulated", "split": "room", "command": COMMAND}
     filled = reconstruction_rows(model, spread, **names)
-    # Windows of one carrier: their frequency axes are comparable.
-    first = [signal for signal in spread if signal.carrier_hz == spread[0].carrier_hz]
-    comparisons = [sample_comparison(model, first, "held-out rooms", seed) for seed in range(3)]
-    made = sample_rows(comparisons, **names)
+    compared = comparisons(model, spread)
+    made = sample_rows(compared, **names)
     save_rows(out / "generation.json", filled + made)
     for table in rich_tables(filled + made):
         Console().print(table)
@@ -111,7 +109,7 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
         facts=_facts(model, history, began),
         history=[{**row, "train loss": row["loss"]} for row in history if "loss" in row],
         reconstructions=[reconstruction_picture(f) for f in fill_all(model, _of_each_activity(held_out), "random", 0)],
-        samples=comparisons[:1],
+        samples=compared[:1],
         rows=rows + filled + made,
         notes=[
             "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from "

@@ -153,7 +153,9 @@ class EvaluateRecipe(Section):
     ]
     fractions: list[float] = [0.01, 0.1, 1.0]
     seeds: list[int] = [0, 1, 2]
-    reconstruction: bool = Field(False, description="also the NMSE of hidden tokens of test signals, by kind of mask")
+    decoder: bool = Field(
+        False, description="also NMSE of hidden tokens by mask, and samples from noise, on test signals"
+    )
     floor_features: str = "invariant"
     floor_method: str = "logistic"
     tune: TuneSection = TuneSection()

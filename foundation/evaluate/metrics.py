@@ -83,13 +83,19 @@ def nmse_db(truth: Array, predicted: Array, where: Array | None = None) -> float
 
 
 def power_profile_db(samples: Array) -> NDArray[np.float64]:
-    """float64 [R]: mean power per frequency of [N, T, R] samples, in decibels relative to the mean over frequency."""
-    power = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=(0, 1))
+    """float64 [R]: mean power per frequency of [N, T, R] samples, in decibels relative to the mean over frequency.
+
+    Each sample counts with power 1: a gain control's strongest windows must not own the mean.
+    """
+    each = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=1)  # [N, R]
+    power = np.mean(each / np.maximum(each.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny), axis=0)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12 * power.max()) / power.mean()), dtype=np.float64)
 
 
 def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
     """float64 [1 + T // 2]: autocorrelation of the amplitude of [N, T, R] samples, centred in time; 1 at lag 0.
+
+    The mean over samples of each one's own autocorrelation; samples that do not change are left out.
 
     Amplitude, because measured phase is random from packet to packet; centred, because the static response would
     correlate fully at every lag and hide the dynamics.
@@ -102,8 +108,11 @@ def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
     centred = amplitude - amplitude.mean(axis=1, keepdims=True)
     if times < 2 or not np.any(centred):
         raise ValueError("temporal_autocorrelation needs samples of at least 2 times that change in time")
-    products = [np.mean(centred[:, lag:] * centred[:, : times - lag]) for lag in range(1 + times // 2)]
-    return np.asarray(products, dtype=np.float64) / np.float64(products[0])
+    products = np.stack(
+        [np.mean(centred[:, lag:] * centred[:, : times - lag], axis=(1, 2)) for lag in range(1 + times // 2)]
+    )
+    changing = products[0] > 0
+    return np.asarray((products[:, changing] / products[0, changing]).mean(axis=1), dtype=np.float64)
 
 
 def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:

@@ -49,6 +49,22 @@ def reconstruction_rows(
     return rows
 
 
+def decoder_rows(
+    model: WfmForMaskedModeling, signals: Sequence[Signal], *, set_name: str, split: str, command: str
+) -> list[Row]:
+    """Reconstruction and generation in one: `reconstruction_rows`, and `sample_rows` over `comparisons`."""
+    filled = reconstruction_rows(model, signals, set_name=set_name, split=split, command=command)
+    made = sample_rows(comparisons(model, signals), set_name=set_name, split=split, command=command)
+    return filled + made
+
+
+def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: int = 3) -> list[SampleComparison]:
+    """Generated beside held-out samples, one comparison per seed, on the signals that share the first one's radio."""
+    first = signals[0]
+    alike = [s for s in signals if s.carrier_hz == first.carrier_hz and s.values.shape == first.values.shape]
+    return [sample_comparison(model, alike, "held-out sessions", seed) for seed in range(seeds)]
+
+
 def fill_all(
     model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64
 ) -> list[Filled]:
@@ -96,11 +112,11 @@ def sample_comparison(
     return SampleComparison(name, real, made, gaussian, held_out[0].time_s, held_out[0].frequency_hz)
 
 
-def sample_rows(comparisons: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
+def sample_rows(found: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
     """Distances of generated and Gaussian samples from held-out ones, over one comparison per seed."""
     rows: list[Row] = []
     for method, field in (("wfm, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
-        measured = [sample_distances(c.held_out, getattr(c, field)) for c in comparisons]
+        measured = [sample_distances(c.held_out, getattr(c, field)) for c in found]
         rows += [
             summarise(
                 [values[metric] for values in measured],
@@ -110,7 +126,7 @@ def sample_rows(comparisons: Sequence[SampleComparison], *, set_name: str, split
                 mode="generation",
                 fraction=1.0,
                 metric=metric,
-                n=len(comparisons[0].held_out),
+                n=len(found[0].held_out),
                 command=command,
             )
             for metric in measured[0]

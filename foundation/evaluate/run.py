@@ -20,12 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from foundation.data.stream import read_part
 from foundation.evaluate.bench import Bench
 from foundation.evaluate.metrics import scores
-from foundation.evaluate.reconstruction import reconstruction_rows
+from foundation.evaluate.reconstruction import decoder_rows
 from foundation.hub.load import load_masked
 from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row, summarise
 
-SHOWN = 256  # signals that reconstruction is judged on
+SHOWN = 256  # signals that the decoder is judged on
 #: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
 DETERMINISTIC = ("probe", "knn", "floor")
 
@@ -58,16 +58,16 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
                 found[(part, job.mode, job.fraction)][job.seed].append(pair)
             bar.advance(task)
     rows = _rows(recipe, found, command)
-    return rows + _reconstruction(recipe, command) if recipe.reconstruction else rows
+    return rows + _decoder(recipe, command) if recipe.decoder else rows
 
 
-def _reconstruction(recipe: EvaluateRecipe, command: str) -> list[Row]:
+def _decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
     """On up to `SHOWN` test signals, spread evenly; of folds, the first."""
     fold = recipe.folds[0]
     signals = read_part(recipe.task.shards, fold, recipe.task.tests)
-    model = load_masked(recipe.checkpoint.format(split=fold))
     chosen = signals[:: max(1, len(signals) // SHOWN)][:SHOWN]
-    return reconstruction_rows(model, chosen, set_name=recipe.set, split=fold, command=command)
+    model = load_masked(recipe.checkpoint.format(split=fold))
+    return decoder_rows(model, chosen, set_name=recipe.set, split=fold, command=command)
 
 
 def _jobs(recipe: EvaluateRecipe) -> Iterator[Job]:
