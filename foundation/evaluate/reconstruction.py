@@ -109,7 +109,13 @@ def sample_comparison(
     rng = np.random.default_rng(seed)
     mean, std = real.mean(axis=(1, 2), keepdims=True), real.std(axis=(1, 2), keepdims=True)
     gaussian = np.abs(mean + std * rng.standard_normal(real.shape))
-    return SampleComparison(name, real, made, gaussian, held_out[0].time_s, held_out[0].frequency_hz)
+    windows = (_unit_power(each) for each in (real, made, gaussian))
+    return SampleComparison(name, *windows, held_out[0].time_s, held_out[0].frequency_hz)
+
+
+def _unit_power(windows: np.ndarray) -> np.ndarray:
+    """Each window [T, R] at mean power 1: gains differ a hundredfold, and one colour scale has to show them all."""
+    return np.asarray(windows / np.sqrt(np.mean(windows**2, axis=(1, 2), keepdims=True)))
 
 
 def sample_rows(found: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
