@@ -109,8 +109,8 @@ def sample_comparison(
     rng = np.random.default_rng(seed)
     mean, std = real.mean(axis=(1, 2), keepdims=True), real.std(axis=(1, 2), keepdims=True)
     gaussian = np.abs(mean + std * rng.standard_normal(real.shape))
-    windows = (_unit_power(each) for each in (real, made, gaussian))
-    return SampleComparison(name, *windows, held_out[0].time_s, held_out[0].frequency_hz)
+    axes = held_out[0].time_s, held_out[0].frequency_hz
+    return SampleComparison(name, _unit_power(real), _unit_power(made), _unit_power(gaussian), *axes)
 
 
 def _unit_power(windows: np.ndarray) -> np.ndarray:
