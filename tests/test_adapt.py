@@ -117,11 +117,11 @@ def test_lora_trains_the_adapter_and_the_head_alone(fitted: TaskModel, trained: 
 
 def test_full_and_scratch_train_everything_from_different_starts(trained: Path, data: TokenSet, target: Target) -> None:
     encoder = load_encoder(trained / "model")
-    own = encoder.transformer.state_dict()
+    own = dict(encoder.transformer.named_parameters())
     far = {}
     for mode in ("full", "scratch"):
         model = _fit(encoder, data, target, mode, steps=2)
-        there = model.encoder.transformer.state_dict()
+        there = dict(model.encoder.transformer.named_parameters())
         assert not any(torch.equal(there[name], own[name]) for name in own if own[name].ndim == 2), mode
         far[mode] = sum(float((there[name] - own[name]).square().sum()) for name in own)
     assert far["scratch"] > 10 * far["full"]
