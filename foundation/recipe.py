@@ -19,7 +19,7 @@ R = TypeVar("R", bound="Section")
 
 
 class Section(BaseModel):
-    """Base of every section: no unknown keys, no silent coercion of text to numbers."""
+    """Base of every section: no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -54,11 +54,12 @@ class ObjectiveSection(Section):
 
     ratio: tuple[float, float] = (0.6, 0.85)
     masks: dict[Literal["random", "time", "response", "link"], float] = {
-        "random": 0.6,
+        "random": 0.5,
         "time": 0.2,
-        "response": 0.1,
+        "response": 0.2,
         "link": 0.1,
     }
+    generation_share: float = Field(0.25, ge=0, le=1)
     flow_weight: float = Field(1.0, ge=0)
     flow_share: float = Field(0.25, gt=0, le=1)
     flow_levels: int = Field(2, ge=1)
@@ -160,6 +161,7 @@ class EvaluateRecipe(Section):
     floor_method: str = "logistic"
     tune: TuneSection = TuneSection()
     workers: int = Field(1, ge=1, description="processes that share the fits")
+    keep: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 
     @property
     def folds(self) -> list[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
 from foundation.cli import main
 from foundation.data.manifest import Manifest
 from foundation.errors import RecipeError
+from foundation.evaluate.bench import Bench
+from foundation.evaluate.jobs import Outcomes, jobs_of
 from foundation.evaluate.run import evaluate
 from foundation.hub.export import export
 from foundation.recipe import EvaluateRecipe
@@ -34,6 +38,7 @@ def _recipe(trained: Path, shards: Path, label: str = "activity", **changes: Any
         "fractions": [0.1, 1.0],
         "seeds": [0, 1],
         "tune": {"steps": 3, "batch_size": 8},
+        "keep": str(trained / "finished"),
     } | changes
 
 
@@ -95,6 +100,41 @@ def test_rows_are_merged_into_an_existing_file(
     before, after = load_rows(written / "rows.json"), load_rows(rows)
     assert {row.key for row in after} > {row.key for row in before}
     assert {row.method for row in after} - {row.method for row in before} == {"other"}
+
+
+def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
+    trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = _recipe(trained, shards_dir, modes=["floor", "knn"], keep=str(tmp_path / "kept"))
+    whole = _evaluate(recipe | {"keep": str(tmp_path / "other")})
+    done: list[str] = []
+
+    def until_the_third(bench: Bench, mode: str, fraction: float, seed: int) -> dict[str, np.ndarray]:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(mode)
+        return predict(bench, mode, fraction, seed)
+
+    predict = Bench.predict
+    monkeypatch.setattr(Bench, "predict", until_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        _evaluate(recipe)
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 3
+    monkeypatch.setattr(Bench, "predict", predict)
+    assert _evaluate(recipe) == whole
+    monkeypatch.setattr(Bench, "predict", lambda *_: pytest.fail("everything is there already"))
+    assert _evaluate(recipe) == whole
+
+
+def test_no_outcome_of_other_settings_is_read(trained: Path, shards_dir: Path) -> None:
+    recipe = EvaluateRecipe.model_validate(_recipe(trained, shards_dir))
+    job = next(jobs_of(recipe))
+    name = Outcomes(recipe).path(job).name
+    again = recipe.model_copy(update={"name": "other", "workers": 2, "seeds": [0]})
+    assert Outcomes(again).path(job).name == name, "what does not change the outcome does not change its name"
+    tuned = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 4})})
+    names = {Outcomes(tuned).path(job).name, Outcomes(recipe).path(replace(job, seed=5)).name, name}
+    assert len(names) == 3
 
 
 def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from conftest import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
-from foundation.nn.masks import BLOCK, MASK_KINDS, draw_mask, has_visible_patch
+from foundation.nn.masks import BLOCK, MASK_KINDS, draw_mask, draw_revealed, has_visible_patch
 
 RATIO = (0.6, 0.85)
 
@@ -128,3 +128,17 @@ def test_the_mixture_is_drawn_by_its_weights_and_the_generator() -> None:
         for seed in range(200)
     ]
     assert 0.65 < np.mean(times) < 0.85
+
+
+def test_generation_reveals_static_tokens_first_and_never_everything() -> None:
+    batch = tokenize(mixed_signals() * 40, tiny_config())
+    candidates, static = batch["observed"].any(-1), batch["static"]
+    visible = draw_revealed(candidates, static, torch.Generator().manual_seed(0))
+    assert not bool((visible & ~candidates).any())
+    several = candidates.sum(1) > 1
+    assert not bool((visible == candidates).all(1)[several].any())
+    has_static = (static & candidates).any(1)
+    patches = (visible & ~static).any(1)
+    all_static = (visible | ~static | ~candidates).all(1)
+    assert bool(all_static[patches & has_static].float().mean() > 0.9), "patches only once the static tokens are there"
+    assert 0.2 < float((~patches).float().mean()) < 0.6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -252,15 +253,21 @@ def test_generation_takes_levels_but_no_content_from_its_template(model: WfmForM
     batch = tokenize([make_signal(0), make_signal(1)], CONFIG)
     nothing = torch.zeros_like(batch["exists"])
     levels = model.encoder.components(batch, batch["exists"])
-    swapped = type(levels)(torch.zeros_like(levels.values), torch.zeros_like(levels.static), *_levels(levels))
+    swapped = replace(levels, values=torch.zeros_like(levels.values), static=torch.zeros_like(levels.static))
     one, two = (
         model.generate(nothing, torch.Generator().manual_seed(0), 2, 2, each, **batch) for each in (levels, swapped)
     )
     assert torch.equal(one, two)
 
 
-def _levels(components):  # type: ignore[no-untyped-def]
-    return components.offset, components.static_level, components.dynamic_level
+def test_a_generated_signal_has_the_levels_that_were_asked_for(model: WfmForMaskedModeling) -> None:
+    config = tiny_config(views={"csi": "log-amplitude"})
+    batch = tokenize([make_signal(0), make_signal(1)], config)
+    levels = model.encoder.components(batch, batch["exists"])
+    made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator().manual_seed(0), 2, 2, levels, **batch)
+    own = model.encoder.components({**batch, "values": made}, batch["exists"])
+    torch.testing.assert_close(own.levels(), levels.levels(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(own.gain, levels.gain, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["random", "time", "link", "response"])

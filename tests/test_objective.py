@@ -25,6 +25,13 @@ def _call(objective: MaskedObjective, model: WfmForMaskedModeling, batch: Batch,
     return objective(model, batch, torch.Generator().manual_seed(seed))
 
 
+def _some(batch: Batch) -> torch.Tensor:
+    candidates = batch["observed"].any(-1)
+    return draw_mask(
+        batch["grid"], candidates, batch["static"], (0.5, 0.5), {"random": 1.0}, torch.Generator().manual_seed(0)
+    )
+
+
 def test_it_is_a_function_of_the_generator() -> None:
     model, batch, objective = _model(), tokenize(mixed_signals(), CONFIG), MaskedObjective()
     torch.manual_seed(1)
@@ -40,10 +47,10 @@ def test_it_is_a_function_of_the_generator() -> None:
 def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
-    torch.testing.assert_close(loss.detach(), metrics["mse"] + 0.5 * metrics["flow"])
+    torch.testing.assert_close(loss.detach(), metrics["mse"] + metrics["blended"] + 0.5 * metrics["flow"])
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
     loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
-    assert torch.equal(loss.detach(), metrics["mse"])
+    assert torch.equal(loss.detach(), metrics["mse"] + metrics["blended"])
     assert "flow" not in metrics
 
 
@@ -112,12 +119,12 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
 
 def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0)
-    loss, _ = _call(objective, model, batch)
+    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0)
+    _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
-    visible = draw_mask(
-        batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, torch.Generator().manual_seed(0)
-    )
+    generator = torch.Generator().manual_seed(0)
+    torch.rand((), generator=generator)  # the draw between filling in and generating
+    visible = draw_mask(batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, generator)
     with torch.no_grad():
         condition, components = model(visible, **batch)
         error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
@@ -128,5 +135,36 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     def mean_over(tokens: torch.Tensor) -> torch.Tensor:
         return (per_token * share)[tokens].sum() / share[tokens].sum()
 
-    torch.testing.assert_close(loss.detach(), mean_over(candidates & ~visible))
-    assert abs(mean_over(candidates) - loss) > 1e-3
+    torch.testing.assert_close(metrics["mse"], mean_over(candidates & ~visible))
+    assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
+    with torch.no_grad():
+        line = model.interpolated(visible, components, batch)
+        blend = model.blend(condition, model.mean(condition), *line)
+        error = (blend - components.values.clamp(-CLIP, CLIP)).square()
+    per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
+    torch.testing.assert_close(metrics["blended"], mean_over(candidates & ~visible))
+
+
+def test_trust_in_the_line_teaches_the_encoder_nothing() -> None:
+    model, batch = _model(), tokenize(mixed_signals(), CONFIG)
+    visible = _some(batch)
+    condition, components = model(visible, **batch)
+    line = model.interpolated(visible, components, batch)
+    model.blend(condition, model.mean(condition), *line).square().sum().backward()
+    learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert learning == {"trust.weight", "trust.bias"}
+
+
+def test_generation_is_practised_with_the_levels_of_the_whole_signal() -> None:
+    model, batch = _model(), tokenize(mixed_signals(), CONFIG)
+    seen = []
+    model.register_forward_pre_hook(lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True)
+    for seed in range(8):
+        _call(MaskedObjective(generation_share=1.0), model, batch, seed)
+    whole = model.encoder.components(batch, batch["observed"].any(-1))
+    for (visible,), kwargs in seen:
+        assert torch.equal(kwargs["components"].levels(), whole.levels())
+        assert not bool((visible == batch["observed"].any(-1)).all(1).any()), "something is left to generate"
+    shares = torch.cat([visible.float().mean(1) for (visible,), _ in seen])
+    assert shares.min() == 0
+    assert shares.max() > 0.6

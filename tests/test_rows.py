@@ -217,7 +217,11 @@ def test_sample_distances_see_a_wrong_profile_and_a_wrong_memory() -> None:
     smooth = (noise[:, 1:] + noise[:, :-1]) / np.sqrt(2)
     profile = np.linspace(1, 2, 8)
     held_out = profile * (5 + smooth)
-    assert metrics.sample_distances(held_out, held_out) == {"power_profile_db": 0.0, "autocorrelation": 0.0}
+    assert metrics.sample_distances(held_out, held_out) == {
+        "power_profile_db": 0.0,
+        "autocorrelation": 0.0,
+        "power_spread_db": 0.0,
+    }
     forgetful = metrics.sample_distances(held_out, profile * (5 + noise[:, 1:]))
     assert forgetful["power_profile_db"] < 0.1
     # Lag 1 is 0.5 in the one and 0 in the other; the other 19 lags are 0 in both.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from rich.progress import Progress
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.adapt.probe import frozen_features, start_from_probe
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import TrainingError
 from foundation.models import TaskHead, TaskModel, WfmModel, pool
@@ -36,6 +36,7 @@ def fit(
     mode: Mode,
     tune: TuneSection,
     seed: int,
+    frozen: np.ndarray | None = None,
     progress: bool = False,
 ) -> TaskModel:
     """Fit a copy of `encoder` and a new head; the encoder passed in is left as it was.
@@ -44,6 +45,7 @@ def fit(
         rows: samples of `data` to train on.
         targets: for all of `data`: int64 [n] classes or float32 [n, size].
         mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
+        frozen: `frozen_features` of `encoder` for these rows, where the caller has them already.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -63,7 +65,8 @@ def fit(
     if target.classes is None:
         _scale_targets(head, targets[rows])
     if mode != "scratch":
-        _start_from_probe(head, encoder, data, rows, targets, tune)
+        known = frozen_features(encoder, data, tune.pooling, rows) if frozen is None else frozen
+        start_from_probe(head, known, targets[rows])
     model = TaskModel(network, head, tune.pooling).train()
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     optimizer = torch.optim.AdamW(_groups(model, peak, tune), weight_decay=tune.weight_decay)
@@ -99,34 +102,6 @@ def task_loss(output: Tensor, target: Tensor, head: TaskHead) -> Tensor:
     return F.smooth_l1_loss(
         (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
     )
-
-
-@torch.no_grad()
-def _start_from_probe(
-    head: TaskHead, encoder: WfmModel, data: TokenSet, rows: np.ndarray, targets: np.ndarray, tune: TuneSection
-) -> None:
-    """Set the head to a linear probe of the frozen encoder, before anything is tuned.
-
-    A random head would first bend the pretrained features towards itself, which costs most where the test domain
-    differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
-    """
-    pooled = []
-    for start in range(0, len(rows), 128):
-        batch = data.batch(rows[start : start + 128])
-        pooled.append(head.norm(pool(encoder(**batch), batch, tune.pooling)).numpy())
-    features = np.concatenate(pooled)
-    if targets.ndim > 1:
-        scaled = (targets[rows] - head.target_mean.numpy()) / head.target_std.numpy()
-        probe = Ridge(alpha=10.0).fit(features, scaled)
-        head.linear.weight.copy_(torch.from_numpy(np.atleast_2d(probe.coef_)))
-        head.linear.bias.copy_(torch.from_numpy(np.atleast_1d(probe.intercept_)))
-        return
-    classes, coded = np.unique(targets[rows], return_inverse=True)
-    if len(classes) < 3:
-        return  # scikit-learn has one row of weights for two classes; such a head is quick to learn anyway
-    probe = LogisticRegression(C=0.1, max_iter=500, tol=1e-3).fit(features, coded)
-    head.linear.weight[classes] = torch.from_numpy(probe.coef_).float()
-    head.linear.bias[classes] = torch.from_numpy(probe.intercept_).float()
 
 
 def _scale_targets(head: TaskHead, targets: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, predict
+from foundation.adapt import fit, frozen_features, predict
 from foundation.adapt.fit import Mode
 from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.data.manifest import Manifest
@@ -19,7 +19,7 @@ from foundation.errors import RecipeError
 from foundation.evaluate.features import hand_features
 from foundation.evaluate.floors import floor
 from foundation.hub.load import load_encoder, provenance
-from foundation.models import WfmModel, pool
+from foundation.models import WfmModel
 from foundation.recipe import EvaluateRecipe, TaskSection
 from foundation.signal import Signal
 
@@ -98,15 +98,15 @@ class Bench:
                 cast(Mode, mode),
                 self.recipe.tune,
                 seed,
+                None if mode == "scratch" else self._features("probe", seed)[None][rows],
             )
             outputs = {part: predict(model, data) for part, data in self.tests.items()}
             return {part: o if self.kind == "regression" else o.argmax(1) for part, o in outputs.items()}
         features = self._features(mode, seed)
-        method = self._method(mode)
-        return {
-            part: floor(features[None][rows], self.targets[rows], features[part], self.kind, method, seed)
-            for part in self.tests
-        }
+        tests = np.concatenate([features[part] for part in self.tests])
+        found = floor(features[None][rows], self.targets[rows], tests, self.kind, self._method(mode), seed)
+        ends = np.cumsum([len(data) for data in self.tests.values()])
+        return dict(zip(self.tests, np.split(found, ends[:-1]), strict=True))
 
     def _method(self, mode: str) -> str:
         if mode == "floor":
@@ -131,12 +131,6 @@ class Bench:
         name = self.recipe.floor_features
         sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
         return {part: np.stack([hand_features(s, name) for s in signals]) for part, signals in sets}
-
-
-@torch.no_grad()
-def frozen_features(encoder: WfmModel, data: TokenSet, pooling: str) -> np.ndarray:
-    """Pooled features float64 [n, F] of an encoder that stays as it is."""
-    return np.concatenate([pool(encoder(**batch), batch, pooling).double().numpy() for batch in data.batches()])
 
 
 def _untrained(encoder: WfmModel, seed: int) -> WfmModel:

@@ -1,4 +1,4 @@
-"""Metrics on plain arrays. Numpy alone; shares are in 0..1 and lengths in metres."""
+"""Metrics on plain arrays. Numpy and scipy alone; shares are in 0..1 and lengths in metres."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import wasserstein_distance
 
 Array = NDArray[Any]
 
@@ -87,8 +88,7 @@ def power_profile_db(samples: Array) -> NDArray[np.float64]:
 
     Each sample counts with power 1: a gain control's strongest windows must not own the mean.
     """
-    each = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=1)  # [N, R]
-    power = np.mean(each / np.maximum(each.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny), axis=0)
+    power = np.mean(_each_profile(samples), axis=0)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12 * power.max()) / power.mean()), dtype=np.float64)
 
 
@@ -121,6 +121,9 @@ def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:
     Returns:
         `power_profile_db`: root mean square difference of the power profiles, in decibels.
         `autocorrelation`: root mean square difference of the temporal autocorrelations over lags 1 to T // 2.
+        `power_spread_db`: Wasserstein-1 distance, averaged over frequencies, between the distributions over samples of
+            a sample's power at a frequency relative to its mean power; in decibels. The mean profile of many rooms is
+            nearly flat, so noise comes close to it; that each room has a shape of its own only shows here.
     """
     if np.shape(held_out)[1:] != np.shape(generated)[1:]:
         raise ValueError(
@@ -131,7 +134,19 @@ def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:
     return {
         "power_profile_db": float(np.sqrt(np.mean(profile**2))),
         "autocorrelation": float(np.sqrt(np.mean(lags**2))),
+        "power_spread_db": _spread_distance(held_out, generated),
     }
+
+
+def _spread_distance(held_out: Array, generated: Array) -> float:
+    one, other = (10 * np.log10(np.maximum(_each_profile(x), 1e-6)) for x in (held_out, generated))
+    return float(np.mean([wasserstein_distance(a, b) for a, b in zip(one.T, other.T, strict=True)]))
+
+
+def _each_profile(samples: Array) -> NDArray[np.float64]:
+    """float64 [N, R]: power over time of each sample per frequency, relative to the sample's mean."""
+    each = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=1)
+    return np.asarray(each / np.maximum(each.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny))
 
 
 def _same_shape(truth: Array, predicted: Array) -> None:

@@ -1,7 +1,8 @@
 """`evaluate(recipe)`: every mode x label fraction x seed on one task, as rows with intervals.
 
 Folds (several splits of one set, such as leave-geometry-out) are pooled: a seed's score is over the test samples of all
-folds together. Fits are independent, so they are shared out to worker processes of one thread each.
+folds together. Fits are independent, so they are shared out to worker processes of one thread each, and each is kept as
+soon as it is done: an evaluation that was stopped goes on, one that is repeated only reads.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from foundation.data.stream import read_part
 from foundation.evaluate.bench import Bench
+from foundation.evaluate.jobs import Job, Outcome, Outcomes, jobs_of, load_outcome, save_outcome
 from foundation.evaluate.metrics import scores
 from foundation.evaluate.reconstruction import decoder_rows
 from foundation.hub.load import load_masked
@@ -26,17 +28,6 @@ from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row, summarise
 
 SHOWN = 256  # signals that the decoder is judged on
-#: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
-DETERMINISTIC = ("probe", "knn", "floor")
-
-
-@dataclass(frozen=True)
-class Job:
-    fold: str
-    mode: str
-    fraction: float
-    seed: int
-
 
 Scores = dict[tuple[str, str, float], dict[int, list[tuple[np.ndarray, np.ndarray]]]]
 
@@ -48,7 +39,7 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
         RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used; a checkpoint
             that was pretrained on a test session is refused.
     """
-    jobs = list(_jobs(recipe))
+    jobs = list(jobs_of(recipe))
     found: Scores = defaultdict(lambda: defaultdict(list))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
@@ -70,19 +61,20 @@ def _decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
     return decoder_rows(model, chosen, set_name=recipe.set, split=fold, command=command)
 
 
-def _jobs(recipe: EvaluateRecipe) -> Iterator[Job]:
-    for fold in recipe.folds:
-        for mode in recipe.modes:
-            for fraction in recipe.fractions:
-                repeats = mode in DETERMINISTIC and fraction == 1 and recipe.floor_method != "extra-trees"
-                for seed in recipe.seeds[:1] if repeats else recipe.seeds:
-                    yield Job(fold, mode, fraction, seed)
-
-
-def _run(recipe: EvaluateRecipe, jobs: list[Job]) -> Iterator[tuple[Job, dict[str, tuple[np.ndarray, np.ndarray]]]]:
+def _run(recipe: EvaluateRecipe, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
+    """Outcomes of all jobs: those kept from an earlier call first, the others as they are done."""
+    outcomes = Outcomes(recipe)
+    waiting: list[tuple[Job, Path]] = []
+    for job in jobs:
+        path = outcomes.path(job)
+        known = load_outcome(path)
+        if known is None:
+            waiting.append((job, path))
+        else:
+            yield job, known
     text = recipe.model_dump_json()
     if recipe.workers == 1:
-        yield from ((job, _work(text, job)) for job in jobs)
+        yield from ((job, _work(text, job, path)) for job, path in waiting)
         return
     # Spawned, not forked: a forked child of a process that has used OpenMP hangs in its first parallel region.
     context = multiprocessing.get_context("spawn")
@@ -90,20 +82,22 @@ def _run(recipe: EvaluateRecipe, jobs: list[Job]) -> Iterator[tuple[Job, dict[st
     os.environ.update(dict.fromkeys(threads, "1"))
     try:
         with ProcessPoolExecutor(recipe.workers, mp_context=context) as pool:
-            waiting = {pool.submit(_work, text, job): job for job in jobs}
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+            futures = {pool.submit(_work, text, job, path): job for job, path in waiting}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
     finally:
         for name, value in threads.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _work(text: str, job: Job) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(truth, prediction) of every test part."""
+def _work(text: str, job: Job, path: Path) -> Outcome:
+    """Do one job and keep its outcome."""
     bench = _bench(text, job.fold)
     predicted = bench.predict(job.mode, job.fraction, job.seed)
     truth = {part: bench.problem.target.encode(signals) for part, signals in bench.problem.tests.items()}
-    return {part: (truth[part], predicted[part]) for part in truth}
+    outcome = {part: (truth[part], predicted[part]) for part in truth}
+    save_outcome(path, outcome)
+    return outcome
 
 
 @lru_cache(maxsize=2)

@@ -40,13 +40,14 @@ class Tokenizer(nn.Module):
         super().__init__()
         shapes = len(config.patch_shapes)
         self.content = nn.ModuleList(nn.Linear(2 * config.entries, config.hidden_size) for _ in range(shapes + 1))
+        self.gain = nn.Linear(scalar_features(torch.zeros(1)).numel(), config.hidden_size)
         self.place = Placement(config, config.hidden_size)
 
-    def forward(self, values: Tensor, observed: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def forward(self, values: Tensor, observed: Tensor, gain: Tensor, batch: dict[str, Tensor]) -> Tensor:
         x = torch.cat([values, observed.to(values.dtype)], dim=-1)
         x = x.to(next(self.content.parameters()).dtype)
         which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
-        out = self.place(batch)
+        out = self.place(batch) + self.gain(scalar_features(gain[..., None]).to(x.dtype))
         for i, project in enumerate(self.content):
             # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
             chosen = which == i
@@ -127,12 +128,12 @@ class WfmModel(WfmPreTrainedModel):
         self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
-        self._keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^mean\.", r"^flow\."]
+        self._keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^mean\.", r"^trust\.", r"^flow\."]
         self.post_init()
 
     def columns(self, batch: dict[str, Tensor]) -> Columns:
         """Which tokens share a column, and how their entries fall into it."""
-        return Columns(batch["column"], 2 * batch["shape"] + batch["static"], self.fold)
+        return Columns(batch["column"], batch["grid"][..., 1], 2 * batch["shape"] + batch["static"], self.fold)
 
     def components(self, batch: dict[str, Tensor], visible: Tensor) -> Components:
         """Normalise raw tokens by what is visible."""
@@ -149,8 +150,8 @@ class WfmModel(WfmPreTrainedModel):
         Args:
             visible: bool [B, N]; default: every token with a measured entry.
             components: already normalised tokens, for generation, where nothing may be visible yet.
-            batch: values, observed [B, N, E]; position [B, N, 6]; link [B, N, 2]; column, shape, static [B, N];
-                kind, logarithmic [B]; radio [B, 3].
+            batch: values, observed [B, N, E]; position [B, N, 6]; link [B, N, 2]; grid [B, N, 3]; column, shape,
+                static [B, N]; kind, logarithmic [B]; radio [B, 3].
         """
         if visible is None:
             visible = batch["observed"].any(-1)
@@ -158,7 +159,7 @@ class WfmModel(WfmPreTrainedModel):
             components = self.components(batch, visible)
         index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         places = _take_all(index, batch)
-        tokens = self.tokenizer(*_take(index, components.values, batch["observed"]), places)
+        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], components.gain), places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), visible.gather(1, index)], dim=1)
         hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(places["position"]), keep)

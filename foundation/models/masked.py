@@ -7,7 +7,7 @@ distribution (for generation). Both see the same condition, so one decoder pass 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from foundation.models.encoder import (
 from foundation.nn.blocks import Transformer
 from foundation.nn.components import Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
+from foundation.nn.interpolation import interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 
 
@@ -52,6 +53,13 @@ class Decoder(nn.Module):
         return self.transformer(x, with_context(batch["position"]), keep)[:, CONTEXT_TOKENS:]
 
 
+class Prediction(NamedTuple):
+    """condition [B, N, D] of every token for both heads, and the normalised tokens."""
+
+    condition: Tensor
+    components: Components
+
+
 class WfmForMaskedModeling(WfmPreTrainedModel):
     """Masked signal modelling with a deterministic and a diffusion head."""
 
@@ -60,16 +68,34 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.encoder = WfmModel(config)
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
+        self.trust = nn.Linear(config.decoder_size, config.entries)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 
-    def forward(self, visible: Tensor, components: Components | None = None, **batch: Any) -> tuple[Tensor, Components]:
-        """Condition vectors [B, N, D] of every token given the visible ones, and the normalised tokens.
+    def forward(self, visible: Tensor, components: Components | None = None, **batch: Any) -> Prediction:
+        """What is predicted of every token given the visible ones.
 
         Args as `WfmModel.forward`, and batch["exists"] bool [B, N]: False for padding.
         """
         output = self.encoder(visible=visible, components=components, **batch)
-        return self.decoder(output, batch["exists"], batch), output.components
+        return Prediction(self.decoder(output, batch["exists"], batch), output.components)
+
+    def interpolated(self, visible: Tensor, components: Components, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the straight line along the response axis says of every token, normalised, and where it says anything;
+        both [B, N, E]."""
+        known = batch["observed"] & visible[..., None]
+        return interpolate_tokens(
+            components.values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
+        )
+
+    def blend(self, condition: Tensor, guess: Tensor, line: Tensor, reached: Tensor) -> Tensor:
+        """The guess of the mean head, drawn to the interpolated line as far as that deserves trust, entry by entry.
+
+        Only the trust learns here: an encoder that could lean on the line would learn less of the signal (measured:
+        10 points of probe accuracy).
+        """
+        trust = torch.sigmoid(self.trust(condition.detach())) * reached
+        return torch.lerp(guess.detach(), line.to(guess.dtype), trust.to(guess.dtype))
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`
@@ -89,7 +115,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         visible = self._with_static(visible, batch)
         condition, components = self(visible, **batch)
-        filled = torch.where(visible[..., None], components.values, self.mean(condition).float())
+        line = self.interpolated(visible, components, batch)
+        guess = self.blend(condition, self.mean(condition).float(), *line)
+        filled = torch.where(visible[..., None], components.values, guess)
         return self._restore(filled, batch, components)
 
     @torch.no_grad()
@@ -107,7 +135,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         Args:
             visible: bool [B, N] tokens to condition on (static tokens follow from the patches); all False generates
                 whole signals.
-            steps: unmasking steps for the patches and again for the static tokens; in each, tokens in random order
+            steps: unmasking steps for the static tokens and again for the patches; in each, tokens in random order
                 are revealed (MaskGIT's cosine schedule).
             flow_steps: Heun steps from noise to token.
             levels: components whose levels the generated signal takes; default those of the visible tokens, which
@@ -118,8 +146,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         values = torch.where(visible[..., None], components.values, 0.0)
         noise = torch.rand(visible.shape, generator=generator).to(visible.device)
         known = visible
-        # Patches first: a static token without a visible patch of its column is what training never shows.
-        for group in (batch["exists"] & ~batch["static"], batch["static"]):
+        # From coarse to fine, in the order that training practises.
+        for group in (batch["static"], batch["exists"] & ~batch["static"]):
             order = noise.masked_fill(known | ~group, torch.inf).argsort(1).argsort(1)
             total, done = int((group & ~visible).sum(1).max()), 0
             for count in cosine_counts(total, steps):
@@ -132,4 +160,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
                 sampled = self.flow.sample(condition[reveal], seen, flow_steps, generator).float()
                 values = values.masked_scatter(reveal[..., None], sampled)
                 known, done = known | reveal, done + count
-        return self._restore(values, batch, components)
+        raw = self._restore(values, batch, components)
+        if levels is None or bool(visible.any()):
+            return raw
+        # A signal made from nothing keeps the levels that were asked for to the letter.
+        own = self.encoder.components({**batch, "values": raw}, batch["observed"].any(-1))
+        return self._restore(own.values, batch, levels)

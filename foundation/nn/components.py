@@ -1,10 +1,12 @@
-"""Static and dynamic component, kept apart and normalised, from visible entries only.
+"""Gain, static and dynamic component, kept apart and normalised, from visible entries only.
 
 A column is one (link, response patch) over all times. Its static response is the mean over visible entries along time;
-what remains is the dynamics. Each component has its own root-mean-square level, which is returned: dividing by it must
-not destroy it, so the encoder sees the levels as a context token and `restore` inverts the division before any error
-is taken. Nothing hidden enters: a column without a visible entry takes its static response from all entries, but only
-as the target that the decoder is asked for.
+what remains is the dynamics. Where entries are logarithms, the mean over a link is its gain, which automatic gain
+control sets per receive chain: it is removed first, or it would drown the shape of the static response. Each component
+has its own root-mean-square level. Gains and levels are returned: dividing by them must not destroy them, so the
+encoder sees the levels in a context token and the gain in every token of its link, and `restore` inverts the division
+before any error is taken. Nothing hidden enters: a column without a visible entry takes its static response from all
+entries, but only as the target that the decoder is asked for; a link without one takes the mean of the other links.
 
 Shapes: B samples, N tokens, E entries a token, C columns, W slots a column ((response, part), part = real, imaginary).
 """
@@ -24,13 +26,16 @@ EPSILON = 1e-6
 class Components:
     """Normalised tokens.
 
-    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset) / its level.
+    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset - gain) / their
+        level.
     static: [B, N, E] what was subtracted under each entry, in signal units.
+    gain: [B, N] of the token's link, above the offset; 0 unless entries are logarithms.
     offset, static_level, dynamic_level: [B].
     """
 
     values: Tensor
     static: Tensor
+    gain: Tensor
     offset: Tensor
     static_level: Tensor
     dynamic_level: Tensor
@@ -60,10 +65,11 @@ def fold_matrices(patch_shapes: Sequence[Sequence[int]]) -> Tensor:
 class Columns:
     """Sums over columns and copies back to tokens, for one batch.
 
-    column: int64 [B, N]; which: int64 [B, N] index into `fold`; fold: [2 shapes, E, W].
+    column, link: int64 [B, N]; which: int64 [B, N] index into `fold`; fold: [2 shapes, E, W].
     """
 
     column: Tensor
+    link: Tensor
     which: Tensor
     fold: Tensor
 
@@ -76,6 +82,22 @@ class Columns:
         """Copy slots [B, C, W] to the entries [B, N, E] that they cover; 0 on unused entries."""
         rows = torch.arange(len(slots), device=slots.device)[:, None]
         return self._by_kind(slots[rows, self.column], transposed=True)
+
+    def link_mean(self, slots: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of seen slots [B, C, W] over each link, copied to its columns [B, C] and its tokens [B, N].
+
+        A link of which nothing is seen takes the mean of all.
+        """
+        batch, count = slots.shape[:2]
+        of_column = self.link.new_zeros(batch, count).scatter_(1, self.column, self.link)
+        weight = seen.to(slots.dtype)
+        total, many = (x.sum(-1) for x in (slots * weight, weight))
+        links = slots.new_zeros(2, batch, int(self.link.max()) + 1)
+        links[0].scatter_add_(1, of_column, total)
+        links[1].scatter_add_(1, of_column, many)
+        overall = (total.sum(1) / many.sum(1).clamp(min=1))[:, None]
+        mean = torch.where(links[1] > 0, links[0] / links[1].clamp(min=1), overall)
+        return mean.gather(1, of_column), mean.gather(1, self.link)
 
     def _sum(self, values: Tensor) -> Tensor:
         folded = self._by_kind(values, transposed=False)
@@ -113,25 +135,31 @@ def split(
     weight = (observed & ~static[..., None]).to(values.dtype)
     seen = weight * visible[..., None]
     mean_seen, any_seen = columns.mean(values, seen)
-    mean_all, _ = columns.mean(values, weight)
+    mean_all, any_measured = columns.mean(values, weight)
     is_split = static.any(1)  # [B]
     seen_column = any_seen & is_split[:, None, None]
     column = torch.where(any_seen, mean_seen, mean_all)
-    offset = torch.where(is_split, _mean(column, seen_column), _mean(values, seen))
-    offset = torch.where(logarithmic, offset, 0.0)[:, None, None]
+    offset = torch.where(logarithmic, _mean(column, any_seen), 0.0)
+    by_column, by_token = (
+        torch.where(logarithmic[:, None], mean, 0.0) for mean in columns.link_mean(mean_seen, any_seen)
+    )
 
-    field = columns.spread(torch.where(is_split[:, None, None], column, offset))
+    field = torch.where(is_split[:, None, None], columns.spread(column), by_token[..., None])
     dynamic = values - field
     dynamic_level = _rms(dynamic, seen)
-    static_level = torch.where(is_split, _rms(column - offset, seen_column), dynamic_level)
+    # The fewer columns are visible, the less their spread says of the others': the dynamics stand in for those hidden.
+    shape = _rms(column - by_column[..., None], seen_column)
+    hidden = 1 - _mean(seen_column, any_measured)
+    static_level = torch.where(is_split, torch.hypot(shape, hidden * dynamic_level), dynamic_level)
     # A visible static token says nothing of slots that only hidden tokens measured.
     told = ~visible[..., None] | (columns.spread(seen_column.to(values.dtype)) > 0)
     normalised = torch.where(
         static[..., None],
-        told * (field - offset) / static_level[:, None, None],
+        told * (field - by_token[..., None]) / static_level[:, None, None],
         dynamic / dynamic_level[:, None, None],
     )
-    return Components(normalised * observed, field, offset[:, 0, 0], static_level, dynamic_level)
+    gain = by_token - offset[:, None]
+    return Components(normalised * observed, field, gain, offset, static_level, dynamic_level)
 
 
 def restore(values: Tensor, static: Tensor, columns: Columns, components: Components) -> Tensor:
@@ -140,15 +168,16 @@ def restore(values: Tensor, static: Tensor, columns: Columns, components: Compon
     The static response is read from the static tokens among `values`; static tokens themselves come back as their
     column's static response.
     """
-    as_static = values * components.static_level[:, None, None] + components.offset[:, None, None]
+    base = (components.gain + components.offset[:, None])[..., None]
+    as_static = values * components.static_level[:, None, None] + base
     column, known = columns.mean(as_static, static[..., None].expand_as(values).to(values.dtype))
-    base = torch.where(columns.spread(known.to(values.dtype)) > 0, columns.spread(column), components.static)
-    return torch.where(static[..., None], as_static, values * components.dynamic_level[:, None, None] + base)
+    under = torch.where(columns.spread(known.to(values.dtype)) > 0, columns.spread(column), components.static)
+    return torch.where(static[..., None], as_static, values * components.dynamic_level[:, None, None] + under)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean over all but the first axis."""
-    weight = weight.to(values.dtype)
+    weight = weight.float()
     return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
 
 

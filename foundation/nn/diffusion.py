@@ -38,7 +38,11 @@ class ResidualLayer(nn.Module):
 
 
 class FlowHead(nn.Module):
-    """Velocity of one noisy token: x [M, E], t [M], condition [M, C] -> [M, E]."""
+    """Velocity of one noisy token: x [M, E], t [M], condition [M, C], observed bool [M, E] -> [M, E].
+
+    Preconditioned as in Karras et al. 2022 (arXiv 2206.00364): the velocity that is right for unit-variance data
+    without a condition is built in, and the network adds what differs, at unit scale for every noise level.
+    """
 
     def __init__(self, entries: int, condition: int, width: int, depth: int) -> None:
         super().__init__()
@@ -50,40 +54,41 @@ class FlowHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, entries)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor, observed: Tensor) -> Tensor:
         time = scalar_features(t[:, None] * 8, waves=8).to(condition.dtype)
         context = self.time(time) + self.condition(condition)
-        hidden = self.embed(x)
+        variance = ((1 - t).square() + t.square())[:, None]
+        scale = variance.rsqrt()
+        # Entries that the token does not have would be noise without end, most of a static token.
+        hidden = self.embed(torch.where(observed, x * scale, 0.0))
         for layer in self.layers:
             hidden = layer(hidden, context)
-        return self.out(self.norm(hidden))
+        return x * (2 * t[:, None] - 1) / variance + scale * self.out(self.norm(hidden))
 
     def loss(self, x: Tensor, weight: Tensor, condition: Tensor, levels: int, generator: torch.Generator) -> Tensor:
-        """Flow-matching loss of clean tokens x [M, E] with weight [M, E], at `levels` noise levels each."""
+        """Flow-matching loss of clean tokens x [M, E] with weight [M, E] (0: not observed), `levels` times each."""
         x, weight, condition = (v.repeat(levels, 1) for v in (x, weight, condition))
         # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
         t = torch.sigmoid(torch.randn(len(x), generator=generator)).to(x.device, x.dtype)
         noise = torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
         noisy = torch.lerp(x, noise, t[:, None])
-        error = (self(noisy, t, condition) - (noise - x)).square()
+        error = (self(noisy, t, condition, weight > 0) - (noise - x)).square()
         return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
     @torch.no_grad()
     def sample(self, condition: Tensor, observed: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         """Integrate from pure noise (t = 1) to data (t = 0) with Heun's method: condition [M, C] -> [M, E].
 
-        Entries outside `observed` bool [M, E] end at 0. Training holds them at t * noise, whose velocity is the noise
-        itself; the network's own guess there was never trained and would lead the other entries astray.
+        Entries outside `observed` bool [M, E] are neither read nor written: they come back as 0.
         """
-        noise = torch.randn(observed.shape, generator=generator).to(condition.device, condition.dtype)
-        x = noise
+        x = torch.randn(observed.shape, generator=generator).to(condition.device, condition.dtype)
         times = torch.linspace(1, 0, steps + 1)
         for now, after in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
             level = torch.full((len(x),), now, device=x.device, dtype=x.dtype)
-            slope = torch.where(observed, self(x, level, condition), noise)
+            slope = self(x, level, condition, observed)
             if after > 0:
-                ahead = self(x + (after - now) * slope, torch.full_like(level, after), condition)
-                slope = (slope + torch.where(observed, ahead, noise)) / 2
+                ahead = self(x + (after - now) * slope, torch.full_like(level, after), condition, observed)
+                slope = (slope + ahead) / 2
             x = x + (after - now) * slope
         return torch.where(observed, x, 0.0)
 

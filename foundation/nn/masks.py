@@ -59,6 +59,20 @@ def draw_mask(
     return visible & (~static | has_visible_patch(grid, static, visible))
 
 
+def draw_revealed(candidates: Tensor, static: Tensor, generator: torch.Generator) -> Tensor:
+    """What generation has revealed at a random moment: bool [B, N], in some samples nothing, in none everything.
+
+    Static tokens come first, in random order; then patches.
+    """
+    noise = torch.rand(candidates.shape, generator=generator).to(candidates.device)
+    moment = torch.rand(len(candidates), 2, generator=generator).to(candidates.device)
+    # A third of the samples is still among the static tokens.
+    early = moment[:, :1] < 1 / 3
+    shown = torch.where(static, torch.where(early, moment[:, 1:], 1.0), torch.where(early, 0.0, moment[:, 1:]))
+    visible = candidates & (noise < shown)
+    return visible & ~((visible == candidates).all(1, keepdim=True) & _lowest(noise, candidates, 0.0))
+
+
 def has_visible_patch(grid: Tensor, static: Tensor, visible: Tensor) -> Tensor:
     """bool [B, N]: some patch (not the static token) of the token's column, its link and response, is visible."""
     column = grid[..., 1] * (grid[..., 2].max() + 1) + grid[..., 2]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from foundation.models.masked import WfmForMaskedModeling
-from foundation.nn.masks import draw_mask
+from foundation.nn.masks import draw_mask, draw_revealed
+
+MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
 
 
 @dataclass(frozen=True)
@@ -18,15 +21,18 @@ class MaskedObjective:
     Attributes:
         ratio: share of tokens hidden by the random mask.
         masks: mask kind -> weight in the mixture.
+        generation_share: share of the batches that practise generation: levels are those of the whole signal, and any
+            part of it, from nothing on, is revealed. All others fill in gaps, where nothing hidden may be told.
         flow_weight: weight of the diffusion loss; 0 leaves the flow head untrained and saves its time.
-        flow_share: share of the hidden tokens that the diffusion loss is taken on: it costs most, and a sample of
-            tokens gives the same gradient on average.
+        flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
+            of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
         static_weight: weight of a static token's error; a dynamics token's is 1.
     """
 
     ratio: tuple[float, float] = (0.6, 0.85)
-    masks: dict[str, float] = field(default_factory=lambda: {"random": 0.6, "time": 0.2, "response": 0.1, "link": 0.1})
+    masks: Mapping[str, float] = field(default_factory=lambda: MASKS)
+    generation_share: float = 0.25
     flow_weight: float = 1.0
     flow_share: float = 0.25
     flow_levels: int = 2
@@ -38,28 +44,38 @@ class MaskedObjective:
         """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
 
         Returns:
-            (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, `flow` loss,
-            and `tokens`, how many real tokens the batch held.
+            (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, the same `blended`
+            with interpolation, `flow` loss, and `tokens`, how many real tokens the batch held.
         """
         candidates = batch["observed"].any(-1)
-        visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
-        condition, components = model(visible, **batch)
+        if float(torch.rand((), generator=generator)) < self.generation_share:
+            visible = draw_revealed(candidates, batch["static"], generator)
+            known = model.encoder.components(batch, candidates)
+            condition, components = model(visible, components=known, **batch)
+        else:
+            visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
+            condition, components = model(visible, **batch)
         hidden = candidates & ~visible
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
         observed = batch["observed"][hidden].to(target.dtype)
         share = torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
         weight = observed / observed.sum(-1, keepdim=True) * share
-        mse = ((model.mean(condition[hidden]).float() - target).square() * weight).sum() / weight.sum().clamp(min=1e-6)
-        metrics = {"mse": mse.detach(), "tokens": candidates.sum()}
+        guess = model.mean(condition[hidden]).float()
+        line = (x[hidden] for x in model.interpolated(visible, components, batch))
+        blend = model.blend(condition[hidden], guess, *line)
+        mse, blended = (((x - target).square() * weight).sum() / weight.sum().clamp(min=1e-6) for x in (guess, blend))
+        metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
-            return mse, metrics
+            return mse + blended, metrics
+        # Few tokens are static and all hang on them: those are never left out.
         chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
+        chosen |= batch["static"][hidden]
         chosen[:1] = True  # at least one, so that every parameter takes part in every step
         flow = model.flow.loss(
             target[chosen].to(condition.dtype), weight[chosen], condition[hidden][chosen], self.flow_levels, generator
         )
-        return mse + self.flow_weight * flow, metrics | {"flow": flow.detach()}
+        return mse + blended + self.flow_weight * flow, metrics | {"flow": flow.detach()}
 
 
 #: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.

@@ -16,6 +16,9 @@ from foundation.files import write_atomically
 
 Key = tuple[str, str, str, str, float, str]
 
+#: Metrics between 0 and 1.
+SHARES = ("accuracy", "macro_f1")
+
 
 class Row(BaseModel):
     """A figure with its 95 % interval over seeds.
@@ -89,8 +92,13 @@ def summarise(
     n: int,
     command: str,
 ) -> Row:
-    """The row of one value per seed; see `Row` for the other arguments and `interval` for the figures."""
+    """The row of one value per seed; see `Row` for the other arguments and `interval` for the figures.
+
+    The interval of a share ends at 0 and 1: few seeds that agree badly would else promise more than everything.
+    """
     mean, low, high = interval(values)
+    if metric in SHARES:
+        low, high = max(low, 0.0), min(high, 1.0)
     return Row(
         set=set,
         split=split,

@@ -1,0 +1,86 @@
+"""What the straight line between visible tokens says of a hidden one.
+
+Interpolation is the strongest simple way to fill in a radio channel, and hard to beat where the response is smooth. The
+model may draw its guess towards the line; `foundation.generate.interpolate` is the baseline on measured fields.
+
+Shapes: B samples, N tokens, E entries a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def interpolate_tokens(
+    values: Tensor, known: Tensor, static: Tensor, grid: Tensor, shape: Tensor, patch_shapes: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    """Fill in tokens along the response axis, from what is known of the same link at the same time.
+
+    Dynamics and static tokens are two fields of their own.
+
+    Args:
+        values: float [B, N, E] normalised tokens; entries are (time, response, part), of static ones (response, part).
+        known: bool [B, N, E] entries to interpolate from.
+        static: bool [B, N].
+        grid: int64 [B, N, 3] patch index along (time, link, response).
+        shape: int64 [B, N] index into `patch_shapes`, the same for all tokens of a sample.
+
+    Returns:
+        (float [B, N, E]: known entries as they are, held constant beyond the outermost; bool [B, N, E]: where there was
+        a known entry to go by, elsewhere the value is 0).
+    """
+    out, reached = torch.zeros_like(values), torch.zeros_like(known)
+    of_sample = shape[:, 0]
+    for index in of_sample.unique().tolist():
+        times, responses = patch_shapes[index]
+        mine = (of_sample == index)[:, None]
+        for chosen, patch in ((mine & ~static, (times, responses)), (mine & static, (1, responses))):
+            if bool(chosen.any()):
+                out[chosen], reached[chosen] = _fill(values, known, grid, chosen, patch)
+    return out, reached
+
+
+def _fill(values: Tensor, known: Tensor, grid: Tensor, chosen: Tensor, patch: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Entries [M, E] of the chosen tokens [B, N], all cut into patches of one size, and which of them were reached."""
+    # Real signals have no second part: half the work.
+    parts = 2 if bool(known[..., 1::2].any()) else 1
+    entries = slice(0, 2 * patch[0] * patch[1], 3 - parts)
+    sample = torch.arange(len(values), device=values.device)[:, None].expand_as(chosen)
+    told = chosen & known.any(-1)  # padding stands at the place of a real token and must not overwrite it
+    field = values.new_zeros(len(values), *(int(n) + 1 for n in grid[chosen].amax(0)), parts * patch[0] * patch[1])
+    given = known.new_zeros(field.shape)
+    at, wanted = ((sample[which], *grid[which].unbind(-1)) for which in (told, chosen))
+    field[at], given[at] = values[told][:, entries], known[told][:, entries]
+    out = []
+    for lines in _along_last(*(_as_lines(x, patch, parts) for x in (field, given))):
+        tokens = lines.new_zeros(int(chosen.sum()), values.shape[-1])
+        tokens[:, entries] = _as_tokens(lines, patch)[wanted]
+        out.append(tokens)
+    return out[0], out[1]
+
+
+def _as_lines(x: Tensor, patch: tuple[int, int], parts: int) -> Tensor:
+    """[B, nt, L, nr, pt * pr * parts] -> [B, nt, pt, L, parts, nr * pr]."""
+    return x.unflatten(-1, (*patch, parts)).permute(0, 1, 4, 2, 6, 3, 5).flatten(5)
+
+
+def _as_tokens(x: Tensor, patch: tuple[int, int]) -> Tensor:
+    """Inverse of `_as_lines`."""
+    return x.unflatten(-1, (-1, patch[1])).permute(0, 1, 3, 5, 2, 6, 4).flatten(4)
+
+
+def _along_last(lines: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill lines [..., K] from their seen entries, and where there were any; lines without are 0."""
+    last = lines.shape[-1]
+    index = torch.arange(last, device=lines.device).expand_as(lines)
+    left = torch.where(seen, index, -1).cummax(-1).values
+    right = torch.where(seen, index, last).flip(-1).cummin(-1).values.flip(-1)
+    start, end = torch.where(left < 0, right, left), torch.where(right == last, left, right)
+    start, end = start.clamp(0, last - 1), end.clamp(0, last - 1)
+    low, high = lines.gather(-1, start), lines.gather(-1, end)
+    share = (index - start) / (end - start).clamp(min=1)
+    reached = seen.any(-1, keepdim=True).expand_as(seen)
+    return torch.where(reached, low + share * (high - low), 0.0), reached
