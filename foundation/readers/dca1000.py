@@ -1,0 +1,170 @@
+"""FMCW radar samples of TI's mmWave sensors, captured by a DCA1000 board (`adc_data.bin`): int16, without any header.
+
+Source: TI application report SWRA581, "Mmwave Radar Device ADC Raw Data Capture". Two layouts, by the LVDS lanes:
+
+- `two-lane` (xWR16xx, xWR18xx, xWR68xx): in a chirp one receiver after the other; complex samples in pairs I, I, Q, Q.
+- `four-lane` (xWR12xx, xWR14xx): sample by sample the I of all four lanes, then their Q; unused lanes are there too.
+
+What the file does not say is in a JSON file beside it, see `Dca1000Config`. So it cannot be recognised by its content.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+from foundation.signal import Link, Signal
+
+_LANES = 4
+
+
+class Dca1000Config(BaseModel):
+    """How the sensor was set up; transmitters take turns, chirp by chirp (TDM-MIMO).
+
+    Attributes:
+        layout: see the module.
+        receivers, transmitters: antennas in use.
+        adc_samples: per chirp.
+        chirp_loops: rounds of all transmitters in a frame.
+        sample_rate_hz: of the ADC.
+        start_frequency_hz, slope_hz_per_s: the chirp; its ADC samples begin `adc_start_s` after its ramp.
+        chirp_interval_s: idle time plus ramp time, from one chirp to the next.
+        frame_interval_s: from one frame to the next.
+        is_complex: I and Q were recorded, not only I.
+        q_first: Q comes before I (`iqSwap` of the mmWave SDK's `adcbufCfg`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: Literal["two-lane", "four-lane"]
+    receivers: int = Field(ge=1, le=_LANES)
+    transmitters: int = Field(ge=1, le=4)
+    adc_samples: int = Field(ge=2, le=1 << 16)
+    chirp_loops: int = Field(ge=1, le=1 << 16)
+    sample_rate_hz: float = Field(gt=0, allow_inf_nan=False)
+    start_frequency_hz: float = Field(gt=0, allow_inf_nan=False)
+    slope_hz_per_s: float = Field(gt=0, allow_inf_nan=False)
+    chirp_interval_s: float = Field(gt=0, allow_inf_nan=False)
+    frame_interval_s: float = Field(gt=0, allow_inf_nan=False)
+    adc_start_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    is_complex: bool = True
+    q_first: bool = False
+
+    @property
+    def chirp_bytes(self) -> int:
+        """Bytes of one chirp in the file."""
+        lanes = self.receivers if self.layout == "two-lane" else _LANES
+        return 2 * self.adc_samples * lanes * (2 if self.is_complex else 1)
+
+
+def sniff(head: bytes) -> bool:
+    """Always False: there is no header."""
+    return False
+
+
+def read(path: Path, config: Dca1000Config | None = None) -> Signal:
+    """Read one capture; values [frames * chirp loops, receivers * transmitters, ADC samples] in counts, kind "radar".
+
+    The n-th sample of a chirp was taken at one frequency of its ramp, so the samples are a frequency response. The
+    mixer gives its conjugate (the beat frequency of an echo is positive), which is undone, so `to_delay` puts echoes
+    at positive delays. Links are ordered (rx, tx) with tx running fastest. Times are those of the first transmitter's
+    chirps; transmitter k follows k chirp intervals later.
+
+    A chirp of nothing but zeros is what the DCA1000 writes for lost packets: it is marked invalid, with a warning. An
+    incomplete frame at the end is dropped, with a warning.
+
+    Args:
+        config: the setup; None reads it from the JSON file of the same name beside the capture (`adc_data.json`).
+
+    Raises:
+        ReadError: a file is missing or empty, the setup is incomplete or contradicts itself, or there is no frame.
+    """
+    setup = _load(path.with_suffix(".json")) if config is None else config
+    duration = setup.chirp_loops * setup.transmitters * setup.chirp_interval_s
+    if duration > setup.frame_interval_s * (1 + 1e-9):
+        raise ReadError(
+            f"{path}: {setup.chirp_loops} loops of {setup.transmitters} chirps take {duration:g} s, longer than "
+            f"frame_interval_s of {setup.frame_interval_s:g} s; correct the setup."
+        )
+    adc = _chirps(read_bytes(path), setup, path)
+    frames = len(adc)
+    values = np.conj(adc).swapaxes(2, 3).reshape(frames * setup.chirp_loops, -1, setup.adc_samples)
+    measured = values.any(axis=2)
+    if not measured.all():
+        if not measured.any():
+            raise ReadError(f"{path}: all samples are zero; check that the sensor was streaming and capture again.")
+        warnings.warn(
+            f"{path}: {int((~measured).sum())} of {measured.size} chirps are all zero (lost packets) and are marked "
+            f"invalid, the first at time index {int(np.argmin(measured.all(axis=1)))}",
+            stacklevel=2,
+        )
+    step_hz = setup.slope_hz_per_s / setup.sample_rate_hz
+    centre = (setup.adc_samples - 1) / 2
+    starts = np.arange(frames)[:, None] * setup.frame_interval_s
+    loops = np.arange(setup.chirp_loops) * (setup.transmitters * setup.chirp_interval_s)
+    return Signal(
+        values=values,
+        valid=measured[:, :, None],
+        time_s=(starts + loops).reshape(-1),
+        links=tuple(Link(tx, rx) for rx in range(setup.receivers) for tx in range(setup.transmitters)),
+        frequency_hz=(np.arange(setup.adc_samples, dtype=np.float64) - centre) * step_hz,
+        kind="radar",
+        carrier_hz=setup.start_frequency_hz + setup.slope_hz_per_s * setup.adc_start_s + centre * step_hz,
+        bandwidth_hz=setup.adc_samples * step_hz,
+        is_real=not setup.is_complex,
+        device="TI mmWave sensor with DCA1000",
+        session=path.stem,
+    )
+
+
+def _load(path: Path) -> Dca1000Config:
+    try:
+        return Dca1000Config.model_validate_json(read_bytes(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ReadError(
+            f"{path}: {where}: {first['msg']}; expected a JSON object with {', '.join(Dca1000Config.model_fields)}."
+        ) from error
+
+
+def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
+    """ADC samples [frames, loops, tx, rx, samples]: complex64, or float32 where only I was recorded."""
+    frame = setup.chirp_loops * setup.transmitters * setup.chirp_bytes
+    frames, rest = divmod(len(data), frame)
+    if frames == 0:
+        raise ReadError(
+            f"{path}: has {len(data)} bytes, less than one frame of {frame} bytes as the setup has it; capture for "
+            "longer or correct the setup."
+        )
+    if rest:
+        warnings.warn(
+            f"{path}: dropped {rest} bytes of an incomplete frame after {frames} frames of {frame} bytes; if the "
+            "capture was not cut short, the setup does not fit it",
+            stacklevel=3,
+        )
+    counts = np.frombuffer(data, "<i2", count=frames * frame // 2)
+    shape = (frames, setup.chirp_loops, setup.transmitters)
+    if setup.layout == "two-lane":
+        if not setup.is_complex:
+            return counts.astype(np.float32).reshape(*shape, setup.receivers, setup.adc_samples)
+        if len(counts) % 4:
+            raise ReadError(f"{path}: {len(counts)} numbers are not groups of I, I, Q, Q; correct the setup.")
+        pairs = counts.reshape(-1, 2, 2)
+        return _complex(pairs[:, 0], pairs[:, 1], setup).reshape(*shape, setup.receivers, setup.adc_samples)
+    parts = counts.reshape(*shape, setup.adc_samples, -1, _LANES)[..., : setup.receivers]
+    samples = _complex(parts[..., 0, :], parts[..., 1, :], setup) if setup.is_complex else parts[..., 0, :]
+    return np.asarray(samples.swapaxes(3, 4), np.complex64 if setup.is_complex else np.float32)
+
+
+def _complex(first: NDArray, second: NDArray, setup: Dca1000Config) -> NDArray[np.complex64]:
+    out = np.empty(first.shape, np.complex64)
+    out.real, out.imag = (second, first) if setup.q_first else (first, second)
+    return out
