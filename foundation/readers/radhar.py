@@ -1,0 +1,189 @@
+"""FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as range-Doppler fields.
+
+Source: Singh et al., "RadHAR", mmNets 2019, https://github.com/nesl/RadHAR. A recording is the text of ROS messages,
+one per detected point, separated by `---`; a frame begins where `point_id` starts over. Also read: many recordings in
+one `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
+`SPLIT|ACTIVITY|RECORDING`.
+
+A point cloud is what the radar's own detector left of its range-Doppler map. The points are put back there: a cell
+holds the root of the power of its points, and 0 where nothing was detected. Angles are not kept.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+from foundation.signal import Link, Signal
+
+SPEED_OF_LIGHT = 299_792_458.0
+#: Of the dataset's chirps, as its `range` and `velocity` values step.
+RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
+DOPPLER_BINS, STILL = 16, 8
+#: A cell is 4 range bins, 17 cm; together they reach beyond the 5.5 m within which the dataset's points lie.
+CELL_M, CELLS = 4 * RANGE_BIN_M, 32
+FRAME_S = 1 / 30
+ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
+
+_POINT = re.compile(
+    rb" secs: (\d+)\n *nsecs: (\d+)\n *frame_id: [^\n]*\npoint_id: (\d+)\nx: [^\n]+\ny: [^\n]+\nz: [^\n]+\n"
+    rb"range: (\S+)\nvelocity: (\S+)\ndoppler_bin: [^\n]+\nbearing: [^\n]+\nintensity: (\S+)\n"
+)
+_MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
+_ZIP, _ZIP_NAME_AT = b"PK\x03\x04", 30
+#: The published recordings compress 6 times and have 15 points a frame or more. What is far from that is refused before
+#: it is unpacked, or laid out in fields hundreds of times its size.
+_MOST_COMPRESSION, _LEAST_POINTS = 20, 8
+
+
+def sniff(head: bytes) -> bool:
+    """True for text with points of `ti_mmwave`, and for a zip file whose first member is named as above."""
+    if head.startswith(_ZIP):
+        return _MEMBER.match(head[_ZIP_NAME_AT : _ZIP_NAME_AT + 200].decode("latin-1")) is not None
+    return b'frame_id: "ti_mmwave"' in head and b"\npoint_id: " in head.replace(b"\r\n", b"\n")
+
+
+def read(path: Path) -> list[Signal]:
+    """One signal per recording; values [frames, 16 Doppler bins, 32 range cells], real amplitudes, kind "radar".
+
+    `Link.rx` is the Doppler bin (8 stands still, one bin is 0.61 m/s); the delay axis is twice the range of the middle
+    of a cell over the speed of light. The label `activity` comes from the name in an `.npz`, or from the folder of a
+    text file as published. Times are those of the messages; in an `.npz` they are the frame numbers at 30 per second.
+    Points that are not finite or lie outside the field (damaged messages) are dropped, with a warning.
+
+    Raises:
+        ReadError: the file is missing, empty, damaged or holds no point.
+    """
+    data = read_bytes(path)
+    if not data.startswith(_ZIP):
+        activity = path.resolve().parent.name
+        labels = {"activity": activity} if activity in ACTIVITIES else {}
+        return [_signal(*_text_points(data.replace(b"\r\n", b"\n"), path), path.stem, labels, str(path))]
+    signals = []
+    for name, points in _arrays(data, path):
+        frames, row = np.unique(points[:, 5].astype(np.float64), return_inverse=True)
+        if len(points) < _LEAST_POINTS * len(frames):
+            raise ReadError(
+                f"{path}: member {name!r} has {len(points)} points in {len(frames)} frames; expected at least "
+                f"{_LEAST_POINTS} points a frame on average, so column 6 is not the frame number."
+            )
+        distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
+        cloud = np.column_stack([distance, points[:, 3:5]])
+        labels = {"activity": name.split("|")[1]}
+        signals.append(_signal(cloud, row, frames * FRAME_S, name.replace("|", "/"), labels, f"{path}, {name}"))
+    return signals
+
+
+def _signal(
+    cloud: NDArray[np.float64],
+    row: NDArray[np.int64],
+    time_s: NDArray[np.float64],
+    session: str,
+    labels: dict[str, str],
+    where: str,
+) -> Signal:
+    """From points [P, 3] (range, velocity, intensity), the frame of each and the times of the frames."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        cell = np.floor(cloud[:, 0] / CELL_M)
+        doppler = np.round(cloud[:, 1] / VELOCITY_BIN_M_S) + STILL
+        power = 10 ** (cloud[:, 2] / 10)
+        good = (cell >= 0) & (cell < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
+    if not good.any():
+        raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
+    if not good.all():
+        warnings.warn(
+            f"{where}: dropped {int((~good).sum())} of {len(good)} points beyond {CELLS * CELL_M:.1f} m, beyond "
+            f"{STILL * VELOCITY_BIN_M_S:.1f} m/s or not finite, the first at index {int(np.argmin(good))}",
+            stacklevel=3,
+        )
+    flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
+    field = np.bincount(flat, power[good], minlength=len(time_s) * DOPPLER_BINS * CELLS)
+    return Signal(
+        values=np.sqrt(field).reshape(len(time_s), DOPPLER_BINS, CELLS),
+        time_s=time_s - time_s[0],
+        links=tuple(Link(0, index) for index in range(DOPPLER_BINS)),
+        delay_s=(np.arange(CELLS, dtype=np.float64) + 0.5) * (2 * CELL_M / SPEED_OF_LIGHT),
+        kind="radar",
+        carrier_hz=77e9,
+        bandwidth_hz=SPEED_OF_LIGHT / (2 * RANGE_BIN_M),
+        is_real=True,
+        device="TI IWR1443",
+        session=session,
+        labels=labels,
+    )
+
+
+def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Points [P, 3] (range, velocity, intensity), their frames, and the times of the frames."""
+    found = _POINT.findall(data)
+    announced = data.count(b"\npoint_id:")
+    if not found or announced > len(found) + 1:
+        raise ReadError(
+            f"{path}: {len(found)} of {announced} points are complete; expected messages of ti_mmwave with point_id, "
+            "x, y, z, range, velocity, doppler_bin, bearing and intensity: copy the file again."
+        )
+    if announced > len(found):
+        warnings.warn(f"{path}: 1 of {announced} points is cut off and is dropped", stacklevel=3)
+    try:
+        table = np.array(found).astype(np.float64)
+    except ValueError as error:
+        raise ReadError(f"{path}: a point has a field that is no number ({error}); copy the file again.") from error
+    starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
+    clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
+    return table[:, 3:], np.cumsum(starts) - 1, _increasing(clock, path)
+
+
+def _increasing(clock: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    steps = np.diff(clock)
+    bad = ~((steps > 0) & (steps < 1e6))
+    if bad.any():
+        steps[bad] = FRAME_S
+        warnings.warn(
+            f"{path}: the clock stands still or jumps at {int(bad.sum())} of {len(clock)} frames, the first at frame "
+            f"{int(np.argmax(bad)) + 1}; each is put 1/30 s after the frame before it",
+            stacklevel=4,
+        )
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def _arrays(data: bytes, path: Path) -> list[tuple[str, NDArray]]:
+    """(name without .npy, points [P, 6]) of every member, in the order of the file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > _MOST_COMPRESSION * len(data):
+                raise ReadError(f"{path}: claims more than {_MOST_COMPRESSION} times its size unpacked; it is damaged.")
+            contents = {member.filename: archive.read(member) for member in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise ReadError(f"{path}: is not an intact .npz file ({error}); copy it again.") from error
+    return [(name.removesuffix(".npy"), _points(content, name, path)) for name, content in contents.items()]
+
+
+def _points(content: bytes, name: str, path: Path) -> NDArray:
+    if _MEMBER.fullmatch(name) is None:
+        raise ReadError(f"{path}: has a member {name[:80]!r}; expected SPLIT|ACTIVITY|RECORDING.npy for each.")
+    stream = io.BytesIO(content)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("not of NumPy format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise ReadError(f"{path}: member {name!r} is no numeric array ({error}); copy the file again.") from error
+    body = memoryview(content)[stream.tell() :]
+    if dtype.kind != "f" or len(shape) != 2 or shape[1] != 6 or shape[0] < 1:
+        raise ReadError(f"{path}: member {name!r} has shape {shape} of {dtype}; expected floats [points, 6].")
+    if shape[0] * 6 * dtype.itemsize != len(body):
+        raise ReadError(f"{path}: member {name!r} has {len(body)} bytes for shape {shape}; copy the file again.")
+    points = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    if not np.isfinite(points[:, 5]).all():
+        raise ReadError(f"{path}: member {name!r} has a frame number that is not finite; copy the file again.")
+    return points
