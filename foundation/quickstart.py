@@ -86,7 +86,7 @@ def _scores(out: Path, recipes: Path, shards: Path, model: Path) -> list[Row]:
     """Rows of the evaluation, from the file of an earlier call where there is one."""
     path = out / "scores.json"
     if not path.exists():
-        where = [f"checkpoint={model}", f"task.shards={shards}"]
+        where = [f"checkpoint={model}", f"task.shards={shards}", f"keep={out / 'fits'}"]
         save_rows(path, evaluate(load_recipe(recipes / "evaluate/quickstart.yaml", EvaluateRecipe, where), COMMAND))
     return load_rows(path)
 

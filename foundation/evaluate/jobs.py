@@ -81,8 +81,9 @@ def save_outcome(path: Path, outcome: Outcome) -> None:
 
 @cache
 def source_hash() -> str:
-    """SHA-256 of the package's source: an outcome of other code is another outcome."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
+    """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for package in ("signal", "data", "nn", "models", "adapt", "evaluate"):
+        for path in sorted((root / package).glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foundation.models.masked import WfmForMaskedModeling
-from foundation.nn.masks import draw_mask, draw_revealed
+from foundation.nn.masks import draw_mask, draw_revealed, has_visible_patch
 
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
 
@@ -62,9 +62,11 @@ class MaskedObjective:
         share = torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
         weight = observed / observed.sum(-1, keepdim=True) * share
         guess = model.mean(condition[hidden]).float()
+        mse = _mean_square(guess - target, weight)
         line = (x[hidden] for x in model.interpolated(visible, components, batch))
-        blend = model.blend(condition[hidden], guess, *line)
-        mse, blended = (((x - target).square() * weight).sum() / weight.sum().clamp(min=1e-6) for x in (guess, blend))
+        # Reconstruction is never asked for the static response of a column that it has seen part of.
+        told = (batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible))[hidden]
+        blended = _mean_square(model.blend(condition[hidden], guess, *line) - target, weight * ~told[:, None])
         metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
             return mse + blended, metrics
@@ -76,6 +78,10 @@ class MaskedObjective:
             target[chosen].to(condition.dtype), weight[chosen], condition[hidden][chosen], self.flow_levels, generator
         )
         return mse + blended + self.flow_weight * flow, metrics | {"flow": flow.detach()}
+
+
+def _mean_square(error: Tensor, weight: Tensor) -> Tensor:
+    return (error.square() * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 #: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.

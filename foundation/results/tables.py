@@ -45,6 +45,9 @@ METRICS = {
     "median_error_m": Metric("median error, m", 1.0, 2, False),
     "nmse": Metric("NMSE", 1.0, 4, False),
     "nmse_db": Metric("NMSE, dB", 1.0, 1, False),
+    "autocorrelation": Metric("distance of the temporal autocorrelation", 1.0, 3, False),
+    "power_profile_db": Metric("distance of the mean power profile, dB", 1.0, 2, False),
+    "power_spread_db": Metric("distance of the spread of power profiles, dB", 1.0, 2, False),
 }
 
 
