@@ -1,8 +1,8 @@
 """PicoScenes captures (`.csi`): Intel AX200, AX210 and 5300, Qualcomm Atheros QCA9300, USRP (Jiang et al., 2021).
 
 The frames are told in `picoscenes_frames`, what they mean on each device in `picoscenes_values`. Read here and not by
-csiread 1.4.1, which trusts every length in the file: a damaged one hangs or crashes the process, and a frame that is cut
-off is returned as if it were whole.
+csiread 1.4.1, which trusts every length in the file: a damaged one hangs or crashes the process, and a frame that is
+cut off is returned as if it were whole.
 
 Values are as the device counts them, after its gain control; a USRP's are relative to its full scale. The tone rotation
 of the standard is undone, except on a USRP: no capture beyond 20 MHz shows whether its receiver does so.
