@@ -1,0 +1,317 @@
+"""Dictionaries of numpy arrays out of pickles, without unpickling.
+
+Pickle is a language, and loading a pickle runs a program that its author wrote. Here a machine of its own knows the
+instructions that build tuples, texts, numbers and dictionaries, and the few functions that numpy's arrays are
+written as; anything else is an error. Python's own unpickler, even with its functions restricted, can be made to
+allocate without bound. Protocols 0 (which Python 2 wrote) to 5; see Lib/pickletools.py for what each instruction does.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import mmap
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+
+#: What a pickle may name. The names are looked up nowhere: the machine knows what to do.
+_FUNCTIONS = {
+    **{f"{core}.multiarray._reconstruct": "array" for core in ("numpy.core", "numpy._core")},
+    **{f"{core}.multiarray.scalar": "scalar" for core in ("numpy.core", "numpy._core")},
+    **{f"{core}.numeric._frombuffer": "frombuffer" for core in ("numpy.core", "numpy._core")},
+    "numpy.ndarray": "ndarray",
+    "numpy.dtype": "dtype",
+    "_codecs.encode": "encode",
+}
+_MARK = object()
+#: Bytes that texts may be turned into, as a multiple of the file: one text could otherwise be turned again and again.
+_LARGEST_RATIO = 8
+
+
+class _BadPickleError(Exception):
+    """What is wrong with a pickle, for the sentence of a ReadError."""
+
+
+@dataclass(frozen=True)
+class _Function:
+    name: str
+
+
+@dataclass
+class _Type:
+    """A numpy type under construction: its letter and size, and its byte order."""
+
+    code: str
+    swapped: bool = False
+
+    def numpy(self) -> np.dtype:
+        dtype = np.dtype(self.code if self.code[:1] in tuple("fiucb") else "V")
+        if dtype.kind not in "fiucb":
+            raise _BadPickleError(f"an array has the type {self.code[:20]!r}, not numbers")
+        return dtype.newbyteorder(">" if self.swapped else "<")
+
+
+@dataclass
+class _Array:
+    """An array under construction."""
+
+    values: NDArray | None = None
+
+
+def pairs(path: Path) -> list[tuple[Any, Any]]:
+    """(key, value) of the dictionary in a file. Keys are texts, bytes, numbers or tuples of them, values also arrays.
+
+    Raises:
+        ReadError: the file is missing, empty, truncated or damaged, or would build anything else; names the byte.
+    """
+    read_bytes(path, 1)  # the errors of a missing or empty file
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        machine = _Machine(data)
+        try:
+            found = machine.run()
+        except (
+            _BadPickleError,
+            ArithmeticError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+            struct.error,
+        ) as error:
+            raise ReadError(
+                f"{path}: at byte {machine.at}, {error}; expected a pickled dictionary of arrays: it is damaged or "
+                "hostile, download it again."
+            ) from error
+    return [(key, value.values if isinstance(value, _Array) else value) for key, value in found]
+
+
+class _Machine:
+    """Runs the instructions of a pickle that build plain data.
+
+    Dictionaries are lists of pairs: to hash a deeply nested key could overflow the C stack.
+    """
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at = data, 0
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.turned = 0
+
+    def run(self) -> list[tuple[Any, Any]]:
+        """The pairs of the dictionary that the pickle builds."""
+        while True:
+            code = self._take(1)
+            if code == b".":
+                break
+            step = _STEPS.get(code)
+            if step is None:
+                raise _BadPickleError(f"the instruction {code!r} is not needed for arrays and not allowed")
+            step(self)
+        result = self.stack.pop()
+        if not isinstance(result, list) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in result):
+            raise _BadPickleError("the pickle builds no dictionary")
+        return result
+
+    def _take(self, size: int) -> bytes:
+        if size < 0 or self.at + size > len(self.data):
+            raise _BadPickleError(f"the file ends {self.at + size - len(self.data)} bytes too early")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def _line(self) -> bytes:
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            raise _BadPickleError("the file ends within a line")
+        line, self.at = self.data[self.at : end], end + 1
+        return line
+
+    def number(self, layout: str) -> Any:
+        """A number of fixed size."""
+        return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
+
+    def counted(self, layout: str) -> bytes:
+        """Bytes after their count."""
+        return self._take(self.number(layout))
+
+    def line(self) -> str:
+        """Text up to the end of the line."""
+        return self._line().decode("ascii")
+
+    def quoted(self) -> bytes:
+        """A string as Python 2 writes it, with escapes, in quotes."""
+        line = self._line()
+        if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
+            raise _BadPickleError("a string has no quotes")
+        return bytes(codecs.escape_decode(line[1:-1])[0])
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def to_mark(self) -> list[Any]:
+        """What is above the last mark, which goes too."""
+        at = next((i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is _MARK), None)
+        if at is None:
+            raise _BadPickleError("a mark is missing")
+        values = self.stack[at + 1 :]
+        del self.stack[at:]
+        return values
+
+    def pairs(self, values: list[Any]) -> list[tuple[Any, Any]]:
+        return list(zip(values[::2], values[1::2], strict=True))
+
+    def set_items(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise _BadPickleError("items are set in what is no dictionary")
+        self.stack[-1] += self.pairs(values)
+
+    def last(self, count: int) -> tuple[Any, ...]:
+        if len(self.stack) < count:
+            raise _BadPickleError("the stack is too short")
+        values = tuple(self.stack[-count:])
+        del self.stack[-count:]
+        return values
+
+    def get(self, index: int) -> None:
+        if index not in self.memo:
+            raise _BadPickleError(f"entry {index} of the memo is not set")
+        self.push(self.memo[index])
+
+    def named(self, module: Any, name: Any) -> None:
+        """The only way to a function: by a name that is in the table."""
+        full = f"{_text(module)}.{_text(name)}"
+        known = _FUNCTIONS.get(full)
+        if known is None:
+            raise _BadPickleError(f"it asks for {full[:60]!r}, which is not allowed")
+        self.push(_Function(known))
+
+    def reduce(self) -> None:
+        """Call a function of the table with a tuple of arguments."""
+        function, arguments = self.last(2)
+        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+            raise _BadPickleError("it calls what is no function")
+        self.push(self._call(function.name, arguments))
+
+    def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        if name == "array":
+            return _Array()
+        if name == "dtype" and arguments:
+            return _Type(_text(arguments[0]))
+        if name == "frombuffer" and len(arguments) == 4:
+            content, dtype, shape, order = arguments
+            return _Array(self._filled(content, dtype, shape, _text(order) == "F"))
+        if name == "scalar" and len(arguments) == 2:
+            return self._filled(arguments[1], arguments[0], (), False).item()
+        if name == "encode" and len(arguments) == 2 and _text(arguments[1]) == "latin1":
+            return self._turned(arguments[0])  # how Python 3 writes bytes in the protocols of Python 2
+        raise _BadPickleError(f"it calls {name} with {len(arguments)} arguments")
+
+    def build(self) -> None:
+        """Set the state of what is below it."""
+        target, state = self.last(2)
+        if isinstance(target, _Type) and isinstance(state, tuple) and len(state) > 1:
+            target.swapped = _text(state[1]) == ">"
+        elif isinstance(target, _Array) and isinstance(state, tuple) and len(state) == 5:
+            _, shape, dtype, fortran, content = state
+            target.values = self._filled(content, dtype, shape, fortran is True or fortran == 1)
+        else:
+            raise _BadPickleError("it sets a state that is not that of an array")
+        self.push(target)
+
+    def _turned(self, text: Any) -> bytes:
+        """Text to the bytes that it stands for."""
+        self.turned += len(_text(text))
+        if self.turned > _LARGEST_RATIO * len(self.data):
+            raise _BadPickleError("it makes many times its own size of a text")
+        return _text(text).encode("latin-1")
+
+    def _filled(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
+        """The array of these bytes, if they are exactly as many as its shape and type ask for."""
+        content = self._turned(content) if isinstance(content, str) else content
+        if not (isinstance(content, bytes) and isinstance(dtype, _Type) and isinstance(shape, tuple)):
+            raise _BadPickleError("an array is not given by bytes, type and shape")
+        if len(shape) > 8 or not all(isinstance(length, int) and length >= 0 for length in shape):
+            raise _BadPickleError("a shape is not up to 8 whole numbers")
+        numbers = dtype.numpy()
+        if math.prod(shape) * numbers.itemsize != len(content):
+            raise _BadPickleError(f"an array of shape {shape} and type {numbers} has {len(content)} bytes")
+        return np.frombuffer(content, numbers).reshape(shape, order="F" if fortran else "C")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, (str, bytes)):
+        raise _BadPickleError(f"a text is a {type(value).__name__}")
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _integer(text: str) -> int | bool:
+    """Protocol 0 writes True as 01 and long integers with an L."""
+    return text == "01" if text in ("00", "01") else int(text.removesuffix("L"))
+
+
+def _memoize(m: _Machine, index: int) -> None:
+    m.memo[index] = m.stack[-1]
+
+
+_STEPS: dict[bytes, Callable[[_Machine], object]] = {
+    # structure
+    b"\x80": lambda m: m.number("B"),
+    b"\x95": lambda m: m.number("<Q"),
+    b"(": lambda m: m.push(_MARK),
+    b"0": lambda m: m.last(1),
+    # numbers and None
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"I": lambda m: m.push(_integer(m.line())),
+    b"L": lambda m: m.push(_integer(m.line())),
+    b"F": lambda m: m.push(float(m.line())),
+    b"J": lambda m: m.push(m.number("<i")),
+    b"K": lambda m: m.push(m.number("B")),
+    b"M": lambda m: m.push(m.number("<H")),
+    b"\x8a": lambda m: m.push(int.from_bytes(m.counted("B"), "little", signed=True)),
+    b"G": lambda m: m.push(m.number(">d")),
+    # texts and bytes
+    b"S": lambda m: m.push(m.quoted()),
+    b"T": lambda m: m.push(m.counted("<i")),
+    b"U": lambda m: m.push(m.counted("B")),
+    b"B": lambda m: m.push(m.counted("<I")),
+    b"C": lambda m: m.push(m.counted("B")),
+    b"\x8e": lambda m: m.push(m.counted("<Q")),
+    b"\x96": lambda m: m.push(m.counted("<Q")),
+    b"V": lambda m: m.push(m._line().decode("raw-unicode-escape")),
+    b"X": lambda m: m.push(m.counted("<I").decode("utf-8", "surrogatepass")),
+    b"\x8c": lambda m: m.push(m.counted("B").decode("utf-8", "surrogatepass")),
+    b"\x8d": lambda m: m.push(m.counted("<Q").decode("utf-8", "surrogatepass")),
+    # tuples and dictionaries
+    b")": lambda m: m.push(()),
+    b"t": lambda m: m.push(tuple(m.to_mark())),
+    b"\x85": lambda m: m.push(m.last(1)),
+    b"\x86": lambda m: m.push(m.last(2)),
+    b"\x87": lambda m: m.push(m.last(3)),
+    b"}": lambda m: m.push([]),
+    b"d": lambda m: m.push(m.pairs(m.to_mark())),
+    b"s": lambda m: m.set_items(list(m.last(2))),
+    b"u": lambda m: m.set_items(m.to_mark()),
+    # the memo
+    b"p": lambda m: _memoize(m, int(m.line())),
+    b"q": lambda m: _memoize(m, m.number("B")),
+    b"r": lambda m: _memoize(m, m.number("<I")),
+    b"\x94": lambda m: _memoize(m, len(m.memo)),
+    b"g": lambda m: m.get(int(m.line())),
+    b"h": lambda m: m.get(m.number("B")),
+    b"j": lambda m: m.get(m.number("<I")),
+    # functions
+    b"c": lambda m: m.named(m.line(), m.line()),
+    b"\x93": lambda m: m.named(*m.last(2)),
+    b"R": lambda m: m.reduce(),
+    b"b": lambda m: m.build(),
+}
