@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from foundation.errors import RecipeError
 
@@ -24,14 +24,40 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
-class DataSection(Section):
-    """Where samples come from. `split` and `part` name sessions in the manifest; leave both out to read everything."""
+class CorpusSection(Section):
+    """Samples of one shard directory. `split` and `part` name sessions in the manifest; leave both out to read all."""
 
-    shards: Path
+    shards: str = Field(description="a directory, or a URL that webdataset opens")
     split: str | None = None
     part: str | list[str] | None = None
+    weight: float = Field(1.0, gt=0, description="of this corpus in a mixture")
+
+
+class DataSection(Section):
+    """Where samples come from: one shard directory (`shards`, `split`, `part`) or a mixture of several (`corpora`)."""
+
+    shards: str | None = None
+    split: str | None = None
+    part: str | list[str] | None = None
+    corpora: list[CorpusSection] = []
+    temperature: float = Field(
+        1.0, gt=0, description="a corpus is drawn as weight x size ** (1 / temperature): 1 by size, large: all alike"
+    )
     workers: int = Field(0, ge=0)
     augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataSection:
+        if (self.shards is None) == (not self.corpora) or (self.corpora and (self.split or self.part)):
+            raise ValueError("give either shards (with split and part), or corpora with their own")
+        return self
+
+    @property
+    def sources(self) -> list[CorpusSection]:
+        """What is read, in either form."""
+        if self.shards is None:
+            return self.corpora
+        return [CorpusSection(shards=self.shards, split=self.split, part=self.part, weight=1.0)]
 
 
 class ModelSection(Section):

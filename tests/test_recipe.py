@@ -32,7 +32,7 @@ def test_a_recipe_fills_in_its_defaults(path: Path) -> None:
     recipe = _load(path)
     assert (recipe.train.steps, recipe.train.batch_size, recipe.seed) == (10, 64, 0)
     assert recipe.train.learning_rate == 5e-4, "YAML 1.1 reads 5e-4 as text"
-    assert recipe.data.shards == Path("data/simulated")
+    assert recipe.data.shards == "data/simulated"
     assert recipe.model.patch_shapes[0] == (16, 8)
 
 
@@ -195,3 +195,16 @@ def test_a_dump_spells_out_every_default(path: Path) -> None:
 def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         PretrainRecipe.model_validate({"name": "x", "out": "y", "data": {"shards": "z"}, "train": {"steps": 1}, "q": 1})
+
+
+def test_several_corpora_stand_in_place_of_one(path: Path) -> None:
+    corpora = "data.corpora=[{shards: a, weight: 2}, {shards: 's3://bucket/b', split: room, part: train}]"
+    recipe = _load(path, "data.shards=null", "data.split=null", "data.part=null", corpora)
+    assert [(source.shards, source.part, source.weight) for source in recipe.data.sources] == [
+        ("a", None, 2.0),
+        ("s3://bucket/b", "train", 1.0),
+    ]
+    assert [source.shards for source in _load(path).data.sources] == ["data/simulated"]
+    for overrides in ([corpora], ["data.shards=null"], ["data.shards=null", corpora]):
+        with pytest.raises(RecipeError, match="give either shards"):
+            _load(path, *overrides)

@@ -1,22 +1,27 @@
-"""The stream: deterministic, disjoint, resumed bit for bit, of the asked part alone, and loud about damage."""
+"""The stream: one order whoever shares it, resumed to the bit by anyone, of the asked part alone, loud about damage."""
 
 from __future__ import annotations
 
+import functools
+import http.server
 import io
 import itertools
 import shutil
 import tarfile
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import tiny_config
-from torchdata.stateful_dataloader import StatefulDataLoader
+from torch.utils.data import DataLoader
 
 from foundation.data.augment import device_response
 from foundation.data.manifest import Manifest
-from foundation.data.stream import BAD_SAMPLES, ShardStream, read_part
+from foundation.data.order import Mixture, Order
+from foundation.data.stream import BAD_SAMPLES, Part, ShardStream, read_part
 from foundation.data.tokens import Batch, tokenize
 from foundation.errors import ShardError
 from foundation.signal import Signal
@@ -25,32 +30,34 @@ pytest_plugins = ["tiny"]
 
 CONFIG = tiny_config()
 BATCH = 20
+STEPS = 24
 
 
-def _stream(directory: Path, **changes: object) -> ShardStream:
+def _stream(directory: Path | str, **changes: object) -> ShardStream:
+    where = {name: changes.pop(name, default) for name, default in (("split", "room"), ("part", "train"))}
     fields: dict[str, object] = {
-        "directory": directory,
+        "parts": [Part(directory, **where)],  # type: ignore[arg-type]
         "spec": CONFIG,
-        "split": "room",
-        "part": "train",
         "batch_size": BATCH,
         "seed": 0,
+        "steps": STEPS,
     }
     return ShardStream(**{**fields, **changes})  # type: ignore[arg-type]
-
-
-def _prints(batches: Iterable[Batch]) -> list[bytes]:
-    """One fingerprint per batch: equal exactly where every tensor is equal to the bit."""
-    return [b"".join(tensor.numpy().tobytes()[-256:] for tensor in batch.values()) + _sum(batch) for batch in batches]
-
-
-def _sum(batch: Batch) -> bytes:
-    return batch["values"].double().sum((1, 2)).numpy().tobytes()
 
 
 def _rows(batches: Iterable[Batch]) -> list[bytes]:
     """One fingerprint per sample."""
     return [row.numpy().tobytes() for batch in batches for row in batch["values"][:, :2]]
+
+
+def _prints(batches: Iterable[Batch]) -> list[bytes]:
+    """One fingerprint per batch, of every tensor."""
+    return [b"".join(tensor.numpy().tobytes() for tensor in batch.values()) for batch in batches]
+
+
+def _interleaved(ranks: list[list[Batch]]) -> list[bytes]:
+    """Samples of several ranks, in the order of the steps."""
+    return [row for step in zip(*ranks, strict=True) for batch in step for row in _rows([batch])]
 
 
 @pytest.fixture(scope="module")
@@ -68,27 +75,25 @@ def copy(shards_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shards_dir, tmp_path / "copy"))
 
 
-def test_the_order_is_a_function_of_seed_and_epoch(shards_dir: Path) -> None:
-    one, two = _stream(shards_dir), _stream(shards_dir)
-    first, second = _prints(one), _prints(one)
-    assert len(first) == len(one) == len(second)
-    assert (first, second) == (_prints(two), _prints(two))
-    assert first != second
-    assert len(set(first + second)) == 2 * len(one)
-    assert _prints(_stream(shards_dir, seed=5)) != first
-    later = _stream(shards_dir)
-    later.load_state_dict({"epoch": 1, "delivered": 0})
-    assert _prints(later) == second
+def _wanted(directory: Path, by_session: dict[str, list[bytes]], part: str = "train") -> set[bytes]:
+    return {row for session in Manifest.load(directory).sessions("room", part) for row in by_session[session]}
 
 
-def test_an_epoch_is_mixed_over_shards_and_gives_no_sample_twice(
+def test_an_epoch_gives_every_sample_once_and_the_next_another_order(
     shards_dir: Path, by_session: dict[str, list[bytes]]
 ) -> None:
+    wanted = _wanted(shards_dir, by_session)
+    size = len(wanted)
+    rows = _rows(_stream(shards_dir, batch_size=1, steps=2 * size))
+    assert set(rows[:size]) == set(rows[size:]) == wanted
+    assert rows[:size] != rows[size:]
+    assert rows == _rows(_stream(shards_dir, batch_size=1, steps=2 * size))
+    assert rows[:40] != _rows(_stream(shards_dir, batch_size=1, steps=40, seed=5))
+
+
+def test_batches_are_mixed_over_sessions(shards_dir: Path, by_session: dict[str, list[bytes]]) -> None:
     session_of = {row: session for session, rows in by_session.items() for row in rows}
-    batches = list(_stream(shards_dir))
-    rows = _rows(batches)
-    assert len(rows) == len(set(rows))
-    assert all(len({session_of[row] for row in _rows([batch])}) > 5 for batch in batches)
+    assert all(len({session_of[row] for row in _rows([batch])}) > 5 for batch in _stream(shards_dir))
 
 
 @pytest.mark.parametrize(("split", "part"), [("room", "train"), ("room", "test"), ("recording", "test"), (None, None)])
@@ -98,11 +103,8 @@ def test_only_sessions_of_the_part_are_read(
     manifest = Manifest.load(shards_dir)
     wanted = set(by_session) if split is None or part is None else set(manifest.sessions(split, part))
     allowed = {row for session in wanted for row in by_session[session]}
-    stream = _stream(shards_dir, split=split, part=part, batch_size=8)
-    rows = [row for _ in range(3) for row in _rows(stream)]
-    assert set(rows) <= allowed
-    assert len(stream) == len(allowed) // 8
-    assert len(set(rows)) > 0.98 * len(allowed), "what one epoch leaves over comes in another"
+    rows = _rows(_stream(shards_dir, split=split, part=part, batch_size=8, steps=-(-len(allowed) // 8)))
+    assert set(rows) == allowed
     assert {signal.session for signal in read_part(shards_dir, split, part)} == wanted
 
 
@@ -118,97 +120,120 @@ def test_read_part_gives_every_signal_once_in_shard_order(shards_dir: Path) -> N
     assert len(both) == manifest.count
 
 
-def test_two_ranks_are_disjoint_and_together_cover_their_shards(
-    shards_dir: Path, by_session: dict[str, list[bytes]]
-) -> None:
-    ranks = [_stream(shards_dir, rank=rank, world=2, batch_size=4) for rank in range(2)]
-    assert len(ranks[0]) == len(ranks[1]), "ranks with unequal epochs would wait for each other for ever"
-    seen = [set(), set()]  # type: list[set[bytes]]
-    for rank, stream in enumerate(ranks):
-        for _ in range(3):
-            rows = _rows(stream)
-            assert len(rows) == len(set(rows)) == 4 * len(stream)
-            seen[rank].update(rows)
-    assert not seen[0] & seen[1]
-    wanted = set(Manifest.load(shards_dir).sessions("room", "train"))
-    everything = {row for session in wanted for row in by_session[session]}
-    assert seen[0] | seen[1] <= everything
-    assert len(seen[0] | seen[1]) > 0.9 * len(everything)
-    first = [shard for shard in Manifest.load(shards_dir).shards if wanted & set(shard.sessions)][::2]
-    of_first = {row for shard in first for session in shard.sessions for row in by_session[session]}
-    assert seen[0] <= of_first
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_workers_change_nothing(shards_dir: Path, workers: int) -> None:
+    loader = DataLoader(_stream(shards_dir), batch_size=None, num_workers=workers)
+    assert _prints(loader) == _prints(_stream(shards_dir))
 
 
-def _take(loader: Iterable[Batch], count: int, length: int, done: int = 0) -> Iterator[tuple[bytes, dict]]:
-    """The next batches and the state after each, over epochs, counting to `length` as Lightning does."""
-    while True:
-        for batch in itertools.islice(iter(loader), length - done):
-            yield _prints([batch])[0], loader.state_dict()  # type: ignore[attr-defined]
-            count -= 1
-            if count == 0:
-                return
-        done = 0
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_the_one_order(shards_dir: Path, world: int) -> None:
+    alone = _rows(_stream(shards_dir, batch_size=12 * world))
+    together = [list(_stream(shards_dir, rank=rank, world=world, batch_size=12)) for rank in range(world)]
+    assert _interleaved(together) == alone
 
 
-def _loader(directory: Path, workers: int) -> StatefulDataLoader:
-    stream = _stream(directory, part="test", batch_size=10, workers=workers)
-    return StatefulDataLoader(stream, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
-
-
-@pytest.mark.parametrize("at", [1, 7, -1])
-def test_a_stream_resumes_mid_epoch_to_the_bit(shards_dir: Path, at: int) -> None:
-    length = len(_stream(shards_dir))
-    at %= length
-    whole = list(_take(_stream(shards_dir), 2 * length, length))
-    resumed = _stream(shards_dir)
-    resumed.load_state_dict(whole[at - 1][1])
-    assert [p for p, _ in _take(resumed, 2 * length - at, length, done=at)] == [p for p, _ in whole[at:]]
-
-
+@pytest.mark.parametrize("at", [1, 7, STEPS - 1])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_loader_resumes_to_the_bit_from_any_batch_of_an_epoch(shards_dir: Path, workers: int) -> None:
-    length = len(_loader(shards_dir, workers).dataset)  # type: ignore[arg-type]
-    assert length == (8 if workers else 9), "few enough to try every point of resumption"
-    whole = list(_take(_loader(shards_dir, workers), 3 * length, length))
-    assert len({p for p, _ in whole}) == 3 * length, "epochs differ"
-    for at in range(1, 2 * length if workers == 0 else length + 1):
-        resumed = _loader(shards_dir, workers)
-        resumed.load_state_dict(whole[at - 1][1])
-        left = 3 * length - at if workers == 0 else length + 2
-        found = [p for p, _ in _take(resumed, left, length, done=at % length)]
-        assert found == [p for p, _ in whole[at : at + left]], f"resumed after batch {at} of {length} an epoch"
+def test_a_stream_goes_on_to_the_bit_from_any_step(shards_dir: Path, at: int, workers: int) -> None:
+    whole = _prints(_stream(shards_dir))
+    resumed = _stream(shards_dir, position=at * BATCH, start=at)
+    assert len(resumed) == STEPS
+    assert _prints(DataLoader(resumed, batch_size=None, num_workers=workers)) == whole[at:]
 
 
-def test_workers_share_an_epoch_evenly(shards_dir: Path) -> None:
-    assert [len(_stream(shards_dir, part="test", batch_size=10, workers=n)) for n in range(5)] == [9, 9, 8, 9, 8]
-
-
-def test_two_workers_read_disjoint_samples(shards_dir: Path) -> None:
-    loader = _loader(shards_dir, 2)
-    rows = _rows(itertools.islice(iter(loader), len(loader.dataset) // 2))  # type: ignore[arg-type]
-    assert len(rows) == len(set(rows))
-
-
-def test_a_broken_off_iteration_starts_its_epoch_again(shards_dir: Path) -> None:
-    stream = _stream(shards_dir)
-    first = _prints(itertools.islice(iter(stream), 3))
-    assert _prints(stream)[:3] == first
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 2)])
+def test_another_number_of_ranks_reads_every_remaining_sample_once(
+    shards_dir: Path, by_session: dict[str, list[bytes]], before: int, after: int
+) -> None:
+    wanted = _wanted(shards_dir, by_session)
+    first = [list(_stream(shards_dir, rank=r, world=before, batch_size=7, steps=9)) for r in range(before)]
+    position = 9 * 7 * before
+    steps = -(-(len(wanted) - position) // (5 * after))
+    then = [
+        list(_stream(shards_dir, rank=r, world=after, batch_size=5, steps=steps, position=position))
+        for r in range(after)
+    ]
+    rows = [*_interleaved(first), *_interleaved(then)]
+    assert set(rows[: len(wanted)]) == wanted, "the epoch in which the world changed gave every sample once"
+    assert rows == _rows(_stream(shards_dir, batch_size=1, steps=len(rows)))
 
 
 def test_augmentation_is_part_of_the_deterministic_order(shards_dir: Path) -> None:
     def augment(signal: Signal, seed: int) -> Signal:
         return device_response(signal, seed, 0.3)
 
-    def epochs(**changes: object) -> tuple[list[bytes], list[bytes]]:
-        stream = _stream(shards_dir, **changes)
-        return _prints(stream), _prints(stream)
+    plain, changed = _prints(_stream(shards_dir)), _prints(_stream(shards_dir, augment=augment))
+    assert not set(plain) & set(changed)
+    assert _prints(_stream(shards_dir, augment=augment, position=4 * BATCH, start=4)) == changed[4:]
 
-    plain, changed = epochs(), epochs(augment=augment)
-    assert changed == epochs(augment=augment)
-    assert not set(plain[0]) & set(changed[0])
-    stream = _stream(shards_dir, augment=augment)
-    stream.load_state_dict({"epoch": 1, "delivered": 4})
-    assert _prints(stream) == changed[1][4:]
+
+def test_a_mixture_holds_its_shares_and_reads_each_corpus_once_before_again(
+    shards_dir: Path, by_session: dict[str, list[bytes]]
+) -> None:
+    train, test = (_wanted(shards_dir, by_session, part) for part in ("train", "test"))
+    parts = [Part(shards_dir, "room", "train", 1.0), Part(shards_dir, "room", "test", 3.0)]
+
+    def drawn(temperature: float, weights: tuple[float, float] = (1.0, 1.0)) -> list[bytes]:
+        weighed = [Part(p.directory, p.split, p.part, w) for p, w in zip(parts, weights, strict=True)]
+        return _rows(_stream(shards_dir, parts=weighed, temperature=temperature, batch_size=50, steps=20))
+
+    for rows, share in (
+        (drawn(1.0), len(test) / (len(test) + len(train))),
+        (drawn(1e9), 0.5),
+        (drawn(1e9, (1.0, 3.0)), 0.75),
+    ):
+        from_test = [row for row in rows if row in test]
+        assert len(from_test) / len(rows) == pytest.approx(share, abs=0.005)
+        assert len(set(from_test[: len(test)])) == min(len(test), len(from_test))
+    whole = _rows(_stream(shards_dir, parts=parts))
+    assert _rows(_stream(shards_dir, parts=parts, position=5 * BATCH, start=5)) == whole[5 * BATCH :]
+
+
+def test_the_order_mixes_nearly_as_well_as_a_permutation() -> None:
+    """How far apart two neighbours of a shard end up, over 64 shards; a window of 16 must keep a quarter of it."""
+    counts = [100] * 64
+    order = Order(counts, seed=0)
+    epoch = [order.at(position) for position in range(order.total)]
+    assert Counter(epoch) == Counter((shard, sample) for shard in range(64) for sample in range(100))
+    place = {pair: position for position, pair in enumerate(epoch)}
+    apart = np.mean([abs(place[s, k] - place[s, k + 1]) for s in range(64) for k in range(99)])
+    assert apart > 0.9 * 16 * 100 / 3, "two random places of a window are a third of it apart"
+    runs = [len(list(run)) for _, run in itertools.groupby(epoch, key=lambda pair: pair[0])]
+    assert np.mean(runs) < 1.2, "hardly ever two of a shard in a row"
+
+
+def test_every_block_of_a_mixture_holds_the_shares() -> None:
+    mixture = Mixture([1.0, 2.0, 0.0001], seed=0)
+    seen = [mixture.at(position) for position in range(3 * mixture.size)]
+    for sequence in range(3):
+        assert [at for which, at in seen if which == sequence] == list(range(3 * int(mixture.counts[sequence])))
+    for block in range(3):
+        part = seen[block * mixture.size : (block + 1) * mixture.size]
+        assert sum(which == 1 for which, _ in part) == pytest.approx(2 / 3 * mixture.size, abs=2)
+        assert sum(which == 2 for which, _ in part) == 1, "no corpus is left out for good"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(shards_dir: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(shards_dir))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_shards_behind_urls_give_the_same_batches(shards_dir: Path, served: str) -> None:
+    expected = _prints(_stream(shards_dir))
+    assert _prints(_stream(served)) == expected
+    assert _prints(_stream(f"pipe:cat {shards_dir}")) == expected
+    with pytest.raises(ShardError, match=r"nowhere/manifest\.json: cannot be fetched"):
+        _stream(f"{served}/nowhere")
 
 
 def test_a_smooth_device_response_changes_gain_and_phase_but_not_time(shards_dir: Path) -> None:
@@ -224,10 +249,9 @@ def test_a_smooth_device_response_changes_gain_and_phase_but_not_time(shards_dir
 def test_a_missing_shard_is_named_at_once(copy: Path) -> None:
     shard = Manifest.load(copy).shards[0].file
     (copy / shard).unlink()
-    with pytest.raises(ShardError, match=rf"shard {shard} of the manifest is missing; restore it or rebuild"):
-        _stream(copy)
-    with pytest.raises(ShardError, match=rf"{shard}.*run 'wfm shards verify"):
-        read_part(copy)
+    for read in (_stream, read_part):
+        with pytest.raises(ShardError, match=rf"shard {shard} of the manifest is missing; restore it or rebuild"):
+            read(copy)
 
 
 def _cut(data: bytes, at: int) -> bytes:
@@ -276,9 +300,9 @@ def test_a_corrupt_sample_is_skipped_counted_and_named(
     copy: Path, by_session: dict[str, list[bytes]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = _spoil(copy, lambda number: number in (5, 77, 200))
-    stream = _stream(copy, split=None, part=None, batch_size=10)
-    rows = _rows(itertools.islice(iter(stream), 39))
-    assert len(set(rows)) == 390
+    stream = _stream(copy, split=None, part=None, batch_size=10, steps=40)
+    rows = _rows(stream)
+    assert len(set(rows)) == len(rows) == 397
     assert set(rows) <= {row for of_session in by_session.values() for row in of_session}
     assert stream.skipped == 3
     said = capsys.readouterr().out
@@ -291,8 +315,8 @@ def test_a_sample_that_contradicts_itself_is_corrupt_too(copy: Path) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.zeros((3, 2, 32), np.complex64))
     (key,) = _spoil(copy, lambda number: number == 5, buffer.getvalue())
-    stream = _stream(copy, split=None, part=None, batch_size=10)
-    assert len(list(itertools.islice(iter(stream), 39))) == 39
+    stream = _stream(copy, split=None, part=None, batch_size=10, steps=40)
+    assert len(_rows(stream)) == 399
     assert stream.skipped == 1
     with pytest.raises(ShardError, match=rf":{key}: Signal\.time_s has shape"):
         read_part(copy)
@@ -300,18 +324,15 @@ def test_a_sample_that_contradicts_itself_is_corrupt_too(copy: Path) -> None:
 
 def test_too_many_corrupt_samples_stop_the_stream(copy: Path) -> None:
     _spoil(copy, lambda number: number % 2 == 0)
-    stream = _stream(copy)
     with pytest.raises(ShardError, match=f"more than {BAD_SAMPLES} samples cannot be decoded"):
-        for _ in range(10):
-            list(stream)
+        list(_stream(copy))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 401, "split": None, "part": None}, r"\[400\] samples for the 1 ranks.*lower train\.batch_size"),
-        ({"world": 2, "batch_size": 200}, r"for the 2 ranks"),
-        ({"world": 64, "rank": 63, "batch_size": 1}, r"smaller shards"),
+        ({"batch_size": 401, "split": None, "part": None}, r"400 samples for 1 ranks.*lower train\.batch_size"),
+        ({"world": 2, "batch_size": 200}, r"for 2 ranks"),
         ({"split": "rooom"}, "did you mean 'room'"),
         ({"part": "tset"}, "did you mean 'test'"),
         ({"part": None}, "split is 'room' but part is None; give both"),
@@ -323,13 +344,6 @@ def test_what_cannot_be_streamed_is_said_before_training_starts(
 ) -> None:
     with pytest.raises(ShardError, match=message):
         _stream(shards_dir, **changes)
-
-
-def test_more_workers_than_shards_are_refused(shards_dir: Path) -> None:
-    stream = _stream(shards_dir, rank=0, world=12, batch_size=1)
-    loader = StatefulDataLoader(stream, batch_size=None, num_workers=3)
-    with pytest.raises(ShardError, match=r"2 shards for 3 workers of rank 0; lower data\.workers"):
-        next(iter(loader))
 
 
 def test_no_directory_and_no_manifest_say_what_to_build(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from foundation.errors import RecipeError, TrainingError
 from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.checkpoint import load_checkpoint
 from foundation.train.module import PretrainModule, rate
-from foundation.train.run import FINAL, LAST, pretrain
+from foundation.train.run import FINAL, LAST, Shards, pretrain
 
 pytest_plugins = ["tiny"]
 
@@ -103,6 +104,20 @@ sys.exit(main(["pretrain", "--config", {str(config)!r}]))
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-3000:]
 
 
+def test_a_run_goes_on_with_another_number_of_ranks_where_it_stopped(
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint says how many samples all ranks had; who takes which from there on is the new world's affair."""
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", FEW, batch_size=14, steps=9, checkpoint_every=5)
+    first = pretrain(recipe)
+    state = torch.load(first.checkpoint, weights_only=True)["Shards"]
+    assert state == {"position": 9 * 14, "step": 9}
+    shards = Shards(recipe)
+    shards.load_state_dict({"position": 5 * 14 * 3, "step": 5})  # as three ranks left it
+    shards.trainer = SimpleNamespace(global_step=7, world_size=2)  # type: ignore[assignment]
+    assert shards.state_dict() == {"position": 5 * 14 * 3 + 2 * 14 * 2, "step": 7}
+
+
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     trained: Path, shards_dir: Path, tmp_path: Path
 ) -> None:
@@ -170,7 +185,6 @@ def test_every_epoch_reads_every_batch_in_another_order(shards_dir: Path, tmp_pa
         patch.setattr(PretrainModule, "training_step", remember)
         pretrain(recipe)
     epochs = [torch.cat(seen[start : start + 4]) for start in (0, 4, 8)]
-    assert [row["epoch"] for row in _metrics(tmp_path / "run")] == [0] * 4 + [1] * 4 + [2] * 4
     for one, two in itertools.pairwise(epochs):
         assert not torch.equal(one, two)
         assert torch.equal(one.sort()[0], two.sort()[0])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.data.dataset import Parameter, Splits, TaskType
 from foundation.data.summary import Count, Summary
+from foundation.data.tarfiles import fetch, is_url
 from foundation.errors import ShardError
 from foundation.files import write_atomically
 
@@ -55,21 +56,15 @@ class Manifest(_Model):
     summary: Summary
 
     @classmethod
-    def load(cls, directory: Path) -> Manifest:
-        """Read and validate `directory/manifest.json`.
+    def load(cls, directory: str | Path) -> Manifest:
+        """Read and validate the manifest of a shard directory, or of a URL that holds one.
 
         Raises:
             ShardError: no such directory or manifest, or a manifest that is damaged, unsafe or newer than this code.
         """
-        path = directory / FILE_NAME
-        if not directory.is_dir():
-            raise ShardError(f"{directory}: no such shard directory; build it with 'wfm shards build'.")
-        if not path.is_file():
-            raise ShardError(
-                f"{directory}: no {FILE_NAME}, so no finished build is here; run 'wfm shards build' (again) into it."
-            )
+        path, data = f"{directory}/{FILE_NAME}", _read(directory)
         try:
-            raw = json.loads(path.read_bytes())
+            raw = json.loads(data)
             newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
             manifest = None if newer else cls.model_validate(raw)
         except ValidationError as error:
@@ -121,6 +116,19 @@ class Manifest(_Model):
         if split not in self.splits:
             raise ShardError(f"{self.name}: no split {split!r}; {nearest(split, self.splits)}")
         return self.splits[split]
+
+
+def _read(directory: str | Path) -> bytes:
+    if is_url(str(directory)):
+        return fetch(f"{directory}/{FILE_NAME}")
+    path = Path(directory) / FILE_NAME
+    if not path.parent.is_dir():
+        raise ShardError(f"{directory}: no such shard directory; build it with 'wfm shards build'.")
+    if not path.is_file():
+        raise ShardError(
+            f"{directory}: no {FILE_NAME}, so no finished build is here; run 'wfm shards build' (again) into it."
+        )
+    return path.read_bytes()
 
 
 def count_sessions(shards: Iterable[Shard]) -> dict[str, int]:

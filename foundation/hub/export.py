@@ -50,30 +50,35 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     partial.parent.mkdir(parents=True, exist_ok=True)
     with quietly():
         model.save_pretrained(partial)
-    manifest = Manifest.load(recipe.data.shards)
-    record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe, manifest)}
+    record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe)}
     (partial / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n")
-    write_card(partial, _facts(recipe, manifest, model, rows))
+    write_card(partial, _facts(recipe, model, rows))
     _prove(model, partial)
     partial.rename(folder)
     return folder
 
 
-def _facts(recipe: PretrainRecipe, manifest: Manifest, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
-    counts = count_sessions(manifest.shards)
-    seen = DataSeen(
-        name=manifest.name,
-        title=manifest.title,
-        licence=manifest.licence,
-        citation=manifest.citation,
-        homepage=manifest.homepage,
-        samples=sum(counts[session] for session in training_sessions(recipe, manifest)),
-    )
+def _facts(recipe: PretrainRecipe, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
+    seen, kinds = [], dict[str, int]()
+    for source in recipe.data.sources:
+        manifest = Manifest.load(source.shards)
+        counts = count_sessions(manifest.shards)
+        kinds |= manifest.summary.kinds
+        seen.append(
+            DataSeen(
+                name=manifest.name,
+                title=manifest.title,
+                licence=manifest.licence,
+                citation=manifest.citation,
+                homepage=manifest.homepage,
+                samples=sum(counts[session] for session in training_sessions(source, manifest)),
+            )
+        )
     return CardFacts(
         repo_id=f"ORG/{recipe.name}",
         parameters=sum(p.numel() for p in model.parameters()),
-        kinds=list(manifest.summary.kinds),
-        data=[seen],
+        kinds=list(kinds),
+        data=seen,
         rows=load_rows(rows) if rows else (),
     )
 

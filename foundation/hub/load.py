@@ -16,7 +16,7 @@ from transformers.utils import logging
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
-from foundation.recipe import PretrainRecipe
+from foundation.recipe import CorpusSection, PretrainRecipe
 from foundation.train.checkpoint import load_checkpoint
 from foundation.train.module import model_config
 
@@ -56,27 +56,36 @@ def provenance(source: str | Path) -> list[dict[str, Any]]:
     path = Path(source)
     if path.suffix == ".ckpt":
         recipe = PretrainRecipe.model_validate(load_checkpoint(path)[0])
-        return seen_in_training(recipe, Manifest.load(recipe.data.shards))
+        return seen_in_training(recipe)
     record = path / PROVENANCE if path.is_dir() else _record_on_hub(str(source))
     return list(json.loads(record.read_text())["datasets"]) if record is not None and record.is_file() else []
 
 
-def seen_in_training(recipe: PretrainRecipe, manifest: Manifest) -> list[dict[str, Any]]:
-    """The record of a recipe on the shards of `manifest`, after that of the model it went on from."""
-    entry = {
-        "name": manifest.name,
-        "fingerprint": manifest.fingerprint(),
-        "split": recipe.data.split,
-        "part": recipe.data.part,
-        "sessions": sorted(training_sessions(recipe, manifest)),
-    }
-    return [*(provenance(recipe.init) if recipe.init else []), entry]
+def seen_in_training(recipe: PretrainRecipe) -> list[dict[str, Any]]:
+    """The record of a recipe, after that of the model it went on from.
+
+    Raises:
+        ShardError: shards that it was trained on are gone.
+    """
+    entries = []
+    for source in recipe.data.sources:
+        manifest = Manifest.load(source.shards)
+        entries.append(
+            {
+                "name": manifest.name,
+                "fingerprint": manifest.fingerprint(),
+                "split": source.split,
+                "part": source.part,
+                "sessions": sorted(training_sessions(source, manifest)),
+            }
+        )
+    return [*(provenance(recipe.init) if recipe.init else []), *entries]
 
 
-def training_sessions(recipe: PretrainRecipe, manifest: Manifest) -> list[str]:
-    """Sessions that a recipe trains on."""
-    if recipe.data.split and recipe.data.part:
-        return manifest.sessions(recipe.data.split, recipe.data.part)
+def training_sessions(source: CorpusSection, manifest: Manifest) -> list[str]:
+    """Sessions of a corpus that training reads."""
+    if source.split and source.part:
+        return manifest.sessions(source.split, source.part)
     return list(count_sessions(manifest.shards))
 
 

@@ -6,7 +6,9 @@ A format is recognised by its content, never by its extension.
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
+from typing import Any
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
@@ -14,9 +16,24 @@ from foundation.signal import Signal
 
 #: Format (a module of this package) -> what it is. The order is the order of detection: the surest mark first.
 READERS: dict[str, str] = {
+    "picoscenes": "PicoScenes Wi-Fi CSI (.csi): Intel AX200, AX210 and 5300, QCA9300, USRP",
+    "feitcsi": "FeitCSI Wi-Fi CSI (.csi): Intel AX200 and AX210, HT, VHT and HE, 20 to 160 MHz",
+    "nexmon": "Broadcom Wi-Fi CSI (.pcap of nexmon_csi on the BCM4339, 43455c0, 4358 and 4366c0)",
+    "sigmf": "SigMF recordings (.sigmf-meta beside .sigmf-data, or a .sigmf archive)",
+    "wav_iq": "IQ recordings in WAV files (I left, Q right)",
     "esp32_npy": "ESP32 Wi-Fi CSI amplitudes in a NumPy .npy file",
     "decaranging": "DecaRanging log of UWB channel impulse responses, plain or gzip",
+    "radhar": "RadHAR radar point clouds (text of ROS messages, or gathered in .npz)",
+    "uji_indoorloc": "Wi-Fi RSSI fingerprints in the layout of UJIIndoorLoc (CSV)",
+    "ble_rss": "BLE RSSI fingerprints and walks (CSV)",
+    "esp32_csv": "ESP32 Wi-Fi CSI text lines (.csv of the ESP32-CSI-Tool and esp-csi)",
+    "atheros": "Atheros Wi-Fi CSI (.dat of the Atheros CSI Tool)",
     "intel5300": "Intel 5300 Wi-Fi CSI (.dat of the Linux 802.11n CSI Tool)",
+}
+#: Formats whose files say nothing of themselves: the caller names them, with the numbers that the file lacks.
+HEADERLESS: dict[str, str] = {
+    "raw_iq": "raw interleaved IQ samples; datatype=cf32_le, ci16_le, ... and sample_rate_hz=",
+    "dca1000": "TI mmWave radar samples of a DCA1000 (.bin); its set-up in a .json beside it, or config=",
 }
 _HEAD_BYTES = 4096
 
@@ -31,21 +48,30 @@ def detect(path: Path) -> str:
     for name in READERS:
         if importlib.import_module(f"{__name__}.{name}").sniff(head):
             return name
-    known = "; ".join(f"{name}: {description}" for name, description in READERS.items())
     raise ReadError(
-        f"{path}: the content is of no known format (first bytes {head[:8].hex(' ')}); expected one of: {known}."
+        f"{path}: the content is of no known format (first bytes {head[:8].hex(' ')}); known are {', '.join(READERS)}, "
+        f"and, if you name them, {', '.join(HEADERLESS)}."
     )
 
 
-def read(path: str | Path) -> list[Signal]:
-    """Every signal of a file, whatever its format: one for a recording, one per window for windowed files.
+def read(path: str | Path, format: str | None = None, **options: Any) -> list[Signal]:
+    """Every signal of a file: one for a recording, several where a file holds windows, transmitters or set-ups.
 
-    What a format does not store (a carrier, a rate) takes the default of its own reader, see the modules named in
-    `READERS`; call those directly to say better.
+    Args:
+        format: a key of `READERS` or `HEADERLESS`; by default what the content tells.
+        options: what the format does not store (a carrier, a rate), as its own module's `read` names it.
 
     Raises:
-        ReadError: the file is missing, empty, of no known format, truncated or malformed.
+        ReadError: the file is missing, empty, of no known format, truncated or malformed; an unknown format or option.
     """
     path = Path(path)
-    found = importlib.import_module(f"{__name__}.{detect(path)}").read(path)
+    name = detect(path) if format is None else format
+    if name not in READERS and name not in HEADERLESS:
+        raise ReadError(f"no format {name!r}; known: {', '.join([*READERS, *HEADERLESS])}.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    known = list(inspect.signature(module.read).parameters)[1:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ReadError(f"format {name} has no option {unknown[0]!r}; it takes {', '.join(known) or 'none'}.")
+    found = module.read(path, **options)
     return found if isinstance(found, list) else [found]

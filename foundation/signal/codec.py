@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,8 +43,8 @@ def encode(signal: Signal) -> dict[str, bytes]:
     return members
 
 
-def decode(members: Mapping[str, bytes], where: str = "sample") -> Signal:
-    """Inverse of `encode`. Arrays are parsed without unpickling.
+def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> Signal:
+    """Inverse of `encode`. Arrays are parsed without unpickling, and not copied where they are stored as they are used.
 
     Args:
         where: shard and key, named in errors.
@@ -55,7 +57,7 @@ def decode(members: Mapping[str, bytes], where: str = "sample") -> Signal:
         if name not in members:
             raise ShardError(f"{where}: member {name} is missing; rebuild the shard or run 'wfm shards verify'.")
     try:
-        meta = json.loads(members["meta.json"])
+        meta = json.loads(bytes(members["meta.json"]))
         stored = _from_npy(members["signal.npy"])
         clean = _from_npy(members["clean.npy"]) if "clean.npy" in members else None
         version = meta["schema_version"]
@@ -91,8 +93,23 @@ def _to_npy(values: np.ndarray, is_real: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _from_npy(data: bytes) -> np.ndarray:
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+def _from_npy(data: bytes | memoryview) -> np.ndarray:
+    """A view of a version-1 .npy, read-only."""
+    start = 10 + int.from_bytes(data[8:10], "little")
+    dtype, shape = _npy_header(bytes(data[:start]))
+    return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def _npy_header(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape; the samples of a shard have few different headers, and parsing one costs more than the rest."""
+    file = io.BytesIO(header)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array is no .npy of version 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran or dtype.hasobject:
+        raise ValueError(f"an array is stored as {dtype}{', columns first' if fortran else ''}")
+    return dtype, shape
 
 
 def _pack_axis(axis: np.ndarray) -> Any:

@@ -20,10 +20,10 @@ import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import Strategy
-from torchdata.stateful_dataloader import StatefulDataLoader
+from torch.utils.data import DataLoader
 
 from foundation.data.augment import device_response
-from foundation.data.stream import ShardStream
+from foundation.data.stream import Part, ShardStream
 from foundation.errors import CheckpointError, MissingExtraError, RecipeError
 from foundation.files import write_atomically
 from foundation.models import WfmForMaskedModeling
@@ -48,30 +48,40 @@ class Run:
 
 
 class Shards(L.LightningDataModule):
-    """Gives every rank its own part of the stream."""
+    """The stream of every rank, and how far it has come: a checkpoint holds the position, and any world can go on."""
 
     def __init__(self, recipe: PretrainRecipe) -> None:
         super().__init__()
         self.recipe = recipe
+        self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
 
-    def train_dataloader(self) -> StatefulDataLoader:
+    def train_dataloader(self) -> DataLoader:
         assert self.trainer is not None
         recipe, module = self.recipe, self.trainer.lightning_module
         assert isinstance(module, PretrainModule)
         stream = ShardStream(
-            recipe.data.shards,
+            [Part(source.shards, source.split, source.part, source.weight) for source in recipe.data.sources],
             module.model.config,
-            recipe.data.split,
-            recipe.data.part,
             recipe.train.batch_size,
             recipe.seed,
-            self.trainer.global_rank,
-            self.trainer.world_size,
-            self._augment if recipe.data.augment else None,
-            recipe.data.workers,
+            recipe.train.steps,
+            position=self.position,
+            start=self.since,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+            temperature=recipe.data.temperature,
+            augment=self._augment if recipe.data.augment else None,
         )
-        workers = recipe.data.workers
-        return StatefulDataLoader(stream, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+        return DataLoader(stream, batch_size=None, num_workers=recipe.data.workers)
+
+    def state_dict(self) -> dict[str, int]:
+        assert self.trainer is not None
+        done = self.trainer.global_step
+        per_step = self.recipe.train.batch_size * self.trainer.world_size
+        return {"position": self.position + (done - self.since) * per_step, "step": done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position, self.since = state["position"], state["step"]
 
     def _augment(self, signal: Signal, seed: int) -> Signal:
         return device_response(signal, seed, self.recipe.data.augment)
@@ -134,9 +144,6 @@ def _quieten() -> None:
     """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
-    # An IterableDataset whose length is an epoch is iterated once per epoch; torchdata takes that for a mistake.
-    for message in (".*set_vital.*", "Length of IterableDataset.*"):
-        warnings.filterwarnings("ignore", message=message, category=UserWarning)
 
 
 def continue_from(module: PretrainModule, source: str) -> None:
