@@ -39,8 +39,9 @@ class Hdf5File:
         self.path = path
 
     def __enter__(self) -> Self:
-        if os.getpid() in _idle:
-            self._worker = _idle.pop(os.getpid())
+        idle = _idle.pop(os.getpid(), None)
+        if idle is not None and idle.poll() is None:
+            self._worker = idle
         else:
             command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_worker.py"))]
             pipe, null = subprocess.PIPE, subprocess.DEVNULL
@@ -48,12 +49,15 @@ class Hdf5File:
         self._ask(do="open", path=str(self.path.absolute()))
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._worker.poll() is None:
-            other = _idle.pop(os.getpid(), None)
-            _idle[os.getpid()] = self._worker
-            if other is not None:  # two files were open at a time
-                _end(other)
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind not in (None, GeneratorExit):  # interrupted between a question and its answer, perhaps
+            _end(self._worker)
+            return
+        self._ask(do="close")
+        other = _idle.pop(os.getpid(), None)
+        _idle[os.getpid()] = self._worker
+        if other is not None:  # two files were open at a time
+            _end(other)
 
     def keys(self, pattern: str = "*", limit: int = sys.maxsize) -> list[str]:
         """The names in the top group that fit a pattern, at most `limit`."""
@@ -82,14 +86,12 @@ class Hdf5File:
         try:
             pipe_in.write(json.dumps(request).encode() + b"\n")
             pipe_in.flush()
-            line = pipe_out.readline()
-            head: dict[str, Any] = json.loads(line) if line else {"error": "the HDF5 library crashed or hung on it"}
-            size = head.get("bytes", 0)
-            body = pipe_out.read(size)
-            if len(body) < size:
-                head = {"error": "the HDF5 library crashed or hung on it"}
-        except BrokenPipeError:
-            head, body = {"error": "the HDF5 library crashed on it"}, b""
+            head: dict[str, Any] = json.loads(pipe_out.readline())
+            body = pipe_out.read(head.get("bytes", 0))
+            if len(body) < head.get("bytes", 0):
+                raise EOFError
+        except (BrokenPipeError, EOFError, ValueError):  # it ended without an answer, or within one
+            head, body = {"error": "the HDF5 library crashed or hung on it"}, b""
         finally:
             timer.cancel()
         if "error" in head:

@@ -27,10 +27,12 @@ class Worker:
         self.file: h5py.File | None = None
 
     def answer(self, request: dict[str, Any]) -> Answer:
-        if request["do"] == "open":
+        if request["do"] in ("open", "close"):
             if self.file is not None:
                 self.file.close()
-            self.file = h5py.File(Path(request["path"]), "r")
+                self.file = None
+            if request["do"] == "open":
+                self.file = h5py.File(Path(request["path"]), "r", locking=False)  # network disks may not have locks
             return {}, b""
         do: dict[str, Callable[..., Answer]] = {
             "keys": self._keys,

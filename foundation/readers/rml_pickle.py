@@ -45,7 +45,7 @@ def stream(path: Path, *, sample_rate_hz: float = 200e3) -> Iterator[Signal]:
     for modulation, snr, examples in [_entry(key, value, path) for key, value in array_pickle.pairs(path)]:
         for parts in examples.astype(np.float32, copy=False):
             yield Signal(
-                values=(parts[0] + 1j * parts[1])[:, None, None],
+                values=np.ascontiguousarray(parts.T).view(np.complex64)[:, :, None],
                 valid=np.isfinite(parts).all(axis=0)[:, None, None],
                 time_s=np.arange(parts.shape[1]) / sample_rate_hz,
                 links=(Link(),),

@@ -1,0 +1,91 @@
+"""POWDER radio fingerprints: IQ recordings of base stations, `.bin` of complex64 beside a `.json` that describes it.
+
+The description has SigMF's names in a shape of its own: `captures` and `annotations` are objects, not lists. Reus-Muns,
+Jaisinghani, Sankhe and Chowdhury, Trust in 5G Open RANs through Machine Learning: RF Fingerprinting on the POWDER PAWR
+Platform, GLOBECOM 2020.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+from foundation.signal import Link, Signal
+
+_DATATYPES = {"cf32", "cf32_le", "complex64", "float32_complex"}
+
+
+def sniff(head: bytes) -> bool:
+    """True for the beginning of a description with a transmitter."""
+    return head.lstrip().startswith(b"{") and b'"core:' in head and b'"transmitter"' in head
+
+
+def read(path: Path) -> Signal:
+    """Read one recording, given its `.json` or its `.bin`; values [samples, 1, 1] of kind "iq", as stored.
+
+    The label `transmitter` is the place of the base station in small letters. Samples that are not finite are invalid.
+
+    Raises:
+        ReadError: either file is missing, empty or damaged, or the description lacks the rate or another type is given.
+    """
+    path = Path(path)
+    about = _description(path.with_suffix(".json"))
+    data_path = path.with_suffix(".bin")
+    data = read_bytes(data_path)
+    if len(data) % 8:
+        raise ReadError(f"{data_path}: has {len(data)} bytes, no multiple of 8 as complex64 is; copy the file again.")
+    values = np.frombuffer(data, "<c8")
+    valid = np.isfinite(values)
+    if not valid.any():
+        raise ReadError(f"{data_path}: none of its {len(values)} samples is finite; expected complex64, copy it again.")
+    rate_hz = _number(about, path, "global", "core:sample_rate")
+    place = _at(about, "annotations", "transmitter", "core:location")
+    return Signal(
+        values=np.where(valid, values, 0)[:, None, None],
+        valid=valid[:, None, None],
+        time_s=np.arange(len(values)) / rate_hz,
+        links=(Link(),),
+        frequency_hz=np.zeros(1),
+        kind="iq",
+        carrier_hz=_number(about, path, "captures", "core:center_frequency"),
+        bandwidth_hz=rate_hz,
+        device=str(_at(about, "global", "core:hw") or ""),
+        session=path.stem,
+        labels={"transmitter": str(place).strip().lower()} if place else {},
+    )
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"{path}: is not valid JSON ({error}); copy the file again.") from error
+    datatype = str(_at(about, "global", "core:datatype")).lower()
+    if datatype not in _DATATYPES:
+        raise ReadError(f"{path}: core:datatype is {datatype[:40]!r}; expected cf32, the only type of this set.")
+    return dict(about)
+
+
+def _at(about: Any, *names: str) -> Any:
+    """What is under these names, or None."""
+    for name in names:
+        about = about.get(name) if isinstance(about, dict) else None
+    return about
+
+
+def _number(about: dict[str, Any], path: Path, *names: str) -> float:
+    found = _at(about, *names)
+    try:
+        number = float(found)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number <= 0:
+        where = path.with_suffix(".json")
+        raise ReadError(f"{where}: {'.'.join(names)} is {str(found)[:40]!r}; expected hertz: correct the description.")
+    return number
