@@ -73,7 +73,7 @@ def _naive(batch: Batch, visible: torch.Tensor, sample: int) -> dict[str, object
     squares = [(value - base(place)) ** 2 for place in told for value in by_slot[place]["seen"]]
     dynamic = max(np.sqrt(np.mean(squares)), EPSILON)
     shape = max(np.sqrt(np.mean([(means[p] - gain(p)) ** 2 for p in told])), EPSILON)
-    static_level = np.hypot(shape, (1 - len(told) / len(by_slot)) * dynamic) if is_split else dynamic
+    static_level = np.hypot(shape, dynamic) if is_split else dynamic
     values = np.zeros_like(raw)
     for n, places in entries.items():
         for entry, column, slot in places:
@@ -113,7 +113,7 @@ def test_static_is_the_mean_over_time_and_dynamics_what_remains() -> None:
     found = _split(batch, batch["exists"])
     mean = signal.values.mean(0)  # [links, responses]
     rest = signal.values - mean
-    level = np.sqrt(np.mean(np.abs(mean) ** 2) / 2)
+    level = np.sqrt((np.mean(np.abs(mean) ** 2) + np.mean(np.abs(rest) ** 2)) / 2)
     np.testing.assert_allclose(found.static_level, [level], rtol=1e-5)
     np.testing.assert_allclose(found.dynamic_level, [np.sqrt(np.mean(np.abs(rest) ** 2) / 2)], rtol=1e-5)
     statics = found.values[0, batch["static"][0], :8].numpy().view(np.complex64)  # (link, response patch) x 4 responses
