@@ -497,10 +497,10 @@ class TestHostileFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = write_any(tmp_path / "a", "h5", {"H": normal(3, 4, 5)})
-        with pytest.raises(ReadError, match=r"a: is truncated or damaged \(the HDF5 library crashed"):
-            with hdf5.Hdf5File(path) as file:
-                file._worker.kill()
-                file.about("H")
+        crashed = pytest.raises(ReadError, match=r"a: is truncated or damaged \(the HDF5 library crashed")
+        with crashed, hdf5.Hdf5File(path) as file:
+            file._worker.kill()
+            file.about("H")
         assert len(read(path, layout())) == 3
         with hdf5.Hdf5File(path) as file, hdf5.Hdf5File(path) as other:
             assert file.keys() == other.keys() == ["H"]
