@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -85,11 +86,12 @@ def _shards_parser(commands: Any) -> None:
         required=True, metavar="ACTION"
     )
     build = _add(actions, "build", _shards_build, "write a data set as shards with a manifest (resumes by itself)")
-    build.add_argument("name", help="simulated, polyu-csi-ips, stability-csi-har or uwb-cirs-2018")
+    build.add_argument("name", help="a name of shards/README.md, such as simulated or polyu-csi-ips")
     build.add_argument("--out", type=Path, required=True, metavar="DIR")
     build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
     build.add_argument("--count", type=int, help="windows to simulate")
     build.add_argument("--seed", type=int, help="of the simulation")
+    build.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the set")
     verify = _add(actions, "verify", _shards_verify, "check every byte, sample and split; exit status 2 on a problem")
     verify.add_argument("directory", type=Path)
     info = _add(actions, "info", _shards_info, "what a shard directory holds")
@@ -116,8 +118,18 @@ def _shards_build(args: argparse.Namespace) -> None:
     from shards import open_dataset
 
     given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
+    given |= dict(_option(text) for text in args.set)
     manifest = write_shards(open_dataset(args.name, **given), args.out)
     print(f"{args.out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
+
+
+def _option(text: str) -> tuple[str, str | int | float]:
+    """NAME=VALUE, the value a number where it reads as one."""
+    name, _, value = text.partition("=")
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, kind(value)
+    return name, value
 
 
 def _shards_verify(args: argparse.Namespace) -> None:
