@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, fingerprint, raw_files
+from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
 from foundation.readers import intel5300
-from foundation.signal import Signal
 
 NAME = "polyu-csi-ips"
 HOMEPAGE = "https://github.com/iVANET-PolyU/CSI_IPS_2020-21"
@@ -36,6 +36,7 @@ def build(raw: Path) -> Dataset:
     """The data set in the folder `raw`, which holds `captures/` and `datasetSummary.csv`."""
     files = raw_files(raw, "captures/d*/d*_p*_l*.dat", name=NAME, homepage=HOMEPAGE)
     days = _read_days(raw_files(raw, "datasetSummary.csv", name=NAME, homepage=HOMEPAGE)[0])
+    sessions = _sessions_of_periods(files, days)
     return Dataset(
         name=NAME,
         title="PolyU Wi-Fi CSI for indoor positioning (Intel 5300, 8 locations, 27 days)",
@@ -43,25 +44,27 @@ def build(raw: Path) -> Dataset:
         citation="Reyes et al., Expert Systems with Applications, 2024, doi:10.1016/j.eswa.2024.125802",
         homepage=HOMEPAGE,
         tasks={"location": "classification"},
-        samples=lambda: _samples(files, days),
+        pieces=[partial(_samples, path, sessions[_day_and_period(path)]) for path in files],
         splits=lambda: _splits(days),
         parameters={"raw": fingerprint(raw, files)},
     )
 
 
-def _samples(files: list[Path], days: dict[str, list[str]]) -> Iterator[tuple[str, Signal]]:
-    sessions = _sessions_of_periods(files, days)
-    for path in files:
-        day, period, location = path.stem.split("_")
-        recording = intel5300.read(path).with_(
-            session=sessions[day, period],
-            environment="polyu-room-621",
-            source=NAME,
-            licence="MIT",
-            labels={"location": location},
-        )
-        for window in range(len(recording.time_s) // PACKETS):
-            yield f"{path.stem}_{window:04d}", recording.window(window * PACKETS, PACKETS)
+def _samples(path: Path, session: str) -> Iterator[Sample]:
+    recording = intel5300.read(path).with_(
+        session=session,
+        environment="polyu-room-621",
+        source=NAME,
+        licence="MIT",
+        labels={"location": path.stem.split("_")[2]},
+    )
+    for window in range(len(recording.time_s) // PACKETS):
+        yield f"{path.stem}_{window:04d}", recording.window(window * PACKETS, PACKETS)
+
+
+def _day_and_period(path: Path) -> tuple[str, str]:
+    day, period, _ = path.stem.split("_")
+    return day, period
 
 
 def _read_days(summary: Path) -> dict[str, list[str]]:
@@ -89,7 +92,7 @@ def _sessions_of_periods(files: list[Path], days: dict[str, list[str]]) -> dict[
                 f"{NAME}: day {day} has captures but no row in datasetSummary.csv; complete the raw folder."
             )
         cut = _cut(days[day])
-        periods = sorted({path.stem.split("_")[1] for path in files if path.parent.name == day})
+        periods = sorted({_day_and_period(path)[1] for path in files if path.parent.name == day})
         for index, period in enumerate(periods):
             sessions[day, period] = day if not cut else day + ("a" if index < cut else "b")
     return sessions

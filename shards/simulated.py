@@ -8,19 +8,16 @@ Splits: `room` (rooms that training never saw) and `recording` (other recordings
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from foundation.data.dataset import Dataset
-from foundation.signal import Signal
+from foundation.data.dataset import Dataset, Sample
 from foundation.simulate.generate import simulate, simulated_splits
+
+PIECE = 64  # windows, 8 sessions: about 8 MB
 
 
 def build(count: int, seed: int = 0) -> Dataset:
     """`count` windows drawn from `seed`; the first windows of a longer set are those of a shorter one."""
-
-    def samples() -> Iterator[tuple[str, Signal]]:
-        for index, signal in enumerate(simulate(count, seed)):
-            yield f"sim-{index:09d}", signal
-
     return Dataset(
         name="simulated",
         title="Simulated Wi-Fi CSI of people moving in furnished rooms, with noise-free truth",
@@ -28,8 +25,12 @@ def build(count: int, seed: int = 0) -> Dataset:
         citation="foundation.simulate",
         homepage="",
         tasks={"activity": "classification", "position": "regression", "velocity": "regression"},
-        samples=samples,
+        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
         splits=lambda: simulated_splits(count, seed),
         parameters={"count": count, "seed": seed},
-        count=count,
     )
+
+
+def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
+    for index, signal in enumerate(simulate(count, seed, first=first), start=first):
+        yield f"sim-{index:09d}", signal

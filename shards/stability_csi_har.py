@@ -15,14 +15,14 @@ recorded later. A session is one execution in one direction. Choose hyperparamet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, Splits, fingerprint, raw_files
+from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
 from foundation.readers import esp32_npy
-from foundation.signal import Signal
 
 NAME = "stability-csi-har"
 HOMEPAGE = "https://github.com/GeoTecINIT/stability-csi-har"
@@ -41,7 +41,7 @@ def build(raw: Path) -> Dataset:
         "Wi-Fi CSI, IPIN 2023",
         homepage=HOMEPAGE,
         tasks={"activity": "classification"},
-        samples=lambda: _samples(files),
+        pieces=[partial(_samples, path) for path in files],
         splits=lambda: _splits(files),
         parameters={"raw": fingerprint(raw, files)},
     )
@@ -51,23 +51,22 @@ def _session(path: Path) -> str:
     return f"{path.parent.name}-{path.name.removesuffix('-x.npy')}"
 
 
-def _samples(files: list[Path]) -> Iterator[tuple[str, Signal]]:
-    for path in files:
-        activities = _activities(path.with_name(path.name.replace("-x.npy", "-y.npy")))
-        windows = esp32_npy.read(path)
-        if len(activities) != len(windows):
-            raise ShardError(f"{path}: has {len(windows)} windows but {len(activities)} labels; download it again.")
-        for index, (window, activity) in enumerate(zip(windows, activities, strict=True)):
-            yield (
-                f"{_session(path)}-{index:04d}",
-                window.with_(
-                    session=_session(path),
-                    environment="stability-room",
-                    source=NAME,
-                    licence="ODC-BY-1.0",
-                    labels={"activity": activity},
-                ),
-            )
+def _samples(path: Path) -> Iterator[Sample]:
+    activities = _activities(path.with_name(path.name.replace("-x.npy", "-y.npy")))
+    windows = esp32_npy.read(path)
+    if len(activities) != len(windows):
+        raise ShardError(f"{path}: has {len(windows)} windows but {len(activities)} labels; download it again.")
+    for index, (window, activity) in enumerate(zip(windows, activities, strict=True)):
+        yield (
+            f"{_session(path)}-{index:04d}",
+            window.with_(
+                session=_session(path),
+                environment="stability-room",
+                source=NAME,
+                licence="ODC-BY-1.0",
+                labels={"activity": activity},
+            ),
+        )
 
 
 def _activities(path: Path) -> list[str]:

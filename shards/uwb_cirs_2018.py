@@ -18,14 +18,15 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, Splits, fingerprint, raw_files
+from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
 from foundation.readers import decaranging
-from foundation.signal import Label, Signal
+from foundation.signal import Label
 
 NAME = "uwb-cirs-2018"
 HOMEPAGE = "https://doi.org/10.5281/zenodo.4742391"
@@ -49,31 +50,30 @@ def build(raw: Path) -> Dataset:
         "doi:10.5281/zenodo.4742391",
         homepage=HOMEPAGE,
         tasks={"visibility": "classification", "distance": "regression"},
-        samples=lambda: _samples(logs, labels),
+        pieces=[partial(_samples, number, path, labels[number]) for number, path in logs.items()],
         splits=lambda: _splits({number: str(labels[number]["visibility"]) for number in logs}),
         parameters={"raw": fingerprint(raw, logs.values())},
     )
 
 
-def _samples(logs: dict[int, Path], labels: dict[int, dict[str, Label]]) -> Iterator[tuple[str, Signal]]:
-    for number, path in logs.items():
-        recording = decaranging.read(path)
-        first = int(np.argmin(np.abs(recording.response)))
-        taps = slice(first - TAPS_BEFORE, first + TAPS_AFTER)
-        if first < TAPS_BEFORE or len(recording.response) < first + TAPS_AFTER:
-            raise ShardError(f"{path}: has fewer than {TAPS_BEFORE} taps before or {TAPS_AFTER} after the first path.")
-        recording = recording.with_(
-            values=recording.values[:, :, taps],
-            valid=recording.mask[:, :, taps],
-            delay_s=recording.response[taps],
-            session=_session(number),
-            environment="apartment",
-            source=NAME,
-            licence="CC-BY-4.0",
-            labels=labels[number],
-        )
-        for index in range(len(recording.time_s)):
-            yield f"{_session(number)}-{index:05d}", recording.window(index, 1)
+def _samples(number: int, path: Path, labels: dict[str, Label]) -> Iterator[Sample]:
+    recording = decaranging.read(path)
+    first = int(np.argmin(np.abs(recording.response)))
+    taps = slice(first - TAPS_BEFORE, first + TAPS_AFTER)
+    if first < TAPS_BEFORE or len(recording.response) < first + TAPS_AFTER:
+        raise ShardError(f"{path}: has fewer than {TAPS_BEFORE} taps before or {TAPS_AFTER} after the first path.")
+    recording = recording.with_(
+        values=recording.values[:, :, taps],
+        valid=recording.mask[:, :, taps],
+        delay_s=recording.response[taps],
+        session=_session(number),
+        environment="apartment",
+        source=NAME,
+        licence="CC-BY-4.0",
+        labels=labels,
+    )
+    for index in range(len(recording.time_s)):
+        yield f"{_session(number)}-{index:05d}", recording.window(index, 1)
 
 
 def _number(path: Path) -> int:

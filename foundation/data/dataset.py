@@ -6,7 +6,7 @@ A data set lives in one small file in the top-level folder `shards/`, whose `bui
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,9 @@ Splits = dict[str, dict[str, list[str]]]
 
 Parameter = str | int | float | bool
 
+#: key and signal
+Sample = tuple[str, Signal]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -29,12 +32,13 @@ class Dataset:
     Attributes:
         name: letters, digits and '-'; names the shard files.
         tasks: label name -> how it is scored. A sample may carry these labels and no others.
-        samples: gives (key, signal), from the start at every call and in the same order. Keys are [A-Za-z0-9_-]+ and
-            increase lexicographically; the samples of one session follow each other.
+        pieces: each gives the samples of a piece of the set, from its start at every call and in the same order. A
+            piece is what one worker reads at a time: a file, a few sessions; up to some hundred megabytes, written. It
+            must pickle: a `functools.partial` of a function of a module. Keys are [A-Za-z0-9_-]+ and increase
+            lexicographically from piece to piece too; the samples of one session follow each other.
         splits: split name -> part name -> sessions.
         parameters: what tells one build from another (a seed, a count, a fingerprint of the raw files).
         version: raise it when the same parameters give other samples than before.
-        count: number of samples where it is known beforehand; only the progress bar uses it.
     """
 
     name: str
@@ -43,11 +47,15 @@ class Dataset:
     citation: str
     homepage: str
     tasks: Mapping[str, TaskType]
-    samples: Callable[[], Iterator[tuple[str, Signal]]]
+    pieces: Sequence[Callable[[], Iterator[Sample]]]
     splits: Callable[[], Splits]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     version: int = 1
-    count: int | None = None
+
+    def samples(self) -> Iterator[Sample]:
+        """All samples, read in this process."""
+        for piece in self.pieces:
+            yield from piece()
 
 
 def raw_files(raw: Path, pattern: str, *, name: str, homepage: str) -> list[Path]:

@@ -50,12 +50,35 @@ class Summary(BaseModel):
         """
         _count(self.kinds, signal.kind)
         _count(self.shapes, "x".join(str(n) for n in signal.values.shape))
-        self.carrier_hz = _extend(self.carrier_hz, signal.carrier_hz)
-        self.bandwidth_hz = _extend(self.bandwidth_hz, signal.bandwidth_hz)
-        self.interval_s = _extend(self.interval_s, signal.interval_s)
+        self.carrier_hz = _join(self.carrier_hz, (signal.carrier_hz, signal.carrier_hz))
+        self.bandwidth_hz = _join(self.bandwidth_hz, (signal.bandwidth_hz, signal.bandwidth_hz))
+        self.interval_s = _join(self.interval_s, (signal.interval_s, signal.interval_s))
         self.clean += signal.clean is not None
         for task, label in signal.labels.items():
             self._add_label(task, label, tasks, where)
+
+    def merge(self, later: Summary, where: str) -> None:
+        """Count the samples that another summary has counted, as if they had been added here one by one.
+
+        Args:
+            where: the first of them, named in errors.
+
+        Raises:
+            ShardError: a label has another number of components there than here.
+        """
+        for name, count in later.kinds.items():
+            _count(self.kinds, name, count)
+        for name, count in later.shapes.items():
+            _count(self.shapes, name, count)
+        self.carrier_hz = _join(self.carrier_hz, later.carrier_hz)
+        self.bandwidth_hz = _join(self.bandwidth_hz, later.bandwidth_hz)
+        self.interval_s = _join(self.interval_s, later.interval_s)
+        self.clean += later.clean
+        for task, counts in later.labels.items():
+            for label, count in counts.items():
+                _count(self.labels.setdefault(task, {}), label, count)
+        for task, ranges in later.ranges.items():
+            self._extend_ranges(task, ranges, where)
 
     def _add_label(self, task: str, label: Label, tasks: Mapping[str, TaskType], where: str) -> None:
         if task not in tasks:
@@ -74,17 +97,22 @@ class Summary(BaseModel):
                 f"{where}: label {task!r} is {label!r}; a regression task needs a number or a tuple of them."
             )
         values = label if isinstance(label, tuple) else (float(label),)
-        known = self.ranges.get(task, [None] * len(values))
-        if len(known) != len(values):
+        self._extend_ranges(task, [(float(value), float(value)) for value in values], where)
+
+    def _extend_ranges(self, task: str, ranges: list[Range], where: str) -> None:
+        known = self.ranges.get(task, ranges)
+        if len(known) != len(ranges):
             raise ShardError(
-                f"{where}: label {task!r} has {len(values)} components; earlier samples have {len(known)}."
+                f"{where}: label {task!r} has {len(ranges)} components; earlier samples have {len(known)}."
             )
-        self.ranges[task] = [_extend(old, float(new)) for old, new in zip(known, values, strict=True)]
+        self.ranges[task] = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(known, ranges, strict=True)]
 
 
-def _count(counter: dict[str, int], name: str) -> None:
-    counter[name] = counter.get(name, 0) + 1
+def _count(counter: dict[str, int], name: str, count: int = 1) -> None:
+    counter[name] = counter.get(name, 0) + count
 
 
-def _extend(old: Range | None, value: float) -> Range:
-    return (value, value) if old is None else (min(old[0], value), max(old[1], value))
+def _join(one: Range | None, other: Range | None) -> Range | None:
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])

@@ -1,52 +1,56 @@
-"""Write a data set as WebDataset tar shards with a manifest: deterministic bytes, atomic, resumable.
+"""Write a data set as WebDataset tar shards with a manifest: deterministic bytes, atomic, resumable, in parallel.
 
-While a build runs, `.build.json` beside the shards records which are finished. The manifest is written last, so a
-directory without one is never taken for a data set; building into it again goes on where the dead build stopped.
+Workers read and encode pieces (see `foundation.data.pieces`); one process joins them, in order, and cuts shards where
+they reach their size. So the bytes depend on the samples alone, neither on the number of workers nor on that of the
+parts of an array (see `foundation.data.array`), and any number of workers may take up a build that died.
+
+While a build runs, `.build.json` beside the shards records which are finished, and `.pieces` holds what is not yet in
+one. The manifest is written last, so a directory without one is never taken for a data set; building into it again
+goes on where the dead build stopped.
 """
 
 from __future__ import annotations
 
-import io
-import json
+import hashlib
 import os
-import re
+import shutil
 import tarfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.dataset import Dataset, split_problems
-from foundation.data.manifest import (
-    FILE_NAME,
-    SCHEMA_VERSION,
-    Manifest,
-    Shard,
-    count_sessions,
-    sha256_of,
-)
+from foundation.data.manifest import FILE_NAME, Manifest, Shard, count_sessions, sha256_of
+from foundation.data.pieces import Job, PieceFile, PieceIndex, make_piece
+from foundation.data.plan import Plan, only_one
 from foundation.data.summary import Summary
+from foundation.data.workers import in_order
 from foundation.errors import ShardError
 from foundation.files import write_atomically
-from foundation.signal import Signal, encode
 
 JOURNAL_NAME = ".build.json"
+PIECES_NAME = ".pieces"
 SHARD_BYTES = 32 * 2**20
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # one dot-free tar name of at most 100 characters with its extension
 
+class Journal(BaseModel):
+    """What a build has finished so far.
 
-class _Journal(BaseModel):
-    """What a build has finished so far. `identity` tells whether another build would give the same bytes."""
+    Attributes:
+        piece, offset: the next sample is number `offset` of that piece. `last_key` is the key before it.
+        summary: of the pieces before `piece`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    identity: dict[str, Any]
+    plan: Plan
     shards: list[Shard] = []
+    piece: int = 0
+    offset: int = 0
     last_key: str = ""
     summary: Summary = Field(default_factory=Summary)
 
@@ -54,189 +58,239 @@ class _Journal(BaseModel):
     def count(self) -> int:
         return sum(shard.count for shard in self.shards)
 
+    def save(self, out: Path) -> None:
+        write_atomically(out / JOURNAL_NAME, self.model_dump_json())
 
-def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES) -> Manifest:
+
+def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES, workers: int = 1) -> Manifest:
     """Build `dataset` into `out`, or go on with a build of it that died, or return at once if it is already there.
 
     A shard is closed by the first sample that takes it to `shard_bytes`.
 
     Raises:
-        ShardError: `out` holds another build or foreign tar files (nothing is overwritten), or the data set gives a bad
-            or repeated key, an undeclared label, an unsorted session, or splits that leak or name unknown sessions.
+        ShardError: `out` holds another build or foreign tar files, or another process is building there (nothing is
+            overwritten), or the data set gives a bad or repeated key, an undeclared label, an unsorted session, or
+            splits that leak or name unknown sessions.
     """
-    console = Console(stderr=True)
-    identity = _identity(dataset, shard_bytes)
-    if (out / FILE_NAME).exists():
-        manifest = Manifest.load(out)
-        found = {name: value for name, value in manifest.model_dump(mode="json").items() if name in identity}
-        _refuse_other_build(out, found, identity, "a finished build")
-        console.print(f"{out}: {dataset.name} is already built ({manifest.count} samples); nothing to do.")
-        (out / JOURNAL_NAME).unlink(missing_ok=True)
+    plan = Plan.of(dataset, shard_bytes)
+    if (manifest := finished(plan, out)) is not None:
         return manifest
-    _raise_first(dataset, split_problems(identity["splits"]))
-    out.mkdir(parents=True, exist_ok=True)
-    journal = _open_journal(out, identity)
-    if journal.shards:
-        console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as progress,
-    ):
-        task = progress.add_task(dataset.name, total=dataset.count, completed=journal.count)
-        reading = progress.track(_checked(dataset, journal), task_id=task, total=dataset.count, completed=journal.count)
-        samples = iter(reading)
-        while _write_shard(samples, dataset, out, journal, shard_bytes):
-            progress.update(task, description=f"{dataset.name}, {len(journal.shards)} shards")
-    if caught:
-        console.print(
-            f"{dataset.name}: {len(caught)} warnings while reading, such as: {caught[0].message}", markup=False
-        )
-    return _finish(dataset, out, journal, shard_bytes)
+    with only_one(out):
+        journal = open_journal(plan, out)
+        files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
+        with closing(in_order(make_piece, jobs(dataset, plan, files[journal.piece :]), workers)) as indices:
+            return assemble(journal, out, files, indices, consumed=PieceFile.remove)
 
 
-def _identity(dataset: Dataset, shard_bytes: int) -> dict[str, Any]:
-    identity = {
-        "schema_version": SCHEMA_VERSION,
-        "name": dataset.name,
-        "version": dataset.version,
-        "parameters": dict(dataset.parameters),
-        "shard_bytes": shard_bytes,
-        "splits": dataset.splits(),
-    }
-    return dict(json.loads(json.dumps(identity)))  # as it reads back from disk, so that it compares equal
+def jobs(dataset: Dataset, plan: Plan, files: list[PieceFile]) -> Iterator[Job]:
+    """The work behind piece files."""
+    for file in files:
+        yield Job(file, dataset.pieces[file.number], plan.name, plan.tasks, plan.build)
 
 
-def _refuse_other_build(out: Path, found: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
-    different = [
-        f"{name} {found.get(name)!r}" for name in wanted if name != "splits" and found.get(name) != wanted[name]
-    ]
-    if found.get("splits") != wanted["splits"]:
-        different.append("other splits")
-    if different:
-        raise ShardError(
-            f"{out} holds {what} with {', '.join(different)}, not what is asked for; "
-            "nothing was changed: choose another directory, or delete this one first."
-        )
+def finished(plan: Plan, out: Path) -> Manifest | None:
+    """The manifest in `out`, after tidying up behind it; None if there is none yet.
+
+    Raises:
+        ShardError: it is that of another build.
+    """
+    if not (out / FILE_NAME).exists():
+        return None
+    manifest = Manifest.load(out)
+    plan.refuse_other(out, "a finished build", manifest.model_dump(mode="json"))
+    _tidy(out)
+    message = f"{out}: {plan.name} is already built ({manifest.count} samples); nothing to do."
+    Console(stderr=True).print(message, markup=False)
+    return manifest
 
 
-def _open_journal(out: Path, identity: dict[str, Any]) -> _Journal:
-    """The journal to go on with; a fresh one if there is none or its shards are not what it says."""
+def open_journal(plan: Plan, out: Path) -> Journal:
+    """The journal to go on with; a fresh one if there is none or its shards are not what it says.
+
+    Raises:
+        ShardError: it is that of another build, or there are tar files without one.
+    """
     path = out / JOURNAL_NAME
+    journal = Journal(plan=plan)
     if not path.exists():
         foreign = sorted(file.name for file in out.glob("*.tar"))
         if foreign:
             raise ShardError(
                 f"{out} holds {foreign[0]} but no {FILE_NAME}: choose another directory, or delete this one."
             )
-        return _save(out, _Journal(identity=identity))
-    try:
-        journal = _Journal.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ShardError(f"{path}: cannot be read; delete {out} and build again.") from error
-    _refuse_other_build(out, journal.identity, identity, "an unfinished build")
-    if all((out / shard.file).is_file() and sha256_of(out / shard.file) == shard.sha256 for shard in journal.shards):
-        return journal
-    return _save(out, _Journal(identity=identity))
-
-
-def _save(out: Path, journal: _Journal) -> _Journal:
-    write_atomically(out / JOURNAL_NAME, journal.model_dump_json().encode())
+    else:
+        try:
+            journal = Journal.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ShardError(f"{path}: cannot be read; delete {out} and build again.") from error
+        plan.refuse_other(out, "an unfinished build", journal.plan.identity)
+        intact = all(
+            (out / shard.file).is_file() and sha256_of(out / shard.file) == shard.sha256 for shard in journal.shards
+        )
+        journal = journal.model_copy(update={"plan": plan}) if intact else Journal(plan=plan)
+    journal.save(out)
     return journal
 
 
-def _checked(dataset: Dataset, journal: _Journal) -> Iterator[tuple[str, Signal]]:
-    """The samples that are not yet in the journal; keys increase, sessions are contiguous, or ShardError."""
-    kept = journal.count
-    last_key, session = "", ""
-    closed: set[str] = set()
-    for index, (key, signal) in enumerate(dataset.samples()):
-        where = f"{dataset.name}: sample {index} ({key})"
-        if not _KEY.fullmatch(key):
-            raise ShardError(f"{where}: a key has 1 to 80 letters, digits, '-' or '_'.")
-        if key <= last_key:
-            raise ShardError(f"{where}: keys must increase, but the one before is {last_key}.")
-        if not signal.session or signal.session in closed:
-            raise ShardError(f"{where}: session {signal.session!r} is empty or came before; keep a session together.")
-        if session and signal.session != session:
-            closed.add(session)
-        last_key, session = key, signal.session
-        if index == kept - 1 and key != journal.last_key:
-            raise ShardError(f"{where}: the unfinished build has {journal.last_key} here; delete it and build again.")
-        if index >= kept:
-            yield key, signal
+def assemble(
+    journal: Journal,
+    out: Path,
+    files: list[PieceFile],
+    indices: Iterator[PieceIndex],
+    *,
+    consumed: Callable[[PieceFile], None],
+) -> Manifest:
+    """Join pieces into shards and finish the build.
+
+    Args:
+        files: all pieces, in order.
+        indices: of the pieces from `journal.piece` on; each is in its file when its index comes.
+        consumed: called with a file once finished shards hold all that is in it.
+
+    Raises:
+        ShardError: keys do not increase, a session is not contiguous, or as `finish`.
+    """
+    plan, console = journal.plan, Console(stderr=True)
+    if journal.shards:
+        console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    joining = _Joining(journal, out)
+    warned, warning, kept = 0, "", 0
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(plan.name, total=plan.pieces, completed=journal.piece)
+        for file, index in zip(files[journal.piece :], indices, strict=True):
+            joining.add(file, index)
+            warned, warning = warned + index.warnings, warning or index.warning
+            for done in files[kept : journal.piece]:
+                consumed(done)
+            kept = journal.piece
+            progress.update(task, advance=1, description=f"{plan.name}, {len(journal.shards)} shards")
+    joining.end()
+    if warned:
+        console.print(f"{plan.name}: {warned} warnings while reading, such as: {warning}", markup=False)
+    return _finish(out, journal, joining.summary)
 
 
-def _write_shard(
-    samples: Iterator[tuple[str, Signal]], dataset: Dataset, out: Path, journal: _Journal, shard_bytes: int
-) -> Shard | None:
-    """Write the next shard and record it; None when there are no more samples."""
-    first = next(samples, None)
-    if first is None:
-        return None
-    path = out / f"{dataset.name}-{len(journal.shards):06d}.tar"
-    temporary = path.with_name(path.name + ".partial")
-    sessions: dict[str, int] = {}
-    key, signal = first
-    with temporary.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        while True:
-            journal.summary.add(signal, dataset.tasks, f"{dataset.name}: {key}")
-            for extension, data in encode(signal).items():
-                member = tarfile.TarInfo(f"{key}.{extension}")  # mtime, uid and gid 0, mode 644: equal bytes every time
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-            sessions[signal.session] = sessions.get(signal.session, 0) + 1
-            journal.last_key = key
-            following = next(samples, None) if file.tell() < shard_bytes else None
-            if following is None:
-                break
-            key, signal = following
-    with temporary.open("rb+") as closed:
-        os.fsync(closed.fileno())
-    shard = Shard(
-        file=path.name,
-        count=sum(sessions.values()),
-        bytes=temporary.stat().st_size,
-        sha256=sha256_of(temporary),
-        sessions=sessions,
-    )
-    temporary.replace(path)
-    journal.shards.append(shard)
-    _save(out, journal)
-    return shard
+class _Joining:
+    """Pieces on one side, shards and the journal on the other."""
+
+    def __init__(self, journal: Journal, out: Path) -> None:
+        self.journal, self.out, self.plan = journal, out, journal.plan
+        self.shard: _OpenShard | None = None
+        self.number, self.summary = journal.piece, journal.summary.model_copy(deep=True)
+        self.skip, self.last_key = journal.offset, journal.last_key
+        sessions = list(count_sessions(journal.shards))
+        self.session = sessions.pop() if sessions else ""
+        self.closed = set(sessions)
+
+    def add(self, file: PieceFile, index: PieceIndex) -> None:
+        """The next piece. Shards that it fills are closed."""
+        before = self.summary.model_copy(deep=True)
+        if index.samples:
+            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
+        skip, self.skip = self.skip, 0
+        if skip and [key for key, _, _ in index.samples[skip - 1 : skip]] != [self.last_key]:
+            raise ShardError(
+                f"{self.plan.name}: piece {self.number} does not have {self.last_key} as sample {skip}, as the "
+                f"unfinished build says; the raw files changed: delete {self.out} and build again."
+            )
+        with file.blocks.open("rb") as blocks:
+            blocks.seek(sum(size for _, _, size in index.samples[:skip]))
+            for place, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
+                self._check(key, session)
+                self.shard = self.shard or _OpenShard(self.out, f"{self.plan.name}-{len(self.journal.shards):06d}.tar")
+                self.shard.add(blocks.read(size), session)
+                if self.shard.bytes >= self.plan.shard_bytes:
+                    self._close(self.number, place, before)
+        self.number += 1
+
+    def end(self) -> None:
+        """After the last piece."""
+        if self.shard is not None:
+            self._close(self.number, 0, self.summary)
+
+    def _check(self, key: str, session: str) -> None:
+        where = f"{self.plan.name}: sample {key}"
+        if key <= self.last_key:
+            raise ShardError(f"{where}: keys must increase, but the one before is {self.last_key}.")
+        if session in self.closed:
+            raise ShardError(f"{where}: session {session!r} came before; keep a session together.")
+        if self.session and session != self.session:
+            self.closed.add(self.session)
+        self.last_key, self.session = key, session
+
+    def _close(self, piece: int, offset: int, summary: Summary) -> None:
+        """Finish the open shard and record it, and what comes next."""
+        assert self.shard is not None
+        self.journal.shards.append(self.shard.finish())
+        self.journal.piece, self.journal.offset, self.journal.summary = piece, offset, summary
+        self.journal.last_key = self.last_key
+        self.journal.save(self.out)
+        self.shard = None
 
 
-def _finish(dataset: Dataset, out: Path, journal: _Journal, shard_bytes: int) -> Manifest:
+class _OpenShard:
+    """A tar under a temporary name, until it is finished."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        self.path = out / name
+        self.temporary = self.path.with_name(f"{name}.partial")
+        self.file = self.temporary.open("wb")
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+        self.sessions: dict[str, int] = {}
+
+    def add(self, blocks: bytes, session: str) -> None:
+        self._write(blocks)
+        self.sessions[session] = self.sessions.get(session, 0) + 1
+
+    def finish(self) -> Shard:
+        end = 2 * tarfile.BLOCKSIZE
+        self._write(bytes(end + -(self.bytes + end) % tarfile.RECORDSIZE))  # as tarfile ends an archive
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self.temporary.replace(self.path)
+        return Shard(
+            file=self.path.name,
+            count=sum(self.sessions.values()),
+            bytes=self.bytes,
+            sha256=self.digest.hexdigest(),
+            sessions=self.sessions,
+        )
+
+    def _write(self, data: bytes) -> None:
+        self.file.write(data)
+        self.digest.update(data)
+        self.bytes += len(data)
+
+
+def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
     """Check the splits against what was written, then write the manifest: from here on the directory is a data set."""
+    plan = journal.plan
     if not journal.count:
-        raise ShardError(f"{dataset.name}: it gave no samples; check its raw folder and parameters.")
-    splits, summary = journal.identity["splits"], journal.summary
+        raise ShardError(f"{plan.name}: it gave no samples; check its raw folder and parameters.")
     sessions = count_sessions(journal.shards)
-    _raise_first(dataset, split_problems(splits, sessions))
+    plan.raise_first(split_problems(plan.splits, sessions))
     summary.labels = {task: dict(sorted(counts.items())) for task, counts in summary.labels.items()}
-    for split, parts in splits.items():
+    for split, parts in plan.splits.items():
         summary.parts[split] = {part: sum(sessions[name] for name in names) for part, names in parts.items()}
     manifest = Manifest(
-        name=dataset.name,
-        version=dataset.version,
-        title=dataset.title,
-        licence=dataset.licence,
-        citation=dataset.citation,
-        homepage=dataset.homepage,
-        tasks=dict(dataset.tasks),
-        parameters=dict(dataset.parameters),
-        shard_bytes=shard_bytes,
+        **plan.model_dump(exclude={"pieces"}),
         count=journal.count,
         bytes=sum(shard.bytes for shard in journal.shards),
         shards=journal.shards,
-        splits=splits,
         summary=summary,
     )
     manifest.save(out)
-    (out / JOURNAL_NAME).unlink(missing_ok=True)
+    _tidy(out)
     return manifest
 
 
-def _raise_first(dataset: Dataset, problems: list[str]) -> None:
-    if problems:
-        more = f" ({len(problems) - 1} more like this.)" if len(problems) > 1 else ""
-        raise ShardError(f"{dataset.name}: {problems[0]}{more}")
+def _tidy(out: Path) -> None:
+    """Remove what a build needs only until its manifest is there, and what killed ones left."""
+    (out / JOURNAL_NAME).unlink(missing_ok=True)
+    for name in (JOURNAL_NAME, FILE_NAME):
+        for left in out.glob(f".{name}.*.partial"):
+            left.unlink(missing_ok=True)
+    shutil.rmtree(out / PIECES_NAME, ignore_errors=True)

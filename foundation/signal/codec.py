@@ -1,7 +1,8 @@
 """Signal <-> the members of one shard sample: `signal.npy`, `meta.json` and, where the truth is known, `clean.npy`.
 
 Invalid entries are stored as NaN, so that a plain `numpy.load` shows what was not measured. Real-valued signals are
-stored as float32. Axes that are uniform to the last bit are stored as (start, step, count).
+stored as float32. Axes that are uniform to the last bit are stored as (start, step, count), and so is a time axis
+that is uniform to `UNIFORM` of its step: differences of times are rounded, and no clock is that good.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from foundation.errors import ShardError
 from foundation.signal.signal import Link, Signal
 
 SCHEMA_VERSION = 1
+UNIFORM = 1e-6
 _TEXT = ("kind", "device", "environment", "subject", "session", "source", "licence")
 
 
@@ -27,7 +29,7 @@ def encode(signal: Signal) -> dict[str, bytes]:
     meta: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     meta.update({name: getattr(signal, name) for name in _TEXT})
     meta.update(carrier_hz=float(signal.carrier_hz), bandwidth_hz=float(signal.bandwidth_hz), is_real=signal.is_real)
-    meta["time_s"] = _pack_axis(signal.time_s)
+    meta["time_s"] = _pack_axis(signal.time_s, UNIFORM)
     meta["frequency_hz" if signal.domain == "frequency" else "delay_s"] = _pack_axis(signal.response)
     meta["links"] = [[link.tx, link.rx, link.tx_position_m, link.rx_position_m] for link in signal.links]
     meta["labels"] = dict(signal.labels)
@@ -112,12 +114,15 @@ def _npy_header(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     return dtype, shape
 
 
-def _pack_axis(axis: np.ndarray) -> Any:
+def _pack_axis(axis: np.ndarray, tolerance: float = 0.0) -> Any:
+    """(start, step, count) of an axis that is uniform to `tolerance` of its step, else its entries."""
     if len(axis) > 2:
-        step = float(axis[1] - axis[0])
-        packed = {"start": float(axis[0]), "step": step, "count": len(axis)}
+        packed = {"start": float(axis[0]), "step": float(axis[1] - axis[0]), "count": len(axis)}
         if np.array_equal(_unpack_axis(packed), axis):
             return packed
+        step = float(axis[-1] - axis[0]) / (len(axis) - 1)  # rounding counts least in the mean step
+        if np.abs(_unpack_axis(packed | {"step": step}) - axis).max() < tolerance * step:
+            return packed | {"step": step}
     return [float(x) for x in axis]
 
 

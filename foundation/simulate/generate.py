@@ -20,20 +20,20 @@ CLUTTER_SHIFT_M = 0.02
 _HELD_OUT_EVERY = 5
 
 
-def simulate(count: int, seed: int, config: SimulationConfig | None = None) -> Iterator[Signal]:
-    """`count` windows of CSI with their truth, session after session.
+def simulate(count: int, seed: int, config: SimulationConfig | None = None, *, first: int = 0) -> Iterator[Signal]:
+    """`count` windows of CSI from window `first` on, with their truth, session after session.
 
     Window i depends on (seed, i, config) alone, whatever `count` is. `clean` carries the same impairments as `values`
     but neither thermal noise nor lost packets. Labels: `activity`; and unless the room is empty `position` (x, y), the
     torso's mean in metres, and `velocity` (vx, vy), its mean in metres per second. An empty room has no subject.
 
     Raises:
-        RecipeError: `count` or `seed` is negative.
+        RecipeError: `count`, `seed` or `first` is negative.
     """
-    for name, number in (("count", count), ("seed", seed)):
+    for name, number in (("count", count), ("seed", seed), ("first", first)):
         if number < 0:
             raise RecipeError(f"simulate: {name} is {number}; expected a whole number >= 0.")
-    return _windows(count, seed, config or SimulationConfig())
+    return _windows(first, first + count, seed, config or SimulationConfig())
 
 
 def simulated_splits(count: int, seed: int, config: SimulationConfig | None = None) -> dict[str, dict[str, list[str]]]:
@@ -72,10 +72,11 @@ def session_name(session: int, config: SimulationConfig) -> str:
     return f"room-{session % config.rooms}/rec-{session:04d}"
 
 
-def _windows(count: int, seed: int, config: SimulationConfig) -> Iterator[Signal]:
-    for first in range(0, count, config.windows_per_session):
-        signals = _session(seed, first // config.windows_per_session, config)
-        yield from signals[: count - first]
+def _windows(first: int, stop: int, seed: int, config: SimulationConfig) -> Iterator[Signal]:
+    size = config.windows_per_session
+    for session in range(first // size, -(-stop // size)):
+        start = session * size
+        yield from _session(seed, session, config)[max(0, first - start) : stop - start]
 
 
 def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
