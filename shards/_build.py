@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foundation.data.dataset import Dataset, Parameter, Splits, TaskType, fingerprint
+from foundation.data.dataset import Dataset, Parameter, Sample, Splits, TaskType, fingerprint
 from foundation.readers.layouts import Layout, load_layout
 from foundation.signal import Signal
 
 #: The licence of a set whose publisher names none: ask before you pass it on.
 NOT_STATED = "not stated"
+#: Sets of more files have several in a piece: a piece of one small file would cost more than the file.
+PIECES = 1000
+
+Read = Callable[[], Iterable[Signal]]
 
 
 def layout(name: str, **changes: Any) -> Layout:
@@ -22,8 +28,7 @@ def layout(name: str, **changes: Any) -> Layout:
 
 def from_files(
     raw: Path,
-    files: Sequence[Path],
-    read: Callable[[Path], Iterable[Signal]],
+    reads: Mapping[Path, Read],
     splits: Callable[[], Splits],
     *,
     name: str,
@@ -34,20 +39,15 @@ def from_files(
     tasks: Mapping[str, TaskType],
     parameters: Mapping[str, Parameter] | None = None,
 ) -> Dataset:
-    """A data set whose samples are the signals of `files`, one file after another; keys count them.
+    """A data set whose samples are the signals of files, one file after another; keys count files and signals.
 
     Args:
-        files: in this order the sessions must follow each other.
-        read: gives signals with session and labels; labels that are no task are left out.
+        reads: file -> what gives its signals, with session and labels; labels that are no task are left out. In this
+            order the sessions must follow each other. Every value must pickle, see `Dataset.pieces`.
         parameters: what shapes the samples besides the raw files.
     """
-
-    def samples() -> Iterator[tuple[str, Signal]]:
-        signals = (signal for path in files for signal in read(path))
-        for index, signal in enumerate(signals):
-            labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
-            yield f"{index:09d}", signal.with_(labels=labels, source=name, licence=licence)
-
+    numbered = list(enumerate(reads.values()))
+    size = max(1, math.ceil(len(numbered) / PIECES))
     return Dataset(
         name=name,
         title=title,
@@ -55,10 +55,20 @@ def from_files(
         citation=citation,
         homepage=homepage,
         tasks=tasks,
-        samples=samples,
+        pieces=[
+            partial(_samples, numbered[first : first + size], tuple(tasks), name, licence)
+            for first in range(0, len(numbered), size)
+        ],
         splits=splits,
-        parameters={"raw": fingerprint(raw, files), **(parameters or {})},
+        parameters={"raw": fingerprint(raw, reads), **(parameters or {})},
     )
+
+
+def _samples(numbered: Sequence[tuple[int, Read]], tasks: Sequence[str], name: str, licence: str) -> Iterator[Sample]:
+    for number, read in numbered:
+        for index, signal in enumerate(read()):
+            labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
+            yield f"{number:06d}_{index:08d}", signal.with_(labels=labels, source=name, licence=licence)
 
 
 def windows(signal: Signal, length: int) -> Iterator[Signal]:

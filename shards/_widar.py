@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -87,14 +88,6 @@ class Clip:
 def widar(raw: Path, pattern: str, read: Callable[[Path], Iterable[Signal]], *, name: str, title: str) -> Dataset:
     """The files that match a pattern, read by `read` and labelled by their names."""
     clips = sorted(_clip(path) for path in raw_files(raw, pattern, name=name, homepage=HOMEPAGE))
-    of = {clip.path: clip for clip in clips}
-
-    def labelled(path: Path) -> Iterator[Signal]:
-        clip = of[path]
-        for signal in read(path):
-            yield signal.with_(
-                session=clip.session, environment=f"widar-room-{clip.room}", subject=clip.user, labels=clip.label
-            )
 
     def splits() -> Splits:
         return {
@@ -106,8 +99,7 @@ def widar(raw: Path, pattern: str, read: Callable[[Path], Iterable[Signal]], *, 
 
     return from_files(
         raw,
-        list(of),
-        labelled,
+        {clip.path: partial(_labelled, clip, read) for clip in clips},
         splits,
         name=name,
         title=title,
@@ -116,6 +108,13 @@ def widar(raw: Path, pattern: str, read: Callable[[Path], Iterable[Signal]], *, 
         homepage=HOMEPAGE,
         tasks={"gesture": "classification"},
     )
+
+
+def _labelled(clip: Clip, read: Callable[[Path], Iterable[Signal]]) -> Iterator[Signal]:
+    for signal in read(clip.path):
+        yield signal.with_(
+            session=clip.session, environment=f"widar-room-{clip.room}", subject=clip.user, labels=clip.label
+        )
 
 
 def _clip(path: Path) -> Clip:

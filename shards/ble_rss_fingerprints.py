@@ -12,6 +12,7 @@ Split: `robot`: train on the calibration, test on the robot's test drive; `rest`
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -29,8 +30,7 @@ def build(raw: Path) -> Dataset:
     files = [path for path in raw_files(raw, "*/*_df.csv", name=NAME, homepage=HOMEPAGE) if path.stem in _PARTS]
     return from_files(
         raw,
-        files,
-        lambda path: ble_rss.read(path, anchors=anchors),
+        {path: partial(ble_rss.read, path, anchors=anchors) for path in files},
         lambda: {"robot": parts({path.stem: _PARTS[path.stem] for path in files}, ("train", "test", "rest"))},
         name=NAME,
         title="BLE RSSI fingerprints of a robot in a furnished flat",

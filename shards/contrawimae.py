@@ -12,10 +12,14 @@ file.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
 from foundation.readers.arrays import stream
+from foundation.readers.layouts import Layout
+from foundation.signal import Signal
 from shards._build import NOT_STATED, from_files, layout, leave_out
 
 NAME = "contrawimae"
@@ -28,8 +32,7 @@ def build(raw: Path, carrier_hz: float, bandwidth_hz: float) -> Dataset:
     given = layout("contrawimae", carrier_hz=carrier_hz, bandwidth_hz=bandwidth_hz)
     return from_files(
         raw,
-        files,
-        lambda path: (signal.with_(environment=path.stem) for signal in stream(path, given)),
+        {path: partial(_read, path, given) for path in files},
         lambda: leave_out("scenario", {path.stem: path.stem for path in files}),
         name=NAME,
         title="ContraWiMAE: DeepMIMO channels as arrays",
@@ -39,3 +42,7 @@ def build(raw: Path, carrier_hz: float, bandwidth_hz: float) -> Dataset:
         tasks={},
         parameters={"carrier_hz": carrier_hz, "bandwidth_hz": bandwidth_hz},
     )
+
+
+def _read(path: Path, given: Layout) -> Iterator[Signal]:
+    return (signal.with_(environment=path.stem) for signal in stream(path, given))

@@ -17,11 +17,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from foundation.data.dataset import Dataset, Splits, raw_files
 from foundation.errors import ShardError
 from foundation.readers.arrays import stream
+from foundation.readers.layouts import Layout
 from foundation.signal import Signal
 from shards._build import NOT_STATED, from_files, layout, parts
 
@@ -37,15 +39,9 @@ def build(raw: Path, task: str = "HumanActivityRecognition") -> Dataset:
     of = {_locate(folder, row["file_path"]): row for row in rows.values()}
     given = layout("csi-bench")
 
-    def read(path: Path) -> Iterator[Signal]:
-        row = of[path]
-        for signal in stream(path, given):
-            yield signal.with_(session=row["id"], labels={"label": row["label"]})
-
     return from_files(
         raw,
-        sorted(of),
-        read,
+        {path: partial(_read, path, given, row["id"], row["label"]) for path, row in sorted(of.items())},
         lambda: _splits(folder, {row["id"] for row in of.values()}),
         name=NAME,
         title=f"CSI-Bench, {task}",
@@ -55,6 +51,10 @@ def build(raw: Path, task: str = "HumanActivityRecognition") -> Dataset:
         tasks={"label": "classification"},
         parameters={"task": task},
     )
+
+
+def _read(path: Path, given: Layout, session: str, label: str) -> Iterator[Signal]:
+    return (signal.with_(session=session, labels={"label": label}) for signal in stream(path, given))
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ is a recording. The few files of the sample in the data folder share hardly a po
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -31,8 +32,7 @@ def build(raw: Path) -> Dataset:
     published = {path.stem: "train" if path.parent.name == "ref" else "test" for path in files}
     return from_files(
         raw,
-        files,
-        _read,
+        {path: partial(_read, path) for path in files},
         lambda: {"published": parts(published, ("train", "test"))},
         name=NAME,
         title="Nexmon Wi-Fi CSI at points in university corridors",

@@ -12,6 +12,7 @@ scenario leaks. A session is a scenario.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -46,12 +47,10 @@ def channels(
     missing = [folder.name for folder, files in rays.items() if not files]
     if missing:
         raise ShardError(f"{name}: {missing[0]} has no power_t*_tx*_r* file; download the scenario from {HOMEPAGE}.")
-    of = {files[0]: folder for folder, files in rays.items()}
     alkhateeb = "Alkhateeb, DeepMIMO, ITA 2019, arXiv:1902.06435"
     return from_files(
         raw,
-        list(of),
-        lambda path: stream(of[path], setup),
+        {files[0]: partial(stream, folder, setup) for folder, files in rays.items()},
         lambda: splits,
         name=name,
         title=title,

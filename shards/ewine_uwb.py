@@ -14,6 +14,7 @@ files and stored no room, so no split can keep rooms apart. Report it as an uppe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,7 @@ def build(raw: Path) -> Dataset:
     part_of = {path.stem: _PARTS.get(path.stem[-1], "train") for path in files}
     return from_files(
         raw,
-        files,
-        _read,
+        {path: partial(_read, path) for path in files},
         lambda: {"files": parts(part_of, ("train", "valid", "test"))},
         name=NAME,
         title="eWINE: UWB impulse responses with and without line of sight",

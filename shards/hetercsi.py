@@ -10,6 +10,7 @@ Splits: `published`, the files; `scenario-DN`, leave one configuration out. A se
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -29,8 +30,7 @@ def build(raw: Path) -> Dataset:
     published = {session[path]: _PARTS[path.stem] for path in files}
     return from_files(
         raw,
-        files,
-        lambda path: stream(path, given),
+        {path: partial(stream, path, given) for path in files},
         lambda: {
             "published": parts(published, tuple(_PARTS.values())),
             **leave_out("scenario", {session[path]: path.parent.name for path in files}),

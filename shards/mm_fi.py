@@ -11,6 +11,7 @@ validation part as test; their random split leaks and is not given. A session is
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -28,8 +29,7 @@ def build(raw: Path) -> Dataset:
     given = layout("mm-fi")
     return from_files(
         raw,
-        files,
-        lambda path: stream(path, given),
+        {path: partial(stream, path, given) for path in files},
         lambda: _splits(sessions),
         name=NAME,
         title="MM-Fi: exercises of 40 people in four rooms, Atheros CSI",

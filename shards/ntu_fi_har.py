@@ -13,10 +13,12 @@ on both sides, and pieces of one recording may be.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
 from foundation.readers.arrays import stream
+from foundation.readers.layouts import Layout
 from foundation.signal import Signal
 from shards._build import NOT_STATED, from_files, layout, parts
 
@@ -41,14 +43,9 @@ def ntu_fi(raw: Path, folder: str, task: str, *, name: str, title: str, citation
     files = raw_files(raw, f"{folder}/*_amp/*/*.mat", name=name, homepage=HOMEPAGE)
     sessions = {f"{p.parents[1].name}-{p.parent.name}-{p.stem}": p.parents[1].name.removesuffix("_amp") for p in files}
     given = layout("ntu-fi")
-
-    def read(path: Path) -> Iterator[Signal]:
-        return (signal.with_(labels={task: signal.labels["class"]}) for signal in stream(path, given))
-
     return from_files(
         raw,
-        files,
-        read,
+        {path: partial(_read, path, given, task) for path in files},
         lambda: {"published": parts(sessions, ("train", "test"))},
         name=name,
         title=title,
@@ -57,3 +54,7 @@ def ntu_fi(raw: Path, folder: str, task: str, *, name: str, title: str, citation
         homepage=HOMEPAGE,
         tasks={task: "classification"},
     )
+
+
+def _read(path: Path, given: Layout, task: str) -> Iterator[Signal]:
+    return (signal.with_(labels={task: signal.labels["class"]}) for signal in stream(path, given))

@@ -14,6 +14,7 @@ session is a recording.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -31,8 +32,7 @@ def build(raw: Path) -> Dataset:
     files = raw_files(raw, "*_Day_[12]_*_s[1-5].json", name=NAME, homepage=HOMEPAGE)
     return from_files(
         raw,
-        files,
-        _read,
+        {path: partial(_read, path) for path in files},
         lambda: _splits([path.stem for path in files]),
         name=NAME,
         title="POWDER: four base stations told apart by their IQ samples",

@@ -13,12 +13,13 @@ Split: `tenths`, as `radioml_2016`, of every modulation, waveform and SNR in the
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
 from foundation.readers import radcom
-from foundation.signal import Label
+from foundation.signal import Label, Signal
 from shards._build import NOT_STATED, cut_in_tenths, from_files, split_in_tenths
 
 NAME = "radcom"
@@ -28,19 +29,10 @@ HOMEPAGE = "https://github.com/ANDROComputationalSolutions/RadarCommDataset"
 def build(raw: Path) -> Dataset:
     """The data set in the folder `raw`, which holds one of the files (or several, which are then joined)."""
     files = raw_files(raw, "RadCom*.hdf5", name=NAME, homepage=HOMEPAGE)
-
-    def cell(stem: str, labels: dict[str, Label]) -> str:
-        return f"{stem}-{labels['modulation']}-{labels['waveform']}-{labels['snr']:g}"
-
-    @cache
-    def counts() -> dict[str, int]:
-        return Counter(cell(path.stem, {**labels}) for path in files for labels in radcom.labels(path))
-
     return from_files(
         raw,
-        files,
-        lambda path: cut_in_tenths(radcom.stream(path), lambda s: cell(path.stem, dict(s.labels)), counts()),
-        lambda: split_in_tenths(counts()),
+        {path: partial(_read, path) for path in files},
+        lambda: split_in_tenths({cell: n for path in files for cell, n in _counts(path).items()}),
         name=NAME,
         title="RadCom: radar and communication waveforms",
         licence=NOT_STATED,
@@ -48,3 +40,15 @@ def build(raw: Path) -> Dataset:
         homepage=HOMEPAGE,
         tasks={"modulation": "classification", "waveform": "classification", "snr": "regression"},
     )
+
+
+def _cell(path: Path, labels: Mapping[str, Label]) -> str:
+    return f"{path.stem}-{labels['modulation']}-{labels['waveform']}-{labels['snr']:g}"
+
+
+def _counts(path: Path) -> dict[str, int]:
+    return Counter(_cell(path, labels) for labels in radcom.labels(path))
+
+
+def _read(path: Path) -> Iterator[Signal]:
+    return cut_in_tenths(radcom.stream(path), lambda signal: _cell(path, signal.labels), _counts(path))

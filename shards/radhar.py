@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -42,8 +42,7 @@ def build(raw: Path) -> Dataset:
 
     return from_files(
         raw,
-        files,
-        lambda path: (window for recording in _recordings(path) for window in windows(recording, FRAMES)),
+        {path: partial(_read, path) for path in files},
         lambda: _splits(sessions()),
         name=NAME,
         title="RadHAR: activities from FMCW radar point clouds",
@@ -53,6 +52,10 @@ def build(raw: Path) -> Dataset:
         tasks={"activity": "classification"},
         parameters={"frames": FRAMES},
     )
+
+
+def _read(path: Path) -> Iterator[Signal]:
+    return (window for recording in _recordings(path) for window in windows(recording, FRAMES))
 
 
 def _recordings(path: Path) -> Iterator[Signal]:

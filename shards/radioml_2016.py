@@ -13,7 +13,8 @@ not stored, so that neighbours stay together. A session is one tenth of a modula
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -41,23 +42,10 @@ def build(raw: Path) -> Dataset:
 def pickles(raw: Path, pattern: str, *, name: str, title: str, licence: str, citation: str, homepage: str) -> Dataset:
     """RadioML pickles that match a pattern."""
     files = raw_files(raw, pattern, name=name, homepage=homepage)
-
-    @cache
-    def counts() -> dict[str, int]:
-        return {
-            f"{path.stem}-{modulation}-{snr:g}": count
-            for path in files
-            for (modulation, snr), count in rml_pickle.counts(path).items()
-        }
-
-    def cell(signal: Signal) -> str:
-        return f"{signal.session}-{signal.labels['modulation']}-{signal.labels['snr']:g}"
-
     return from_files(
         raw,
-        files,
-        lambda path: cut_in_tenths(rml_pickle.stream(path), cell, counts()),
-        lambda: split_in_tenths(counts()),
+        {path: partial(_read, path) for path in files},
+        lambda: split_in_tenths({cell: n for path in files for cell, n in _counts(path).items()}),
         name=name,
         title=title,
         licence=licence,
@@ -65,3 +53,16 @@ def pickles(raw: Path, pattern: str, *, name: str, title: str, licence: str, cit
         homepage=homepage,
         tasks={"modulation": "classification", "snr": "regression"},
     )
+
+
+def _cell(signal: Signal) -> str:
+    return f"{signal.session}-{signal.labels['modulation']}-{signal.labels['snr']:g}"
+
+
+def _counts(path: Path) -> dict[str, int]:
+    cells = rml_pickle.counts(path).items()
+    return {f"{path.stem}-{modulation}-{snr:g}": count for (modulation, snr), count in cells}
+
+
+def _read(path: Path) -> Iterator[Signal]:
+    return cut_in_tenths(rml_pickle.stream(path), _cell, _counts(path))

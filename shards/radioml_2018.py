@@ -11,7 +11,8 @@ Split: `tenths`, as `radioml_2016`: of the 4096 examples of every modulation and
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ import numpy as np
 from foundation.data.dataset import Dataset, raw_files
 from foundation.readers.arrays import stream
 from foundation.readers.containers import open_container
+from foundation.readers.layouts import Layout
+from foundation.signal import Signal
 from shards._build import cut_in_tenths, from_files, layout, split_in_tenths
 
 NAME = "radioml-2018"
@@ -29,23 +32,10 @@ def build(raw: Path) -> Dataset:
     """The data set in the folder `raw`."""
     path = raw_files(raw, "GOLD_XYZ_OSC*.hdf5", name=NAME, homepage=HOMEPAGE)[0]
     given = layout("radioml-2018")
-    classes = given.labels["modulation"].classes
-
-    @cache
-    def counts() -> dict[str, int]:
-        with open_container(path) as container:
-            modulation = container.array("Y").whole().argmax(axis=1)
-            snr = container.array("Z").whole().ravel()
-        cells, number = np.unique(np.stack([modulation, snr]), axis=1, return_counts=True)
-        return {f"{classes[int(m)]}-{s:g}": int(n) for (m, s), n in zip(cells.T, number, strict=True)}
-
     return from_files(
         raw,
-        [path],
-        lambda _: cut_in_tenths(
-            stream(path, given), lambda s: f"{s.labels['modulation']}-{s.labels['snr']:g}", counts()
-        ),
-        lambda: split_in_tenths(counts()),
+        {path: partial(_read, path, given)},
+        lambda: split_in_tenths(_counts(path, given)),
         name=NAME,
         title="RadioML 2018.01A: 24 modulations",
         licence="CC-BY-NC-SA-4.0",
@@ -53,3 +43,17 @@ def build(raw: Path) -> Dataset:
         homepage=HOMEPAGE,
         tasks={"modulation": "classification", "snr": "regression"},
     )
+
+
+def _counts(path: Path, given: Layout) -> dict[str, int]:
+    classes = given.labels["modulation"].classes
+    with open_container(path) as container:
+        modulation = container.array("Y").whole().argmax(axis=1)
+        snr = container.array("Z").whole().ravel()
+    cells, number = np.unique(np.stack([modulation, snr]), axis=1, return_counts=True)
+    return {f"{classes[int(m)]}-{s:g}": int(n) for (m, s), n in zip(cells.T, number, strict=True)}
+
+
+def _read(path: Path, given: Layout) -> Iterator[Signal]:
+    cells = _counts(path, given)
+    return cut_in_tenths(stream(path, given), lambda s: f"{s.labels['modulation']}-{s.labels['snr']:g}", cells)

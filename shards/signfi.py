@@ -15,6 +15,7 @@ not published. The one person of the 276 signs is taken to be user 5 of the 150,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
@@ -42,8 +43,7 @@ def build(raw: Path) -> Dataset:
     sessions = list(dict.fromkeys(session for path in files for _, _, session, _ in _ARRAYS[path.stem]))
     return from_files(
         raw,
-        files,
-        _read,
+        {path: partial(_read, path) for path in files},
         lambda: _splits(sessions),
         name=NAME,
         title="SignFi: sign language in Intel 5300 CSI",

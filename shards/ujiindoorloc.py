@@ -12,7 +12,7 @@ person with a phone; choose hyperparameters on some people of the training file.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -36,8 +36,7 @@ def build(raw: Path) -> Dataset:
 
     return from_files(
         raw,
-        files,
-        _scans,
+        {path: partial(_scans, path) for path in files},
         lambda: {"published": parts(part_of(), ("train", "test"))},
         name=NAME,
         title="UJIIndoorLoc: Wi-Fi RSSI fingerprints in three buildings",

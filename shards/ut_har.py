@@ -13,6 +13,7 @@ together, so no split of this set can be better. Report it as an upper bound. A 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -31,8 +32,7 @@ def build(raw: Path) -> Dataset:
     published = {f"data-{path.stem}": _PARTS[path.stem] for path in files}
     return from_files(
         raw,
-        files,
-        lambda path: stream(path, given),
+        {path: partial(stream, path, given) for path in files},
         lambda: {"published": parts(published, ("train", "valid", "test"))},
         name=NAME,
         title="UT-HAR: seven activities in Intel 5300 CSI amplitudes",

@@ -14,6 +14,7 @@ the authors' code does. Samples are drawn independently. A session is a file.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -32,8 +33,7 @@ def build(raw: Path, carrier_hz: float, spacing_hz: float, interval_s: float) ->
     given = layout("wifo", **numbers)
     return from_files(
         raw,
-        files,
-        lambda path: stream(path, given),
+        {path: partial(stream, path, given) for path in files},
         lambda: {"published": parts({p.stem: _PARTS[p.stem] for p in files}, tuple(_PARTS.values()))},
         name=NAME,
         title=f"WiFo: QuaDRiGa channels over time, {raw.name}",

@@ -14,6 +14,7 @@ Splits: `person-IDN`, leave one person out, for gestures. For `person` the set h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, raw_files
@@ -33,8 +34,7 @@ def build(raw: Path) -> Dataset:
     gesture = {_session(path): path.stem.lower() for path in files}
     return from_files(
         raw,
-        files,
-        _read,
+        {path: partial(_read, path) for path in files},
         lambda: leave_out("person", person) | leave_out("gesture", gesture),
         name=NAME,
         title="WiGesture: gestures of eight people, ESP32-S3 CSI",

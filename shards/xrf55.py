@@ -14,10 +14,14 @@ repetition.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from foundation.data.dataset import Dataset, Splits, raw_files
 from foundation.readers.arrays import stream
+from foundation.readers.layouts import Layout
+from foundation.signal import Signal
 from shards._build import NOT_STATED, from_files, layout, parts
 
 NAME = "xrf55"
@@ -34,8 +38,7 @@ def build(raw: Path) -> Dataset:
     given = layout("xrf55")
     return from_files(
         raw,
-        files,
-        lambda path: (s.with_(session=session[path], environment=scene[path]) for s in stream(path, given)),
+        {path: partial(_read, path, given, session[path], scene[path]) for path in files},
         lambda: _splits(session, scene),
         name=NAME,
         title="XRF55: 55 indoor actions, Intel 5300 CSI amplitudes",
@@ -44,6 +47,10 @@ def build(raw: Path) -> Dataset:
         homepage=HOMEPAGE,
         tasks={"action": "classification"},
     )
+
+
+def _read(path: Path, given: Layout, session: str, scene: str) -> Iterator[Signal]:
+    return (signal.with_(session=session, environment=scene) for signal in stream(path, given))
 
 
 def _splits(session: dict[Path, str], scene: dict[Path, str]) -> Splits:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from shards import open_dataset
 def built(name: str, raw: Path, out: Path, **options: Any) -> tuple[list[Signal], dict[str, dict[str, set[str]]]]:
     """Write a set as shards, verify them, and give what they hold: the signals, and the sessions of each part."""
     dataset = open_dataset(name, raw=raw, **options)
+    dataset = replace(dataset, pieces=[pickle.loads(pickle.dumps(piece)) for piece in dataset.pieces])  # as workers do
     manifest = write_shards(dataset, out)  # refuses splits that leak, unknown sessions and labels that are no task
     assert verify(out) == []
     members: dict[str, dict[str, bytes]] = {}
@@ -39,6 +42,14 @@ def built(name: str, raw: Path, out: Path, **options: Any) -> tuple[list[Signal]
         split: {part: set(sessions) for part, sessions in parts.items()} for split, parts in manifest.splits.items()
     }
     return signals, splits
+
+
+def check_workers(name: str, raw: Path, built: Path, out: Path, **options: Any) -> None:
+    """Two processes write the bytes that one wrote to `built`."""
+    write_shards(open_dataset(name, raw=raw, **options), out, workers=2)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        path.name: path.read_bytes() for path in built.iterdir()
+    }
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -31,6 +32,7 @@ def _counts(samples: list[tuple[str, Signal]], parts: dict[str, list[str]]) -> d
 
 def _check_order(dataset: Dataset, samples: list[tuple[str, Signal]]) -> None:
     """What the writer demands of a data set, checked without writing it."""
+    pickle.dumps(dataset.pieces)  # workers read them
     keys = [key for key, _ in samples]
     assert keys == sorted(set(keys))
     runs = [session for session, _ in itertools.groupby(signal.session for _, signal in samples)]
@@ -53,6 +55,7 @@ def test_unknown_names_and_options_are_answered_with_the_nearest(tmp_path: Path)
 
 def test_simulated_is_written_and_split(tmp_path: Path) -> None:
     dataset = open_dataset("simulated", count=320, seed=3)
+    pickle.dumps(dataset.pieces)  # workers read them
     manifest = write_shards(dataset, tmp_path, shard_bytes=8_000_000)
     assert verify(tmp_path) == []
     assert (manifest.count, manifest.summary.clean, manifest.parameters) == (320, 320, {"count": 320, "seed": 3})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import built, normal
+from datasets import built, check_workers, normal
 from scipy.io import savemat
 from test_reader_arrays import write_matlab73
 from test_reader_deepmimo import scenario
@@ -96,3 +96,5 @@ def test_contrawimae(tmp_path: Path) -> None:
     np.testing.assert_array_equal(signals[3].values[0], normal(3, 1, 32, 16, seed=1)[0, 0])
     assert (signals[3].carrier_hz, signals[3].bandwidth_hz, signals[3].environment) == (3.5e9, 20e6, "campus")
     assert splits["scenario-boston"] == {"train": {"campus"}, "test": {"boston"}}
+    options = {"carrier_hz": 3.5e9, "bandwidth_hz": 20e6}
+    check_workers("contrawimae", tmp_path / "raw", tmp_path / "out", tmp_path / "parallel", **options)

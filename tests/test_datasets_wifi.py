@@ -9,12 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from datasets import built, normal
+from datasets import built, check_workers, normal
 from scipy.io import savemat
 from test_readers import intel_record, random_csi
 
 from foundation.errors import ShardError
 from foundation.readers import esp32_csv, nexmon
+from shards import open_dataset
 
 
 def amplitudes(*shape: int, seed: int = 0) -> np.ndarray:
@@ -80,7 +81,7 @@ def check_widar(labels: list[str], splits: dict[str, dict[str, set[str]]]) -> No
     assert all(parts["train"] and not parts["train"] & parts["test"] for parts in splits.values())
 
 
-def test_widar3(tmp_path: Path) -> None:
+def test_widar3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index, (day, clip) in enumerate(CLIPS):
         for receiver in (1, 6):
             path = tmp_path / "raw/CSI" / day / clip.partition("-")[0] / f"{clip}-r{receiver}.dat"
@@ -94,6 +95,10 @@ def test_widar3(tmp_path: Path) -> None:
         (5.825e9, "user9", "widar-room-3")
     }
     check_widar([str(signal.labels["gesture"]) for signal in signals[::2]], splits)
+    assert len(open_dataset("widar3", raw=tmp_path / "raw").pieces) == 12
+    monkeypatch.setattr("shards._build.PIECES", 5)
+    assert len(open_dataset("widar3", raw=tmp_path / "raw").pieces) == 4, "three files each"
+    check_workers("widar3", tmp_path / "raw", tmp_path / "out", tmp_path / "parallel")
 
 
 @pytest.mark.filterwarnings("ignore:.*holds no velocity profile:UserWarning")

@@ -7,6 +7,7 @@ import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from foundation.signal import Signal, decode
 
 SHARD_BYTES = 80_000  # about seven samples
 COUNT = 20
+PIECE = 4  # samples: sessions of 5 and shards of 7 span pieces
 
 
 def _samples(count: int = COUNT, offset: int = 0) -> Iterator[tuple[str, Signal]]:
@@ -35,6 +37,10 @@ def _samples(count: int = COUNT, offset: int = 0) -> Iterator[tuple[str, Signal]
         yield f"{session}-{index:04d}", signal.with_(clean=signal.values) if index % 4 == 0 else signal
 
 
+def _piece(samples: Callable[[], Iterator[tuple[str, Signal]]], first: int) -> Iterator[tuple[str, Signal]]:
+    return itertools.islice(samples(), first, first + PIECE)
+
+
 def _dataset(samples: Callable[[], Iterator[tuple[str, Signal]]] = _samples, **changes: object) -> Dataset:
     fields: dict[str, object] = {
         "name": "toy",
@@ -43,7 +49,7 @@ def _dataset(samples: Callable[[], Iterator[tuple[str, Signal]]] = _samples, **c
         "citation": "nobody",
         "homepage": "https://example.org",
         "tasks": {"activity": "classification", "place": "regression"},
-        "samples": samples,
+        "pieces": [partial(_piece, samples, first) for first in range(0, COUNT, PIECE)],
         "splits": lambda: {"main": {"train": ["s0", "s1", "s2"], "test": ["s3"]}},
         "parameters": {"seed": 0},
     }
@@ -51,7 +57,8 @@ def _dataset(samples: Callable[[], Iterator[tuple[str, Signal]]] = _samples, **c
 
 
 def _bytes(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -211,7 +218,7 @@ def _with(*items: tuple[str, dict[str, object]]) -> Callable[[], Iterator[tuple[
         (_with(("../a", {})), "a key has 1 to 80"),
         (_with(("a.b", {})), "a key has 1 to 80"),
         (_with(("a", {}), ("b", {"session": "s1"}), ("c", {})), "keep a session together"),
-        (_with(("a", {"session": ""})), "is empty or came before"),
+        (_with(("a", {"session": ""})), "its session is empty"),
         (_with(("a", {"labels": {"mood": "good"}})), "not among the data set's tasks"),
         (_with(("a", {"labels": {"activity": 0.5}})), "needs a name or an integer"),
         (_with(("a", {"labels": {"place": "here"}})), "needs a number"),
