@@ -173,7 +173,7 @@ class TestGathered:
         for content, message in (
             (lying, r"1200 bytes for shape \(99, 6\)"),
             (objects.getvalue(), "of object"),
-            (b"abc", "no numeric array"),
+            (b"abc", "not a complete numeric"),
         ):
             with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
                 archive.writestr("Train|walk|a.npy", content)

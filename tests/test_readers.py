@@ -347,7 +347,7 @@ class TestEsp32Npy:
             (np.ones((4, 30, 50)), r"shape \(4, 30, 50\); expected \[56, packets\]"),
             (np.ones(56), r"shape \(56,\)"),
             (np.ones((0, 56, 50)), r"shape \(0, 56, 50\)"),
-            (np.array(["SEATED_RX"]), "expected real amplitudes"),
+            (np.array(["SEATED_RX"]), "<U9: labels and objects are no signal"),
             (np.ones((56, 9), complex), "complex128 entries"),
             (np.zeros((56, 9)), "no amplitude is finite and positive"),
             (np.array([{}], dtype=object), "not a complete numeric"),

@@ -165,4 +165,5 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             return raw
         # A signal made from nothing keeps the levels that were asked for to the letter.
         own = self.encoder.components({**batch, "values": raw}, batch["observed"].any(-1))
-        return self._restore(own.values, batch, levels)
+        shape = (levels.shape_share() / own.shape_share())[:, None, None]
+        return self._restore(torch.where(batch["static"][..., None], own.values * shape, own.values), batch, levels)

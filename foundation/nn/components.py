@@ -30,7 +30,7 @@ class Components:
         level.
     static: [B, N, E] what was subtracted under each entry, in signal units.
     gain: [B, N] of the token's link, above the offset; 0 unless entries are logarithms.
-    offset, static_level, dynamic_level: [B].
+    offset, static_level, dynamic_level: [B]. The static level is that of shape and dynamics together.
     """
 
     values: Tensor
@@ -39,6 +39,10 @@ class Components:
     offset: Tensor
     static_level: Tensor
     dynamic_level: Tensor
+
+    def shape_share(self) -> Tensor:
+        """[B] root-mean-square of a static response's own shape, in units of the static level."""
+        return (1 - (self.dynamic_level / self.static_level).square()).clamp(min=EPSILON).sqrt()
 
     def levels(self) -> Tensor:
         """[B, 3] what the division removed: offset, log static level, log dynamic level."""

@@ -53,6 +53,9 @@ class FlowHead(nn.Module):
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, entries)
+        # The built-in velocity alone at first: what a head that knows nothing sends back only disturbs the encoder
+        # (4 points of probe accuracy after 1,200 steps).
+        nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor, observed: Tensor) -> Tensor:
         time = scalar_features(t[:, None] * 8, waves=8).to(condition.dtype)

@@ -9,7 +9,6 @@ then -28..-1) would jump from one band edge to the other; so rows run along freq
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
+from foundation.readers.npy import parse_npy
 from foundation.signal import Link, Signal
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -45,7 +45,7 @@ def read(path: Path, *, carrier_hz: float = CHANNEL_6_HZ, interval_s: float = 0.
     Raises:
         ReadError: the file is missing, empty, truncated, of another shape or type, or has no valid amplitude.
     """
-    windows = _windows(_load(path), path)
+    windows = _windows(parse_npy(read_bytes(path), str(path)), path)
     measured = np.isfinite(windows) & (windows > 0)
     usable = measured.any(axis=(1, 2))
     if not usable.any():
@@ -72,15 +72,6 @@ def read(path: Path, *, carrier_hz: float = CHANNEL_6_HZ, interval_s: float = 0.
         )
         for window, valid in zip(windows[usable], measured[usable], strict=True)
     ]
-
-
-def _load(path: Path) -> NDArray:
-    try:
-        return np.asarray(np.load(io.BytesIO(read_bytes(path)), allow_pickle=False))
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise ReadError(
-            f"{path}: not a complete numeric .npy file ({error}); save a plain number array with numpy.save."
-        ) from error
 
 
 def _windows(array: NDArray, path: Path) -> NDArray[np.float64]:

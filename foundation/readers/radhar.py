@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
+from foundation.readers.npy import parse_npy
 from foundation.signal import Link, Signal
 
 SPEED_OF_LIGHT = 299_792_458.0
@@ -171,19 +172,11 @@ def _arrays(data: bytes, path: Path) -> list[tuple[str, NDArray]]:
 def _points(content: bytes, name: str, path: Path) -> NDArray:
     if _MEMBER.fullmatch(name) is None:
         raise ReadError(f"{path}: has a member {name[:80]!r}; expected SPLIT|ACTIVITY|RECORDING.npy for each.")
-    stream = io.BytesIO(content)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError("not of NumPy format 1.0")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise ReadError(f"{path}: member {name!r} is no numeric array ({error}); copy the file again.") from error
-    body = memoryview(content)[stream.tell() :]
-    if dtype.kind != "f" or len(shape) != 2 or shape[1] != 6 or shape[0] < 1:
-        raise ReadError(f"{path}: member {name!r} has shape {shape} of {dtype}; expected floats [points, 6].")
-    if shape[0] * 6 * dtype.itemsize != len(body):
-        raise ReadError(f"{path}: member {name!r} has {len(body)} bytes for shape {shape}; copy the file again.")
-    points = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    points = parse_npy(content, f"{path}: member {name!r}")
+    if points.dtype.kind != "f" or points.ndim != 2 or points.shape[1] != 6 or len(points) < 1:
+        raise ReadError(
+            f"{path}: member {name!r} has shape {points.shape} of {points.dtype}; expected floats [points, 6]."
+        )
     if not np.isfinite(points[:, 5]).all():
         raise ReadError(f"{path}: member {name!r} has a frame number that is not finite; copy the file again.")
     return points
