@@ -21,7 +21,7 @@ EXAMPLES = """examples:
   wfm quickstart                                               the whole path on simulated data, with a report
   wfm shards build simulated --out runs/shards/sim --count 4000
   wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu
-  wfm inspect capture.dat                                      what is in a capture file
+  wfm inspect capture.dat --png capture.png                    what is in a capture file, in numbers and in a picture
   wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
   wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
   wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
@@ -53,7 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     _shards_parser(commands)
     inspect = _add(commands, "inspect", _inspect, "what a capture file is: shapes, units, gaps, loss")
     inspect.add_argument("file", type=Path)
+    inspect.add_argument("options", nargs="*", metavar="OPTION=VALUE", help="what the file lacks: carrier_hz=5.18e9")
+    inspect.add_argument(
+        "--format",
+        nargs="+",
+        metavar=("NAME", "OPTION=VALUE"),
+        help="for files that do not tell their format: --format raw_iq datatype=ci16_le sample_rate_hz=20e6",
+    )
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    inspect.add_argument("--png", type=Path, metavar="OUT", help="draw amplitude, phase and Doppler of the first link")
     _recipe_command(commands, "pretrain", _pretrain, "train an encoder by masked signal modelling (resumes by itself)")
     _recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
     evaluate = _recipe_command(
@@ -151,13 +159,19 @@ def _shards_info(args: argparse.Namespace) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from foundation.inspect import inspect, print_summary
+    from foundation.files import write_atomically
+    from foundation.inspect import describe, draw, load, print_summary
 
-    found = inspect(args.file)
+    name, *options = args.format or [None]
+    capture = load(args.file, name, [*args.options, *options])
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps(describe(capture)))
     else:
-        print_summary(found)
+        print_summary(describe(capture))
+    if args.png is not None:
+        write_atomically(args.png, draw(capture))
+        if not args.json:
+            print(f"{args.png}: picture written.")
 
 
 def _recipe(args: argparse.Namespace, kind: type[R]) -> R | None:

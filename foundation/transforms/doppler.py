@@ -54,11 +54,13 @@ class Doppler:
         return self.frequency_hz * SPEED_OF_LIGHT / self.carrier_hz
 
 
-def doppler(signal: Signal, window_s: float | None = None, hop_s: float | None = None) -> Doppler:
+def doppler(
+    signal: Signal, window_s: float | None = None, hop_s: float | None = None, remove_static: bool = True
+) -> Doppler:
     """Short-time Fourier transform over the packets (Hann window), its power averaged over the response axis.
 
-    Packets are put on a regular grid of the median interval first (`resample_time`). From every window, link and
-    response its mean over measured packets is taken: static paths. What was not measured weighs nothing.
+    Packets are put on a regular grid of the median interval first (`resample_time`); what was not measured weighs
+    nothing. Without its mean over measured packets every window, link and response is without its static paths.
 
     Phases must be those of the channel: of unsynchronised receivers take `conjugate_product` of two antennas, or the
     amplitude, whose spectrum tells no sign.
@@ -66,6 +68,7 @@ def doppler(signal: Signal, window_s: float | None = None, hop_s: float | None =
     Args:
         window_s: seconds; by default 0.5, but 16 to 256 packets.
         hop_s: seconds from window to window; by default an eighth of a window.
+        remove_static: off for what has no static paths, such as baseband samples.
 
     Raises:
         SignalError: fewer than 16 packets, a window shorter than that or longer than the signal, or a length <= 0.
@@ -90,7 +93,7 @@ def doppler(signal: Signal, window_s: float | None = None, hop_s: float | None =
     block = max(1, _ENTRIES // (length * signal.values[0].size))
     for low in range(0, len(starts), block):
         rows = starts[low : low + block, None] + np.arange(size)
-        power[low : low + block] = _power(regular.values[rows], regular.mask[rows], length, interval)
+        power[low : low + block] = _power(regular.values[rows], regular.mask[rows], length, interval, remove_static)
     return Doppler(
         power=np.fft.fftshift(power, axes=2),
         time_s=regular.time_s[starts] + interval * (size - 1) / 2,
@@ -99,11 +102,13 @@ def doppler(signal: Signal, window_s: float | None = None, hop_s: float | None =
     )
 
 
-def _power(values: NDArray, valid: NDArray[np.bool_], length: int, interval: float) -> NDArray[np.float64]:
+def _power(
+    values: NDArray, valid: NDArray[np.bool_], length: int, interval: float, remove_static: bool
+) -> NDArray[np.float64]:
     """Windows [B, N, L, R] -> power spectral density [B, L, D], zero frequency first."""
     taper = get_window("hann", values.shape[1])[:, None, None]
-    measured = np.maximum(valid.sum(axis=1, keepdims=True), 1)
-    moving = (values - values.sum(axis=1, keepdims=True) / measured) * (valid * taper)
+    static = values.sum(axis=1, keepdims=True) / np.maximum(valid.sum(axis=1, keepdims=True), 1)
+    moving = (values - remove_static * static) * (valid * taper)
     weight = np.sum(valid * taper**2, axis=1)  # [B, L, R]
     known = weight >= MEASURED * np.sum(taper**2)
     spectrum = np.square(np.abs(np.fft.fft(moving, length, axis=1)))  # [B, D, L, R]
