@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.dataset import Dataset
-from foundation.data.manifest import Manifest
+from foundation.data.manifest import FILE_NAME, Manifest
 from foundation.data.pieces import PieceFile, PieceIndex, make_piece
 from foundation.data.plan import Plan, only_one
 from foundation.data.workers import in_order
@@ -81,7 +81,12 @@ def merge_parts(out: Path) -> Manifest:
     Raises:
         ShardError: a part is missing, unfinished, damaged, or of another build than the others.
     """
-    folders = sorted(path for path in out.glob("part-*-of-*") if path.is_dir() and any(path.iterdir()))
+    folders = sorted(path for path in out.glob("part-*-of-*") if path.is_dir())
+    for folder in [folder for folder in folders if not any(folder.iterdir())]:
+        folder.rmdir()
+        folders.remove(folder)
+    if not folders and (out / FILE_NAME).exists():
+        return Manifest.load(out)
     if not folders:
         raise ShardError(f"{out}: holds no parts; build them with 'wfm shards build NAME --array i/n --out {out}'.")
     records = {folder: _load(folder) for folder in folders}

@@ -6,6 +6,7 @@ import hashlib
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,8 +17,22 @@ from rich.table import Table
 
 from foundation.data.dataset import split_problems
 from foundation.data.manifest import Manifest, Shard, count_sessions, sha256_of
+from foundation.data.workers import in_order
 from foundation.errors import WfmError
 from foundation.signal import decode
+
+
+@dataclass
+class _Report:
+    """What one shard has told.
+
+    Attributes:
+        samples: key, and a hash of the stored values or None where the sample cannot be read.
+    """
+
+    file: str
+    problems: list[str] = field(default_factory=list)
+    samples: list[tuple[str, bytes | None]] = field(default_factory=list)
 
 
 @dataclass
@@ -28,7 +43,7 @@ class _Seen:
     contents: dict[bytes, str] = field(default_factory=dict)
 
 
-def verify(directory: Path) -> list[str]:
+def verify(directory: Path, *, workers: int = 1) -> list[str]:
     """Read every byte of every shard; what is wrong, one sentence each. An empty list means that all is well.
 
     Raises:
@@ -37,9 +52,13 @@ def verify(directory: Path) -> list[str]:
     manifest = Manifest.load(directory)
     seen = _Seen()
     problems: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        for shard in progress.track(manifest.shards, description=f"verify {manifest.name}"):
-            problems += _verify_shard(directory / shard.file, shard, seen)
+    shards = [(directory, shard) for shard in manifest.shards]
+    with (
+        Progress(console=Console(stderr=True), transient=True) as progress,
+        closing(in_order(_verify_shard, shards, workers)) as reports,
+    ):
+        for report in progress.track(reports, total=len(shards), description=f"verify {manifest.name}"):
+            problems += report.problems + _verify_new(report, seen)
     problems += _verify_totals(manifest, seen)
     known = {shard.file for shard in manifest.shards}
     extra = sorted(path.name for path in directory.glob("*.tar") if path.name not in known)
@@ -62,10 +81,28 @@ def _verify_totals(manifest: Manifest, seen: _Seen) -> list[str]:
     return problems
 
 
-def _verify_shard(path: Path, shard: Shard, seen: _Seen) -> list[str]:
-    if not path.is_file():
-        return [f"{shard.file}: is missing; copy it again or rebuild."]
+def _verify_new(report: _Report, seen: _Seen) -> list[str]:
+    """Whether the samples of a shard were there before."""
     problems: list[str] = []
+    for key, content in report.samples:
+        where = f"{report.file}: {key}"
+        if key in seen.keys:
+            problems.append(f"{where}: the key is a duplicate; it is in {seen.keys[key]} too.")
+        seen.keys.setdefault(key, report.file)
+        twin = key if content is None else seen.contents.setdefault(content, key)
+        if twin != key:
+            problems.append(f"{where}: has the same values as {twin}; one recording is in the set twice.")
+    return problems
+
+
+def _verify_shard(item: tuple[Path, Shard]) -> _Report:
+    """One shard by itself."""
+    directory, shard = item
+    path, report = directory / shard.file, _Report(shard.file)
+    problems = report.problems
+    if not path.is_file():
+        problems.append(f"{shard.file}: is missing; copy it again or rebuild.")
+        return report
     size = path.stat().st_size
     if size != shard.bytes:
         problems.append(f"{shard.file}: has {size} bytes, the manifest says {shard.bytes}; copy it again or rebuild.")
@@ -74,14 +111,14 @@ def _verify_shard(path: Path, shard: Shard, seen: _Seen) -> list[str]:
     sessions: Counter[str] = Counter()
     try:
         for key, members in _samples(path, problems):
-            problems += _verify_sample(shard.file, key, members, seen, sessions)
+            _verify_sample(report, key, members, sessions)
     except (tarfile.TarError, EOFError, OSError) as error:
         problems.append(f"{shard.file}: the tar cannot be read to its end ({error}); copy it again or rebuild.")
     if sessions.total() != shard.count:
         problems.append(f"{shard.file}: holds {sessions.total()} readable samples, the manifest says {shard.count}.")
     elif dict(sessions) != shard.sessions:
         problems.append(f"{shard.file}: the sessions of its samples are not those in the manifest.")
-    return problems
+    return report
 
 
 def _samples(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -106,17 +143,15 @@ def _samples(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, b
         yield key, members
 
 
-def _verify_sample(file: str, key: str, members: dict[str, bytes], seen: _Seen, sessions: Counter[str]) -> list[str]:
-    problems: list[str] = []
-    where = f"{file}: {key}"
-    if key in seen.keys:
-        problems.append(f"{where}: the key is a duplicate; it is in {seen.keys[key]} too.")
-    seen.keys.setdefault(key, file)
+def _verify_sample(report: _Report, key: str, members: dict[str, bytes], sessions: Counter[str]) -> None:
     try:
-        signal = decode(members, where)
+        signal = decode(members, f"{report.file}: {key}")
     except WfmError as error:
-        return [*problems, str(error)]
+        report.problems.append(str(error))
+        report.samples.append((key, None))
+        return
     sessions[signal.session] += 1
+<<<<<<< HEAD
     if signal.kind == "rssi":
         return problems  # a few whole decibels: two places may well have the same
     content = hashlib.sha256(members["signal.npy"]).digest()[:16]
@@ -124,6 +159,9 @@ def _verify_sample(file: str, key: str, members: dict[str, bytes], seen: _Seen, 
     if twin != key:
         problems.append(f"{where}: has the same values as {twin}; one recording is in the set twice.")
     return problems
+=======
+    report.samples.append((key, hashlib.sha256(members["signal.npy"]).digest()[:16]))
+>>>>>>> build
 
 
 def info(directory: Path) -> dict[str, Any]:

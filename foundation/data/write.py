@@ -26,7 +26,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from foundation.data.dataset import Dataset, split_problems
 from foundation.data.manifest import FILE_NAME, Manifest, Shard, count_sessions, sha256_of
 from foundation.data.pieces import Job, PieceFile, PieceIndex, make_piece
-from foundation.data.plan import Plan, only_one
+from foundation.data.plan import LOCK_NAME, Plan, only_one
 from foundation.data.summary import Summary
 from foundation.data.workers import in_order
 from foundation.errors import ShardError
@@ -289,7 +289,8 @@ def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
 
 def _tidy(out: Path) -> None:
     """Remove what a build needs only until its manifest is there, and what killed ones left."""
-    (out / JOURNAL_NAME).unlink(missing_ok=True)
+    for name in (JOURNAL_NAME, LOCK_NAME):
+        (out / name).unlink(missing_ok=True)
     for name in (JOURNAL_NAME, FILE_NAME):
         for left in out.glob(f".{name}.*.partial"):
             left.unlink(missing_ok=True)
