@@ -99,9 +99,7 @@ def _shards_parser(commands: Any) -> None:
     build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
     build.add_argument("--count", type=int, help="windows to simulate")
     build.add_argument("--seed", type=int, help="of the simulation")
-<<<<<<< HEAD
     build.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the set")
-=======
     build.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes; the bytes are the same for any N"
     )
@@ -110,7 +108,6 @@ def _shards_parser(commands: Any) -> None:
     )
     merge = _add(actions, "merge", _shards_merge, "join the parts that --array built; the bytes are those of one build")
     merge.add_argument("out", type=Path, metavar="OUT", help="the --out of the parts")
->>>>>>> build
     verify = _add(actions, "verify", _shards_verify, "check every byte, sample and split; exit status 2 on a problem")
     verify.add_argument("directory", type=Path)
     verify.add_argument(
@@ -142,11 +139,7 @@ def _shards_build(args: argparse.Namespace) -> None:
     from shards import open_dataset
 
     given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
-<<<<<<< HEAD
     given |= dict(_option(text) for text in args.set)
-    manifest = write_shards(open_dataset(args.name, **given), args.out)
-    print(f"{args.out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
-=======
     dataset = open_dataset(args.name, **given)
     if args.array is None:
         _print_built(args.out, write_shards(dataset, args.out, workers=args.workers))
@@ -171,7 +164,6 @@ def _part(text: str) -> tuple[int, int]:
     if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
     return int(part), int(parts)
->>>>>>> build
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

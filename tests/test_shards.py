@@ -22,7 +22,6 @@ from foundation.signal import Signal, decode
 
 SHARD_BYTES = 80_000  # about seven samples
 COUNT = 20
-PIECE = 4  # samples: sessions of 5 and shards of 7 span pieces
 
 
 def _samples(first: int = 0, stop: int = COUNT) -> Iterator[tuple[str, Signal]]:
@@ -36,16 +35,8 @@ def _samples(first: int = 0, stop: int = COUNT) -> Iterator[tuple[str, Signal]]:
         yield f"{session}-{index:04d}", signal.with_(clean=signal.values) if index % 4 == 0 else signal
 
 
-<<<<<<< HEAD
-def _piece(samples: Callable[[], Iterator[tuple[str, Signal]]], first: int) -> Iterator[tuple[str, Signal]]:
-    return itertools.islice(samples(), first, first + PIECE)
-
-
-def _dataset(samples: Callable[[], Iterator[tuple[str, Signal]]] = _samples, **changes: object) -> Dataset:
-=======
 def _dataset(*pieces: Callable[[], Iterator[tuple[str, Signal]]], **changes: object) -> Dataset:
     """A set of these pieces; without any, of `_samples` in seven pieces, two of them in one session."""
->>>>>>> build
     fields: dict[str, object] = {
         "name": "toy",
         "title": "A toy set",
@@ -53,11 +44,7 @@ def _dataset(*pieces: Callable[[], Iterator[tuple[str, Signal]]], **changes: obj
         "citation": "nobody",
         "homepage": "https://example.org",
         "tasks": {"activity": "classification", "place": "regression"},
-<<<<<<< HEAD
-        "pieces": [partial(_piece, samples, first) for first in range(0, COUNT, PIECE)],
-=======
         "pieces": pieces or [partial(_samples, first, min(first + 3, COUNT)) for first in range(0, COUNT, 3)],
->>>>>>> build
         "splits": lambda: {"main": {"train": ["s0", "s1", "s2"], "test": ["s3"]}},
         "parameters": {"seed": 0},
     }
@@ -65,14 +52,9 @@ def _dataset(*pieces: Callable[[], Iterator[tuple[str, Signal]]], **changes: obj
 
 
 def _bytes(directory: Path) -> dict[str, bytes]:
-<<<<<<< HEAD
-    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
-=======
     return {
         str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()
     }
->>>>>>> build
 
 
 @pytest.fixture
