@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ EXAMPLES = """examples:
   wfm shards build simulated --out runs/shards/sim --count 4000
   wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu
   wfm shards verify runs/shards/sim --against runs/shards/polyu
-  wfm inspect capture.dat                                      what is in a capture file
+  wfm inspect capture.dat --png capture.png                    what is in a capture file, in numbers and in a picture
   wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
   wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
   wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
@@ -54,7 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     _shards_parser(commands)
     inspect = _add(commands, "inspect", _inspect, "what a capture file is: shapes, units, gaps, loss")
     inspect.add_argument("file", type=Path)
+    inspect.add_argument("options", nargs="*", metavar="OPTION=VALUE", help="what the file lacks: carrier_hz=5.18e9")
+    inspect.add_argument(
+        "--format",
+        nargs="+",
+        metavar=("NAME", "OPTION=VALUE"),
+        help="for files that do not tell their format: --format raw_iq datatype=ci16_le sample_rate_hz=20e6",
+    )
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    inspect.add_argument("--png", type=Path, metavar="OUT", help="draw amplitude, phase and Doppler of the first link")
     _recipe_command(commands, "pretrain", _pretrain, "train an encoder by masked signal modelling (resumes by itself)")
     _recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
     evaluate = _recipe_command(
@@ -86,11 +95,12 @@ def _shards_parser(commands: Any) -> None:
     about = "build, merge, verify and describe WebDataset shards"
     actions = commands.add_parser("shards", help=about).add_subparsers(required=True, metavar="ACTION")
     build = _add(actions, "build", _shards_build, "write a data set as shards with a manifest (resumes by itself)")
-    build.add_argument("name", help="simulated, polyu-csi-ips, stability-csi-har or uwb-cirs-2018")
+    build.add_argument("name", help="a name of shards/README.md, such as simulated or polyu-csi-ips")
     build.add_argument("--out", type=Path, required=True, metavar="DIR")
     build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
     build.add_argument("--count", type=int, help="windows to simulate")
     build.add_argument("--seed", type=int, help="of the simulation")
+    build.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the set")
     build.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes; the bytes are the same for any N"
     )
@@ -130,6 +140,7 @@ def _shards_build(args: argparse.Namespace) -> None:
     from shards import open_dataset
 
     given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
+    given |= dict(_option(text) for text in args.set)
     dataset = open_dataset(args.name, **given)
     if args.array is None:
         _print_built(args.out, write_shards(dataset, args.out, workers=args.workers))
@@ -154,6 +165,15 @@ def _part(text: str) -> tuple[int, int]:
     if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
     return int(part), int(parts)
+
+
+def _option(text: str) -> tuple[str, str | int | float]:
+    """NAME=VALUE, the value a number where it reads as one."""
+    name, _, value = text.partition("=")
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, kind(value)
+    return name, value
 
 
 def _shards_verify(args: argparse.Namespace) -> None:
@@ -186,13 +206,19 @@ def _shards_info(args: argparse.Namespace) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from foundation.inspect import inspect, print_summary
+    from foundation.files import write_atomically
+    from foundation.inspect import describe, draw, load, print_summary
 
-    found = inspect(args.file)
+    name, *options = args.format or [None]
+    capture = load(args.file, name, [*args.options, *options])
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps(describe(capture)))
     else:
-        print_summary(found)
+        print_summary(describe(capture))
+    if args.png is not None:
+        write_atomically(args.png, draw(capture))
+        if not args.json:
+            print(f"{args.png}: picture written.")
 
 
 def _recipe(args: argparse.Namespace, kind: type[R]) -> R | None:

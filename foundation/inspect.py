@@ -1,8 +1,10 @@
-"""What is inside a capture file, in numbers: the report behind `wfm inspect`."""
+"""What is inside a capture file, in numbers and in a picture: the report behind `wfm inspect`."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +13,62 @@ from rich.console import Console
 from rich.table import Table
 
 from foundation import readers
+from foundation.options import parse_options
+from foundation.raster import GAP_FACTOR, is_regular
 from foundation.signal import Signal
+from foundation.units import in_words
 
-#: An interval above this many medians is a gap: at least one packet is missing in a regular recording.
-GAP_FACTOR = 1.5
-#: A recording is regular if this part of its intervals lies within 25 % of their median.
-REGULAR_PART = 2 / 3
+
+@dataclass(frozen=True)
+class Capture:
+    """A file that was read: its signals, and what the reader had to say."""
+
+    path: Path
+    format: str
+    signals: list[Signal]
+    warnings: list[str]
+
+
+def load(path: Path, format: str | None = None, options: Sequence[str] = ()) -> Capture:
+    """Read a file of any known format.
+
+    Args:
+        format: a name of `foundation.readers`; by default what the content tells.
+        options: what the file does not store, as texts `name=value`, such as `carrier_hz=5.18e9`.
+
+    Raises:
+        ReadError: as `foundation.readers.read`, or an option is unknown or of the wrong type.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name = format or readers.detect(path)
+        signals = readers.read(path, name, **parse_options(name, options))
+    return Capture(path, name, signals, [str(warning.message) for warning in caught])
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Read a file of any known format and describe it; JSON-serialisable.
+    """`describe` a file whose content tells its format.
+
+    Raises:
+        ReadError: as `load`.
+    """
+    return describe(load(path))
+
+
+def describe(capture: Capture) -> dict[str, Any]:
+    """The numbers of a capture; JSON-serialisable.
 
     Keys: `format`; `signals` (count); `frames` (times, over all signals); `shape` [T, L, R] of the first signal;
     `kind`; `carrier_hz` and `bandwidth_hz` (0: not known); `interval_s` (median); `duration_s` (first to last frame,
     summed over signals); `gaps` (intervals above 1.5 medians); `loss` (missing over missing plus received frames, where
     a gap of k medians counts k - 1 missing; None where the frames come at no regular rate, so that none can be said to
     be missing); `valid_fraction`; `is_real`; `warnings` (what the reader had to say).
-
-    Raises:
-        ReadError: as `foundation.readers.read`.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        name = readers.detect(path)
-        signals = readers.read(path)
-    first = signals[0]
+    signals, first = capture.signals, capture.signals[0]
     frames = sum(len(signal.time_s) for signal in signals)
     interval, gaps, loss = _regularity(signals)
     return {
-        "format": name,
+        "format": capture.format,
         "signals": len(signals),
         "frames": frames,
         "shape": list(first.values.shape),
@@ -52,8 +81,34 @@ def inspect(path: Path) -> dict[str, Any]:
         "loss": loss,
         "valid_fraction": float(sum(int(s.mask.sum()) for s in signals) / sum(s.mask.size for s in signals)),
         "is_real": first.is_real,
-        "warnings": [str(warning.message) for warning in caught],
+        "warnings": capture.warnings,
     }
+
+
+def draw(capture: Capture) -> bytes:
+    """A PNG of the signal with most frames (the first of them), from its first link with a measurement on.
+
+    See `foundation.pictures.picture`.
+    """
+    from foundation.panels import links_of  # these and matplotlib take a second; the numbers do without
+    from foundation.pictures import picture
+
+    place = max(range(len(capture.signals)), key=lambda i: len(capture.signals[i].time_s))
+    signal = capture.signals[place]
+    first = int(np.argmax(np.any(signal.mask, axis=(0, 2))))
+    link, count = signal.links[first], len(signal.links)
+    signal = links_of(signal, list(range(first, count)))
+    facts = [
+        f"signal {place + 1} of {len(capture.signals)}" * (len(capture.signals) > 1),
+        f"{capture.format}, {signal.kind}",
+        f"carrier {_hertz(signal.carrier_hz)}, bandwidth {_hertz(signal.bandwidth_hz)}",
+        f"link tx {link.tx}, rx {link.rx} ({first + 1} of {count})",
+        f"{len(signal.time_s)} frames in {in_words(signal.time_s[-1] - signal.time_s[0], 's')}"
+        if len(signal.time_s) > 1
+        else "one frame",
+        f"{signal.mask.mean():.2%} of the entries measured" * (not signal.mask.all()),
+    ]
+    return picture(signal, capture.path.name, "  ·  ".join(fact for fact in facts if fact))
 
 
 def print_summary(report: dict[str, Any], console: Console | None = None) -> None:
@@ -68,7 +123,7 @@ def print_summary(report: dict[str, Any], console: Console | None = None) -> Non
         "shape": f"{times} times x {links} links x {responses} responses",
         "carrier": _hertz(report["carrier_hz"]),
         "bandwidth": _hertz(report["bandwidth_hz"]),
-        "duration": f"{report['duration_s']:.3f} s, one frame every {report['interval_s'] * 1e3:.3f} ms (median)",
+        "duration": f"{report['duration_s']:.3f} s, one frame every {in_words(report['interval_s'], 's')} (median)",
         "gaps": f"{report['gaps']}, {loss}",
         "valid": f"{report['valid_fraction']:.2%} of the entries",
     }
@@ -87,9 +142,8 @@ def _regularity(signals: list[Signal]) -> tuple[float, int, float | None]:
     median = float(np.median(steps))
     ratio = steps[steps > GAP_FACTOR * median] / median
     missing = float(np.sum(np.round(ratio) - 1))
-    regular = np.mean(np.abs(steps - median) < 0.25 * median) >= REGULAR_PART
     received = sum(len(signal.time_s) for signal in signals)
-    return median, len(ratio), missing / (missing + received) if regular else None
+    return median, len(ratio), missing / (missing + received) if is_regular(steps) else None
 
 
 def _hertz(value: float) -> str:

@@ -38,7 +38,7 @@ from foundation.train.run import pretrain
 from shards import open_dataset
 
 COUNT, SEED = 4000, 0
-HELD_OUT = 256  # windows of unseen rooms that reconstruction and generation are judged on
+HELD_OUT = 128  # windows of unseen rooms that reconstruction and generation are judged on
 COMMAND = "wfm quickstart"
 
 

@@ -17,10 +17,35 @@ from foundation.errors import ShardError
 
 #: name -> module; a module is imported when its data set is asked for
 DATASETS: dict[str, str] = {
+    "ble-rss-fingerprints": "shards.ble_rss_fingerprints",
+    "contrawimae": "shards.contrawimae",
+    "csi-bench": "shards.csi_bench",
+    "csu-indoorloc-nexmon": "shards.csu_indoorloc_nexmon",
+    "deepmimo": "shards.deepmimo",
+    "ewine-uwb": "shards.ewine_uwb",
+    "hetercsi": "shards.hetercsi",
+    "lwm": "shards.lwm",
+    "mm-fi": "shards.mm_fi",
+    "ntu-fi-har": "shards.ntu_fi_har",
+    "ntu-fi-humanid": "shards.ntu_fi_humanid",
     "polyu-csi-ips": "shards.polyu_csi_ips",
+    "powder": "shards.powder",
+    "radcom": "shards.radcom",
+    "radhar": "shards.radhar",
+    "radioml-2016": "shards.radioml_2016",
+    "radioml-2018": "shards.radioml_2018",
+    "radioml-2022": "shards.radioml_2022",
+    "signfi": "shards.signfi",
     "simulated": "shards.simulated",
     "stability-csi-har": "shards.stability_csi_har",
+    "ujiindoorloc": "shards.ujiindoorloc",
+    "ut-har": "shards.ut_har",
     "uwb-cirs-2018": "shards.uwb_cirs_2018",
+    "widar3": "shards.widar3",
+    "widar3-bvp": "shards.widar3_bvp",
+    "wifo": "shards.wifo",
+    "wigesture": "shards.wigesture",
+    "xrf55": "shards.xrf55",
 }
 
 

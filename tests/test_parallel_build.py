@@ -294,20 +294,15 @@ def test_a_failing_worker_leaves_a_build_that_goes_on(whole: dict[str, bytes], t
     assert snapshot(tmp_path) == whole
 
 
+@pytest.mark.real
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(
-    "name", ["simulated", *(pytest.param(n, marks=pytest.mark.real) for n in sorted(DATASETS) if n != "simulated")]
-)
-def test_the_pieces_of_every_data_set_can_be_sent_to_workers(name: str, request: pytest.FixtureRequest) -> None:
-    options: dict[str, Any] = {"count": 400}
-    if name != "simulated":
-        options = {"raw": request.getfixturevalue("data_root") / name}
-        if not options["raw"].is_dir():
-            pytest.skip(f"real recordings are absent: no {options['raw']}")
-    dataset = open_dataset(name, **options)
-    assert len(dataset.pieces) > 1
-    last = pickle.loads(pickle.dumps(dataset.pieces[-1]))
-    assert next(iter(last()))[0] == next(iter(dataset.pieces[-1]()))[0]
+def test_the_pieces_of_every_data_set_can_be_sent_to_workers(data_root: Path) -> None:
+    present = [name for name in sorted(DATASETS) if (data_root / name).is_dir()]
+    assert len(present) >= 3
+    for name in present:
+        pieces = open_dataset(name, raw=data_root / name).pieces
+        sent = pickle.loads(pickle.dumps(pieces[-1]))
+        assert next(iter(sent()))[0] == next(iter(pieces[-1]()))[0], name
 
 
 def test_the_command_line_builds_parts_and_merges_them(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from foundation.errors import RecipeError
 from foundation.signal import Signal
+from foundation.transforms.phase import phase_line
 
 #: Magnitudes below this share of the root mean square are raised to it (-20 dB): in a deep fade the logarithm of noise
 #: would swing further than anything that moves in the room.
@@ -28,13 +29,7 @@ def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
     """Rotate every packet by the line fitted to its phase over frequency, weighted by power; all links alike."""
     if signal.domain != "frequency" or len(signal.response) < 2:
         return values
-    spacing = np.median(np.diff(signal.response))
-    pairs = np.conj(values[:, :, :-1]) * values[:, :, 1:]
-    adjacent = np.isclose(np.diff(signal.response), spacing, rtol=0.01)  # a null tone between two breaks the slope
-    slope = np.angle(np.sum(pairs[:, :, adjacent], axis=(1, 2))) / spacing  # radian per hertz, by the mean increment
-    straight = values * np.exp(-1j * slope[:, None, None] * signal.response)
-    common = np.sum(straight * np.abs(straight), axis=(1, 2), keepdims=True)
-    return np.asarray(straight * np.exp(-1j * np.angle(common)))
+    return np.asarray(values * np.exp(-1j * phase_line(signal.response, values)))
 
 
 def log_amplitude(signal: Signal, values: np.ndarray) -> np.ndarray:

@@ -29,7 +29,8 @@ class Reconstruction:
     """One window whose masked entries the model filled in, all [T, R]; complex arrays are shown by their amplitude.
 
     Attributes:
-        visible_mask: bool, True where the model saw the truth.
+        visible_mask: bool, True where the model saw what was measured.
+        prediction: what the model made of it; where it saw, what it saw: with the noise that the truth does not have.
         nmse: linear, by name ("model", "linear interpolation", ...), over the masked entries.
         time_s, frequency_hz: the axes [T] and [R] where they are known; samples and bins are counted otherwise.
     """
@@ -94,7 +95,7 @@ def loss_curve(history: Sequence[Mapping[str, float]]) -> bytes:
 def reconstruction(shown: Reconstruction) -> bytes:
     """Three panels on one colour scale: the truth, what the model saw (masked entries blank), what it made of it."""
     truth, prediction = _amplitude(shown.truth), _amplitude(shown.prediction)
-    seen = np.ma.masked_where(~np.asarray(shown.visible_mask, bool), truth)
+    seen = np.ma.masked_where(~np.asarray(shown.visible_mask, bool), prediction)
     scale = Normalize(*np.percentile(truth, [0.5, 99.5]))
     figure = Figure(figsize=(10.6, 3.3), layout="constrained")
     panels = figure.subplots(1, 3, sharex=True, sharey=True)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.containers import Container, Stored, open_container
-from foundation.readers.layouts import AXES, Layout, Source
+from foundation.readers.containers import sniff as sniff
+from foundation.readers.layouts import AXES, Layout, Source, load_layout
 from foundation.signal import Label, Link, Signal
 
 #: Bytes of one role that are held at a time.
@@ -26,9 +27,9 @@ _BLOCK_BYTES = 1 << 26
 _FIELDS = ("session", "subject", "environment")
 
 
-def read(path: Path, layout: Layout) -> list[Signal]:
-    """Every signal of a file, see `stream`."""
-    return list(stream(path, layout))
+def read(path: Path, layout: Layout | Path | str) -> list[Signal]:
+    """Every signal of a file, see `stream`; `layout` is one, or the path of a layout file."""
+    return list(stream(path, layout if isinstance(layout, Layout) else load_layout(Path(layout))))
 
 
 def stream(path: Path, layout: Layout) -> Iterator[Signal]:
@@ -181,9 +182,21 @@ def _labels(source: Source, name: str, container: Container, found: dict[str, st
     if not np.isfinite(rows).all():
         first = int(np.argmin(np.isfinite(rows).all(axis=1)))
         raise ReadError(f"{container.path}: label {name} ({source.key!r}) of sample {first} is not a finite number.")
+    if source.classes:
+        where = f"{container.path}: label {name} of sample"
+        return [_class(row, source.classes, f"{where} {index}") for index, row in enumerate(rows)]
     if source.categorical:
         return [",".join(str(int(value)) for value in row) for row in rows]
     return [float(row[0]) if len(row) == 1 else tuple(float(value) for value in row) for row in rows]
+
+
+def _class(row: NDArray, classes: list[str], where: str) -> str:
+    """The class of a row: a number, or as many as there are classes, of which one is 1 and the others are 0."""
+    one_hot = len(row) == len(classes) and len(row) > 1
+    number = int(np.argmax(row)) if one_hot else int(row[0])
+    if (row.sum() != 1 or row[number] != 1) if one_hot else (len(row) != 1 or not 0 <= row[0] < len(classes)):
+        raise ReadError(f"{where} is {row[:4]}; expected a number below {len(classes)}, or one 1 among {len(classes)}.")
+    return classes[number]
 
 
 def _fields(

@@ -1,13 +1,13 @@
 """ESP32 Wi-Fi CSI as text lines `CSI_DATA,...,[...]`, saved from the serial port (`.csv`).
 
-Three dialects: the ESP32-CSI-Tool (github.com/StevenMHernandez/ESP32-CSI-Tool; 26 fields, numbers between spaces), the
+Four dialects: the ESP32-CSI-Tool (github.com/StevenMHernandez/ESP32-CSI-Tool; 26 fields, numbers between spaces), the
 receivers of Espressif's esp-csi (25 fields, numbers between commas, quoted) and its receiver for the newer chips C5 and
-C6 (15 fields). A header line `type,...` names the fields; without one their number tells the dialect. All other lines,
-such as the log of the firmware, are passed over.
+C6 (15 fields), and that of its radar console (28 fields). A header line `type,...` names the fields; without one their
+number tells the dialect. All other lines, such as the log of the firmware, are passed over.
 
-The numbers are signed bytes, per subcarrier the imaginary part, then the real part (`esp32_layouts` has the order).
-The chip's automatic gain is not undone, so levels change between packets. No phase turn of a 40 MHz band is undone: it
-is not documented whether the chip leaves it in.
+The numbers are signed bytes, per subcarrier the imaginary part, then the real part (`esp32_layouts` has the order). The
+chip's automatic gain is not undone, so levels change between packets. No phase turn of a 40 MHz band is undone: it is
+not documented whether the chip leaves it in.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from foundation.readers.esp32_lines import MARK, MalformedError, Packet, parse
 from foundation.readers.files import read_bytes
 from foundation.signal import Link, Signal
 
-_HEADER = re.compile(rb"type,\w+,mac,[\w,]+\s*$")
-_SNIFF = re.compile(rb"^type,\w+,mac,|CSI_DATA,[^,\n]*,[0-9A-Fa-f]{2}:", re.MULTILINE)
+_HEADER = re.compile(rb"type,[\w,]*\bmac,[\w,]+\s*$")
+_SNIFF = re.compile(rb"^type,[\w,]{1,60}\bmac,|CSI_DATA,[^,\n]*,[0-9A-Fa-f]{2}:", re.MULTILINE)
 _LLTF_HIGHEST, _HT_HIGHEST = 26, 28
 
 

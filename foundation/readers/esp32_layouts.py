@@ -55,6 +55,8 @@ def classic(values: int, secondary: int, is_40mhz: bool) -> Layout | None:
     narrow = _UPWARD64 if secondary else _FFT64
     if values == 128:
         return Layout(0, narrow, _HT20)
+    if values == 104:  # the radar console leaves out all tones that carry no energy
+        return Layout(0, (*range(-26, 0), *range(1, 27)), (1, 26))
     if (values == 256 and not is_40mhz) or (values == 384 and not secondary):
         return Layout(64, narrow, _HT20)
     if values in (256, 384) and is_40mhz:

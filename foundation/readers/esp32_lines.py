@@ -19,13 +19,26 @@ _ESP_CSI = _TOOL.replace("role", "id").replace("real_time_set,real_timestamp,len
 _ESP_CSI_C5 = (
     "type,seq,mac,rssi,rate,noise_floor,fft_gain,agc_gain,channel,local_timestamp,sig_len,rx_state,len,first_word,data"
 )
+_RADAR = (
+    "type,seq,timestamp,taget_seq,target,mac,rssi,rate,sig_mode,mcs,bandwidth,smoothing,not_sounding,aggregation,stbc,"
+    "fec_coding,sgi,noise_floor,ampdu_cnt,channel,secondary_channel,local_timestamp,ant,sig_len,rx_state,len,first_word,"
+    "data"
+)
+#: Names that the header line of the radar console gives to fields that the others name otherwise.
+_ALIASES = {
+    "cwb": "bandwidth",
+    "channel_primary": "channel",
+    "channel_secondary": "secondary_channel",
+    "first_word_invalid": "first_word",
+}
 #: Number of fields -> their names, for files without a header line.
-DIALECTS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5)}
+DIALECTS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
 
 MARK = b"CSI_DATA,"
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _NUMBERS = re.compile(rb"[-\d ,]*")
-_LLTF_BYTES = 128  # all that the ESP32-CSI-Tool prints, unless told otherwise, whatever the length
+#: All that the ESP32-CSI-Tool prints, unless told otherwise, whatever the length; what the radar console leaves of it.
+_LLTF_BYTES = (128, 104)
 _LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
 
 
@@ -61,10 +74,10 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
     if names is None or len(texts) != len(names):
         wanted = len(names) if names else " or ".join(map(str, DIALECTS))
         raise MalformedError(f"{len(texts)} fields, expected {wanted}")
-    fields = dict(zip(names, texts, strict=True))
+    fields = dict(zip((_ALIASES.get(name, name) for name in names), texts, strict=True))
     buffer = _buffer(numbers)
     length = _integer(fields, "len")
-    if len(buffer) != length and not (len(buffer) == _LLTF_BYTES < length):
+    if len(buffer) != length and not (len(buffer) in _LLTF_BYTES and len(buffer) < length):
         raise MalformedError(f"{len(buffer)} numbers where its length is {length}")
     secondary = _integer(fields, "secondary_channel", 0)
     if "secondary_channel" in fields:

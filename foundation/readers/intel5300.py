@@ -179,7 +179,7 @@ def _unwrap(clock: NDArray[np.uint32], path: Path) -> NDArray[np.float64]:
         if bad.all():
             raise ReadError(
                 f"{path}: the clock stands still in all {len(clock)} packets, so their times are not known; "
-                "give the packet interval, intel5300.read(path, interval_s=...)."
+                "give the packet interval in seconds, interval_s=0.001 or whatever it was."
             )
         median = max(1, int(np.median(steps[~bad])))
         steps[bad] = median

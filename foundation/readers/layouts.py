@@ -68,13 +68,14 @@ class Source(Section):
     """Numbers that are stored: under `key` in the same file, or in `file`, a path relative to the file's folder.
 
     `{name}` in `file` stands for the group of that name in `Layout.path`. `categorical` turns whole numbers to text,
-    so that they are classes.
+    so that they are classes; `classes` gives their names, by number (from 0) or by the place of the 1 among zeros.
     """
 
     key: str
     file: str | None = None
     scale: float = 1.0
     categorical: bool = False
+    classes: list[str] = []
 
 
 class Layout(Section):

@@ -70,6 +70,13 @@ def stream(path: Path) -> Iterator[Signal]:
                 )
 
 
+def labels(path: Path) -> list[dict[str, str | float]]:
+    """The labels of all examples, in the order of `stream`, without reading the examples."""
+    with Hdf5File(path) as file:
+        keys = file.keys()
+    return [_labels(key, path) for key in keys]
+
+
 def _labels(key: str, path: Path) -> dict[str, str | float]:
     try:
         modulation, waveform, text, _ = ast.literal_eval(key if len(key) < 200 else "()")

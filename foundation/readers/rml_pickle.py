@@ -58,6 +58,12 @@ def stream(path: Path, *, sample_rate_hz: float = 200e3) -> Iterator[Signal]:
             )
 
 
+def counts(path: Path) -> dict[tuple[str, float], int]:
+    """Examples of each (modulation, SNR), in the order of `stream`."""
+    entries = [_entry(key, value, path) for key, value in array_pickle.pairs(path)]
+    return {(modulation, snr): len(examples) for modulation, snr, examples in entries}
+
+
 def _entry(key: Any, value: Any, path: Path) -> tuple[str, float, NDArray]:
     """(modulation, SNR, examples), after checking that they are that."""
     pair = key if isinstance(key, tuple) and len(key) == 2 else (None, None)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foundation.simulate.config import DEVICE, SimulationConfig
 from foundation.simulate.rooms import Array
+from foundation.transforms.packets import draw_arrivals, draw_gain, draw_wander, packet_factor
 
 Field = NDArray[np.complex64]
 #: Range of the automatic gain control about its setting at the start of a recording.
@@ -45,15 +46,7 @@ class Packets:
 
     def factor(self, frequency_hz: Array) -> Field:
         """gain * exp(j (phase - 2 pi f delay)), complex64 [B, T, 1, F]: one phase line per packet, for all links."""
-        # Wrapped before it loses digits to float32; the slope is a few turns at most and needs no wrapping.
-        common = self.phase_rad - 2 * np.pi * np.rint(self.phase_rad / (2 * np.pi))
-        slope = (-2 * np.pi * frequency_hz).astype(np.float32)
-        phase = self.delay_s.astype(np.float32)[..., None] * slope
-        phase += common.astype(np.float32)[..., None]
-        factor = np.empty(phase.shape, np.complex64)
-        factor.real, factor.imag = np.cos(phase), np.sin(phase)
-        factor *= self.gain.astype(np.float32)[..., None]
-        return factor[:, :, None]
+        return packet_factor(self.gain, self.phase_rad, self.delay_s, frequency_hz)
 
 
 def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
@@ -79,12 +72,11 @@ def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
 def draw_packets(rng: np.random.Generator, device: Device, windows: int, config: SimulationConfig) -> Packets:
     """Gain steps, clock offsets and timing of every packet of a session's windows."""
     shape, t = (windows, config.times), config.time_s
-    steps = rng.choice([-1.0, 1.0], shape) * (rng.random(shape) < device.agc_rate)
-    level = np.clip(np.cumsum(steps, axis=1) * device.agc_step_db, -AGC_LIMIT_DB, AGC_LIMIT_DB)
+    gain = draw_gain(rng, shape, device.agc_step_db, device.agc_rate, AGC_LIMIT_DB)
     drift = rng.normal(0, device.cfo_hz, (windows, 1)) * t
-    wander = np.cumsum(rng.normal(0, 0.3, shape), axis=1) + rng.uniform(-np.pi, np.pi, (windows, 1))
+    wander = draw_wander(rng, shape, 0.3)
     timing = rng.normal(0, device.sto_s, shape) + rng.normal(0, device.sfo, (windows, 1)) * t
-    return Packets(10 ** (level / 20), 2 * np.pi * drift + wander, timing)
+    return Packets(gain, 2 * np.pi * drift + wander, timing)
 
 
 def draw_noise(rng: np.random.Generator, shape: tuple[int, ...], power: float) -> Field:
@@ -96,5 +88,4 @@ def draw_noise(rng: np.random.Generator, shape: tuple[int, ...], power: float) -
 
 def draw_valid(rng: np.random.Generator, windows: int, config: SimulationConfig) -> NDArray[np.bool_]:
     """Which packets arrive, bool [B, T]; at least one in every window, since a window of none was not measured."""
-    arrival = rng.random((windows, config.times))
-    return np.asarray((arrival >= config.packet_loss) | (arrival == arrival.max(axis=1, keepdims=True)))
+    return draw_arrivals(rng, (windows, config.times), config.packet_loss)

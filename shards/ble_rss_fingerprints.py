@@ -1,0 +1,41 @@
+"""BLE RSSI fingerprints that a robot took in a furnished flat.
+
+Origin: https://doi.org/10.5281/zenodo.5457591 (one transmitter on a robot, six anchors). Licence: CC BY 4.0.
+Citation: Kolakowski, Automated Calibration of RSS Fingerprinting Based Systems Using a Mobile Robot and Machine
+Learning, Sensors 21, 6270, 2021.
+Files: `anchors.csv`, `calibration/calibration_df.csv` (4104 points, 0.7 MB), `tests/test_robot_df.csv` (719 points) and
+`tests/test_walk_df.csv` (a walk without positions). `calibration/calib*_df.csv` hold the same points in another frame.
+Samples: one instant each, the RSSI of all anchors in dBm; of the walk, all of it.
+Labels: `position` (x, y) in metres, `heading` in radians.
+Split: `robot`: train on the calibration, test on the robot's test drive; `rest` holds the walk. A session is a table.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from foundation.data.dataset import Dataset, raw_files
+from foundation.readers import ble_rss
+from shards._build import from_files, parts
+
+NAME = "ble-rss-fingerprints"
+HOMEPAGE = "https://doi.org/10.5281/zenodo.5457591"
+_PARTS = {"calibration_df": "train", "test_robot_df": "test", "test_walk_df": "rest"}
+
+
+def build(raw: Path) -> Dataset:
+    """The data set in the folder `raw`, which holds `anchors.csv`, `calibration/` and `tests/`."""
+    anchors = raw_files(raw, "anchors.csv", name=NAME, homepage=HOMEPAGE)[0]
+    files = [path for path in raw_files(raw, "*/*_df.csv", name=NAME, homepage=HOMEPAGE) if path.stem in _PARTS]
+    return from_files(
+        raw,
+        {path: partial(ble_rss.read, path, anchors=anchors) for path in files},
+        lambda: {"robot": parts({path.stem: _PARTS[path.stem] for path in files}, ("train", "test", "rest"))},
+        name=NAME,
+        title="BLE RSSI fingerprints of a robot in a furnished flat",
+        licence="CC-BY-4.0",
+        citation="Kolakowski, Sensors 21, 6270, 2021, doi:10.3390/s21186270",
+        homepage=HOMEPAGE,
+        tasks={"position": "regression", "heading": "regression"},
+    )
