@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   wfm quickstart                                               the whole path on simulated data, with a report
   wfm shards build simulated --out runs/shards/sim --count 4000
   wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu
+  wfm shards verify runs/shards/sim --against runs/shards/polyu
   wfm inspect capture.dat --png capture.png                    what is in a capture file, in numbers and in a picture
   wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
   wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run

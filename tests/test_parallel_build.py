@@ -19,13 +19,14 @@ import pytest
 from test_shards import COUNT, SHARD_BYTES, _dataset, _samples
 from tiny import snapshot, wfm
 
-from foundation.data import array, pieces, plan, write
+from foundation.data import array, journal, pieces, plan, write
 from foundation.data.array import PART_NAME, merge_parts, write_part
 from foundation.data.dataset import Dataset
+from foundation.data.journal import JOURNAL_NAME
 from foundation.data.plan import LOCK_NAME
 from foundation.data.verify import verify
 from foundation.data.workers import in_order
-from foundation.data.write import JOURNAL_NAME, PIECES_NAME, write_shards
+from foundation.data.write import PIECES_NAME, write_shards
 from foundation.errors import ShardError
 from shards import DATASETS, open_dataset
 
@@ -135,7 +136,8 @@ class _Countdown:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = -1
         for module, name in [
-            (write, "write_atomically"),
+            (journal, "write_atomically"),
+            (os, "fsync"),
             (pieces, "write_atomically"),
             (array, "write_atomically"),
             (Path, "replace"),
@@ -207,18 +209,49 @@ def test_pieces_that_a_killed_build_left_are_used_if_they_are_whole(
         assert snapshot(out) == whole, change
 
 
-def test_raw_files_that_changed_under_a_dead_build_are_noticed(tmp_path: Path) -> None:
+def _stopped(out: Path) -> list[str]:
+    """The journal of a build that was stopped with all shards written and no manifest."""
+
     def stop(*_: Any) -> None:
         raise _Stop
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(_Stop):
         patch.setattr(write, "_finish", stop)
-        write_shards(_dataset(), tmp_path, **SMALL)
-    journal = json.loads((tmp_path / JOURNAL_NAME).read_text())
-    journal.update(piece=4, offset=2)
-    (tmp_path / JOURNAL_NAME).write_text(json.dumps(journal))
+        write_shards(_dataset(), out, **SMALL)
+    return (out / JOURNAL_NAME).read_text().splitlines()
+
+
+def test_raw_files_that_changed_under_a_dead_build_are_noticed(tmp_path: Path) -> None:
+    *before, last = _stopped(tmp_path)
+    entry = json.loads(last)
+    entry["after"].update(piece=4, offset=2)
+    (tmp_path / JOURNAL_NAME).write_text("\n".join([*before, json.dumps(entry), ""]))
     with pytest.raises(ShardError, match="the raw files changed"):
         write_shards(_dataset(), tmp_path, **SMALL)
+
+
+def test_a_journal_may_be_torn_at_its_end_but_not_before(whole: dict[str, bytes], tmp_path: Path) -> None:
+    text = "\n".join(_stopped(tmp_path / "0")) + "\n"
+    line = text.index("\n") + 1
+    for cut in (line, line + 1, line + 100, len(text) - 1, len(text)):
+        out = Path(shutil.copytree(tmp_path / "0", tmp_path / str(cut)))
+        (out / JOURNAL_NAME).write_text(text[:cut])
+        write_shards(_dataset(), out, **SMALL)
+        assert snapshot(out) == whole
+    for damaged in ("", text[:50], text[:line] + "{}\n" + text[line:]):
+        (tmp_path / "0" / JOURNAL_NAME).write_text(damaged)
+        with pytest.raises(ShardError, match="cannot be read; delete"):
+            write_shards(_dataset(), tmp_path / "0", **SMALL)
+
+
+def test_verification_by_workers_tells_the_same(tmp_path: Path) -> None:
+    write_shards(_dataset(), tmp_path, **SMALL)
+    shards = sorted(tmp_path.glob("*.tar"))
+    shutil.copy(shards[1], shards[0])
+    shards[2].write_bytes(shards[2].read_bytes()[:-6000])
+    problems = verify(tmp_path)
+    assert len(problems) > 5
+    assert verify(tmp_path, workers=2) == problems
 
 
 def test_two_processes_do_not_build_in_one_place(tmp_path: Path) -> None:
@@ -261,17 +294,15 @@ def test_a_failing_worker_leaves_a_build_that_goes_on(whole: dict[str, bytes], t
     assert snapshot(tmp_path) == whole
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
-def test_the_pieces_of_every_data_set_can_be_sent_to_workers(name: str, request: pytest.FixtureRequest) -> None:
-    options: dict[str, Any] = {"count": 400}
-    if name != "simulated":
-        options = {"raw": request.getfixturevalue("data_root") / name}
-        if not options["raw"].is_dir():
-            pytest.skip(f"real recordings are absent: no {options['raw']}")
-    dataset = open_dataset(name, **options)
-    assert len(dataset.pieces) > 1
-    last = pickle.loads(pickle.dumps(dataset.pieces[-1]))
-    assert next(iter(last()))[0] == next(iter(dataset.pieces[-1]()))[0]
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_pieces_of_every_data_set_can_be_sent_to_workers(data_root: Path) -> None:
+    present = [name for name in sorted(DATASETS) if (data_root / name).is_dir()]
+    assert len(present) >= 3
+    for name in present:
+        pieces = open_dataset(name, raw=data_root / name).pieces
+        sent = pickle.loads(pickle.dumps(pieces[-1]))
+        assert next(iter(sent()))[0] == next(iter(pieces[-1]()))[0], name
 
 
 def test_the_command_line_builds_parts_and_merges_them(tmp_path: Path) -> None:

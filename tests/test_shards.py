@@ -14,9 +14,10 @@ import pytest
 from conftest import make_signal
 
 from foundation.data.dataset import Dataset
+from foundation.data.journal import JOURNAL_NAME
 from foundation.data.manifest import Manifest
 from foundation.data.verify import info, print_info, verify
-from foundation.data.write import JOURNAL_NAME, write_shards
+from foundation.data.write import write_shards
 from foundation.errors import ShardError
 from foundation.signal import Signal, decode
 

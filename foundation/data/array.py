@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.dataset import Dataset
+from foundation.data.journal import Journal
 from foundation.data.manifest import FILE_NAME, Manifest
 from foundation.data.pieces import PieceFile, PieceIndex, make_piece
 from foundation.data.plan import Plan, only_one
 from foundation.data.workers import in_order
-from foundation.data.write import SHARD_BYTES, assemble, finished, jobs, open_journal
+from foundation.data.write import SHARD_BYTES, assemble, finished, jobs
 from foundation.errors import ShardError
 from foundation.files import write_atomically
 
@@ -96,8 +97,8 @@ def merge_parts(out: Path) -> Manifest:
         if manifest is None:
             folder_of = _check(out, records)
             files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
-            journal = open_journal(plan, out)
-            indices = (_load_piece(file, plan) for file in files[journal.piece :])
+            journal = Journal.open(plan, out)
+            indices = (_load_piece(file, plan) for file in files[journal.position.piece :])
             manifest = assemble(journal, out, files, indices, consumed=lambda file: None)
     for folder in folders:
         _remove(folder)

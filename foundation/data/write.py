@@ -4,7 +4,7 @@ Workers read and encode pieces (see `foundation.data.pieces`); one process joins
 they reach their size. So the bytes depend on the samples alone, neither on the number of workers nor on that of the
 parts of an array (see `foundation.data.array`), and any number of workers may take up a build that died.
 
-While a build runs, `.build.json` beside the shards records which are finished, and `.pieces` holds what is not yet in
+While a build runs, `.build.jsonl` beside the shards records which are finished, and `.pieces` holds what is not yet in
 one. The manifest is written last, so a directory without one is never taken for a data set; building into it again
 goes on where the dead build stopped.
 """
@@ -19,47 +19,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.dataset import Dataset, split_problems
-from foundation.data.manifest import FILE_NAME, Manifest, Shard, count_sessions, sha256_of
+from foundation.data.journal import JOURNAL_NAME, Journal, Position
+from foundation.data.manifest import FILE_NAME, Manifest, Shard, count_sessions
 from foundation.data.pieces import Job, PieceFile, PieceIndex, make_piece
 from foundation.data.plan import LOCK_NAME, Plan, only_one
 from foundation.data.summary import Summary
 from foundation.data.workers import in_order
 from foundation.errors import ShardError
-from foundation.files import write_atomically
 
-JOURNAL_NAME = ".build.json"
 PIECES_NAME = ".pieces"
 SHARD_BYTES = 32 * 2**20
-
-
-class Journal(BaseModel):
-    """What a build has finished so far.
-
-    Attributes:
-        piece, offset: the next sample is number `offset` of that piece. `last_key` is the key before it.
-        summary: of the pieces before `piece`.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    plan: Plan
-    shards: list[Shard] = []
-    piece: int = 0
-    offset: int = 0
-    last_key: str = ""
-    summary: Summary = Field(default_factory=Summary)
-
-    @property
-    def count(self) -> int:
-        return sum(shard.count for shard in self.shards)
-
-    def save(self, out: Path) -> None:
-        write_atomically(out / JOURNAL_NAME, self.model_dump_json())
 
 
 def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES, workers: int = 1) -> Manifest:
@@ -76,9 +49,9 @@ def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES,
     if (manifest := finished(plan, out)) is not None:
         return manifest
     with only_one(out):
-        journal = open_journal(plan, out)
+        journal = Journal.open(plan, out, workers)
         files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
-        with closing(in_order(make_piece, jobs(dataset, plan, files[journal.piece :]), workers)) as indices:
+        with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
             return assemble(journal, out, files, indices, consumed=PieceFile.remove)
 
 
@@ -104,34 +77,6 @@ def finished(plan: Plan, out: Path) -> Manifest | None:
     return manifest
 
 
-def open_journal(plan: Plan, out: Path) -> Journal:
-    """The journal to go on with; a fresh one if there is none or its shards are not what it says.
-
-    Raises:
-        ShardError: it is that of another build, or there are tar files without one.
-    """
-    path = out / JOURNAL_NAME
-    journal = Journal(plan=plan)
-    if not path.exists():
-        foreign = sorted(file.name for file in out.glob("*.tar"))
-        if foreign:
-            raise ShardError(
-                f"{out} holds {foreign[0]} but no {FILE_NAME}: choose another directory, or delete this one."
-            )
-    else:
-        try:
-            journal = Journal.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ShardError(f"{path}: cannot be read; delete {out} and build again.") from error
-        plan.refuse_other(out, "an unfinished build", journal.plan.identity)
-        intact = all(
-            (out / shard.file).is_file() and sha256_of(out / shard.file) == shard.sha256 for shard in journal.shards
-        )
-        journal = journal.model_copy(update={"plan": plan}) if intact else Journal(plan=plan)
-    journal.save(out)
-    return journal
-
-
 def assemble(
     journal: Journal,
     out: Path,
@@ -144,26 +89,26 @@ def assemble(
 
     Args:
         files: all pieces, in order.
-        indices: of the pieces from `journal.piece` on; each is in its file when its index comes.
+        indices: of the pieces from where the journal goes on; each is in its file when its index comes.
         consumed: called with a file once finished shards hold all that is in it.
 
     Raises:
         ShardError: keys do not increase, a session is not contiguous, or as `finish`.
     """
-    plan, console = journal.plan, Console(stderr=True)
+    plan, console, start = journal.plan, Console(stderr=True), journal.position.piece
     if journal.shards:
         console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     joining = _Joining(journal, out)
-    warned, warning, kept = 0, "", 0
+    warned, warning, kept = 0, "", start
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(plan.name, total=plan.pieces, completed=journal.piece)
-        for file, index in zip(files[journal.piece :], indices, strict=True):
+        task = progress.add_task(plan.name, total=plan.pieces, completed=start)
+        for file, index in zip(files[start:], indices, strict=True):
             joining.add(file, index)
             warned, warning = warned + index.warnings, warning or index.warning
-            for done in files[kept : journal.piece]:
+            for done in files[kept : journal.position.piece]:
                 consumed(done)
-            kept = journal.piece
+            kept = journal.position.piece
             progress.update(task, advance=1, description=f"{plan.name}, {len(journal.shards)} shards")
     joining.end()
     if warned:
@@ -177,8 +122,9 @@ class _Joining:
     def __init__(self, journal: Journal, out: Path) -> None:
         self.journal, self.out, self.plan = journal, out, journal.plan
         self.shard: _OpenShard | None = None
-        self.number, self.summary = journal.piece, journal.summary.model_copy(deep=True)
-        self.skip, self.last_key = journal.offset, journal.last_key
+        start = journal.position
+        self.number, self.summary = start.piece, start.summary.model_copy(deep=True)
+        self.skip, self.last_key = start.offset, start.last_key
         sessions = list(count_sessions(journal.shards))
         self.session = sessions.pop() if sessions else ""
         self.closed = set(sessions)
@@ -222,10 +168,8 @@ class _Joining:
     def _close(self, piece: int, offset: int, summary: Summary) -> None:
         """Finish the open shard and record it, and what comes next."""
         assert self.shard is not None
-        self.journal.shards.append(self.shard.finish())
-        self.journal.piece, self.journal.offset, self.journal.summary = piece, offset, summary
-        self.journal.last_key = self.last_key
-        self.journal.save(self.out)
+        after = Position(piece=piece, offset=offset, last_key=self.last_key, summary=summary)
+        self.journal.add(self.shard.finish(), after)
         self.shard = None
 
 
