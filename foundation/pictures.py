@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import matplotlib
@@ -13,7 +12,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from foundation.evaluate.plots import BLANK, COLOURS, GRID, INK, MUTED
+from foundation.evaluate.plots import BLANK, COLOURS, INK, MUTED, quiet_frame, to_png
 from foundation.panels import (
     COLUMNS,
     LINES,
@@ -194,16 +193,10 @@ def _title(axes: Axes, text: str) -> None:
 def _dress(axes: Axes, y: str) -> None:
     axes.set_ylabel(y, color=MUTED, fontsize=9)
     axes.tick_params(colors=MUTED, labelsize=8, length=2)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(BLANK)
+    quiet_frame(axes)
 
 
 def _png(figure: Figure, title: str, facts: str) -> bytes:
     figure.suptitle(f"{title}\n", fontsize=13, color=INK, x=0.01, ha="left", fontweight="bold")
     figure.text(0.01, 1 - 0.42 / figure.get_figheight(), facts, fontsize=9, color=MUTED, va="center")
-    buffer = io.BytesIO()
-    # No date and no version in the file: equal figures give equal bytes.
-    figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+    return to_png(figure)

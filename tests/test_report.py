@@ -169,7 +169,7 @@ def test_complex_fields_are_drawn_by_their_amplitude_and_pictures_are_determinis
 
 def test_label_fractions_are_lines_and_a_single_one_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = []
-    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
     plots.fractions(make_rows())
     plots.fractions(make_rows((1.0,)))
     lines, listed = figures
@@ -189,7 +189,7 @@ def test_label_fractions_are_lines_and_a_single_one_is_a_list(monkeypatch: pytes
 
 def test_loss_curve_skips_what_is_not_a_loss_or_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = []
-    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    monkeypatch.setattr(plots, "to_png", lambda figure: figures.append(figure) or b"")
     history = [
         {"step": 0, "train/loss": 4.0, "lr": 9.0},
         {"step": 1, "train/loss": float("nan"), "val/loss": 3.0},

@@ -36,8 +36,8 @@ class Shard(_Model):
     sessions: dict[str, Count]
 
 
-class Manifest(_Model):
-    """The manifest of one shard directory. Byte-identical for identical builds: it holds no date and no path."""
+class Described(_Model):
+    """What is known of a build before any sample is read."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -49,6 +49,11 @@ class Manifest(_Model):
     tasks: dict[str, TaskType]
     parameters: dict[str, Parameter]
     shard_bytes: Count
+
+
+class Manifest(Described):
+    """The manifest of one shard directory. Byte-identical for identical builds: it holds no date and no path."""
+
     count: Count
     bytes: Count
     shards: list[Shard]

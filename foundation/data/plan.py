@@ -11,33 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from foundation.data.dataset import Dataset, Parameter, Splits, TaskType, split_problems
-from foundation.data.manifest import SCHEMA_VERSION
+from foundation.data.dataset import Dataset, Splits, split_problems
+from foundation.data.manifest import Described
 from foundation.errors import ShardError
 
 LOCK_NAME = ".build.lock"
 
 
-class Plan(BaseModel):
+class Plan(Described):
     """What a manifest says before any sample is read, and the number of pieces.
 
     Two builds whose `identity` is equal write the same bytes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    version: int
-    title: str
-    licence: str
-    citation: str
-    homepage: str
-    tasks: dict[str, TaskType]
-    parameters: dict[str, Parameter]
-    shard_bytes: int
     splits: Splits
     pieces: int
 

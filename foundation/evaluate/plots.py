@@ -89,7 +89,7 @@ def loss_curve(history: Sequence[Mapping[str, float]]) -> bytes:
         axes.set_yscale("log")
     _dress(axes, "optimiser step", "loss")
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def reconstruction(shown: Reconstruction) -> bytes:
@@ -109,7 +109,7 @@ def reconstruction(shown: Reconstruction) -> bytes:
     bar = figure.colorbar(image, ax=panels, pad=0.01, aspect=28, extend="both")
     bar.set_label("amplitude", color=MUTED)
     bar.outline.set_visible(False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def samples(shown: SampleComparison, examples: int = 4) -> bytes:
@@ -155,7 +155,7 @@ def samples(shown: SampleComparison, examples: int = 4) -> bytes:
     _dress(memory, "lag, samples" if shown.time_s is None else "lag, s", "autocorrelation")
     for axes in (profile, memory):
         axes.legend(frameon=False, fontsize=9)
-    return _png(figure)
+    return to_png(figure)
 
 
 def fractions(rows: Sequence[Row]) -> bytes:
@@ -185,7 +185,7 @@ def fractions(rows: Sequence[Row]) -> bytes:
     if not listed:
         handles, labels = _legend(list(grid[: len(panels)]))
         figure.legend(handles, labels, loc="outside lower left", frameon=False, ncols=2)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _by_fraction(axes: Axes, rows: Sequence[Row], lines: Sequence[tuple[str, str]], colours: Mapping[Any, str]) -> None:
@@ -276,14 +276,19 @@ def _dress(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x, color=MUTED)
     axes.set_ylabel(y, color=MUTED)
     axes.tick_params(colors=MUTED, labelsize=9)
+    quiet_frame(axes)
+
+
+def quiet_frame(axes: Axes) -> None:
+    """A light grid behind the data, and lines on the left and below alone."""
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(BLANK)
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file. No date and no version in it: equal figures give equal bytes."""
     buffer = io.BytesIO()
-    # No date and no version in the file: equal figures give equal bytes.
     figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

@@ -35,8 +35,8 @@ def unwrap(ticks: NDArray, tick_s: float, path: Path, *, bits: int = 64) -> NDAr
     if bad.any():
         if bad.all():
             raise ReadError(
-                f"{path}: the clock stands still or is not sound in all {len(ticks)} packets, so their times are not "
-                "known; give the packet interval, read(path, interval_s=...) of this format's reader."
+                f"{path}: the clock stands still in all {len(ticks)} packets or is not sound, so their times are not "
+                "known; give the packet interval in seconds, interval_s=0.001 or whatever it was."
             )
         median = max(1, int(np.median(steps[~bad])))
         steps[bad] = median

@@ -24,6 +24,7 @@ from foundation.errors import ReadError
 from foundation.readers import mat5
 from foundation.readers.files import read_bytes
 from foundation.readers.hdf5 import Hdf5File
+from foundation.readers.npy import read_header
 
 #: Deflate cannot shrink data by more than 1032 : 1; what claims more was never written.
 _LARGEST_RATIO = 1100
@@ -127,8 +128,6 @@ def _check(path: Path, key: str, dtype: np.dtype, shape: tuple[int, ...]) -> Non
 
 def _check_header(path: Path, key: str, file: IO[bytes], size: int) -> None:
     """Check the header of an array in NumPy's format, before anything is allocated; `size` is what the file has."""
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     _check(path, key, dtype, shape)
     expected = math.prod(shape) * dtype.itemsize

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers import clock
 from foundation.readers.files import read_bytes
 from foundation.signal import Link, Signal
 
@@ -77,7 +78,9 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Sig
     """
     headers, offsets = _scan(read_bytes(path), path)
     kept, (rx, tx, is_40mhz) = _most_frequent(headers, path)
-    time = np.arange(len(headers)) * interval_s if interval_s > 0 else _unwrap(headers["clock"], path)
+    time = (
+        np.arange(len(headers)) * interval_s if interval_s > 0 else clock.unwrap(headers["clock"], 1e-6, path, bits=32)
+    )
     field = _decode(path, headers, offsets)[kept][:, :, :rx, :tx]
     indices = INDICES_40MHZ if is_40mhz else INDICES_20MHZ
     if is_40mhz:
@@ -168,27 +171,6 @@ def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tup
             stacklevel=3,
         )
     return kept, (rx, tx, bool(is_40mhz))
-
-
-def _unwrap(clock: NDArray[np.uint32], path: Path) -> NDArray[np.float64]:
-    """Microsecond counter of 32 bits -> seconds from the first packet, strictly increasing."""
-    steps = np.mod(np.diff(clock.astype(np.int64)), 1 << 32)
-    # A step beyond half the range is 36 minutes of silence or, far likelier, a clock that was set back.
-    bad = (steps == 0) | (steps > 1 << 31)
-    if bad.any():
-        if bad.all():
-            raise ReadError(
-                f"{path}: the clock stands still in all {len(clock)} packets, so their times are not known; "
-                "give the packet interval in seconds, interval_s=0.001 or whatever it was."
-            )
-        median = max(1, int(np.median(steps[~bad])))
-        steps[bad] = median
-        warnings.warn(
-            f"{path}: the clock stands still or runs backward at {int(bad.sum())} of {len(clock)} packets, the first "
-            f"at packet {int(np.argmax(bad)) + 1}; each is put {median * 1e-6:.6f} s after the packet before it",
-            stacklevel=3,
-        )
-    return np.concatenate([[0], np.cumsum(steps)]) * 1e-6
 
 
 def _decode(path: Path, headers: NDArray, offsets: NDArray[np.int64]) -> NDArray[np.complex128]:

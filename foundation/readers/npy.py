@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,6 @@ def parse_npy(content: bytes, where: str) -> NDArray:
     """
     stream = io.BytesIO(content)
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(stream)
     except Exception as error:  # the header is Python source, and its parsers raise whatever the damage led to
         reason = " ".join(str(error).split())[:200]
@@ -36,3 +35,10 @@ def parse_npy(content: bytes, where: str) -> NDArray:
             "copy it again."
         )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and type; `file` then stands at the entries. Raises what numpy raises."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(file)
