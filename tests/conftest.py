@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["hub_server"]
 
 
+def pytest_configure() -> None:
+    """One thread, before torch is loaded: what one process computes is compared to the bit with what another does, and
+    test processes side by side would wait for one another on few cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real recordings, or a skip that says how to provide it."""
