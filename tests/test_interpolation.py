@@ -8,12 +8,12 @@ import torch
 from conftest import mixed_signals, tiny_config
 
 from foundation.data.tokens import tokenize, untokenize
-from foundation.nn.interpolation import interpolate_tokens
+from foundation.nn.interpolation import LINES, interpolate_tokens
 
 
 @pytest.mark.parametrize("view", ["field", "log-amplitude"])
 @pytest.mark.parametrize("share", [0.1, 0.5])
-def test_it_is_linear_along_the_response_axis_of_each_instant_and_link(view: str, share: float) -> None:
+def test_lines_along_the_response_axis_and_along_time_first(view: str, share: float) -> None:
     config = tiny_config(views={"csi": view, "cir": view})
     signals = mixed_signals()
     batch = tokenize(signals, config)
@@ -23,16 +23,36 @@ def test_it_is_linear_along_the_response_axis_of_each_instant_and_link(view: str
     out, reached = interpolate_tokens(
         batch["values"], known, batch["static"], batch["grid"], batch["shape"], config.patch_shapes
     )
-    for signal, *each in zip(signals, batch["values"], known, out, reached, strict=True):
-        field, given, line, told = (untokenize(x.float().numpy(), signal, config) for x in each)
+    for i, signal in enumerate(signals):
+        field, given, across, first_time = (
+            untokenize(x[i].float().numpy(), signal, config) for x in (batch["values"], known, out[..., 0], out[..., 1])
+        )
+        told = [untokenize(reached[i, ..., k].float().numpy(), signal, config) for k in range(LINES)]
         for part in ("real", "imag"):
-            for t, link in np.ndindex(field.shape[:2]):
-                at = np.flatnonzero(getattr(given, part)[t, link])
-                index = np.arange(field.shape[2])
-                truth = getattr(field, part)[t, link]
-                expected = np.interp(index, at, truth[at]) if len(at) else np.zeros(len(index))
-                np.testing.assert_allclose(getattr(line, part)[t, link], expected, atol=1e-5)
-                assert bool(getattr(told, part)[t, link].all()) == bool(len(at))
+            truth, seen = getattr(field, part), getattr(given, part) > 0
+            for link in range(truth.shape[1]):
+                line, by_time = _expected(truth[:, link], seen[:, link])
+                np.testing.assert_allclose(getattr(across, part)[:, link], line, atol=1e-5)
+                np.testing.assert_allclose(getattr(first_time, part)[:, link], by_time, atol=1e-5)
+                assert (getattr(told[0], part)[:, link] > 0).tolist() == (
+                    np.broadcast_to(seen[:, link].any(1, keepdims=True), line.shape).tolist()
+                )
+                assert bool((getattr(told[1], part)[:, link] > 0).all()) == bool(seen[:, link].any())
+
+
+def _expected(truth: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[T, R] along the response axis; and along time, then along the response axis."""
+
+    def along(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        index = np.arange(values.shape[1])
+        out = np.zeros(values.shape)
+        for row, at in enumerate(known):
+            if at.any():
+                out[row] = np.interp(index, index[at], values[row, at])
+        return out, np.broadcast_to(known.any(1, keepdims=True), known.shape)
+
+    by_time, known = along(truth.T, seen.T)
+    return along(truth, seen)[0], along(by_time.T, known.T)[0]
 
 
 def test_static_tokens_are_a_field_of_their_own() -> None:

@@ -138,20 +138,20 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.testing.assert_close(metrics["mse"], mean_over(candidates & ~visible))
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
-        line = model.interpolated(visible, components, batch)
-        blend = model.blend(condition, model.mean(condition), *line)
+        lines = model.interpolated(visible, components, batch)
+        blend = model.blend(condition, model.mean(condition), *lines)
         error = (blend - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
     told = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
     torch.testing.assert_close(metrics["blended"], mean_over(candidates & ~visible & ~told))
 
 
-def test_trust_in_the_line_teaches_the_encoder_nothing() -> None:
+def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
     condition, components = model(visible, **batch)
-    line = model.interpolated(visible, components, batch)
-    model.blend(condition, model.mean(condition), *line).square().sum().backward()
+    lines = model.interpolated(visible, components, batch)
+    model.blend(condition, model.mean(condition), *lines).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"trust.weight", "trust.bias"}
 

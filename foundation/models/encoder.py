@@ -159,7 +159,10 @@ class WfmModel(WfmPreTrainedModel):
             components = self.components(batch, visible)
         index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         places = _take_all(index, batch)
-        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], components.gain), places)
+        # Only where the static response is told: dynamics look the same whatever automatic gain control does.
+        static = batch["static"]
+        gain = torch.where(static | ~static.any(1, keepdim=True), components.gain, 0.0)
+        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], gain), places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), visible.gather(1, index)], dim=1)
         hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(places["position"]), keep)

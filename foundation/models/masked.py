@@ -24,7 +24,7 @@ from foundation.models.encoder import (
 from foundation.nn.blocks import Transformer
 from foundation.nn.components import Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
-from foundation.nn.interpolation import interpolate_tokens
+from foundation.nn.interpolation import LINES, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 
 
@@ -68,7 +68,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.encoder = WfmModel(config)
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
-        self.trust = nn.Linear(config.decoder_size, config.entries)
+        self.trust = nn.Linear(config.decoder_size, config.entries * LINES)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 
@@ -81,21 +81,23 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         return Prediction(self.decoder(output, batch["exists"], batch), output.components)
 
     def interpolated(self, visible: Tensor, components: Components, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What the straight line along the response axis says of every token, normalised, and where it says anything;
-        both [B, N, E]."""
+        """What straight lines through the visible entries say of every token, normalised, and where they say anything;
+        both [B, N, E, LINES]."""
         known = batch["observed"] & visible[..., None]
         return interpolate_tokens(
             components.values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
         )
 
-    def blend(self, condition: Tensor, guess: Tensor, line: Tensor, reached: Tensor) -> Tensor:
-        """The guess of the mean head, drawn to the interpolated line as far as that deserves trust, entry by entry.
+    def blend(self, condition: Tensor, guess: Tensor, lines: Tensor, reached: Tensor) -> Tensor:
+        """The guess of the mean head, drawn to the interpolated lines as far as they deserve trust, entry by entry.
 
-        Only the trust learns here: an encoder that could lean on the line would learn less of the signal (measured:
+        Only the trust learns here: an encoder that could lean on the lines would learn less of the signal (measured:
         10 points of probe accuracy).
         """
-        trust = torch.sigmoid(self.trust(condition.detach())) * reached
-        return torch.lerp(guess.detach(), line.to(guess.dtype), trust.to(guess.dtype))
+        trust = self.trust(condition.detach()).float().unflatten(-1, (-1, LINES))
+        trust = torch.cat([torch.zeros_like(trust[..., :1]), trust.masked_fill(~reached, -torch.inf)], dim=-1)
+        choices = torch.cat([guess.detach()[..., None], lines.to(guess.dtype)], dim=-1)
+        return (trust.softmax(-1).to(guess.dtype) * choices).sum(-1)
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`
@@ -115,8 +117,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         visible = self._with_static(visible, batch)
         condition, components = self(visible, **batch)
-        line = self.interpolated(visible, components, batch)
-        guess = self.blend(condition, self.mean(condition).float(), *line)
+        lines = self.interpolated(visible, components, batch)
+        guess = self.blend(condition, self.mean(condition).float(), *lines)
         filled = torch.where(visible[..., None], components.values, guess)
         return self._restore(filled, batch, components)
 

@@ -4,9 +4,10 @@ A column is one (link, response patch) over all times. Its static response is th
 what remains is the dynamics. Where entries are logarithms, the mean over a link is its gain, which automatic gain
 control sets per receive chain: it is removed first, or it would drown the shape of the static response. Each component
 has its own root-mean-square level. Gains and levels are returned: dividing by them must not destroy them, so the
-encoder sees the levels in a context token and the gain in every token of its link, and `restore` inverts the division
-before any error is taken. Nothing hidden enters: a column without a visible entry takes its static response from all
-entries, but only as the target that the decoder is asked for; a link without one takes the mean of the other links.
+encoder sees the levels in a context token and the gain in the static tokens of its link, and `restore` inverts the
+division before any error is taken. Nothing hidden enters: a column without a visible entry takes its static response
+from all entries, but only as the target that the decoder is asked for; a link without one takes the mean of the other
+links.
 
 Shapes: B samples, N tokens, E entries a token, C columns, W slots a column ((response, part), part = real, imaginary).
 """

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+LINES = 2  # ways to interpolate: see `interpolate_tokens`
+
 
 def interpolate_tokens(
     values: Tensor, known: Tensor, static: Tensor, grid: Tensor, shape: Tensor, patch_shapes: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
-    """Fill in tokens along the response axis, from what is known of the same link at the same time.
+    """Fill in tokens of a link in two ways: along the response axis at each time; along time, then the response axis.
 
     Dynamics and static tokens are two fields of their own.
 
@@ -29,10 +31,10 @@ def interpolate_tokens(
         shape: int64 [B, N] index into `patch_shapes`, the same for all tokens of a sample.
 
     Returns:
-        (float [B, N, E]: known entries as they are, held constant beyond the outermost; bool [B, N, E]: where there was
-        a known entry to go by, elsewhere the value is 0).
+        (float [B, N, E, 2]: known entries as they are, held constant beyond the outermost; bool [B, N, E, 2]: where
+        there was a known entry to go by, elsewhere the value is 0).
     """
-    out, reached = torch.zeros_like(values), torch.zeros_like(known)
+    out, reached = (torch.stack([torch.zeros_like(x)] * LINES, dim=-1) for x in (values, known))
     of_sample = shape[:, 0]
     for index in of_sample.unique().tolist():
         times, responses = patch_shapes[index]
@@ -44,7 +46,7 @@ def interpolate_tokens(
 
 
 def _fill(values: Tensor, known: Tensor, grid: Tensor, chosen: Tensor, patch: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Entries [M, E] of the chosen tokens [B, N], all cut into patches of one size, and which of them were reached."""
+    """Both lines through entries of the chosen tokens [B, N], all cut into patches of one size: [M, E, LINES] twice."""
     # Real signals have no second part: half the work.
     parts = 2 if bool(known[..., 1::2].any()) else 1
     entries = slice(0, 2 * patch[0] * patch[1], 3 - parts)
@@ -54,22 +56,25 @@ def _fill(values: Tensor, known: Tensor, grid: Tensor, chosen: Tensor, patch: tu
     given = known.new_zeros(field.shape)
     at, wanted = ((sample[which], *grid[which].unbind(-1)) for which in (told, chosen))
     field[at], given[at] = values[told][:, entries], known[told][:, entries]
-    out = []
-    for lines in _along_last(*(_as_lines(x, patch, parts) for x in (field, given))):
-        tokens = lines.new_zeros(int(chosen.sum()), values.shape[-1])
-        tokens[:, entries] = _as_tokens(lines, patch)[wanted]
-        out.append(tokens)
-    return out[0], out[1]
+    measured = tuple(_as_lines(x, patch, parts) for x in (field, given))
+    by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1) for x in measured)))
+    found = []
+    for filled in zip(_along_last(*measured), _along_last(*by_time), strict=True):
+        tokens = filled[0].new_zeros(int(chosen.sum()), values.shape[-1], LINES)
+        tokens[:, entries] = torch.stack([_as_tokens(line, patch)[wanted] for line in filled], dim=-1)
+        found.append(tokens)
+    return found[0], found[1]
 
 
 def _as_lines(x: Tensor, patch: tuple[int, int], parts: int) -> Tensor:
-    """[B, nt, L, nr, pt * pr * parts] -> [B, nt, pt, L, parts, nr * pr]."""
-    return x.unflatten(-1, (*patch, parts)).permute(0, 1, 4, 2, 6, 3, 5).flatten(5)
+    """[B, nt, L, nr, pt * pr * parts] -> [B, nt * pt, L, parts, nr * pr]."""
+    return x.unflatten(-1, (*patch, parts)).permute(0, 1, 4, 2, 6, 3, 5).flatten(5).flatten(1, 2)
 
 
 def _as_tokens(x: Tensor, patch: tuple[int, int]) -> Tensor:
     """Inverse of `_as_lines`."""
-    return x.unflatten(-1, (-1, patch[1])).permute(0, 1, 3, 5, 2, 6, 4).flatten(4)
+    x = x.unflatten(1, (-1, patch[0])).unflatten(-1, (-1, patch[1]))
+    return x.permute(0, 1, 3, 5, 2, 6, 4).flatten(4)
 
 
 def _along_last(lines: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -63,10 +63,10 @@ class MaskedObjective:
         weight = observed / observed.sum(-1, keepdim=True) * share
         guess = model.mean(condition[hidden]).float()
         mse = _mean_square(guess - target, weight)
-        line = (x[hidden] for x in model.interpolated(visible, components, batch))
+        lines = (x[hidden] for x in model.interpolated(visible, components, batch))
         # Reconstruction is never asked for the static response of a column that it has seen part of.
         told = (batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible))[hidden]
-        blended = _mean_square(model.blend(condition[hidden], guess, *line) - target, weight * ~told[:, None])
+        blended = _mean_square(model.blend(condition[hidden], guess, *lines) - target, weight * ~told[:, None])
         metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
             return mse + blended, metrics
