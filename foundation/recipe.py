@@ -90,6 +90,7 @@ class ObjectiveSection(Section):
     flow_share: float = Field(0.25, gt=0, le=1)
     flow_levels: int = Field(2, ge=1)
     static_weight: float = Field(0.5, gt=0)
+    blend_share: float = Field(0.25, gt=0, le=1)
 
 
 class TrainSection(Section):

@@ -119,7 +119,7 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
 
 def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0)
+    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0, blend_share=1.0)
     _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
     generator = torch.Generator().manual_seed(0)
@@ -138,7 +138,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.testing.assert_close(metrics["mse"], mean_over(candidates & ~visible))
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
-        lines = model.interpolated(visible, components, batch)
+        lines = model.interpolated(visible, components.values, batch)
         blend = model.blend(condition, model.mean(condition), *lines)
         error = (blend - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
@@ -150,7 +150,7 @@ def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
     condition, components = model(visible, **batch)
-    lines = model.interpolated(visible, components, batch)
+    lines = model.interpolated(visible, components.values, batch)
     model.blend(condition, model.mean(condition), *lines).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"trust.weight", "trust.bias"}

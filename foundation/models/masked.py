@@ -80,12 +80,12 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         output = self.encoder(visible=visible, components=components, **batch)
         return Prediction(self.decoder(output, batch["exists"], batch), output.components)
 
-    def interpolated(self, visible: Tensor, components: Components, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What straight lines through the visible entries say of every token, normalised, and where they say anything;
-        both [B, N, E, LINES]."""
+    def interpolated(self, visible: Tensor, values: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What straight lines through the visible ones of the normalised `values` [B, N, E] say of every token, and
+        where they say anything; both [B, N, E, LINES]."""
         known = batch["observed"] & visible[..., None]
         return interpolate_tokens(
-            components.values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
+            values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
         )
 
     def blend(self, condition: Tensor, guess: Tensor, lines: Tensor, reached: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         visible = self._with_static(visible, batch)
         condition, components = self(visible, **batch)
-        lines = self.interpolated(visible, components, batch)
+        lines = self.interpolated(visible, components.values, batch)
         guess = self.blend(condition, self.mean(condition).float(), *lines)
         filled = torch.where(visible[..., None], components.values, guess)
         return self._restore(filled, batch, components)

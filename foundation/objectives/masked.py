@@ -28,6 +28,7 @@ class MaskedObjective:
             of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
         static_weight: weight of a static token's error; a dynamics token's is 1.
+        blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
     """
 
     ratio: tuple[float, float] = (0.6, 0.85)
@@ -37,6 +38,7 @@ class MaskedObjective:
     flow_share: float = 0.25
     flow_levels: int = 2
     static_weight: float = 0.5
+    blend_share: float = 0.25
 
     def __call__(
         self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
@@ -61,12 +63,17 @@ class MaskedObjective:
         observed = batch["observed"][hidden].to(target.dtype)
         share = torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
         weight = observed / observed.sum(-1, keepdim=True) * share
-        guess = model.mean(condition[hidden]).float()
+        wanted = condition[hidden]
+        guess = model.mean(wanted).float()
         mse = _mean_square(guess - target, weight)
-        lines = (x[hidden] for x in model.interpolated(visible, components, batch))
+        few = max(1, round(self.blend_share * len(hidden)))
+        lines = model.interpolated(visible[:few], components.values[:few], {name: x[:few] for name, x in batch.items()})
+        first = hidden[:few]
+        count = int(first.sum())
+        blend = model.blend(wanted[:count], guess[:count], *(x[first] for x in lines))
         # Reconstruction is never asked for the static response of a column that it has seen part of.
-        told = (batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible))[hidden]
-        blended = _mean_square(model.blend(condition[hidden], guess, *lines) - target, weight * ~told[:, None])
+        told = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
+        blended = _mean_square(blend - target[:count], weight[:count] * ~told[:few][first][:, None])
         metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
             return mse + blended, metrics
@@ -75,7 +82,7 @@ class MaskedObjective:
         chosen |= batch["static"][hidden]
         chosen[:1] = True  # at least one, so that every parameter takes part in every step
         flow = model.flow.loss(
-            target[chosen].to(condition.dtype), weight[chosen], condition[hidden][chosen], self.flow_levels, generator
+            target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen], self.flow_levels, generator
         )
         return mse + blended + self.flow_weight * flow, metrics | {"flow": flow.detach()}
 
