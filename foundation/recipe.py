@@ -97,7 +97,8 @@ class TrainSection(Section):
     """The optimisation and the machines it runs on."""
 
     steps: int = Field(gt=0)
-    batch_size: int = Field(64, gt=0, description="samples per process and step")
+    batch_size: int = Field(64, gt=0, description="the most samples per process and step")
+    batch_tokens: int | None = Field(None, gt=0, description="the most tokens per process and step; null: no limit")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     warmup_steps: int = Field(50, ge=0)

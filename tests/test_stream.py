@@ -31,6 +31,7 @@ pytest_plugins = ["tiny"]
 CONFIG = tiny_config()
 BATCH = 20
 STEPS = 24
+Drawn = tuple[Batch, int]
 
 
 def _stream(directory: Path | str, **changes: object) -> ShardStream:
@@ -45,19 +46,19 @@ def _stream(directory: Path | str, **changes: object) -> ShardStream:
     return ShardStream(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def _rows(batches: Iterable[Batch]) -> list[bytes]:
+def _rows(drawn: Iterable[Drawn]) -> list[bytes]:
     """One fingerprint per sample."""
-    return [row.numpy().tobytes() for batch in batches for row in batch["values"][:, :2]]
+    return [row.numpy().tobytes() for batch, _ in drawn for row in batch["values"][:, :2]]
 
 
-def _prints(batches: Iterable[Batch]) -> list[bytes]:
-    """One fingerprint per batch, of every tensor."""
-    return [b"".join(tensor.numpy().tobytes() for tensor in batch.values()) for batch in batches]
+def _prints(drawn: Iterable[Drawn]) -> list[bytes]:
+    """One fingerprint per batch, of every tensor and of the position behind it."""
+    return [b"".join(tensor.numpy().tobytes() for tensor in batch.values()) + b"%d" % end for batch, end in drawn]
 
 
-def _interleaved(ranks: list[list[Batch]]) -> list[bytes]:
+def _interleaved(ranks: list[list[Drawn]]) -> list[bytes]:
     """Samples of several ranks, in the order of the steps."""
-    return [row for step in zip(*ranks, strict=True) for batch in step for row in _rows([batch])]
+    return [row for step in zip(*ranks, strict=True) for drawn in step for row in _rows([drawn])]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def by_session(shards_dir: Path) -> dict[str, list[bytes]]:
     """Fingerprints of the samples of every session, read without the stream."""
     found: dict[str, list[bytes]] = {}
     for signal in read_part(shards_dir):
-        found.setdefault(signal.session, []).extend(_rows([tokenize([signal], CONFIG)]))
+        found.setdefault(signal.session, []).extend(_rows([(tokenize([signal], CONFIG), 0)]))
     return found
 
 
@@ -93,7 +94,7 @@ def test_an_epoch_gives_every_sample_once_and_the_next_another_order(
 
 def test_batches_are_mixed_over_sessions(shards_dir: Path, by_session: dict[str, list[bytes]]) -> None:
     session_of = {row: session for session, rows in by_session.items() for row in rows}
-    assert all(len({session_of[row] for row in _rows([batch])}) > 5 for batch in _stream(shards_dir))
+    assert all(len({session_of[row] for row in _rows([drawn])}) > 5 for drawn in _stream(shards_dir))
 
 
 @pytest.mark.parametrize(("split", "part"), [("room", "train"), ("room", "test"), ("recording", "test"), (None, None)])

@@ -33,7 +33,7 @@ def test_untokenize_is_the_exact_inverse_for_any_size(times: int, links: int, re
 def test_a_token_is_a_patch_of_one_link_at_its_grid_place() -> None:
     signal = make_signal(0, times=21, links=2, responses=10)
     one = tokenize_one(signal, CONFIG)
-    assert layout_of(signal, CONFIG) == Layout(0, 8, 4, 3, 2, 3, True)
+    assert layout_of(signal.values.shape, CONFIG) == Layout(0, 8, 4, 3, 2, 3, True)
     for n in np.flatnonzero(~one["static"]):
         t, link, r = one["grid"][n]
         block = signal.values[8 * t : 8 * t + 8, link, 4 * r : 4 * r + 4]
@@ -50,14 +50,14 @@ def test_a_token_is_a_patch_of_one_link_at_its_grid_place() -> None:
     ("times", "index", "static"), [(1, 2, False), (2, 2, True), (4, 1, True), (7, 1, True), (8, 0, True)]
 )
 def test_the_first_patch_shape_not_longer_than_the_signal_is_taken(times: int, index: int, static: bool) -> None:
-    cut = layout_of(make_signal(0, times=times), CONFIG)
+    cut = layout_of(make_signal(0, times=times).values.shape, CONFIG)
     assert (cut.shape_index, cut.static) == (index, static)
     assert [cut.pt, cut.pr] == CONFIG.patch_shapes[index]
     assert cut.nt * cut.pt >= times > (cut.nt - 1) * cut.pt
 
 
 def test_a_signal_shorter_than_every_patch_takes_the_last_shape() -> None:
-    cut = layout_of(make_signal(0, times=3), tiny_config(patch_shapes=[[16, 4], [8, 4]]))
+    cut = layout_of(make_signal(0, times=3).values.shape, tiny_config(patch_shapes=[[16, 4], [8, 4]]))
     assert (cut.shape_index, cut.nt) == (1, 1)
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,13 +17,13 @@ import yaml
 from tiny import environment, pretrain_recipe, python, snapshot, wfm, write_recipe
 
 from foundation.cli import main
-from foundation.data.stream import read_part
+from foundation.data.stream import Part, ShardStream, read_part
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError, TrainingError
 from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.checkpoint import load_checkpoint
-from foundation.train.module import PretrainModule, rate
-from foundation.train.run import FINAL, LAST, Shards, pretrain
+from foundation.train.module import PretrainModule, model_config, rate
+from foundation.train.run import FINAL, LAST, pretrain
 
 pytest_plugins = ["tiny"]
 
@@ -104,18 +103,17 @@ sys.exit(main(["pretrain", "--config", {str(config)!r}]))
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-3000:]
 
 
-def test_a_run_goes_on_with_another_number_of_ranks_where_it_stopped(
-    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The checkpoint says how many samples all ranks had; who takes which from there on is the new world's affair."""
-    recipe = pretrain_recipe(shards_dir, tmp_path / "run", FEW, batch_size=14, steps=9, checkpoint_every=5)
+@pytest.mark.parametrize("batch_tokens", [None, 400])
+def test_a_checkpoint_says_how_far_the_stream_is(shards_dir: Path, tmp_path: Path, batch_tokens: int | None) -> None:
+    """The position means the same to any number of ranks (`test_stream`), so a run goes on with another one."""
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", FEW, batch_size=14, steps=9, batch_tokens=batch_tokens)
     first = pretrain(recipe)
     state = torch.load(first.checkpoint, weights_only=True)["Shards"]
-    assert state == {"position": 9 * 14, "step": 9}
-    shards = Shards(recipe)
-    shards.load_state_dict({"position": 5 * 14 * 3, "step": 5})  # as three ranks left it
-    shards.trainer = SimpleNamespace(global_step=7, world_size=2)  # type: ignore[assignment]
-    assert shards.state_dict() == {"position": 5 * 14 * 3 + 2 * 14 * 2, "step": 7}
+    split, part = FEW.split("/")
+    config = model_config(recipe)
+    drawn = list(ShardStream([Part(shards_dir, split, part)], config, 14, 0, 9, batch_tokens=batch_tokens))
+    assert state == {"position": drawn[-1][1], "step": 9}
+    assert (state["position"] == 9 * 14) == (batch_tokens is None)
 
 
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
@@ -177,9 +175,9 @@ def test_every_epoch_reads_every_batch_in_another_order(shards_dir: Path, tmp_pa
     seen: list[torch.Tensor] = []
     plain = PretrainModule.training_step
 
-    def remember(self: PretrainModule, batch: Any, batch_idx: int) -> Any:
-        seen.append(batch["values"].sum((1, 2)))
-        return plain(self, batch, batch_idx)
+    def remember(self: PretrainModule, drawn: Any, batch_idx: int) -> Any:
+        seen.append(drawn[0]["values"].sum((1, 2)))
+        return plain(self, drawn, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PretrainModule, "training_step", remember)

@@ -1,25 +1,28 @@
 """A resumable stream of token batches over shard directories (WebDataset tars and their manifests).
 
-All ranks and workers share one endless order of samples, see `foundation.data.order`; a step takes the next
-(world x batch size) of it. The state is one number, the position, which means the same to any number of them.
+All ranks and workers share one endless order of samples, see `foundation.data.order`; a step takes the next of it, a
+batch for every rank, see `foundation.data.batches`. The state is one number, the position, which means the same to any
+number of them: it comes with every batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch.utils.data
 
+from foundation.data.batches import cut
 from foundation.data.manifest import Manifest, Shard
 from foundation.data.order import Mixture, Order
 from foundation.data.tarfiles import TarShard, is_url, open_shard
-from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.data.tokens import Batch, TokenSpec, layout_of, pad, tokenize_one
 from foundation.errors import ShardError, SignalError
-from foundation.signal import Signal, decode
+from foundation.signal import Signal, decode, stored_shape
 
 BAD_SAMPLES = 100  # undecodable samples after which a stream gives up
 OPEN_SHARDS = 48
@@ -71,13 +74,28 @@ class Corpus:
         Raises:
             ShardError: the shard is missing or damaged, or the sample cannot be decoded.
         """
-        tar = self._open(shard)
-        key, members = tar[int(self.shards[shard][1][index])]
-        where = f"{tar.where}:{key}"
+        where, members = self._members(shard, index)
         try:
             return decode(members, where)
         except SignalError as error:
             raise ShardError(f"{where}: {error}") from error
+
+    def tokens(self, shard: int, index: int, spec: TokenSpec) -> int:
+        """How many tokens the sample has; 1 where that cannot be read, as reading it will say.
+
+        Raises:
+            ShardError: the shard is missing or damaged.
+        """
+        try:
+            return layout_of(stored_shape(self._members(shard, index)[1]), spec).tokens
+        except (ValueError, KeyError):
+            return 1
+
+    def _members(self, shard: int, index: int) -> tuple[str, Mapping[str, memoryview]]:
+        """Where a sample is, for errors, and its members."""
+        tar = self._open(shard)
+        key, members = tar[int(self.shards[shard][1][index])]
+        return f"{tar.where}:{key}", members
 
     def __iter__(self) -> Iterator[Signal]:
         for shard, count in enumerate(self.counts):
@@ -112,12 +130,13 @@ def read_part(directory: str | Path, split: str | None = None, part: str | Seque
 
 
 class ShardStream(torch.utils.data.IterableDataset):
-    """One batch of one rank for every step that is left, from a position on.
+    """One batch of one rank for every step that is left, from a position on, and the position behind each step.
 
     Args:
         parts: what is mixed; each sample of a part comes once before any comes again.
         temperature: samples are drawn from a part in proportion to weight x size ** (1 / temperature).
-        batch_size: samples a batch on this rank; fewer where one cannot be decoded.
+        batch_size: the most samples of a batch; fewer where one cannot be decoded or `batch_tokens` is reached.
+        batch_tokens: the most tokens of a batch, padding not counted.
         position: samples that all ranks together have had before.
         start: steps out of `steps` that were done before.
         rank, world: this process among all.
@@ -139,9 +158,11 @@ class ShardStream(torch.utils.data.IterableDataset):
         start: int = 0,
         rank: int = 0,
         world: int = 1,
+        batch_tokens: int | None = None,
         temperature: float = 1.0,
         augment: Callable[[Signal, int], Signal] | None = None,
     ) -> None:
+        self.batch_tokens = batch_tokens
         self.spec, self.batch_size, self.seed, self.steps = spec, batch_size, seed, steps
         self.position, self.start, self.rank, self.world, self.augment = position, start, rank, world, augment
         self.corpora = [Corpus(part) for part in parts]
@@ -161,13 +182,17 @@ class ShardStream(torch.utils.data.IterableDataset):
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[Batch, int]]:
         worker = torch.utils.data.get_worker_info()
         index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self._length)
         # The loader asks its workers in turn: together they give the order that one would give.
-        for step in range(index, self.steps - self.start, workers):
-            first = self.position + (step * self.world + self.rank) * self.batch_size
-            yield self._batch(range(first, first + self.batch_size))
+        for ranks in islice(every, index, self.steps - self.start, workers):
+            yield self._batch(ranks[self.rank]), ranks[-1].stop
+
+    def _length(self, position: int) -> int:
+        which, within = self.mixture.at(position)
+        return self.corpora[which].tokens(*self.orders[which].at(within), self.spec)
 
     def _batch(self, positions: range) -> Batch:
         samples = [tokens for position in positions if (tokens := self._tokens(position)) is not None]

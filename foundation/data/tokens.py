@@ -44,10 +44,15 @@ class Layout:
     nr: int
     static: bool
 
+    @property
+    def tokens(self) -> int:
+        """Patches, and a static token for every column."""
+        return (self.nt + self.static) * self.links * self.nr
 
-def layout_of(signal: Signal, spec: TokenSpec) -> Layout:
-    """The first patch shape that is not longer than the signal in time, else the last one."""
-    times, links, responses = signal.values.shape
+
+def layout_of(shape: tuple[int, ...], spec: TokenSpec) -> Layout:
+    """How (times, links, responses) are cut: by the first patch shape that is not longer in time, else the last one."""
+    times, links, responses = shape
     index = next((i for i, (pt, _) in enumerate(spec.patch_shapes) if pt <= times), len(spec.patch_shapes) - 1)
     pt, pr = spec.patch_shapes[index]
     return Layout(index, pt, pr, -(-times // pt), links, -(-responses // pr), times > 1)
@@ -64,7 +69,7 @@ def tokenize(signals: Sequence[Signal], spec: TokenSpec) -> Batch:
 
 def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
     """One signal -> its unpadded arrays (without the batch axis)."""
-    cut = layout_of(signal, spec)
+    cut = layout_of(signal.values.shape, spec)
     view = view_of(signal, spec.views)
     entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
     real = signal.is_real or view == "log-amplitude"
@@ -98,14 +103,14 @@ def clean_tokens(signal: Signal, spec: TokenSpec) -> np.ndarray | None:
     """The noise-free truth in the layout of `values` (dynamics tokens only), or None where it is not known."""
     if signal.clean is None:
         return None
-    cut = layout_of(signal, spec)
+    cut = layout_of(signal.values.shape, spec)
     entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
     return _patches(VIEWS[view_of(signal, spec.views)](signal, signal.clean), cut, entries)
 
 
 def untokenize(values: np.ndarray, signal: Signal, spec: TokenSpec) -> np.ndarray:
     """Entries [N, E] of one signal's tokens (padding may follow) -> view-unit field complex64 [T, L, R]."""
-    cut = layout_of(signal, spec)
+    cut = layout_of(signal.values.shape, spec)
     used = values[: cut.nt * cut.links * cut.nr, : 2 * cut.pt * cut.pr]
     parts = np.ascontiguousarray(used, np.float32).view(np.complex64)
     field = parts.reshape(cut.nt, cut.links, cut.nr, cut.pt, cut.pr).transpose(0, 3, 1, 2, 4)

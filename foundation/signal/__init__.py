@@ -1,8 +1,8 @@
 """The one data type of the library and its byte format. Depends on numpy alone."""
 
-from foundation.signal.codec import decode, encode
+from foundation.signal.codec import decode, encode, stored_shape
 from foundation.signal.domain import to_delay, to_frequency
 from foundation.signal.kinds import KINDS
 from foundation.signal.signal import Label, Link, Signal
 
-__all__ = ["KINDS", "Label", "Link", "Signal", "decode", "encode", "to_delay", "to_frequency"]
+__all__ = ["KINDS", "Label", "Link", "Signal", "decode", "encode", "stored_shape", "to_delay", "to_frequency"]

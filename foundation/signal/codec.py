@@ -84,6 +84,17 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
         raise ShardError(f"{where}: cannot be decoded ({error}); run 'wfm shards verify' on its directory.") from error
 
 
+def stored_shape(members: Mapping[str, bytes | memoryview]) -> tuple[int, int, int]:
+    """(times, links, responses) of an encoded sample, from the header of its array: a thousandth of decoding it.
+
+    Raises:
+        ValueError, KeyError: there is no such array, or it is damaged.
+    """
+    data = members["signal.npy"]
+    times, links, responses = _npy_header(bytes(data[: _npy_start(data)]))[1]
+    return times, links, responses
+
+
 def _point(raw: list[float] | None) -> tuple[float, float, float] | None:
     return None if raw is None else (raw[0], raw[1], raw[2])
 
@@ -97,9 +108,14 @@ def _to_npy(values: np.ndarray, is_real: bool) -> bytes:
 
 def _from_npy(data: bytes | memoryview) -> np.ndarray:
     """A view of a version-1 .npy, read-only."""
-    start = 10 + int.from_bytes(data[8:10], "little")
+    start = _npy_start(data)
     dtype, shape = _npy_header(bytes(data[:start]))
     return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+
+
+def _npy_start(data: bytes | memoryview) -> int:
+    """Where the entries begin."""
+    return 10 + int.from_bytes(data[8:10], "little")
 
 
 @lru_cache(maxsize=256)

@@ -24,8 +24,10 @@ class PretrainModule(L.LightningModule):
         self.recipe = recipe
         self.model = WfmForMaskedModeling(model_config(recipe))
         self.objective = MaskedObjective(**recipe.objective.model_dump())
+        self.position: int | None = None  # in the stream, behind the step that was last taken
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Any]:
+    def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
+        batch, self.position = drawn
         # A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn.
         generator = torch.Generator().manual_seed(
             (self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank

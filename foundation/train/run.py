@@ -69,6 +69,7 @@ class Shards(L.LightningDataModule):
             start=self.since,
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
+            batch_tokens=recipe.train.batch_tokens,
             temperature=recipe.data.temperature,
             augment=self._augment if recipe.data.augment else None,
         )
@@ -76,9 +77,10 @@ class Shards(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, int]:
         assert self.trainer is not None
-        done = self.trainer.global_step
-        per_step = self.recipe.train.batch_size * self.trainer.world_size
-        return {"position": self.position + (done - self.since) * per_step, "step": done}
+        module = self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        position = self.position if module.position is None else module.position
+        return {"position": position, "step": self.trainer.global_step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.position, self.since = state["position"], state["step"]
