@@ -73,6 +73,7 @@ class ModelSection(Section):
     flow_depth: int = 3
     patch_shapes: list[tuple[int, int]] = [(16, 8), (4, 8), (1, 16)]
     views: dict[str, str] = {}
+    links: int = Field(64, gt=0, description="transmit, and receive, antennas (or access points) told apart")
 
 
 class ObjectiveSection(Section):
