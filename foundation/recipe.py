@@ -138,7 +138,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["mean", "columns"] = "mean"
+    pooling: Literal["moments", "columns"] = "moments"
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
     augment: float = Field(0.0, ge=0)
 
