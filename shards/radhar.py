@@ -60,10 +60,9 @@ def _read(path: Path) -> Iterator[Signal]:
 
 def _recordings(path: Path) -> Iterator[Signal]:
     """Sorted, named SPLIT/ACTIVITY/RECORDING."""
-    found = radhar.read(path)
-    if path.suffix == ".txt":
-        found = [found[0].with_(session="/".join([*path.parts[-3:-1], path.stem]))]
-    yield from sorted(found, key=lambda signal: signal.session)
+    for recording in radhar.stream(path):
+        is_text = path.suffix == ".txt"
+        yield recording.with_(session="/".join([*path.parts[-3:-1], path.stem])) if is_text else recording
 
 
 def _splits(sessions: list[str]) -> Splits:

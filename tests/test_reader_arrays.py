@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -432,6 +434,17 @@ class TestHostileFiles:
                     archive.writestr("array.npy", raw.getvalue())
             with pytest.raises(ReadError, match=message):
                 read(path, layout(keys={"complex": "array"}))
+
+    def test_a_header_that_claims_to_be_long_allocates_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.npy"
+        path.write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30) + b"{'descr': '<c8'," + bytes(99))
+        tracemalloc.start()
+        try:
+            with pytest.raises(ReadError, match=r"a\.npy: is truncated or damaged"):
+                read(path, layout(keys={"complex": "array"}))
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
 
     def test_hdf5_that_claims_too_much_allocates_nothing(self, tmp_path: Path) -> None:
         with h5py.File(tmp_path / "a", "w") as file:

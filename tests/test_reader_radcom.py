@@ -71,6 +71,19 @@ def test_what_is_no_radcom_file(tmp_path: Path) -> None:
         radcom.read(tmp_path / "a")
 
 
+def test_nothing_is_allocated_for_what_is_no_example(tmp_path: Path) -> None:
+    secret = written(tmp_path / "secret", {"x": np.ones(256)})
+    with h5py.File(tmp_path / "large", "w") as file:
+        file.create_dataset(str(KEYS[0]), (1 << 40,), "f4", chunks=(1024,))
+    with h5py.File(tmp_path / "link", "w") as file:
+        file[str(KEYS[0])] = h5py.ExternalLink(str(secret), "x")
+    with h5py.File(tmp_path / "group", "w") as file:
+        file.create_group(str(KEYS[0]))
+    for name in ("large", "link", "group"):
+        with pytest.raises(ReadError, match=rf"{name}: .*AM-DSB.* is not up to 256 numbers in this file"):
+            radcom.read(tmp_path / name)
+
+
 def test_samples_that_are_not_finite_are_invalid(tmp_path: Path) -> None:
     values = np.ones(256)
     values[5], values[128 + 9] = np.nan, np.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -139,11 +140,11 @@ class TestGathered:
         path = gathered(tmp_path / "a.npz", **{"Train|walk|a_1": first, "Test|jump|b": np.asfortranarray(second)})
         signals = radhar.read(path)
         assert [(s.session, s.labels["activity"]) for s in signals] == [
-            ("Train/walk/a_1", "walk"),
             ("Test/jump/b", "jump"),
+            ("Train/walk/a_1", "walk"),
         ]
-        np.testing.assert_allclose(signals[1].time_s, np.array([0, 1, 3, 9]) / 30)
-        power = np.square(signals[1].values.real).sum(axis=(1, 2))
+        np.testing.assert_allclose(signals[0].time_s, np.array([0, 1, 3, 9]) / 30)
+        power = np.square(signals[0].values.real).sum(axis=(1, 2))
         wanted = [np.sum(10 ** (second[second[:, 5] == frame, 4] / 10)) for frame in (0, 1, 3, 9)]
         np.testing.assert_allclose(power, wanted, rtol=1e-5)
 
@@ -207,6 +208,21 @@ def test_detection(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.filterwarnings("ignore:.*dropped .* points:UserWarning")
+def test_one_recording_at_a_time_is_in_memory(data_root: Path) -> None:
+    path = data_root / "radhar/radhar_points.npz"
+    tracemalloc.start()
+    try:
+        sessions = [signal.session for signal in radhar.stream(path)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sessions == sorted(sessions)
+    assert len(sessions) == 186
+    assert peak < 3 * path.stat().st_size
+
+
+@pytest.mark.real
 def test_real_recordings(data_root: Path) -> None:
     path = data_root / "radhar/radhar_points.npz"
     assert radhar.sniff(path.read_bytes()[:4096])
@@ -216,10 +232,11 @@ def test_real_recordings(data_root: Path) -> None:
     assert {signal.labels["activity"] for signal in signals} == set(radhar.ACTIVITIES)
     assert sum(signal.session.startswith("Test/") for signal in signals) == 55
     assert all(19 < signal.time_s[-1] < 20.2 for signal in signals[:40])
+    (boxing,) = (signal for signal in signals if signal.session == "Train/boxing/20_boxing_1")
     with np.load(path, allow_pickle=False) as arrays:
         points = arrays["Train|boxing|20_boxing_1"]
     np.testing.assert_allclose(
-        np.square(signals[0].values.real).sum(axis=(1, 2))[:600],
+        np.square(boxing.values.real).sum(axis=(1, 2))[:600],
         np.bincount(points[:, 5].astype(int), 10 ** (points[:, 4].astype(float) / 10))[:600],
         rtol=1e-5,
     )

@@ -279,10 +279,30 @@ class TestDecaRanging:
         np.testing.assert_allclose(signal.values[0, 0], self.taps[1] / UWB_SYMBOLS, rtol=1e-6)
 
     @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("e+00", "e+24251658653846e+000"),
+            ("e+00", "e+999"),
+            ("Rx time = 1.0", "Rx time = 1.0.0"),
+            ("HLP(0005.0", "HLP(5.0.0"),
+            ("HLP(0005.0", "HLP(" + 400 * "5"),
+            ("Accum Len 20", "Accum Len " + 5000 * "2"),
+        ],
+    )
+    def test_frames_with_damaged_numbers_are_skipped(self, tmp_path: Path, old: str, new: str) -> None:
+        first = uwb_frame(1.0, 5.0, self.taps[0])
+        assert old in first
+        text = UWB_HEADER + first.replace(old, new) + uwb_frame(1.1, 5.0, self.taps[1])
+        with pytest.warns(UserWarning, match="skipped 1 of 2"):
+            signal = decaranging.read(written(tmp_path / "a.log", text.encode()))
+        np.testing.assert_allclose(signal.values[0, 0], self.taps[1] / UWB_SYMBOLS, rtol=1e-6)
+
+    @pytest.mark.parametrize(
         ("content", "message"),
         [
             (b"", "is empty"),
             (b"hello\n", "no line 'Mode:"),
+            (UWB_HEADER.replace("Chan 2", "Chan " + 5000 * "2").encode(), "no line 'Mode:"),
             (UWB_HEADER.encode(), "none of its 0 channel impulse responses"),
             ((UWB_HEADER + UWB_FAILED).encode(), "none of its 1 channel impulse responses"),
             (UWB_HEADER.replace("Chan 2", "Chan 6").encode(), "UWB channel 6 .*expected one of"),

@@ -235,17 +235,20 @@ def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.comp
         elif "parts" in parts:
             values = _join(parts["parts"][..., 0], parts["parts"][..., 1])
         else:
-            amplitude = parts["amplitude"][..., 0].astype(np.float64)
+            amplitude = parts["amplitude"][..., 0]
             if layout.unit == "decibel":
-                amplitude = np.where(np.isfinite(amplitude), 10 ** (amplitude / 20), np.nan)
-            phase = parts["phase"][..., 0].astype(np.float64) if "phase" in parts else np.zeros(1)
-            values = _join(amplitude * np.cos(phase), amplitude * np.sin(phase))
+                amplitude = np.where(np.isfinite(amplitude), 10 ** (amplitude.astype(np.float64) / 20), np.nan)
+            if "phase" in parts:
+                phase = parts["phase"][..., 0].astype(np.float64)
+                values = _join(amplitude * np.cos(phase), amplitude * np.sin(phase))
+            else:
+                values = _join(amplitude, np.float32(0))
         values *= np.float32(layout.scale)
     valid = np.isfinite(values)
     return np.where(valid, values, np.complex64(0)), valid
 
 
-def _join(real: NDArray, imaginary: NDArray) -> NDArray[np.complex64]:
+def _join(real: NDArray, imaginary: NDArray | np.float32) -> NDArray[np.complex64]:
     """real + j imaginary; the sum of a real and an imaginary array would turn an infinite part into NaN parts."""
     values = np.empty(real.shape, np.complex64)
     values.real, values.imag = real, imaginary

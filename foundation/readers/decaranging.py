@@ -11,6 +11,7 @@ Facts from the DW1000 User Manual 2.12: one tap is half a chip of 499.2 MHz (reg
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -36,9 +37,10 @@ CHANNELS: dict[int, tuple[float, float]] = {
     7: (6489.6e6, 900e6),
 }
 
-_MODE = re.compile(rb"^Mode:[^\n]*\bChan (\d+)", re.MULTILINE)
+_MODE = re.compile(rb"^Mode:[^\n]*\bChan (\d{1,3})\b", re.MULTILINE)
 _LINE = re.compile(
-    rb"^[^\n]*Rx time = (?P<time>[-+.\deE]+)|^RX OK[^\n]*HLP\((?P<path>[\d.]+)\), PSC\((?P<symbols>\d+)\)"
+    rb"^[^\n]*Rx time = (?P<time>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)(?!\S)"
+    rb"|^RX OK[^\n]*HLP\((?P<path>\d{1,6}(?:\.\d*)?)\), PSC\((?P<symbols>\d{1,6})\)"
     rb"|^(?P<failed>RX E)|^Accum Len (?P<taps>\d+)\n",
     re.MULTILINE,
 )
@@ -121,17 +123,18 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
     while (line := _LINE.search(text, at)) is not None:
         at = line.end()
         if line["time"] is not None:
-            time_s = float(line["time"])
+            seconds = float(line["time"])
+            time_s = seconds if math.isfinite(seconds) else None
         elif line["path"] is not None:
             first_path, symbols = int(float(line["path"])), int(line["symbols"])
         elif line["failed"] is not None:
             time_s = first_path = None
         else:
-            count = int(line["taps"])
             block = _TAPS.match(text, at)
             assert block is not None  # the pattern also matches nothing
             at = block.end()
-            whole = block[0].count(b"\n") == count
+            count = block[0].count(b"\n")
+            whole = line["taps"] == b"%d" % count
             if whole and time_s is not None and symbols and first_path is not None and first_path < count:
                 frames.append(_Frame(time_s, first_path, _parse(block[0]) / np.float32(symbols)))
             else:

@@ -73,9 +73,9 @@ class Hdf5File:
         head, body = self._ask(do="read", key=key, index=[list(each) for each in index])
         return np.frombuffer(body, head["dtype"]).reshape(head["shape"])
 
-    def stack(self, keys: Sequence[str]) -> NDArray[np.float32]:
-        """Small arrays of one shape, stacked."""
-        head, body = self._ask(do="stack", keys=list(keys))
+    def stack(self, keys: Sequence[str], most: int) -> NDArray[np.float32]:
+        """Arrays of one shape, stacked; one that claims more than `most` numbers, or is in another file, is refused."""
+        head, body = self._ask(do="stack", keys=list(keys), most=most)
         return np.frombuffer(body, np.float32).reshape(head["shape"])
 
     def _ask(self, **request: Any) -> tuple[dict[str, Any], bytes]:

@@ -57,9 +57,13 @@ class Worker:
             "shape": data.shape,
             "dtype": np.dtype(np.complex64).str if dtype.names == ("real", "imag") else dtype.str,
             "itemsize": dtype.itemsize,
-            "elsewhere": data.file.filename != self.file.filename or bool(data.external) or data.is_virtual,
+            "elsewhere": self._is_elsewhere(data),
             "matlab": "MATLAB_class" in data.attrs,
         }, b""
+
+    def _is_elsewhere(self, data: h5py.Dataset) -> bool:
+        assert self.file is not None
+        return data.file.filename != self.file.filename or bool(data.external) or data.is_virtual
 
     def _read(self, key: str, index: list[list[int]]) -> Answer:
         assert self.file is not None
@@ -68,9 +72,15 @@ class Worker:
             part = part["real"] + 1j * part["imag"]
         return _sent(part)
 
-    def _stack(self, keys: list[str]) -> Answer:
+    def _stack(self, keys: list[str], most: int) -> Answer:
         assert self.file is not None
-        return _sent(np.stack([np.asarray(self.file[key][()], np.float32) for key in keys]))
+        arrays = []
+        for key in keys:
+            data = self.file[key]
+            if not isinstance(data, h5py.Dataset) or not data.size or data.size > most or self._is_elsewhere(data):
+                raise ValueError(f"{key[:80]} is not up to {most} numbers in this file")
+            arrays.append(np.asarray(data[()], np.float32))
+        return _sent(np.stack(arrays))
 
 
 def _sent(array: np.ndarray) -> Answer:

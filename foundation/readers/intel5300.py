@@ -1,8 +1,10 @@
 """Intel 5300 Wi-Fi CSI: the `.dat` files of the Linux 802.11n CSI Tool (Halperin et al., 2011).
 
 A file is a chain of records: uint16 big-endian length of what follows, one code byte, body. Code 0xBB is a measurement,
-0xC1 a captured payload (skipped). Values come from the csiread library, which stops silently at the first defect; so
-the chain is checked here first.
+0xC1 a captured payload (skipped). The body is 20 bytes of header, then per subcarrier 3 bits and, transmit streams
+fastest, 8 bits each of real and imaginary part; the lowest bit of a byte comes first (`read_bfee.c` of the tool).
+
+Read here and not by csiread, which stops silently at the first defect and allocates 60 times the file.
 
 What the file says: antennas, 20 or 40 MHz (bit 11 of `rate_n_flags`, RATE_MCS_HT40_MSK of iwlwifi), a 1 MHz clock of
 32 bits. What it does not say: the carrier, the day, the transmit antennas behind the spatial streams (`Link.tx` counts
@@ -14,8 +16,10 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
@@ -31,6 +35,10 @@ INDICES_40MHZ = np.array([*range(-58, 0, 4), *range(2, 59, 4)])
 
 _MEASUREMENT, _PAYLOAD = 0xBB, 0xC1
 _HT40 = 1 << 11
+#: Of antennas on either side; of subcarriers reported; of bits before each.
+_MOST, _SUBCARRIERS, _GAP_BITS = 3, 30, 3
+#: Packets that are decoded at a time.
+_BLOCK = 256
 _HEADER = np.dtype(
     [
         ("length", ">u2"),
@@ -79,21 +87,22 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled
     Raises:
         ReadError: the file is missing, empty, truncated or malformed, or has no measurement or no running clock.
     """
-    headers, offsets = _scan(read_bytes(path), path)
+    data = read_bytes(path)
+    headers, offsets = _scan(data, path)
     kept, (rx, tx, is_40mhz) = _most_frequent(headers, path)
     time = (
         np.arange(len(headers)) * interval_s if interval_s > 0 else clock.unwrap(headers["clock"], 1e-6, path, bits=32)
     )
-    field = _decode(path, headers, offsets)[kept][:, :, :rx, :tx]
+    values = _decode(data, offsets[kept] + _HEADER.itemsize, _port_order(headers[kept]), rx, tx)
     if scaled:
         used = headers[kept]
-        scale = factors(field, used["rssi"], used["noise"], used["agc"], rx, tx)
-        field = field * scale[:, None, None, None]
+        scale = factors(values, used["rssi"], used["noise"], used["agc"], rx, tx)
+        values *= scale.astype(np.float32)[:, None, None, None]
     indices = INDICES_40MHZ if is_40mhz else INDICES_20MHZ
     if is_40mhz:
-        field = np.where((indices > 0)[:, None, None], -1j * field, field)
+        values[..., indices > 0] *= -1j
     return Signal(
-        values=field.transpose(0, 2, 3, 1).reshape(len(kept), rx * tx, len(indices)).astype(np.complex64),
+        values=values.reshape(len(kept), rx * tx, len(indices)),
         time_s=time[kept] - time[kept[0]],
         links=tuple(Link(t, r) for r in range(rx) for t in range(tx)),
         frequency_hz=indices * SPACING_HZ,
@@ -144,14 +153,14 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
 
 
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:
-    """Per record: do antenna counts, lengths and antenna order agree? Where not, csiread writes out of bounds."""
+    """Per record: do antenna counts, lengths and antenna order agree?"""
     rx, tx = headers["rx"].astype(int), headers["tx"].astype(int)
-    size = (30 * (rx * tx * 16 + 3) + 7) // 8
+    size = _body_bytes(rx * tx)
     order = _port_order(headers)
-    used = np.arange(3) < rx[:, None]
+    used = np.arange(_MOST) < rx[:, None]
     ports = np.where(used, 1 << order, 0)
     distinct = ports.sum(axis=1) == np.bitwise_or.reduce(ports, axis=1)
-    in_range = (rx >= 1) & (rx <= 3) & (tx >= 1) & (tx <= 3) & np.all(~used | (order < 3), axis=1)
+    in_range = (rx >= 1) & (rx <= _MOST) & (tx >= 1) & (tx <= _MOST) & np.all(~used | (order < _MOST), axis=1)
     whole = (headers["payload"] == size) & (headers["length"] == size + _HEADER.itemsize - 2)
     return np.asarray(in_range & distinct & whole)
 
@@ -180,17 +189,25 @@ def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tup
     return kept, (rx, tx, bool(is_40mhz))
 
 
-def _decode(path: Path, headers: NDArray, offsets: NDArray[np.int64]) -> NDArray[np.complex128]:
-    """complex [packets, 30, 3, 3] (subcarrier, rx, tx); only the antennas that a packet has are meaningful."""
-    import csiread
+def _body_bytes(pairs: Any) -> Any:
+    """Bytes of the values of so many antenna pairs, a number or an array of them."""
+    return (_SUBCARRIERS * (_GAP_BITS + 16 * pairs) + 7) // 8
 
-    raw = csiread.Intel(str(path), nrxnum=3, ntxnum=3, if_report=False)
-    raw.read()
-    if raw.count != len(offsets):
-        raise ReadError(f"{path}: csiread decoded {raw.count} of {len(offsets)} packets; report this file as a defect.")
-    field = np.asarray(raw.csi)
-    # csiread applies the order of three ports even where fewer were used, which leaves holes; the CSI Tool does not.
-    for packet in np.flatnonzero(headers["rx"] < 3):
-        used = int(headers["rx"][packet])
-        field[packet, :, :used] = field[packet][:, _port_order(headers[packet : packet + 1])[0, :used]]
-    return field
+
+def _decode(
+    data: bytes, starts: NDArray[np.int64], order: NDArray[np.int64], rx: int, tx: int
+) -> NDArray[np.complex64]:
+    """complex [packets, rx, tx, 30] of packets of one setup, from where their values start and their port order."""
+    first = _GAP_BITS + (_GAP_BITS + 16 * rx * tx) * np.arange(_SUBCARRIERS)
+    byte, shift = np.divmod(first + 8 * np.arange(2 * rx * tx)[:, None], 8)
+    bodies = sliding_window_view(np.frombuffer(data, np.uint8), _body_bytes(rx * tx))
+    values = np.empty((len(starts), rx, tx, _SUBCARRIERS), np.complex64)
+    for at in range(0, len(starts), _BLOCK):
+        rows = slice(at, at + _BLOCK)
+        body = bodies[starts[rows]].astype(np.uint16)
+        both = body[:, byte] | body[:, byte + 1] << 8
+        parts = (both >> shift).astype(np.uint8).view(np.int8).reshape(len(body), rx, tx, 2, _SUBCARRIERS)
+        if rx == _MOST:  # with fewer, the tool does not apply the order either
+            parts = np.take_along_axis(parts, np.argsort(order[rows])[:, :, None, None, None], axis=1)
+        values.real[rows], values.imag[rows] = parts[:, :, :, 0], parts[:, :, :, 1]
+    return values

@@ -20,12 +20,12 @@ _TRANSMIT = {1: 1.0, 2: 2.0, 3: 10**0.45}
 
 
 def factors(
-    field: NDArray[np.complex128], rssi: NDArray, noise: NDArray, agc: NDArray, rx: int, tx: int
+    field: NDArray[np.complex64], rssi: NDArray, noise: NDArray, agc: NDArray, rx: int, tx: int
 ) -> NDArray[np.float64]:
     """What to multiply each packet by.
 
     Args:
-        field: [packets, 30, rx, tx] as recorded.
+        field: [packets, rx, tx, 30] as recorded.
         rssi: [packets, 3] per antenna, in the tool's units; 0 where the antenna was not used.
         noise, agc: [packets] in dBm and dB.
 
@@ -33,7 +33,7 @@ def factors(
         [packets]; 1 where nothing was received.
     """
     received = np.where(rssi > 0, 10 ** (rssi / 10), 0.0).sum(axis=1) * 10 ** (-(RSSI_OFFSET_DB + agc) / 10.0)
-    power = np.square(np.abs(field)).sum(axis=(1, 2, 3)) / SUBCARRIERS
+    power = np.square(np.abs(field)).sum(axis=(1, 2, 3), dtype=np.float64) / SUBCARRIERS
     scale = np.divide(received, power, out=np.zeros_like(power), where=power > 0)
     thermal = 10 ** (np.where(noise == NOT_MEASURED, NOISE_DBM, noise) / 10)
     quantisation = scale * rx * tx

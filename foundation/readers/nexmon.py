@@ -38,6 +38,8 @@ CHIPS = {0x0001: "4339", 0x0065: "43455c0", 0x0003: "4358", 0xDEAD: "4358", 0x00
 
 _MAGIC = 0x1111
 _LINK_SHARE = 0.25
+#: Datagrams that are put in place at a time: copies of all would be larger than the file.
+_BLOCK = 256
 _HEADER = np.dtype(
     [
         ("magic", "<u2"),
@@ -161,14 +163,16 @@ def _signal(
     pair = headers["link"][:, 0] | headers["link"][:, 1]
     codes = (pair & 7) << 3 | (pair >> 3 & 7)
     kept = _frequent_links(headers["sequence"], codes, path)
-    codes, times, bins = codes[kept], times[kept], bins[kept]
+    rows, codes, times = np.flatnonzero(kept), codes[kept], times[kept]
     starts = _frame_starts(headers["sequence"][kept], codes)
     count = int(starts.sum())
     links = np.unique(codes)
     frame, column = np.cumsum(starts) - 1, np.searchsorted(links, codes)
     indices = INDICES[bins.shape[1]]
     values = np.zeros((count, len(links), len(indices)), np.complex64)
-    values[frame, column] = bins[:, indices] * _unturn(indices)
+    for at in range(0, len(rows), _BLOCK):
+        block = slice(at, at + _BLOCK)
+        values[frame[block], column[block]] = bins[rows[block]][:, indices] * _unturn(indices)
     valid = np.zeros((count, len(links), 1), bool)
     valid[frame, column] = True
     regular = np.arange(count, dtype=np.float64) * interval_s

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 FORMATS: dict[str, tuple[int, int] | None] = {"4339": None, "43455c0": None, "4358": (9, 5), "4366c0": (12, 6)}
 
 _SCALED_BITS = 10
-_BLOCK = 1024  # datagrams decoded at a time, which bounds the memory
+_BLOCK = 256  # datagrams decoded at a time, which bounds the memory
 
 
 def decode(words: NDArray[np.uint32], bits: tuple[int, int] | None, autoscale: bool) -> NDArray[np.complex64]:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 
+#: Numpy's own limit, and what comes before the header.
+_LONGEST_HEADER, _MAGIC_BYTES = 10_000, 12
+
 
 def parse_npy(content: bytes, where: str) -> NDArray:
     """The array of numbers in a `.npy` file or member, as a read-only view of `content`.
@@ -38,7 +41,13 @@ def parse_npy(content: bytes, where: str) -> NDArray:
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether columns come first, and type; `file` then stands at the entries. Raises what numpy raises."""
-    version = np.lib.format.read_magic(file)
+    """Shape, whether columns come first, and type; `file` then stands at the entries. Raises what numpy raises.
+
+    `file` stands at its beginning. Numpy would allocate whatever the header claims as its own length, up to 4 GB.
+    """
+    head = io.BytesIO(file.read(_MAGIC_BYTES + _LONGEST_HEADER))
+    version = np.lib.format.read_magic(head)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
+    found: tuple[tuple[int, ...], bool, np.dtype] = read(head, max_header_size=_LONGEST_HEADER)
+    file.seek(head.tell())
+    return found

@@ -52,7 +52,7 @@ def stream(path: Path) -> Iterator[Signal]:
             raise ReadError(f"{path}: holds nothing; expected a file of the RadCom set, download it again.")
         labels = [_labels(key, path) for key in keys]
         for start in range(0, len(keys), _BLOCK):
-            block = file.stack(keys[start : start + _BLOCK])
+            block = file.stack(keys[start : start + _BLOCK], 2 * SAMPLES)
             if block[0].size != 2 * SAMPLES:
                 raise ReadError(f"{path}: {keys[start]} has shape {block[0].shape}; expected 128 times I, then Q.")
             for parts, label in zip(block.reshape(-1, 2, SAMPLES), labels[start : start + _BLOCK], strict=True):

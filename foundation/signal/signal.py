@@ -101,8 +101,8 @@ class Signal:
             raise SignalError(f"Signal.{name} has shape {array.shape} but values needs ({length},).")
         if not np.all(np.isfinite(array)):
             raise SignalError(f"Signal.{name} has a non-finite entry at index {int(np.argmin(np.isfinite(array)))}.")
-        if length > 1 and np.any(np.diff(array) <= 0):
-            at = int(np.argmax(np.diff(array) <= 0)) + 1
+        if np.any(array[1:] <= array[:-1]):
+            at = int(np.argmax(array[1:] <= array[:-1])) + 1
             raise SignalError(f"Signal.{name} does not increase at index {at}: {array[at - 1]} then {array[at]}.")
         return array
 

@@ -1,12 +1,17 @@
 """Mutated captures for every reader: python tests/fuzz/readers.py DATA [--count 20000] [--reader nexmon] [--seed 0].
 
 DATA is the folder of real recordings. A mutated file must give signals or a `ReadError`: no other exception, no hang
-over two seconds, no allocation over ten times the file. The first failure of each reader is kept beside this script.
+over two seconds, no allocation over ten times the file. The intact file must give signals: what is refused at once
+tests nothing. The first failures of each reader are kept beside this script.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -16,28 +21,23 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from seeds import Files, Seed, seeds
 
 from foundation import readers
 from foundation.errors import ReadError, SignalError
+from foundation.readers import hdf5
 
-LIMIT_S = 2.0
-#: Numpy and Python need some room of their own, however small the file.
-ROOM = 4 * 2**20
-LARGEST = 200_000  # bytes of a seed file: long ones only take longer
+#: Of processor time, and of any time: on a busy machine a new process may wait for seconds.
+LIMIT_S, PATIENCE_S = 2.0, 60.0
+#: Numpy and Python need some room of their own, however small the file; so does the process that opens HDF5 files.
+ROOM, WORKER_ROOM = 4 * 2**20, 256 * 2**20
+_KEPT = 5
+_STRETCH = 64
+_TICKS_S = os.sysconf("SC_CLK_TCK")
 
-SEEDS = {
-    "picoscenes": "captures/picoscenes/*.csi",
-    "feitcsi": "captures/feitcsi/*.csi",
-    "nexmon": "captures/nexmon/*.pcap",
-    "sigmf": "captures/sigmf/**/*.sigmf-meta",
-    "esp32_npy": "stability-csi-har/**/*.npy",
-    "decaranging": "uwb-cirs-2018/**/*.log*",
-    "radhar": "radhar/**/*.npz",
-    "ble_rss": "ble-rss-fingerprints/**/*_df.csv",
-    "esp32_csv": "captures/esp32/example*.csv",
-    "atheros": "captures/atheros/*.dat",
-    "intel5300": "captures/intel5300/*.dat",
-}
+
+class _Hang(BaseException):
+    """No reader turns it into an error of its own."""
 
 
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:
@@ -46,7 +46,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
     for _ in range(int(rng.integers(1, 4))):
         if not out:
             break
-        at, size = int(rng.integers(len(out))), int(rng.integers(1, 64))
+        at, size = int(rng.integers(len(out))), int(rng.integers(1, _STRETCH))
         kind = int(rng.integers(6))
         if kind == 0:
             del out[at:]
@@ -63,70 +63,110 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-def attempt(name: str, path: Path) -> str | None:
-    """What is wrong with how the reader took the file, or None."""
-    size = path.stat().st_size
-    signal.setitimer(signal.ITIMER_REAL, 5 * LIMIT_S)
+def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
+    """What is wrong with how the reader took these files, or None."""
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    size = sum(len(content) for content in files.values())
+    allowed = 10 * size
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
     tracemalloc.start()
-    begin = time.process_time()
+    begin = time.process_time() + _worker_s()
     try:
-        readers.read(path, name)
+        readers.read(folder / seed.main, name, **seed.options)
     except (ReadError, SignalError):
         pass
-    except TimeoutError:
-        return f"still reading after {5 * LIMIT_S:.0f} s"
+    except _Hang:
+        return f"still reading after {PATIENCE_S:.0f} s"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        took, peak = time.process_time() - begin, tracemalloc.get_traced_memory()[1]
+        took, peak = time.process_time() + _worker_s() - begin, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     if took > LIMIT_S:
         return f"took {took:.1f} s"
-    return f"allocated {peak / max(size, 1):.0f} times its size" if peak > 10 * size + ROOM else None
+    if peak > allowed + ROOM:
+        return f"allocated {peak} bytes for {size}"
+    return _worker_grew(allowed + WORKER_ROOM)
+
+
+def _worker_s() -> float:
+    """Processor time of the processes that open HDF5 files, those that ended and the one that waits."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = ended.ru_utime + ended.ru_stime
+    for worker in hdf5._idle.values():
+        fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += sum(map(int, fields[11:13])) / _TICKS_S
+    return seconds
+
+
+_most_of_ended = 0
+
+
+def _worker_grew(limit: int) -> str | None:
+    """What the processes that open HDF5 files allocated, if it is more than that many bytes."""
+    global _most_of_ended
+    most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    grew = most if most > max(limit, _most_of_ended) else 0
+    _most_of_ended = max(most, _most_of_ended)
+    for worker in list(hdf5._idle.values()):
+        found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{worker.pid}/status").read_text())
+        if found and 1024 * int(found[1]) > limit:
+            grew = 1024 * int(found[1])
+            hdf5._end_idle()
+    return f"its process allocated {grew} bytes" if grew else None
 
 
 def fuzz(name: str, data: Path, count: int, seed: int) -> int:
     """Number of failures."""
-    files = sorted(path for path in data.glob(SEEDS[name]) if path.is_file())
-    if not files:
-        print(f"{name}: no {SEEDS[name]} under {data}; left out")
-        return 0
+    sources = seeds(name, data)
     rng = np.random.default_rng(seed)
-    failures = 0
-    with tempfile.TemporaryDirectory() as folder:
+    failures, told, begin = 0, set(), time.monotonic()
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "capture")
+        for source in sources:
+            folder.mkdir()
+            for file, content in source.pack(source.files).items():
+                (folder / file).write_bytes(content)
+            readers.read(folder / source.main, name, **source.options)  # intact, or nothing is tested
+            shutil.rmtree(folder)
+        folder.mkdir()
         for number in range(count):
-            source = files[number % len(files)]
-            content = source.read_bytes()[:LARGEST] if name != "radhar" else source.read_bytes()
-            path = Path(folder, source.name)
-            path.write_bytes(mutate(content, rng))
-            if source.suffix == ".sigmf-meta":
-                path.with_suffix(".sigmf-data").write_bytes(source.with_suffix(".sigmf-data").read_bytes())
-            wrong = attempt(name, path)
+            source = sources[number % len(sources)]
+            changed = list(source.files)[int(rng.integers(len(source.files)))]
+            files = source.pack(source.files | {changed: mutate(source.files[changed], rng)})
+            wrong = attempt(name, files, source, folder)
             if wrong is not None:
                 failures += 1
-                if failures == 1:
-                    kept = Path(__file__).with_name(f"failed-{name}-{seed}{source.suffix}")
-                    kept.write_bytes(path.read_bytes())
-                    print(f"{name}: mutation {number} of {source.name}: {wrong}; kept as {kept}")
-    print(f"{name}: {count} mutated files, {failures} failures")
-    return failures
+                reason = re.sub(r"\d+|b?'[^']*'|/\S*", "", wrong)[:40]
+                if reason not in told and len(told) < _KEPT:
+                    told.add(reason)
+                    kept = Path(__file__).with_name(f"failed-{name}-{seed}-{number}")
+                    shutil.copytree(folder, kept, dirs_exist_ok=True)
+                    print(f"{name}: mutation {number} of {changed}: {wrong[:200]}; kept as {kept.name}", flush=True)
+            for path in folder.iterdir():
+                path.unlink()
+    took = time.monotonic() - begin
+    print(f"{name}: {count} mutated files, {failures} failures, of {len(sources)} seeds in {took:.0f} s", flush=True)
+    return failures + (not sources)
 
 
 def _raise(*_: object) -> None:
-    raise TimeoutError
+    raise _Hang
 
 
 def main(argv: list[str]) -> int:
+    every = [*readers.READERS, *readers.HEADERLESS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("data", type=Path)
     parser.add_argument("--count", type=int, default=20_000, help="mutated files for each reader")
-    parser.add_argument("--reader", choices=SEEDS, action="append")
+    parser.add_argument("--reader", choices=every, action="append")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGALRM, _raise)
     warnings.simplefilter("ignore")
-    return int(sum(fuzz(name, args.data, args.count, args.seed) for name in args.reader or SEEDS) > 0)
+    return int(sum(fuzz(name, args.data, args.count, args.seed) for name in args.reader or every) > 0)
 
 
 if __name__ == "__main__":

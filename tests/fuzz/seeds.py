@@ -1,0 +1,280 @@
+"""The small intact captures that `tests/fuzz/readers.py` mutates: cut from real recordings, or written as published.
+
+What a checksum protects (members of zip archives, gzip streams, elements compressed by zlib) is also mutated before it
+is packed: a change of the packed bytes rarely gets further than the checksum.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foundation.readers.deepmimo import Setup
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import test_reader_arrays as arrays
+import test_reader_dca1000 as dca1000
+import test_reader_deepmimo as deepmimo
+import test_reader_ewine as ewine
+import test_reader_powder as powder
+import test_reader_radcom as radcom
+import test_reader_radhar as radhar
+import test_reader_rml_pickle as rml_pickle
+import test_reader_sigmf as sigmf
+import test_reader_uji_indoorloc as uji_indoorloc
+import test_reader_wav_iq as wav_iq
+
+Files = dict[str, bytes]
+
+#: Reader -> folder of real recordings, and the bytes of each up to the end of a record.
+_REAL: dict[str, tuple[str, dict[str, int]]] = {
+    "picoscenes": (
+        "captures/picoscenes",
+        {
+            "picoscenes_ax200_example.csi": 5934,
+            "picoscenes_iwl5300_example.csi": 5885,
+            "rx_8_211119_171706.csi": 4197,
+            "rx_8_211206_152319.csi": 5308,
+            "rx_by_iwl5300.csi": 5406,
+            "rx_by_qca9300.csi": 5840,
+            "rx_by_usrpN210.csi": 12900,
+        },
+    ),
+    "feitcsi": (
+        "captures/feitcsi",
+        {
+            "HESU160_5500.csi": 16208,
+            "HESU20_5500.csi": 4416,
+            "HT20_2452.csi": 5760,
+            "HT40_2452.csi": 5920,
+            "VHT160_5500.csi": 4144,
+            "VHT80_5500.csi": 4416,
+        },
+    ),
+    "nexmon": (
+        "captures/nexmon",
+        {
+            "example.pcap": 4424,
+            "example_4339.pcap": 5524,
+            "example_43455c0.pcap": 5524,
+            "example_4366c0.pcap": 5524,
+        },
+    ),
+    "ble_rss": (
+        "ble-rss-fingerprints",
+        {"calibration/calib1_df.csv": 5873, "tests/test_robot_df.csv": 5966, "tests/test_walk_df.csv": 5987},
+    ),
+    "esp32_csv": (
+        "captures/esp32",
+        {"example_csi.csv": 6000, "example_data.csv": 6000, "example_fast_100hz_pitraffic.csv": 6000},
+    ),
+    "atheros": ("captures/atheros", {"ath_csi_1.dat": 5721}),
+    "intel5300": ("captures/intel5300", {"example.dat": 5925, "los_100.dat": 5805, "sample_0x5_64_3000.dat": 5882}),
+}
+
+
+@dataclass(frozen=True)
+class Seed:
+    """Files by name, one of which is mutated; `pack` makes of them those that are written.
+
+    `main` is what the reader is given, "" for the folder itself, with these options.
+    """
+
+    main: str
+    files: Files
+    options: dict[str, Any] = field(default_factory=dict)
+    pack: Callable[[Files], Files] = dict
+
+
+def seeds(name: str, data: Path) -> list[Seed]:
+    """All seeds of a reader; `data` is the folder of real recordings."""
+    if name not in _REAL:
+        return list(_WRITERS[name](data))
+    folder, sizes = _REAL[name]
+    contents = {Path(file).name: (data / folder / file).read_bytes()[:size] for file, size in sizes.items()}
+    return [Seed(file, {file: content}) for file, content in contents.items()]
+
+
+def _written(write: Callable[[Path], Path], main: str | None = None, **options: Any) -> Seed:
+    """What a function writes into an empty folder; the reader is given the path that it returns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = write(folder)
+        files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    return Seed(path.name if main is None else main, files, options)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _zipped(archive: str, members: Files) -> Files:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return {archive: buffer.getvalue()}
+
+
+def _npz(archive: str, arrays: dict[str, np.ndarray], **options: Any) -> Iterator[Seed]:
+    """An archive, mutated as a whole and member by member."""
+    members = {f"{key}.npy": _npy(array) for key, array in arrays.items()}
+    yield Seed(archive, _zipped(archive, members), options)
+    yield Seed(archive, members, options, partial(_zipped, archive))
+
+
+def _gzipped(files: Files) -> Files:
+    return {f"{name}.gz": gzip.compress(content, 1) for name, content in files.items()}
+
+
+def _deflated(files: Files) -> Files:
+    """Elements of a MATLAB 5 file, compressed."""
+    packed = zlib.compress(files["element"])
+    return {"a.mat": files["header"] + struct.pack("<II", 15, len(packed)) + packed}
+
+
+def _ewine(data: Path) -> Iterator[Seed]:
+    rows = [ewine.row(0), ewine.row(1, NLOS=0, FP_IDX=745, RXPACC=118, CH=2)]
+    yield _written(lambda folder: ewine.written(folder / "part1.csv", *rows))
+
+
+def _powder(data: Path) -> Iterator[Seed]:
+    samples = arrays.normal(300)
+    yield _written(lambda folder: powder.recording(folder, samples))
+
+
+def _sigmf(data: Path) -> Iterator[Seed]:
+    for path in sorted(data.glob("captures/sigmf/0x0.sigmf-meta")):  # 0x1 contradicts its samples
+        both = {file.name: file.read_bytes() for file in (path, path.with_suffix(".sigmf-data"))}
+        yield Seed(path.name, both, {"sample_rate_hz": 1e6})
+    captures = [{"sample_start": 0, "frequency": 1e8}, {"sample_start": 5, "header_bytes": 0}]
+    annotations = [
+        {"sample_start": 2, "sample_count": 2, "label": "lora"},
+        {"sample_start": 4, "label": "wifi"},
+        {"sample_start": 8, "sample_count": 3, "label": "wifi"},
+    ]
+    meta = sigmf.meta_of(captures, annotations, num_channels=1, offset=0, trailing_bytes=0)
+    recording = _written(lambda folder: sigmf.written(folder, meta))
+    yield recording
+    yield _written(lambda folder: sigmf.archive(folder / "a.sigmf", **recording.files))
+
+
+def _wav_iq(data: Path) -> Iterator[Seed]:
+    samples = np.random.default_rng(0).integers(0, 256, 600, np.uint8).tobytes()
+    auxiliary = wav_iq.chunk(b"auxi", bytes(32) + struct.pack("<I", 433_920_000) + bytes(28))
+    plain = wav_iq.fmt(tag=0xFFFE)[8:]
+    extended = wav_iq.chunk(b"fmt ", plain + struct.pack("<HHIH", 22, 16, 3, 1) + bytes(14))
+    for form in (wav_iq.fmt(), wav_iq.fmt(bits=24), wav_iq.fmt(tag=3, bits=32), extended):
+        content = wav_iq.wav(form, wav_iq.chunk(b"LIST", b"odd"), auxiliary, wav_iq.chunk(b"data", samples))
+        yield Seed("a.wav", {"a.wav": content}, {"carrier_hz": 1e9})
+
+
+def _esp32_npy(data: Path) -> Iterator[Seed]:
+    for path in sorted(data.glob("stability-csi-har/**/*-x.npy"))[:2]:
+        window = np.load(path, allow_pickle=False)[:, :8]
+        for array in (np.stack([window, window]), np.asfortranarray(window)):
+            yield Seed("a-x.npy", {"a-x.npy": _npy(array)})
+
+
+def _decaranging(data: Path) -> Iterator[Seed]:
+    for path in sorted(data.glob("uwb-cirs-2018/**/*.log.gz"))[:3]:
+        with gzip.open(path) as file:
+            log = {"1.log": file.read(26_000)}  # two frames and a part of the third
+        yield Seed("1.log", log)
+        yield Seed("1.log.gz", _gzipped(log))
+        yield Seed("1.log.gz", log, pack=_gzipped)
+
+
+def _deepmimo(data: Path) -> Iterator[Seed]:
+    options = {"setup": Setup(tx=2, rx=2, subcarriers=4)}
+    yield from _npz("city.npz", deepmimo.rays(), **options)
+    for format in ("npz", "mat", "npy"):
+        write = partial(deepmimo.scenario, format=format)
+        yield _written(write, "", **options)
+
+
+def _radhar(data: Path) -> Iterator[Seed]:
+    yield Seed("a.txt", {"a.txt": radhar.TEXT.encode()})
+    clouds = {"Train|walk|a_1": radhar.cloud(), "Test|jump|b": radhar.cloud(seed=1)}
+    yield from _npz("points.npz", clouds)
+
+
+def _uji_indoorloc(data: Path) -> Iterator[Seed]:
+    yield _written(lambda folder: uji_indoorloc.written(folder, *uji_indoorloc.ROWS))
+
+
+def _rml_pickle(data: Path) -> Iterator[Seed]:
+    few = {key: examples[:1, :, :24] for key, examples in rml_pickle.DATA.items()}
+    contents = [pickle.dumps(few, protocol) for protocol in range(6)]
+    for content in (*contents, rml_pickle.python2_pickle(few)):
+        yield Seed("RML.dat", {"RML.dat": content})
+
+
+def _radcom(data: Path) -> Iterator[Seed]:
+    examples = {str(key): arrays.normal(256).real for key in radcom.KEYS}
+    yield _written(lambda folder: radcom.written(folder / "a.hdf5", examples))
+
+
+def _raw_iq(data: Path) -> Iterator[Seed]:
+    content = arrays.normal(100).tobytes()
+    for datatype in ("cf32_le", "cf64_be", "ci16_be", "cu8", "ru8"):
+        yield Seed("a.iq", {"a.iq": content}, {"datatype": datatype, "sample_rate_hz": 1e6, "carrier_hz": 2.4e9})
+
+
+def _arrays(data: Path) -> Iterator[Seed]:
+    options = {"layout": arrays.layout(labels={"place": {"key": "place"}})}
+    stored = {"H": arrays.normal(3, 4, 5), "place": np.arange(6.0).reshape(3, 2)}
+    for format in ("mat5", "mat5z", "mat73", "h5"):
+        write = partial(_container, format=format, stored=stored)
+        yield _written(write, **options)
+    (element,) = _written(partial(_container, format="mat5", stored={"H": stored["H"]})).files.values()
+    alone = {"layout": arrays.layout()}
+    yield Seed("a.mat", {"header": element[:128], "element": element[128:]}, alone, _deflated)
+    yield from _npz("a.npz", stored, **options)
+    for array in (stored["H"], np.asfortranarray(stored["H"])):
+        yield Seed("a.npy", {"a.npy": _npy(array)}, {"layout": arrays.layout(keys={"complex": "array"})})
+
+
+def _container(folder: Path, format: str, stored: dict[str, np.ndarray]) -> Path:
+    return arrays.write_any(folder / "a.mat", format, stored)
+
+
+def _dca1000(data: Path) -> Iterator[Seed]:
+    for layout in ("two-lane", "four-lane"):
+        values = dca1000.numbers(dca1000.cube(), layout)
+        write = partial(dca1000.written, values=values, layout=layout)
+        yield _written(write)
+
+
+_WRITERS: dict[str, Callable[[Path], Iterator[Seed]]] = {
+    "ewine": _ewine,
+    "powder": _powder,
+    "sigmf": _sigmf,
+    "wav_iq": _wav_iq,
+    "esp32_npy": _esp32_npy,
+    "decaranging": _decaranging,
+    "deepmimo": _deepmimo,
+    "radhar": _radhar,
+    "uji_indoorloc": _uji_indoorloc,
+    "rml_pickle": _rml_pickle,
+    "radcom": _radcom,
+    "raw_iq": _raw_iq,
+    "arrays": _arrays,
+    "dca1000": _dca1000,
+}
