@@ -81,7 +81,7 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Sig
     time = (
         np.arange(len(headers)) * interval_s if interval_s > 0 else clock.unwrap(headers["clock"], 1e-6, path, bits=32)
     )
-    field = _decode(path, headers, offsets)[kept][:, :, :rx, :tx]
+    field = _decode(path, headers, offsets)[:, :, :rx, :tx][kept]
     indices = INDICES_40MHZ if is_40mhz else INDICES_20MHZ
     if is_40mhz:
         field = np.where((indices > 0)[:, None, None], -1j * field, field)
@@ -156,15 +156,13 @@ def _port_order(headers: NDArray) -> NDArray[np.int64]:
 
 def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tuple[int, int, bool]]:
     """Packets of the most frequent (rx, tx, 40 MHz), the earliest of equals, and that configuration."""
-    setups = np.stack([headers["rx"], headers["tx"], (headers["rate"] & _HT40) > 0], axis=1).astype(int)
-    unique, first, inverse, counts = np.unique(
-        setups, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    best = min(range(len(unique)), key=lambda i: (-counts[i], first[i]))
-    kept = np.flatnonzero(inverse.ravel() == best)
-    rx, tx, is_40mhz = (int(x) for x in unique[best])
+    setups = headers["rx"].astype(int) << 3 | headers["tx"].astype(int) << 1 | ((headers["rate"] & _HT40) > 0)
+    unique, first, counts = np.unique(setups, return_index=True, return_counts=True)
+    best = setups[min(zip(-counts, first, strict=True))[1]]
+    kept = np.flatnonzero(setups == best)
+    rx, tx, is_40mhz = int(best) >> 3, int(best) >> 1 & 3, int(best) & 1
     if len(unique) > 1:
-        changed = int(np.argmax(inverse.ravel() != best))
+        changed = int(np.argmax(setups != best))
         warnings.warn(
             f"{path}: dropped {len(headers) - len(kept)} of {len(headers)} packets whose antennas or bandwidth differ "
             f"from the most frequent ({rx} rx, {tx} tx, {40 if is_40mhz else 20} MHz), the first at packet {changed}",
@@ -174,16 +172,17 @@ def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tup
 
 
 def _decode(path: Path, headers: NDArray, offsets: NDArray[np.int64]) -> NDArray[np.complex128]:
-    """complex [packets, 30, 3, 3] (subcarrier, rx, tx); only the antennas that a packet has are meaningful."""
+    """complex [packets, 30, 3, tx] (subcarrier, rx, tx); only the antennas that a packet has are meaningful."""
     import csiread
 
-    raw = csiread.Intel(str(path), nrxnum=3, ntxnum=3, if_report=False)
+    raw = csiread.Intel(str(path), nrxnum=3, ntxnum=int(headers["tx"].max()), if_report=False)
     raw.read()
     if raw.count != len(offsets):
         raise ReadError(f"{path}: csiread decoded {raw.count} of {len(offsets)} packets; report this file as a defect.")
     field = np.asarray(raw.csi)
     # csiread applies the order of three ports even where fewer were used, which leaves holes; the CSI Tool does not.
-    for packet in np.flatnonzero(headers["rx"] < 3):
-        used = int(headers["rx"][packet])
-        field[packet, :, :used] = field[packet][:, _port_order(headers[packet : packet + 1])[0, :used]]
+    few = np.flatnonzero(headers["rx"] < 3)
+    chains = np.arange(3)
+    order = np.where(chains < headers["rx"][few, None], _port_order(headers[few]), chains)
+    field[few] = np.take_along_axis(field[few], order[:, None, :, None], axis=2)
     return field

@@ -168,7 +168,8 @@ def _signal(
     frame, column = np.cumsum(starts) - 1, np.searchsorted(links, codes)
     indices = INDICES[bins.shape[1]]
     values = np.zeros((count, len(links), len(indices)), np.complex64)
-    values[frame, column] = bins[:, indices] * _unturn(indices)
+    used = np.take(bins, indices, axis=1)
+    values[frame, column] = np.multiply(used, _unturn(indices), out=used)
     valid = np.zeros((count, len(links), 1), bool)
     valid[frame, column] = True
     regular = np.arange(count, dtype=np.float64) * interval_s
