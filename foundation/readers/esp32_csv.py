@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers import clock
 from foundation.readers.esp32_layouts import Layout
-from foundation.readers.esp32_lines import MARK, MalformedError, Packet, parse
+from foundation.readers.esp32_lines import MARK, MalformedError, Packet, field_names, parse
 from foundation.readers.files import read_bytes
 from foundation.signal import Link, Signal
 
@@ -84,7 +84,7 @@ def _packets(data: bytes, path: Path) -> list[Packet]:
     first = ""
     for number, line in enumerate(io.BytesIO(data), 1):
         if _HEADER.match(line):
-            names = line.decode("ascii").strip().split(",")
+            names = field_names(line)
         at = line.rfind(MARK)
         if at < 0:
             continue

@@ -102,9 +102,9 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     """Headers and byte offsets of all measurements, after checking the whole chain of records."""
     starts, at = [], 0
     while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         code = data[at + 2] if at + 2 < len(data) else None
-        if code is not None and code not in (_MEASUREMENT, _PAYLOAD):
+        end = at + 2 + (int.from_bytes(data[at:], "big") if code is None else data[at] << 8 | data[at + 1])
+        if code is not None and code != _MEASUREMENT and code != _PAYLOAD:
             raise ReadError(
                 f"{path}: record code {code:#04x} at byte {at + 2}; expected 0xbb or 0xc1 of the Linux 802.11n CSI "
                 "Tool, so this is another format or damaged: copy it again or cut it before this record."
@@ -118,7 +118,7 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
             if end - at < _HEADER.itemsize:
                 raise ReadError(f"{path}: the record at byte {at} has {end - at} bytes; a measurement has at least 23.")
             starts.append(at)
-        at = max(end, at + 3)  # a length of 0 would never advance
+        at = end if end > at + 2 else at + 3  # a length of 0 would never advance
     if not starts:
         raise ReadError(f"{path}: no measurement (record code 0xbb) in {len(data)} bytes; record with CSI logging on.")
     offsets = np.asarray(starts)
