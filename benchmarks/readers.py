@@ -1,9 +1,9 @@
-"""Reading captures: python benchmarks/readers.py [FORMAT ...]. Our readers beside the libraries that read the same files.
+"""Our readers beside the libraries that read the same files: python benchmarks/readers.py [FORMAT ...].
 
 Real recordings come from the folder of `WFM_DATA` (default `../shared/data`), IQ and array files are written here. A
-library that is absent is left out, a file that it cannot read too, and both are said: CSIKit, pandas, sigmf and soundfile
-are no dependencies. The work is not quite the same: we recognise the format, check every length before we use it, and
-give complex64 values with the axes in physical units; a library gives what it gives.
+library that is absent is left out, as is a file that it cannot read, and both are said: CSIKit, pandas, sigmf and
+soundfile are no dependencies. The work is not quite the same: we recognise the format, check every length before we
+use it, and give complex64 values with the axes in physical units; a library gives what it gives.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 import foundation
 from foundation.readers.layouts import Layout
 
-REPEATS = 5
+REPEATS = 9
 DATA = Path(os.environ.get("WFM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 WRITTEN_BYTES = 1 << 25
 
@@ -110,7 +110,6 @@ def real_cases() -> Iterator[Case]:
         ("decaranging", DATA.glob("uwb-cirs-2018/results/*.log.gz"), {}),
         ("radhar", DATA.glob("radhar/*.npz"), {"np.load": npz_members}),
         ("ble_rss", ble.glob("calibration_df.csv"), pandas),
-        ("sigmf", captures.glob("sigmf/*.sigmf-meta"), {"sigmf": sigmf_samples}),
     ]
     return (Case(name, sorted(files), {}, libraries) for name, files, libraries in found)
 
@@ -136,7 +135,12 @@ def written_cases(folder: Path) -> Iterator[Case]:
         file["array"] = array
     raw = {"format": "raw_iq", "datatype": "ci16_le", "sample_rate_hz": 1e6}
     layout = Layout(
-        about="random", keys={"complex": "array"}, axes=["time", "response"], kind="csi", interval_s=0.01, spacing_hz=1e5
+        about="random",
+        keys={"complex": "array"},
+        axes=["time", "response"],
+        kind="csi",
+        interval_s=0.01,
+        spacing_hz=1e5,
     )
     arrays = {"format": "arrays", "layout": layout}
     wav = {"scipy": library("scipy.io.wavfile", "read"), "soundfile": library("soundfile", "read", dtype="float32")}
@@ -185,12 +189,12 @@ def rate(ways: list[Way], files: list[Path]) -> list[float]:
             for path in files:
                 way(path)
             times.append(time.perf_counter() - begin)
-    size = sum(_size(path) for path in files) / 1e6
-    return [size / statistics.median(times) for times in seconds]
+    return [megabytes(files) / statistics.median(times) for times in seconds]
 
 
-def _size(path: Path) -> int:
-    return path.with_suffix(".sigmf-data" if path.suffix == ".sigmf-meta" else path.suffix).stat().st_size
+def megabytes(files: list[Path]) -> float:
+    data = [path.with_suffix(".sigmf-data") if path.suffix == ".sigmf-meta" else path for path in files]
+    return sum(path.stat().st_size for path in data) / 1e6
 
 
 def lines(case: Case) -> Iterator[str]:
@@ -198,33 +202,33 @@ def lines(case: Case) -> Iterator[str]:
     own = ours(case)
     files = [path for path in case.files if not failure(own, path)]
     if not files:
-        yield f"{case.name:28} no files in {DATA}"
+        yield f"{case.name:20} no files that can be read in {DATA}"
         return
     compared = 0
     for name, way in case.libraries.items():
         failures = {path: why for path in files if (why := failure(way, path))}
-        missing = next((why for why in failures.values() if why.startswith("no ")), "")
         read = [path for path in files if path not in failures]
-        if missing or not read:
-            yield f"{case.name:28} {name:12} {missing or f'reads none of {len(files)} files'}"
+        reasons = ", ".join(sorted(set(failures.values())))
+        if not read:
+            yield f"{case.name:20} {name}: {reasons} on all {len(files)} files"
             continue
-        way(read[0])
+        way(read[0])  # what is imported on the first call
         mine, theirs = rate([own, way], read)
-        note = ", ".join(f"{why} on {path.name}" for path, why in list(failures.items())[:3])
-        yield _line(case.name, f"{len(read)}", mine, f"{name:12} {theirs:8.1f} {mine / theirs:8.2f}  {note}")
+        note = f"  {reasons} on {len(failures)} more files" if failures else ""
+        yield _line(case.name, read, mine, f"{name:12} {theirs:8.1f} {mine / theirs:7.2f}{note}")
         compared += 1
     if not compared:
-        yield _line(case.name, f"{len(files)}", rate([own], files)[0], "no library")
+        yield _line(case.name, files, rate([own], files)[0], "-")
 
 
-def _line(name: str, count: str, mine: float, rest: str) -> str:
-    return f"{name:28} {count:>5} {mine:8.1f}  {rest}".rstrip()
+def _line(name: str, files: list[Path], mine: float, rest: str) -> str:
+    return f"{name:20} {len(files):5} {megabytes(files):7.2f} {mine:8.1f}  {rest}"
 
 
 def main(wanted: list[str]) -> None:
     """Print MB/s of files, ours and theirs, and ours over theirs."""
     warnings.simplefilter("ignore")
-    print(f"{'format':28} {'files':>5} {'ours':>8}  {'library':12} {'MB/s':>8} {'ratio':>8}")
+    print(f"{'format':20} {'files':>5} {'MB':>7} {'MB/s':>8}  {'library':12} {'MB/s':>8} {'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:
         for cases in (real_cases(), written_cases(Path(folder))):
             for case in cases:

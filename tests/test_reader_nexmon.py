@@ -199,7 +199,7 @@ def test_transmitters_and_channels_become_one_signal_each(tmp_path: Path) -> Non
         (1 + 0.01 * i, ethernet(csi(random_bins(i, mhz * 16 // 5), mac=mac, mhz=mhz, sequence=9)))
         for i, (mac, mhz) in enumerate(kinds)
     ]
-    with pytest.warns(UserWarning, match="3 transmitters or channels .*06:07:08:09:0a:0b: 3, 00:01"):
+    with pytest.warns(UserWarning, match="differ in transmitter or channel; .* 3 signals of 3, 1, 1 packets"):
         signals = nexmon.read(written(tmp_path / "a.pcap", capture(packets)))
     assert [s.values.shape for s in signals] == [(3, 1, 56), (1, 1, 56), (1, 1, 114)]
     assert [s.labels["transmitter"] for s in signals] == [OTHER_MAC.hex(":"), MAC.hex(":"), OTHER_MAC.hex(":")]

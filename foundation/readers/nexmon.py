@@ -26,6 +26,7 @@ from foundation.errors import ReadError
 from foundation.readers import clock, pcap
 from foundation.readers.files import read_bytes
 from foundation.readers.nexmon_words import FORMATS, decode
+from foundation.readers.split import by_kind
 from foundation.signal import Link, Signal
 
 SPACING_HZ = 312_500.0
@@ -90,24 +91,14 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
     headers, times, offsets = _usable(data, chip, path)
     sources = headers["source"].copy().view("V6")[:, 0].tolist()
     names = [chip or CHIPS[code] for code in headers["chip"].tolist()]
-    groups: dict[tuple[bytes, int, str], list[int]] = {}
-    for row, key in enumerate(zip(sources, headers["chanspec"].tolist(), names, strict=True)):
-        groups.setdefault(key, []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    if len(ordered) > 1:
-        listed = ", ".join(f"{key[0].hex(':')}: {len(rows)}" for key, rows in ordered[:5])
-        warnings.warn(
-            f"{path}: {len(ordered)} transmitters or channels become one signal each; datagrams by transmitter: "
-            f"{listed}{', ...' if len(ordered) > 5 else ''}",
-            stacklevel=2,
-        )
+    groups = by_kind(zip(sources, headers["chanspec"].tolist(), names, strict=True), "transmitter or channel", path)
     signals = []
-    for (source, chanspec, name), rows in ordered:
+    for (source, chanspec, name), rows in groups.items():
         size = 4 * int(_bins(np.array(chanspec)))
         raw = sliding_window_view(np.frombuffer(data, np.uint8), size)[offsets[rows]]
         bins = decode(raw.view("<u4"), FORMATS[name], autoscale)
         signal = _signal(headers[rows], times[rows], bins, path, interval_s)
-        labels = {"transmitter": source.hex(":")} if len(ordered) > 1 else {}
+        labels = {"transmitter": source.hex(":")} if len(groups) > 1 else {}
         signals.append(signal.with_(carrier_hz=_carrier_hz(chanspec), device=f"Broadcom BCM{name}", labels=labels))
     return signals
 
