@@ -210,7 +210,7 @@ def lines(case: Case) -> Iterator[str]:
         read = [path for path in files if path not in failures]
         reasons = ", ".join(sorted(set(failures.values())))
         if not read:
-            yield f"{case.name:20} {name}: {reasons} on all {len(files)} files"
+            yield f"{case.name:20} {name}: {reasons}, {'left out' if reasons.startswith('no ') else 'on every file'}"
             continue
         way(read[0])  # what is imported on the first call
         mine, theirs = rate([own, way], read)
