@@ -38,6 +38,8 @@ from foundation.train.run import pretrain
 from shards import open_dataset
 
 COUNT, SEED = 4000, 0
+#: The parts of the loss that are worth a curve, by their name in the log.
+LOSSES = {"mse": "loss of the mean head", "flow": "loss of the flow head"}
 HELD_OUT = 128  # windows of unseen rooms that reconstruction and generation are judged on
 COMMAND = "wfm quickstart"
 
@@ -107,7 +109,7 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
         report,
         title="Quickstart: one encoder, pretrained on simulated rooms, judged in rooms it never saw",
         facts=_facts(model, history, began),
-        history=[{**row, "train loss": row["loss"]} for row in history if "loss" in row],
+        history=[{LOSSES.get(name, name): value for name, value in row.items()} for row in history if "loss" in row],
         reconstructions=[reconstruction_picture(f) for f in fill_all(model, _of_each_activity(held_out), "random", 0)],
         samples=compared[:1],
         rows=rows + filled + made,

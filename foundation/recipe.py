@@ -73,6 +73,7 @@ class ModelSection(Section):
     flow_depth: int = 3
     patch_shapes: list[tuple[int, int]] = [(16, 8), (4, 8), (1, 16)]
     views: dict[str, str] = {}
+    links: int = Field(64, gt=0, description="transmit, and receive, antennas (or access points) told apart")
 
 
 class ObjectiveSection(Section):
@@ -137,7 +138,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["mean", "columns"] = "mean"
+    pooling: Literal["moments", "columns"] = "moments"
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
     augment: float = Field(0.0, ge=0)
 

@@ -67,7 +67,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
     encoded = model.encoder(visible=visible, **batch)
     condition, _ = model(visible, **batch)
     filled = model.reconstruct(visible, **batch)
-    pooled = pool(encoded, batch, "mean")
+    pooled = pool(encoded, batch, "moments")
     for i in range(len(visible)):
         one = _alone(batch, i)
         count = one["exists"].shape[1]
@@ -80,7 +80,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
         )
         torch.testing.assert_close(condition[i, :count], model(seen, **one)[0][0], atol=1e-5, rtol=0)
         torch.testing.assert_close(filled[i, :count], model.reconstruct(seen, **one)[0], atol=1e-4, rtol=1e-5)
-        torch.testing.assert_close(pooled[i], pool(output, one, "mean")[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(pooled[i], pool(output, one, "moments")[0], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -300,24 +300,33 @@ def test_pooling_keeps_dynamics_static_and_context_apart(model: WfmForMaskedMode
     batch = tokenize([signal, make_signal(1, times=16, links=2, responses=8)], CONFIG)
     output = model.encoder(**batch)
     tokens, static = output.last_hidden_state[:, CONTEXT_TOKENS:], batch["static"][0]
-    mean = pool(output, batch, "mean")
-    hidden = CONFIG.hidden_size
-    torch.testing.assert_close(mean[:, :hidden], tokens[:, ~static].mean(1))
-    torch.testing.assert_close(mean[:, hidden : 2 * hidden], tokens[:, static].mean(1))
-    torch.testing.assert_close(mean[:, 2 * hidden :], output.last_hidden_state[:, :CONTEXT_TOKENS].flatten(1))
-    columns = pool(output, batch, "columns")
-    assert columns.shape == (2, (2 * 4 + CONTEXT_TOKENS) * hidden)
+    moments = pool(output, batch, "moments").unflatten(1, (-1, CONFIG.hidden_size))
+    torch.testing.assert_close(moments[:, 0], tokens[:, ~static].mean(1))
+    torch.testing.assert_close(moments[:, 1], tokens[:, ~static].std(1, correction=0), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(moments[:, 2], tokens[:, static].mean(1))
+    torch.testing.assert_close(moments[:, 3:], output.last_hidden_state[:, :CONTEXT_TOKENS])
+    columns = pool(output, batch, "columns").unflatten(1, (-1, CONFIG.hidden_size))
+    assert columns.shape[1] == 3 * 4 + CONTEXT_TOKENS
     third = (batch["column"][0] == 2) & ~static
-    torch.testing.assert_close(columns[:, 2 * hidden : 3 * hidden], tokens[:, third].mean(1))
-    torch.testing.assert_close(columns[:, 6 * hidden : 7 * hidden], tokens[:, static][:, 2])
+    torch.testing.assert_close(columns[:, 2], tokens[:, third].mean(1))
+    torch.testing.assert_close(columns[:, 4 + 2], tokens[:, third].std(1, correction=0), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(columns[:, 8 + 2], tokens[:, static][:, 2])
+
+
+def test_pooling_a_single_token_has_a_gradient(model: WfmForMaskedModeling) -> None:
+    batch = tokenize([make_signal(0, times=1, links=1, responses=4)], CONFIG)
+    output = model.encoder(**batch)
+    output.last_hidden_state.retain_grad()
+    pool(output, batch, "columns").sum().backward()
+    assert bool(torch.isfinite(output.last_hidden_state.grad).all())
 
 
 def test_a_task_head_speaks_in_units_of_its_targets(model: WfmForMaskedModeling) -> None:
     batch = tokenize([make_signal(0), make_signal(1)], CONFIG)
-    head = TaskHead(4 * CONFIG.hidden_size, 2)
+    head = TaskHead(5 * CONFIG.hidden_size, 2)
     head.target_mean.copy_(torch.tensor([5.0, -3.0]))
     head.target_std.zero_()
-    out = TaskModel(model.encoder, head, "mean")(**batch)
+    out = TaskModel(model.encoder, head, "moments")(**batch)
     torch.testing.assert_close(out, torch.tensor([[5.0, -3.0]] * 2))
 
 

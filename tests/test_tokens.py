@@ -198,6 +198,14 @@ def test_a_kind_without_a_view_is_named() -> None:
         tokenize([make_signal(0)], tiny_config(views={"csi": "wavelet"}))
 
 
+def test_an_antenna_beyond_the_table_is_named_not_taken_for_another() -> None:
+    signal = make_signal(0, links=2)
+    far = signal.with_(links=(Link(0, 0), Link(0, 519)), session="tower")
+    assert tokenize([far], tiny_config(links=520))["link"][0].max() == 519
+    with pytest.raises(RecipeError, match=r"64 antennas apart, and .*'tower'\) has number 519; .*model\.links=520"):
+        tokenize([far], tiny_config(links=64))
+
+
 def test_pad_of_one_sample_is_the_sample() -> None:
     one = tokenize_one(make_signal(0), CONFIG)
     batch = pad([one])

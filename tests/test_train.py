@@ -19,9 +19,11 @@ from tiny import environment, pretrain_recipe, python, snapshot, wfm, write_reci
 from foundation.cli import main
 from foundation.data.stream import Part, ShardStream, read_part
 from foundation.data.tokens import tokenize
-from foundation.errors import RecipeError, TrainingError
+from foundation.errors import CheckpointError, RecipeError, TrainingError
+from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.checkpoint import load_checkpoint
+from foundation.train.dump import replay
 from foundation.train.module import PretrainModule, model_config, rate
 from foundation.train.run import FINAL, LAST, pretrain
 
@@ -89,6 +91,7 @@ def _run_killed_at(step: int, config: Path) -> None:
     """`wfm pretrain` in a process that is killed (kill -9) when it begins `step`."""
     program = f"""
 import os, signal, sys
+from foundation.train.dump import replay
 from foundation.train.module import PretrainModule
 plain = PretrainModule.training_step
 def killed(self, batch, batch_idx):
@@ -241,13 +244,40 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
         kept.append(self)
 
     monkeypatch.setattr(PretrainModule, "__init__", patched)
-    with pytest.raises(TrainingError, match="loss is nan at step 2"):
+    with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-rank=0\.safetensors"):
         pretrain(pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1))
     assert len(seen) == 3
     assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
     assert _equal(seen[2], kept[0].model.state_dict())
     assert not (tmp_path / "run" / "checkpoints" / FINAL).exists()
     assert _equal(_weights(tmp_path / "run", LAST), seen[2])
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated(
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, losses = MaskedObjective.__call__, []
+
+    def with_a_pole(self: MaskedObjective, model: Any, batch: Any, generator: Any) -> Any:
+        """From the third step on: the loss as it is, plus a root whose slope is infinite where it stands."""
+        loss, metrics = plain(self, model, batch, generator)
+        losses.append(loss.item())
+        if len(losses) > 2:
+            weight = model.mean.weight
+            loss = loss + (weight - weight.detach()).square().sum().sqrt()
+        return loss, metrics
+
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedObjective, "__call__", with_a_pole)
+        with pytest.raises(TrainingError, match=r"gradient norm is nan at step 2; .*dumps/step=2-rank=0.safetensors"):
+            pretrain(recipe)
+    dump = tmp_path / "run" / "dumps" / "step=2-rank=0.safetensors"
+    fresh = PretrainModule(recipe)
+    assert replay(dump, fresh.model, fresh.objective).item() == losses[2]
+    assert _equal(_weights(tmp_path / "run", LAST), fresh.model.state_dict()), "the bad step was not taken"
+    with pytest.raises(CheckpointError, match="is no dump of this network"):
+        replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)
 
 
 def test_wandb_without_a_key_logs_offline_and_keeps_no_secret(shards_dir: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
 
 from foundation.data.labelled import TokenSet
 from foundation.models import TaskHead, WfmModel, pool
@@ -26,15 +27,17 @@ def start_from_probe(head: TaskHead, features: np.ndarray, targets: np.ndarray) 
     differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
     """
     inputs = head.norm(torch.from_numpy(features)).numpy()
+    # The probe sees standardised features, so that none is held down for being small; the head takes them as they are.
+    scaler = StandardScaler().fit(inputs)
+    inputs = scaler.transform(inputs)
     if targets.ndim > 1:
         scaled = (targets - head.target_mean.numpy()) / head.target_std.numpy()
-        probe = Ridge(alpha=10.0).fit(inputs, scaled)
-        head.linear.weight.copy_(torch.from_numpy(np.atleast_2d(probe.coef_)))
-        head.linear.bias.copy_(torch.from_numpy(np.atleast_1d(probe.intercept_)))
-        return
-    classes, coded = np.unique(targets, return_inverse=True)
-    if len(classes) < 3:
-        return  # scikit-learn has one row of weights for two classes; such a head is quick to learn anyway
-    probe = LogisticRegression(C=0.1, max_iter=500, tol=1e-3).fit(inputs, coded)
-    head.linear.weight[classes] = torch.from_numpy(probe.coef_).float()
-    head.linear.bias[classes] = torch.from_numpy(probe.intercept_).float()
+        probe, rows = Ridge(alpha=10.0).fit(inputs, scaled), np.arange(targets.shape[1])
+    else:
+        classes, coded = np.unique(targets, return_inverse=True)
+        if len(classes) < 3:
+            return  # scikit-learn has one row of weights for two classes; such a head is quick to learn anyway
+        probe, rows = LogisticRegression(C=0.03, max_iter=500, tol=1e-3).fit(inputs, coded), classes
+    weight = np.atleast_2d(probe.coef_) / scaler.scale_
+    head.linear.weight[rows] = torch.from_numpy(weight).float()
+    head.linear.bias[rows] = torch.from_numpy(np.atleast_1d(probe.intercept_) - weight @ scaler.mean_).float()

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from foundation.data.views import VIEWS, view_of
+from foundation.errors import RecipeError
 from foundation.signal import KINDS, Signal
 
 Batch = dict[str, Tensor]
@@ -30,6 +31,7 @@ class TokenSpec(Protocol):
 
     patch_shapes: list[list[int]]
     views: dict[str, str]
+    links: int
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ def tokenize(signals: Sequence[Signal], spec: TokenSpec) -> Batch:
     """Signals -> one padded batch.
 
     Raises:
-        RecipeError: a signal's kind has no view in `spec`.
+        RecipeError: a signal's kind has no view in `spec`, or an antenna is beyond its table.
     """
     return pad([tokenize_one(signal, spec) for signal in signals])
 
 
 def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
-    """One signal -> its unpadded arrays (without the batch axis)."""
+    """One signal -> its unpadded arrays (without the batch axis). Raises as `tokenize`."""
     cut = layout_of(signal.values.shape, spec)
     view = view_of(signal, spec.views)
     entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
@@ -87,7 +89,7 @@ def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
         "values": values,
         "observed": observed,
         "position": _positions(signal, cut, grid, is_static),
-        "link": np.array([(link.tx, link.rx) for link in signal.links], np.int64)[grid[:, 1]],
+        "link": _links(signal, spec)[grid[:, 1]],
         "grid": grid,
         "column": grid[:, 1] * cut.nr + grid[:, 2],
         "shape": np.full(len(grid), cut.shape_index),
@@ -143,6 +145,17 @@ def _patches(field: np.ndarray, cut: Layout, entries: int) -> np.ndarray:
     out = np.zeros((len(flat), entries), np.float32)
     out[:, : flat.shape[1]] = flat
     return out
+
+
+def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
+    """int64 [L, 2]: transmit and receive antenna of every link."""
+    links = np.array([(link.tx, link.rx) for link in signal.links], np.int64)
+    if links.max() >= spec.links:
+        raise RecipeError(
+            f"model.links: the network tells {spec.links} antennas apart, and {signal.source or 'a signal'} (session "
+            f"{signal.session!r}) has number {links.max()}; pretrain one with model.links={links.max() + 1} or more."
+        )
+    return links
 
 
 def _static_observed(observed: np.ndarray, cut: Layout) -> np.ndarray:

@@ -7,11 +7,8 @@ soon as it is done: an evaluation that was stopped goes on, one that is repeated
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +16,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from foundation.data.stream import read_part
+from foundation.data.workers import in_order
 from foundation.evaluate.bench import Bench
 from foundation.evaluate.jobs import Job, Outcome, Outcomes, jobs_of, load_outcome, save_outcome
 from foundation.evaluate.metrics import scores
@@ -73,25 +71,13 @@ def _run(recipe: EvaluateRecipe, jobs: list[Job]) -> Iterator[tuple[Job, Outcome
         else:
             yield job, known
     text = recipe.model_dump_json()
-    if recipe.workers == 1:
-        yield from ((job, _work(text, job, path)) for job, path in waiting)
-        return
-    # Spawned, not forked: a forked child of a process that has used OpenMP hangs in its first parallel region.
-    context = multiprocessing.get_context("spawn")
-    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(threads, "1"))
-    try:
-        with ProcessPoolExecutor(recipe.workers, mp_context=context) as pool:
-            futures = {pool.submit(_work, text, job, path): job for job, path in waiting}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-    finally:
-        for name, value in threads.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+    work = ((text, job, path) for job, path in waiting)
+    yield from zip((job for job, _ in waiting), in_order(_work, work, recipe.workers), strict=True)
 
 
-def _work(text: str, job: Job, path: Path) -> Outcome:
+def _work(item: tuple[str, Job, Path]) -> Outcome:
     """Do one job and keep its outcome."""
+    text, job, path = item
     bench = _bench(text, job.fold)
     predicted = bench.predict(job.mode, job.fraction, job.seed)
     truth = {part: bench.problem.target.encode(signals) for part, signals in bench.problem.tests.items()}

@@ -66,7 +66,7 @@ class Placement(nn.Module):
         self.component = nn.Embedding(2 * len(config.patch_shapes), hidden)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        link = batch["link"].remainder(self.tx.num_embeddings)
+        link = batch["link"]
         component = 2 * batch["shape"] + batch["static"]
         return (
             self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)

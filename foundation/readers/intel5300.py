@@ -6,7 +6,8 @@ the chain is checked here first.
 
 What the file says: antennas, 20 or 40 MHz (bit 11 of `rate_n_flags`, RATE_MCS_HT40_MSK of iwlwifi), a 1 MHz clock of
 32 bits. What it does not say: the carrier, the day, the transmit antennas behind the spatial streams (`Link.tx` counts
-streams). Values are the NIC's 8-bit integers, not scaled by RSSI or AGC, so their level changes between packets.
+streams). Values are the NIC's 8-bit integers, whose level changes between packets with its gain control; `scaled=True`
+puts RSSI and AGC back in.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers import clock
 from foundation.readers.files import read_bytes
+from foundation.readers.intel5300_scale import factors
 from foundation.signal import Link, Signal
 
 SPACING_HZ = 312_500.0
@@ -58,7 +60,7 @@ def sniff(head: bytes) -> bool:
     return second >= len(head) or head[second] in (_MEASUREMENT, _PAYLOAD)
 
 
-def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Signal:
+def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled: bool = False) -> Signal:
     """Read one capture; values [packets, rx * tx, 30], links ordered (rx, tx) with tx running fastest.
 
     Receive chains are put back in the order of the antenna ports A, B, C where all three were used; with fewer the
@@ -72,6 +74,7 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Sig
     Args:
         carrier_hz: the carrier, which the file does not store; 0 means not known.
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
+        scaled: values in units of the noise, see `foundation.readers.intel5300_scale`, in place of raw integers.
 
     Raises:
         ReadError: the file is missing, empty, truncated or malformed, or has no measurement or no running clock.
@@ -82,6 +85,10 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Sig
         np.arange(len(headers)) * interval_s if interval_s > 0 else clock.unwrap(headers["clock"], 1e-6, path, bits=32)
     )
     field = _decode(path, headers, offsets)[:, :, :rx, :tx][kept]
+    if scaled:
+        used = headers[kept]
+        scale = factors(field, used["rssi"], used["noise"], used["agc"], rx, tx)
+        field = field * scale[:, None, None, None]
     indices = INDICES_40MHZ if is_40mhz else INDICES_20MHZ
     if is_40mhz:
         field = np.where((indices > 0)[:, None, None], -1j * field, field)

@@ -9,11 +9,13 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim import Optimizer
 
 from foundation.errors import TrainingError
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe
+from foundation.train.dump import draws_of, leave_dump
 
 
 class PretrainModule(L.LightningModule):
@@ -24,23 +26,37 @@ class PretrainModule(L.LightningModule):
         self.recipe = recipe
         self.model = WfmForMaskedModeling(model_config(recipe))
         self.objective = MaskedObjective(**recipe.objective.model_dump())
+        self.batch: dict[str, Tensor] | None = None  # that the step is made of
         self.position: int | None = None  # in the stream, behind the step that was last taken
 
     def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
-        batch, self.position = drawn
-        # A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn.
-        generator = torch.Generator().manual_seed(
-            (self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank
-        )
-        loss, metrics = self.objective(self.model, batch, generator)
-        if not bool(torch.isfinite(loss)):
-            raise TrainingError(
-                f"loss is {loss.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
-                "good: lower train.learning_rate or look at the data with 'wfm shards verify'."
-            )
+        self.batch, self.position = drawn
+        draws = draws_of(self.recipe.seed, self.global_step, self.global_rank)
+        loss, metrics = self.objective(self.model, self.batch, draws)
+        self._demand_finite("loss", loss)
         tokens = metrics.pop("tokens")
         self.log_dict({"loss": loss.detach(), **metrics}, prog_bar=True)
-        return {"loss": loss, "samples": len(batch["kind"]), "tokens": tokens}
+        return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": tokens}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip and watch the gradient before the step. Not called under ZeRO, where DeepSpeed clips by itself."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
+        self._demand_finite("gradient norm", norm)
+        self.log("gradient_norm", norm)
+
+    def _demand_finite(self, name: str, value: Tensor) -> None:
+        if bool(torch.isfinite(value)):
+            return
+        assert self.batch is not None
+        where = self.recipe.out / "dumps"
+        dump = leave_dump(where, self.model, self.batch, self.global_step, self.global_rank, self.recipe.seed)
+        raise TrainingError(
+            f"{name} is {value.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
+            "good: lower train.learning_rate or look at the data with 'wfm shards verify'. "
+            f"{dump} repeats the step: foundation.train.dump.replay."
+        )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train

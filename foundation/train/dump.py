@@ -1,0 +1,55 @@
+"""What a step was made of, kept when it must not be taken: weights, batch and the draws, so that it can be repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from foundation.errors import CheckpointError
+from foundation.models import WfmForMaskedModeling
+from foundation.objectives import MaskedObjective
+
+_MODEL, _BATCH = "model.", "batch."
+
+
+def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, rank: int, seed: int) -> Path:
+    """Write one safetensors file into `directory`; of a network that ZeRO-3 has cut up, the batch alone."""
+    weights = network.state_dict()
+    if not all(weight.numel() for weight in weights.values()):
+        weights = {}
+    tensors = {_MODEL + name: value for name, value in weights.items()} | {_BATCH + k: v for k, v in batch.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"step={step}-rank={rank}.safetensors"
+    metadata = {"step": str(step), "rank": str(rank), "seed": str(seed)}
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path, metadata)
+    return path
+
+
+def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) -> Tensor:
+    """The loss of a dumped step, with its graph; `model` takes the dumped weights where the dump has them.
+
+    Raises:
+        CheckpointError: not a dump, or one of another network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        weights = {name.removeprefix(_MODEL): x for name, x in tensors.items() if name.startswith(_MODEL)}
+        if weights:
+            model.load_state_dict(weights)
+        step, rank, seed = (json.loads(metadata[name]) for name in ("step", "rank", "seed"))
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: is no dump of this network ({str(error).splitlines()[0]}).") from error
+    batch = {name.removeprefix(_BATCH): x for name, x in tensors.items() if name.startswith(_BATCH)}
+    return objective(model, batch, draws_of(seed, step, rank))[0]
+
+
+def draws_of(seed: int, step: int, rank: int) -> torch.Generator:
+    """A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 4096 + rank)
