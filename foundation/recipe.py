@@ -5,7 +5,6 @@ An unknown key is an error that names the nearest known one; a silently ignored 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from foundation.errors import RecipeError
+from foundation.schema import explain, read_mapping
 
 R = TypeVar("R", bound="Section")
 
@@ -216,7 +216,7 @@ def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(_explain(path, error, kind)) from None
+        raise RecipeError(explain(path, error, kind)) from None
 
 
 def dump_recipe(recipe: Section) -> str:
@@ -227,14 +227,7 @@ def dump_recipe(recipe: Section) -> str:
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise RecipeError(f"{path}: extends itself; break the circle.")
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError:
-        raise RecipeError(f"{path}: no such recipe; recipes/ holds examples to copy.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{path}: expected a mapping of keys at the top level.")
+    raw = read_mapping(path, RecipeError, "no such recipe; recipes/ holds examples to copy.")
     base = raw.pop("extends", None)
     return raw if base is None else _merge(_read(path.parent / base, (*seen, path.resolve())), raw)
 
@@ -268,23 +261,3 @@ def _number(value: Any) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-def _explain(path: Path, error: ValidationError, kind: type[Section]) -> str:
-    """One sentence about the first problem; unknown keys before all else, since they explain missing ones."""
-    problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    first = problems[0]
-    dotted = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return f"{path}: {dotted}: {first['msg']} (got {str(first.get('input'))[:80]!r})."
-    known = _keys(kind, [str(part) for part in first["loc"][:-1]])
-    match = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
-    return f"{path}: unknown key {dotted!r}; did you mean {match[0]!r}? Known here: {', '.join(known)}."
-
-
-def _keys(kind: type[BaseModel], loc: Sequence[str]) -> list[str]:
-    for name in loc:
-        annotation = kind.model_fields[name].annotation if name in kind.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            kind = annotation
-    return list(kind.model_fields)

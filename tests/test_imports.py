@@ -19,7 +19,7 @@ import pytest
 ALLOWED: dict[str, set[str]] = {
     "signal": set(),
     "transforms": {"signal"},
-    "readers": {"signal"},
+    "readers": {"signal", "schema"},
     "simulate": {"signal", "transforms"},
     "data": {"signal", "transforms"},
     "shards": {"signal", "readers", "simulate", "data"},

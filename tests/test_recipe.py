@@ -46,6 +46,7 @@ def test_a_recipe_fills_in_its_defaults(path: Path) -> None:
         ("data.shard=x", "data.shard", "shards"),
         ("objective.ratios=1", "objective.ratios", "ratio"),
         ("trian.steps=5", "trian", "train"),
+        ("data.corpora=[{shard: x}]", "data.corpora.0.shard", "shards"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_nearest_one(path: Path, override: str, named: str, nearest: str) -> None:

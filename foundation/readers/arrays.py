@@ -245,7 +245,7 @@ def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.comp
                 values = _join(amplitude, np.float32(0))
         values *= np.float32(layout.scale)
     valid = np.isfinite(values)
-    return np.where(valid, values, np.complex64(0)), valid
+    return values if valid.all() else np.where(valid, values, np.complex64(0)), valid
 
 
 def _join(real: NDArray, imaginary: NDArray | np.float32) -> NDArray[np.complex64]:

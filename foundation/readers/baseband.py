@@ -93,10 +93,12 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
         )
         samples = np.where(valid, samples, 0)
     is_real = samples.dtype.kind == "f"
+    time_s = np.arange(len(samples), dtype=np.float64)
+    time_s *= 1.0 / sample_rate_hz  # in place: recordings have 10**8 samples
     return Signal(
         values=samples[:, :, None],
         valid=valid[:, :, None],
-        time_s=np.arange(len(samples), dtype=np.float64) * (1.0 / sample_rate_hz),
+        time_s=time_s,
         links=tuple(Link(0, channel) for channel in range(samples.shape[1])),
         frequency_hz=np.zeros(1),
         kind="iq",

@@ -71,7 +71,9 @@ def read(path: Path, *, anchors: Path | None = None) -> list[Signal]:
     for index, row in enumerate(rows):
         at = dict(zip(labels, map(float, known[row]), strict=True))
         heading = {"heading": at["heading"]} if "heading" in at else {}
-        signals.append(whole.window(index, 1).with_(labels={"position": (at["x"], at["y"]), **heading}))
+        own = {"position": (at["x"], at["y"]), **heading}
+        one = slice(index, index + 1)
+        signals.append(whole.with_(values=whole.values[one], valid=whole.mask[one], time_s=np.zeros(1), labels=own))
     return signals
 
 

@@ -44,7 +44,7 @@ _LINE = re.compile(
     rb"|^(?P<failed>RX E)|^Accum Len (?P<taps>\d+)\n",
     re.MULTILINE,
 )
-_TAPS = re.compile(rb"(?:-?\d+, -?\d+\n)*")
+_TAPS = re.compile(rb"(?:-?[0-9]{1,9}+, -?[0-9]{1,9}+\n)*+")
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
 
 
 def _parse(block: bytes) -> NDArray[np.complex64]:
-    numbers = np.fromstring(block.replace(b",", b" ").decode("ascii"), dtype=np.float32, sep=" ")
-    return numbers.view(np.complex64)
+    numbers = np.fromstring(block.replace(b",", b" ").decode("ascii"), dtype=np.int32, sep=" ")
+    return numbers.astype(np.float32).view(np.complex64)
 
 
 def _unwrap(clock_s: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers import clock
-from foundation.readers.esp32_layouts import Layout
-from foundation.readers.esp32_lines import MARK, MalformedError, Packet, parse
+from foundation.readers.esp32_lines import MARK, MalformedError, Packet, field_names, parse
 from foundation.readers.files import read_bytes
+from foundation.readers.split import by_kind
 from foundation.signal import Link, Signal
 
 _HEADER = re.compile(rb"type,[\w,]*\bmac,[\w,]+\s*$")
@@ -58,21 +58,12 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     regular = np.arange(len(packets), dtype=np.float64) * interval_s
     ticks = np.array([packet.ticks for packet in packets], np.uint64)
     time = regular if interval_s > 0 else clock.unwrap(ticks, 1e-6, path, bits=32)
-    groups: dict[tuple[str, int, int, Layout], list[int]] = {}
-    for row, packet in enumerate(packets):
-        groups.setdefault((packet.transmitter, packet.channel, packet.secondary, packet.layout), []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    if len(ordered) > 1:
-        listed = ", ".join(f"{key[0]}: {len(rows)}" for key, rows in ordered[:5])
-        warnings.warn(
-            f"{path}: {len(ordered)} transmitters, channels or layouts become one signal each; packets by transmitter: "
-            f"{listed}{', ...' if len(ordered) > 5 else ''}",
-            stacklevel=2,
-        )
+    kinds = [(packet.transmitter, packet.channel, packet.secondary, packet.layout) for packet in packets]
+    groups = by_kind(kinds, "transmitter, channel or layout", path)
     signals = []
-    for (transmitter, *_), rows in ordered:
+    for (transmitter, *_), rows in groups.items():
         signal = _signal([packets[row] for row in rows], time[rows] - time[rows[0]], path)
-        signals.append(signal.with_(labels={"transmitter": transmitter}) if len(ordered) > 1 else signal)
+        signals.append(signal.with_(labels={"transmitter": transmitter}) if len(groups) > 1 else signal)
     return signals
 
 
@@ -84,7 +75,7 @@ def _packets(data: bytes, path: Path) -> list[Packet]:
     first = ""
     for number, line in enumerate(io.BytesIO(data), 1):
         if _HEADER.match(line):
-            names = line.decode("ascii").strip().split(",")
+            names = field_names(line)
         at = line.rfind(MARK)
         if at < 0:
             continue

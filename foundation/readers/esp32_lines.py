@@ -37,6 +37,7 @@ DIALECTS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CS
 MARK = b"CSI_DATA,"
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _NUMBERS = re.compile(rb"[-\d ,]*")
+_WHOLE_NUMBERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
 #: All that the ESP32-CSI-Tool prints, unless told otherwise, whatever the length; what the radar console leaves of it.
 _LLTF_BYTES = (128, 104)
 _LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
@@ -59,8 +60,13 @@ class MalformedError(ValueError):
     """What is wrong with one line, in words that follow 'it has'."""
 
 
+def field_names(header: bytes) -> list[str]:
+    """The names of the fields, from a header line `type,...`, in the words of `DIALECTS`."""
+    return [_ALIASES.get(name, name) for name in header.decode("ascii").strip().split(",")]
+
+
 def parse(line: bytes, names: list[str] | None) -> Packet:
-    """One line from `CSI_DATA,` on, with the names of its fields where a header line gave them.
+    """One line from `CSI_DATA,` on, with the names of its fields (`field_names`) where a header line gave them.
 
     Raises:
         MalformedError: the line is cut, garbled, of an unknown dialect or of an unknown layout.
@@ -74,7 +80,7 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
     if names is None or len(texts) != len(names):
         wanted = len(names) if names else " or ".join(map(str, DIALECTS))
         raise MalformedError(f"{len(texts)} fields, expected {wanted}")
-    fields = dict(zip((_ALIASES.get(name, name) for name in names), texts, strict=True))
+    fields = dict(zip(names, texts, strict=True))
     buffer = _buffer(numbers)
     length = _integer(fields, "len")
     if len(buffer) != length and not (len(buffer) in _LLTF_BYTES and len(buffer) < length):
@@ -104,10 +110,9 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
 def _buffer(text: bytes) -> NDArray[np.int8]:
     if len(text) > _LONGEST_LIST or not _NUMBERS.fullmatch(text):
         raise MalformedError("something other than at most 612 numbers between its brackets")
-    try:
-        numbers = np.array([int(token) for token in text.replace(b",", b" ").split()], np.int64)
-    except (ValueError, OverflowError):
-        raise MalformedError("an entry that is no number") from None
+    if not _WHOLE_NUMBERS.fullmatch(text):
+        raise MalformedError("an entry that is no number")
+    numbers = np.fromstring(text.replace(b",", b" ").decode("ascii"), np.int64, sep=" ")
     if np.any(np.abs(numbers + 0.5) > 128):
         raise MalformedError("a number that is no signed byte")
     return numbers.astype(np.int8)

@@ -1,10 +1,8 @@
 """Intel 5300 Wi-Fi CSI: the `.dat` files of the Linux 802.11n CSI Tool (Halperin et al., 2011).
 
 A file is a chain of records: uint16 big-endian length of what follows, one code byte, body. Code 0xBB is a measurement,
-0xC1 a captured payload (skipped). The body is 20 bytes of header, then per subcarrier 3 bits and, transmit streams
-fastest, 8 bits each of real and imaginary part; the lowest bit of a byte comes first (`read_bfee.c` of the tool).
-
-Read here and not by csiread, which stops silently at the first defect and allocates 60 times the file.
+0xC1 a captured payload (skipped). Values come from the csiread library, which stops silently at the first defect; so
+the chain is checked here first.
 
 What the file says: antennas, 20 or 40 MHz (bit 11 of `rate_n_flags`, RATE_MCS_HT40_MSK of iwlwifi), a 1 MHz clock of
 32 bits. What it does not say: the carrier, the day, the transmit antennas behind the spatial streams (`Link.tx` counts
@@ -16,10 +14,8 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
@@ -35,8 +31,8 @@ INDICES_40MHZ = np.array([*range(-58, 0, 4), *range(2, 59, 4)])
 
 _MEASUREMENT, _PAYLOAD = 0xBB, 0xC1
 _HT40 = 1 << 11
-#: Of antennas on either side; of subcarriers reported; of bits before each.
-_MOST, _SUBCARRIERS, _GAP_BITS = 3, 30, 3
+#: Of antennas on either side; of subcarriers reported.
+_MOST, _SUBCARRIERS = 3, 30
 #: Packets that are decoded at a time.
 _BLOCK = 256
 _HEADER = np.dtype(
@@ -87,13 +83,12 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled
     Raises:
         ReadError: the file is missing, empty, truncated or malformed, or has no measurement or no running clock.
     """
-    data = read_bytes(path)
-    headers, offsets = _scan(data, path)
+    headers, offsets = _scan(read_bytes(path), path)
     kept, (rx, tx, is_40mhz) = _most_frequent(headers, path)
     time = (
         np.arange(len(headers)) * interval_s if interval_s > 0 else clock.unwrap(headers["clock"], 1e-6, path, bits=32)
     )
-    values = _decode(data, offsets[kept] + _HEADER.itemsize, _port_order(headers[kept]), rx, tx)
+    values = _decode(path, headers, offsets, kept, rx, tx)
     if scaled:
         used = headers[kept]
         scale = factors(values, used["rssi"], used["noise"], used["agc"], rx, tx)
@@ -118,9 +113,9 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     """Headers and byte offsets of all measurements, after checking the whole chain of records."""
     starts, at = [], 0
     while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         code = data[at + 2] if at + 2 < len(data) else None
-        if code is not None and code not in (_MEASUREMENT, _PAYLOAD):
+        end = at + 2 + (int.from_bytes(data[at:], "big") if code is None else data[at] << 8 | data[at + 1])
+        if code is not None and code != _MEASUREMENT and code != _PAYLOAD:
             raise ReadError(
                 f"{path}: record code {code:#04x} at byte {at + 2}; expected 0xbb or 0xc1 of the Linux 802.11n CSI "
                 "Tool, so this is another format or damaged: copy it again or cut it before this record."
@@ -134,7 +129,7 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
             if end - at < _HEADER.itemsize:
                 raise ReadError(f"{path}: the record at byte {at} has {end - at} bytes; a measurement has at least 23.")
             starts.append(at)
-        at = max(end, at + 3)  # a length of 0 would never advance
+        at = end if end > at + 2 else at + 3  # a length of 0 would never advance
     if not starts:
         raise ReadError(f"{path}: no measurement (record code 0xbb) in {len(data)} bytes; record with CSI logging on.")
     offsets = np.asarray(starts)
@@ -155,7 +150,7 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:
     """Per record: do antenna counts, lengths and antenna order agree?"""
     rx, tx = headers["rx"].astype(int), headers["tx"].astype(int)
-    size = _body_bytes(rx * tx)
+    size = (_SUBCARRIERS * (rx * tx * 16 + 3) + 7) // 8
     order = _port_order(headers)
     used = np.arange(_MOST) < rx[:, None]
     ports = np.where(used, 1 << order, 0)
@@ -172,15 +167,13 @@ def _port_order(headers: NDArray) -> NDArray[np.int64]:
 
 def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tuple[int, int, bool]]:
     """Packets of the most frequent (rx, tx, 40 MHz), the earliest of equals, and that configuration."""
-    setups = np.stack([headers["rx"], headers["tx"], (headers["rate"] & _HT40) > 0], axis=1).astype(int)
-    unique, first, inverse, counts = np.unique(
-        setups, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    best = min(range(len(unique)), key=lambda i: (-counts[i], first[i]))
-    kept = np.flatnonzero(inverse.ravel() == best)
-    rx, tx, is_40mhz = (int(x) for x in unique[best])
+    setups = headers["rx"].astype(int) << 3 | headers["tx"].astype(int) << 1 | ((headers["rate"] & _HT40) > 0)
+    unique, first, counts = np.unique(setups, return_index=True, return_counts=True)
+    best = setups[min(zip(-counts, first, strict=True))[1]]
+    kept = np.flatnonzero(setups == best)
+    rx, tx, is_40mhz = int(best) >> 3, int(best) >> 1 & 3, int(best) & 1
     if len(unique) > 1:
-        changed = int(np.argmax(inverse.ravel() != best))
+        changed = int(np.argmax(setups != best))
         warnings.warn(
             f"{path}: dropped {len(headers) - len(kept)} of {len(headers)} packets whose antennas or bandwidth differ "
             f"from the most frequent ({rx} rx, {tx} tx, {40 if is_40mhz else 20} MHz), the first at packet {changed}",
@@ -189,25 +182,31 @@ def _most_frequent(headers: NDArray, path: Path) -> tuple[NDArray[np.int64], tup
     return kept, (rx, tx, bool(is_40mhz))
 
 
-def _body_bytes(pairs: Any) -> Any:
-    """Bytes of the values of so many antenna pairs, a number or an array of them."""
-    return (_SUBCARRIERS * (_GAP_BITS + 16 * pairs) + 7) // 8
-
-
 def _decode(
-    data: bytes, starts: NDArray[np.int64], order: NDArray[np.int64], rx: int, tx: int
+    path: Path, headers: NDArray, offsets: NDArray[np.int64], kept: NDArray[np.int64], rx: int, tx: int
 ) -> NDArray[np.complex64]:
-    """complex [packets, rx, tx, 30] of packets of one setup, from where their values start and their port order."""
-    first = _GAP_BITS + (_GAP_BITS + 16 * rx * tx) * np.arange(_SUBCARRIERS)
-    byte, shift = np.divmod(first + 8 * np.arange(2 * rx * tx)[:, None], 8)
-    bodies = sliding_window_view(np.frombuffer(data, np.uint8), _body_bytes(rx * tx))
-    values = np.empty((len(starts), rx, tx, _SUBCARRIERS), np.complex64)
-    for at in range(0, len(starts), _BLOCK):
-        rows = slice(at, at + _BLOCK)
-        body = bodies[starts[rows]].astype(np.uint16)
-        both = body[:, byte] | body[:, byte + 1] << 8
-        parts = (both >> shift).astype(np.uint8).view(np.int8).reshape(len(body), rx, tx, 2, _SUBCARRIERS)
-        if rx == _MOST:  # with fewer, the tool does not apply the order either
-            parts = np.take_along_axis(parts, np.argsort(order[rows])[:, :, None, None, None], axis=1)
-        values.real[rows], values.imag[rows] = parts[:, :, :, 0], parts[:, :, :, 1]
+    """complex [kept, rx, tx, 30] of the packets of one setup.
+
+    csiread gives eight times the bytes of the file, and more where antennas differ: so it is asked for blocks.
+    """
+    import csiread
+
+    raw = csiread.Intel(None, nrxnum=_MOST, ntxnum=int(headers["tx"].max()), if_report=False, bufsize=_BLOCK)
+    values = np.empty((len(kept), rx, tx, _SUBCARRIERS), np.complex64)
+    order = _port_order(headers)
+    for at in range(0, len(offsets), _BLOCK):
+        count = min(_BLOCK, len(offsets) - at)
+        raw.seek(str(path), int(offsets[at]), count)
+        if raw.count != count:
+            raise ReadError(
+                f"{path}: csiread decoded {raw.count} of {count} packets at byte {offsets[at]}; report this file as a "
+                "defect."
+            )
+        rows = slice(*np.searchsorted(kept, [at, at + count]))
+        field = np.asarray(raw.csi)[kept[rows] - at]
+        if rx < _MOST:
+            # csiread applies the order of three ports even where fewer were used, which leaves holes; the CSI Tool
+            # does not.
+            field = np.take_along_axis(field, order[kept[rows]][:, None, :rx, None], axis=2)
+        values[rows] = field[:, :, :rx, :tx].transpose(0, 2, 3, 1)
     return values

@@ -14,16 +14,15 @@ Axes of a `.mat` file are named in the order in which MATLAB lists them, whichev
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from foundation.errors import ReadError
+from foundation.schema import explain, read_mapping
 from foundation.signal import KINDS
 
 #: In the order of a Signal; `1` is an axis of length 1 that carries nothing, and may be missing in the file.
@@ -188,31 +187,8 @@ def load_layout(path: Path, **changes: Any) -> Layout:
     Raises:
         ReadError: no such file, not YAML, an unknown key (names the nearest), a missing key or a wrong value.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ReadError(f"{path}: no such layout; shards/layouts/ holds examples to copy.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ReadError(f"{path}: is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(raw, dict):
-        raise ReadError(f"{path}: expected a mapping of keys at the top level.")
+    raw = read_mapping(path, ReadError, "no such layout; shards/layouts/ holds examples to copy.")
     try:
         return Layout.model_validate(raw | changes)
     except ValidationError as error:
-        raise ReadError(_explain(path, error)) from None
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    """One sentence about the first problem; unknown keys before all else, since they explain missing ones."""
-    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    loc = [str(part) for part in first["loc"]]
-    dotted = ".".join(part for part in loc if part not in ("Source", "float"))
-    if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
-        got = "" if first["loc"] == () else f" (got {str(first.get('input'))[:80]!r})"
-        return f"{path}: {dotted}{': ' if dotted else ''}{message}{got}."
-    sections: dict[str, type[Section]] = {"keys": Keys, "labels": Source, "Source": Source}
-    section = next((sections[part] for part in loc[:-1] if part in sections), Layout)
-    known = list(section.model_fields)
-    match = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.0)
-    return f"{path}: unknown key {dotted!r}; did you mean {match[0]!r}? Known here: {', '.join(known)}."
+        raise ReadError(explain(path, error, Layout)) from None

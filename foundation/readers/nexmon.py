@@ -8,6 +8,9 @@ Broadcom chanspec, chip, then one 32-bit word per FFT bin in FFT order (README o
 Read here and not by csiread, which must be told chip and bandwidth and copies a packet into 4096 bytes whatever length
 it claims. A frame narrower than the capture fills only its part of the band; the file does not say which, and the
 rest is noise. Values of frames that are not 802.11n or ac are noise at the outer two subcarriers of each side.
+
+In the training fields of VHT all streams send the same on the pilots (21.3.8.3.5): where the chip has taken the streams
+apart, stream 0 has their sum there and the others have nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from foundation.errors import ReadError
 from foundation.readers import clock, pcap
 from foundation.readers.files import read_bytes
 from foundation.readers.nexmon_words import FORMATS, decode
+from foundation.readers.split import by_kind
 from foundation.signal import Link, Signal
 
 SPACING_HZ = 312_500.0
@@ -33,6 +37,8 @@ INDICES = {
     128: np.array([*range(-58, -1), *range(2, 59)]),
     256: np.array([*range(-122, -1), *range(2, 123)]),
 }
+#: Of VHT at 80 MHz (21.3.10.10).
+PILOTS = (11, 39, 75, 103)
 #: Chip code of the header -> chip; 0xdead is what the tool's own capture of a 4358 holds.
 CHIPS = {0x0001: "4339", 0x0065: "43455c0", 0x0003: "4358", 0xDEAD: "4358", 0x006A: "4366c0"}
 
@@ -64,8 +70,10 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
 
     One signal per transmitter and channel, the one with most frames first; with several, a warning says so and the
     label "transmitter" holds the address. A core and stream that was not received for a frame is invalid there; one
-    that comes with fewer than a quarter of the frames is dropped, with a warning, as are malformed datagrams. Where
-    the clock stands still or jumps, the frame is put one median interval after the one before it, with a warning.
+    that comes with fewer than a quarter of the frames, or repeats another to the last bit (as from a 4339, which has
+    one antenna), is dropped, with a warning; so are malformed datagrams. With several streams at 80 MHz the pilots are
+    invalid, see the module; at 20 and 40 MHz the file does not say whether its frames are VHT, so they stay. Where the
+    clock stands still or jumps, the frame is put one median interval after the one before it, with a warning.
 
     The standard turns the upper half of a 40 MHz band by 90 degrees and the upper three quarters of an 80 MHz band by
     180 (802.11-2016, 21.3.7.5); these turns are undone, so that the phase is continuous across the sub-bands.
@@ -83,24 +91,16 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
         raise ReadError(f"{path}: chip {chip!r} is not known; expected one of {', '.join(FORMATS)}.")
     data = read_bytes(path)
     headers, times, offsets = _usable(data, chip, path)
-    identity = [(h["source"].tobytes(), int(h["chanspec"]), chip or CHIPS[int(h["chip"])]) for h in headers]
-    groups: dict[tuple[bytes, int, str], list[int]] = {}
-    for row, key in enumerate(identity):
-        groups.setdefault(key, []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    if len(ordered) > 1:
-        listed = ", ".join(f"{key[0].hex(':')}: {len(rows)}" for key, rows in ordered[:5])
-        warnings.warn(
-            f"{path}: {len(ordered)} transmitters or channels become one signal each; datagrams by transmitter: "
-            f"{listed}{', ...' if len(ordered) > 5 else ''}",
-            stacklevel=2,
-        )
+    sources = headers["source"].copy().view("V6")[:, 0].tolist()
+    names = [chip or CHIPS[code] for code in headers["chip"].tolist()]
+    groups = by_kind(zip(sources, headers["chanspec"].tolist(), names, strict=True), "transmitter or channel", path)
     signals = []
-    for (source, chanspec, name), rows in ordered:
-        raw = sliding_window_view(np.frombuffer(data, np.uint8), 4 * _bins(chanspec))[offsets[rows]]
+    for (source, chanspec, name), rows in groups.items():
+        size = 4 * int(_bins(np.array(chanspec)))
+        raw = sliding_window_view(np.frombuffer(data, np.uint8), size)[offsets[rows]]
         bins = decode(raw.view("<u4"), FORMATS[name], autoscale)
         signal = _signal(headers[rows], times[rows], bins, path, interval_s)
-        labels = {"transmitter": source.hex(":")} if len(ordered) > 1 else {}
+        labels = {"transmitter": source.hex(":")} if len(groups) > 1 else {}
         signals.append(signal.with_(carrier_hz=_carrier_hz(chanspec), device=f"Broadcom BCM{name}", labels=labels))
     return signals
 
@@ -125,7 +125,7 @@ def _usable(data: bytes, chip: str, path: Path) -> tuple[NDArray, NDArray[np.uin
             f"{', '.join(f'{code:#06x} ({name})' for code, name in CHIPS.items())}: name the chip, "
             "nexmon.read(path, chip=...)."
         )
-    bins = np.array([_bins(int(spec)) for spec in headers["chanspec"]])
+    bins = _bins(headers["chanspec"])
     size = found.size[long] - _HEADER.itemsize
     # A few bytes after the last bin (a checksum) are common; twice the size is another bandwidth.
     sound = known & (bins > 0) & (size >= 4 * bins) & (size < 8 * bins)
@@ -142,9 +142,9 @@ def _usable(data: bytes, chip: str, path: Path) -> tuple[NDArray, NDArray[np.uin
     return headers[sound], found.time_ns[long][sound], found.offset[long][sound] + _HEADER.itemsize
 
 
-def _bins(chanspec: int) -> int:
-    """FFT bins of a chanspec's bandwidth; 0 if it is not 20, 40 or 80 MHz."""
-    return {2: 64, 3: 128, 4: 256}.get(chanspec >> 11 & 7, 0)
+def _bins(chanspec: NDArray) -> NDArray[np.int64]:
+    """FFT bins of the bandwidth of chanspecs; 0 if it is not 20, 40 or 80 MHz."""
+    return np.asarray(np.array([0, 0, 64, 128, 256, 0, 0, 0])[chanspec >> 11 & 7])
 
 
 def _carrier_hz(chanspec: int) -> float:
@@ -173,8 +173,12 @@ def _signal(
     for at in range(0, len(rows), _BLOCK):
         block = slice(at, at + _BLOCK)
         values[frame[block], column[block]] = bins[rows[block]][:, indices] * _unturn(indices)
-    valid = np.zeros((count, len(links), 1), bool)
+    valid = np.zeros(values.shape, bool)
     valid[frame, column] = True
+    distinct = _distinct(values, path)
+    links, values, valid = links[distinct], values[:, distinct], valid[:, distinct]
+    if len(indices) == len(INDICES[256]) and len(np.unique(links & 7)) > 1:
+        valid[:, :, np.isin(np.abs(indices), PILOTS)] = False
     regular = np.arange(count, dtype=np.float64) * interval_s
     return Signal(
         values=values,
@@ -199,6 +203,21 @@ def _frequent_links(sequence: NDArray, codes: NDArray, path: Path) -> NDArray[np
         warnings.warn(
             f"{path}: dropped {int((~kept).sum())} of {len(codes)} datagrams whose core and stream come with fewer "
             f"than a quarter of the {frames} frames",
+            stacklevel=4,
+        )
+    return kept
+
+
+def _distinct(values: NDArray[np.complex64], path: Path) -> list[int]:
+    """The links [packets, link, subcarrier] that do not repeat an earlier one."""
+    kept: list[int] = []
+    for link in range(values.shape[1]):
+        if not any(np.array_equal(values[:, link], values[:, other]) for other in kept):
+            kept.append(link)
+    if len(kept) < values.shape[1]:
+        warnings.warn(
+            f"{path}: dropped {values.shape[1] - len(kept)} of {values.shape[1]} links of a core and stream that "
+            "repeat another to the last bit",
             stacklevel=4,
         )
     return kept

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
@@ -28,7 +29,8 @@ PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 #: Link type -> bytes before the IP header: Ethernet, raw IP, Linux cooked versions 1 and 2.
 _LINK_HEADER = {1: 14, 12: 0, 101: 0, 228: 0, 113: 16, 276: 20}
-_FILE_HEADER, _PACKET_HEADER, _UDP_HEADER, _UDP = 24, 16, 8, 17
+_FILE_HEADER, _PACKET_HEADER, _IP_HEADER, _UDP_HEADER = 24, 16, 20, 8  # without the options of IP
+_UDP = 17
 
 
 @dataclass(frozen=True)
@@ -64,32 +66,36 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
     if link not in _LINK_HEADER:
         known = ", ".join(map(str, _LINK_HEADER))
         raise ReadError(f"{path}: link type {link}; expected one of {known}: record on an Ethernet-like interface.")
-    header = struct.Struct(f"{order}IIII")
-    rows: list[tuple[int, int, int]] = []
-    at, packets = _FILE_HEADER, 0
+    starts: list[int] = []
+    at = _FILE_HEADER
     while at < len(data):
         start = at + _PACKET_HEADER
-        seconds, fraction, kept, _ = header.unpack_from(data, at) if start <= len(data) else (0, 0, 0, 0)
-        end = start + kept
+        end = start + (struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0)
         if end > len(data):
             raise ReadError(
-                f"{path}: truncated, packet {packets} at byte {at} should end at byte {end} but the file has "
+                f"{path}: truncated, packet {len(starts)} at byte {at} should end at byte {end} but the file has "
                 f"{len(data)} bytes; copy it again or cut it to {at} bytes."
             )
-        payload = _udp_payload(data, start + _LINK_HEADER[link], end, port)
-        if payload is not None:
-            rows.append((seconds * 10**9 + fraction * resolution_ns, payload, end - payload))
-        at, packets = end, packets + 1
-    table = np.array(rows, np.int64).reshape(-1, 3)
-    return Datagrams(table[:, 0].astype(np.uint64), table[:, 1], table[:, 2], packets)
+        starts.append(start)
+        at = end
+    octets, begin = np.frombuffer(data, np.uint8), np.array(starts, np.int64)
+    rows, payload = _udp_payloads(octets, begin + _LINK_HEADER[link], np.append(begin[1:] - _PACKET_HEADER, at), port)
+    headers = sliding_window_view(octets, _PACKET_HEADER)[begin[rows] - _PACKET_HEADER].view(f"{order}u4")
+    seconds, fraction, kept = headers.astype(np.int64)[:, :3].T
+    time_ns = (seconds * 10**9 + fraction * resolution_ns).astype(np.uint64)
+    return Datagrams(time_ns, payload, begin[rows] + kept - payload, len(starts))
 
 
-def _udp_payload(data: bytes, ip: int, end: int, port: int) -> int | None:
-    """Where the payload of a UDP datagram to `port` starts, or None if the packet is something else."""
-    if ip >= end or data[ip] >> 4 != 4:
-        return None
-    udp = ip + (data[ip] & 15) * 4
-    payload = udp + _UDP_HEADER
-    if payload > end or data[ip + 9] != _UDP or data[udp + 2 : udp + 4] != port.to_bytes(2, "big"):
-        return None
-    return payload
+def _udp_payloads(
+    octets: NDArray[np.uint8], ip: NDArray[np.int64], end: NDArray[np.int64], port: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of the packets from byte `ip` to `end` are UDP datagrams to `port`, and where their payload starts."""
+    rows = np.flatnonzero(ip + _IP_HEADER + _UDP_HEADER <= end)
+    first = octets[ip[rows]]
+    length = (first & 15) * np.int64(4)
+    udp = ip[rows] + length
+    whole = (first >> 4 == 4) & (length >= _IP_HEADER) & (udp + _UDP_HEADER <= end[rows])
+    rows, udp = rows[whole], udp[whole]
+    to_port = (octets[udp + 2] == port >> 8) & (octets[udp + 3] == port & 255)
+    ours = to_port & (octets[ip[rows] + 9] == _UDP)
+    return rows[ours], udp[ours] + _UDP_HEADER

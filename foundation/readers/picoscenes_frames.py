@@ -17,6 +17,7 @@ from foundation.readers.intel_ax import CLOCK_OFFSET
 MAGIC = (0x20150315).to_bytes(4, "little")
 
 _FRAME = struct.Struct("<IIHB")
+_SEGMENT = struct.Struct("<IB")  # the bytes that follow the first number, those of the name; after the name, a version
 #: Fields of `Csi` in the versions of the segment: 2 adds `shift`, 3 `estimates`, 4 the firmware after the device.
 _CSI = {
     1: struct.Struct("<HbHQQIHBBBBI"),
@@ -120,12 +121,11 @@ def _segments(
 ) -> Iterator[tuple[bytes, int, int, int]]:
     """Name, version, first byte of the content and end of every segment between two bytes."""
     for _ in range(count):
-        stop = start + 4 + int.from_bytes(data[start : start + 4], "little")
-        if start + 5 > end or stop > end or start + 7 + data[start + 4] > stop:
+        length, name_length = _SEGMENT.unpack_from(data, start) if start + _SEGMENT.size <= end else (0, 0)
+        stop, content = start + 4 + length, start + 7 + name_length
+        if stop > end or content > stop:
             raise _damaged(path, at, f"its segment at byte {start} does not fit")
-        name_end = start + 5 + data[start + 4]
-        version = int.from_bytes(data[name_end : name_end + 2], "little")
-        yield data[start + 5 : name_end].rstrip(b"\0"), version, name_end + 2, stop
+        yield data[start + 5 : content - 2].rstrip(b"\0"), data[content - 2] | data[content - 1] << 8, content, stop
         start = stop
 
 

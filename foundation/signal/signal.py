@@ -101,8 +101,9 @@ class Signal:
             raise SignalError(f"Signal.{name} has shape {array.shape} but values needs ({length},).")
         if not np.all(np.isfinite(array)):
             raise SignalError(f"Signal.{name} has a non-finite entry at index {int(np.argmin(np.isfinite(array)))}.")
-        if np.any(array[1:] <= array[:-1]):
-            at = int(np.argmax(array[1:] <= array[:-1])) + 1
+        stuck = array[1:] <= array[:-1]
+        if stuck.any():
+            at = int(np.argmax(stuck)) + 1
             raise SignalError(f"Signal.{name} does not increase at index {at}: {array[at - 1]} then {array[at]}.")
         return array
 
@@ -116,13 +117,12 @@ class Signal:
             ) from None
         if not valid.any():
             raise SignalError("Signal.valid is False everywhere: nothing was measured.")
-        bad = ~np.isfinite(self.values) & valid
-        if bad.any():
+        finite = np.isfinite(self.values)
+        if not finite.all() and (bad := ~finite & valid).any():
             raise SignalError(
                 f"Signal.values is not finite at [time, link, response] = {_first(bad)}; mark it invalid or drop it."
             )
-        imaginary = (self.values.imag != 0) & valid
-        if self.is_real and imaginary.any():
+        if self.is_real and (imaginary := (self.values.imag != 0) & valid).any():
             raise SignalError(
                 f"Signal.is_real is set but values is complex at [time, link, response] = {_first(imaginary)}."
             )
