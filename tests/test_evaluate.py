@@ -38,7 +38,7 @@ def _recipe(trained: Path, shards: Path, label: str = "activity", **changes: Any
         "fractions": [0.1, 1.0],
         "seeds": [0, 1],
         "tune": {"steps": 3, "batch_size": 8},
-        "keep": str(trained / "finished"),
+        "keep": str(trained.with_name("fits")),
     } | changes
 
 
