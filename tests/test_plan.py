@@ -190,7 +190,7 @@ def test_the_loader_is_planned_from_the_manifest(shards_dir: Path, tmp_path: Pat
     assert plan(pretrain_recipe(shards_dir, tmp_path, batch_tokens=144), "h100", 8).batch == 2
 
 
-def test_a_billion_parameters_are_planned_in_a_process_that_stays_small(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_billion_parameters_are_planned_in_a_process_that_stays_small() -> None:
     limited = "import resource, sys; from foundation.cli import main; main(sys.argv[1:]); " + (
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
