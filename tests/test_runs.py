@@ -68,6 +68,13 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_taken(run: Path) -> No
     assert sorted(state.problems) == ["checkpoints/last.ckpt is torn", "checkpoints/step=6.ckpt is torn"]
 
 
+def test_a_copied_run_has_lost_its_times(run: Path) -> None:
+    _stop(run)
+    (run / "checkpoints" / "last.ckpt").unlink()
+    os.utime(run / "checkpoints" / "step=6.ckpt", (0, 0))
+    assert look(run).checkpoint == "step=6.ckpt"
+
+
 def test_a_torn_final_checkpoint_is_no_finished_run(run: Path) -> None:
     (run / "checkpoints" / "final.ckpt").write_bytes(b"PK")
     state = look(run)

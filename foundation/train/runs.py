@@ -92,8 +92,7 @@ def _recipe(directory: Path, run: RunState) -> None:
 
 def _checkpoint(directory: Path, run: RunState) -> None:
     now = time.time()
-    paths = sorted((directory / "checkpoints").glob("*.ckpt"), key=_written, reverse=True)
-    paths.sort(key=lambda path: path.name != FINAL)
+    paths = sorted((directory / "checkpoints").glob("*.ckpt"), key=_newest_first)  # times are lost when a run is copied
     whole = {path: is_whole(path) for path in paths}
     steps = [number for path in paths if whole[path] and (number := _step_of(path.name)) is not None]
     for path in paths:
@@ -108,6 +107,10 @@ def _checkpoint(directory: Path, run: RunState) -> None:
             run.checkpoint_age_s = max(0.0, now - _written(path))
             run.checkpoint_bytes = sum(file.stat().st_size for file in files)
     run.step = run.checkpoint_step or 0
+
+
+def _newest_first(path: Path) -> tuple[bool, bool, int]:
+    return path.name != FINAL, _step_of(path.name) is not None, -(_step_of(path.name) or 0)
 
 
 def is_whole(path: Path) -> bool:
