@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -26,7 +27,30 @@ EXAMPLES = """examples:
   wfm inspect capture.dat --png capture.png                    what is in a capture file, in numbers and in a picture
   wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
   wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
+  wfm plan --config recipes/pretrain/1b.yaml --gpu h100        memory, throughput and days, before a cluster is asked
+  wfm runs                                                     every run: state, step, loss, newest checkpoint
   wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
+"""
+
+
+PLAN_EXAMPLES = """examples:
+  wfm plan --config recipes/pretrain/1b.yaml --gpu h100 --gpus 64
+  wfm plan --config recipes/pretrain/base.yaml --gpu a100-40 train.batch_size=64 train.precision=bf16-mixed
+  wfm plan --config recipes/pretrain/large.yaml --gpu h200 --gpus 16 --shape 1000x9x114 --json
+
+Columns: params, grads and optim are the model states of one rank in the recipe's precision; buffers are gradients and
+parameters on their way between ranks; activ. is what the backward pass needs, for a batch of the recipe. 're-comp.' is
+the total if blocks were recomputed in the backward pass (activation checkpointing). 'max batch' is how many samples per
+rank fit without. Sizes of samples come from the manifests of the recipe's shards, or from --shape where there are
+none.
+"""
+
+RUNS_EXAMPLES = """examples:
+  wfm runs                      below runs/
+  wfm runs /scratch/me/runs --json
+
+States: finished, running (its process lives on this machine), stopped (its process does not), elsewhere (it was started
+on another machine, which cannot be asked from here: judge by the age of its log), unknown (nothing says who ran it).
 """
 
 
@@ -65,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     inspect.add_argument("--png", type=Path, metavar="OUT", help="draw amplitude, phase and Doppler of the first link")
     _recipe_command(commands, "pretrain", _pretrain, "train an encoder by masked signal modelling (resumes by itself)")
+    _plan_parser(commands)
+    runs = _add(commands, "runs", _runs, "list runs: state, step, loss, newest checkpoint", RUNS_EXAMPLES)
+    runs.add_argument("directories", nargs="*", type=Path, default=[Path("runs")], metavar="DIR", help="default: runs")
+    runs.add_argument("--json", action="store_true", help="print JSON instead of a table")
     _recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
     evaluate = _recipe_command(
         commands, "evaluate", _evaluate, "modes x label fractions x seeds on one task, one table"
@@ -77,8 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_, description=help_)
+def _add(commands: Any, name: str, run: Any, help_: str, examples: str | None = None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_, description=help_, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -89,6 +119,19 @@ def _recipe_command(commands: Any, name: str, run: Any, help_: str) -> argparse.
     parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.steps=100")
     return parser
+
+
+def _plan_parser(commands: Any) -> None:
+    about = "parameters, FLOPs, memory per ZeRO stage, throughput and days of a recipe; nothing is run"
+    parser = _add(commands, "plan", _plan, about, PLAN_EXAMPLES)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe of wfm pretrain")
+    parser.add_argument("--gpu", default="h100", metavar="TYPE", help="such as a100, h100, h200; default: %(default)s")
+    parser.add_argument("--gpus", type=int, metavar="N", help="default: devices x nodes of the recipe")
+    parser.add_argument("--per-node", type=int, default=8, metavar="N", help="GPUs of a node; default: %(default)s")
+    parser.add_argument("--mfu", type=float, metavar="SHARE", help="assumed share of the peak; default: 0.3")
+    parser.add_argument("--shape", type=_shape, metavar="TxLxR", help="of a sample, where no shards are built")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.precision=bf16-mixed")
 
 
 def _shards_parser(commands: Any) -> None:
@@ -165,6 +208,14 @@ def _part(text: str) -> tuple[int, int]:
     if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
     return int(part), int(parts)
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        times, links, responses = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected times x links x responses, such as 128x2x32") from None
+    return times, links, responses
 
 
 def _option(text: str) -> tuple[str, str | int | float]:
@@ -246,6 +297,26 @@ def _pretrain(args: argparse.Namespace) -> None:
     if run.is_writer and not model.exists():
         export(run.checkpoint, model)
         print(f"{model}: exported; AutoModel.from_pretrained loads it, 'wfm finetune' and 'wfm evaluate' take it.")
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from foundation.recipe import PretrainRecipe, load_recipe
+
+    recipe = load_recipe(args.config, PretrainRecipe, args.overrides)
+    from foundation.train.plan import plan
+    from foundation.train.plan_text import plan_text
+
+    given = {name: value for name in ("mfu", "shape") if (value := getattr(args, name)) is not None}
+    planned = plan(recipe, args.gpu, args.gpus, per_node=args.per_node, **given)
+    print(json.dumps(dataclasses.asdict(planned)) if args.json else plan_text(planned))
+
+
+def _runs(args: argparse.Namespace) -> None:
+    from foundation.train.runs import find_runs
+    from foundation.train.runs_text import runs_text
+
+    found = find_runs(args.directories)
+    print(json.dumps([dataclasses.asdict(run) for run in found]) if args.json else runs_text(found))
 
 
 def _finetune(args: argparse.Namespace) -> None:

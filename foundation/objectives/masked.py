@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foundation.models.masked import WfmForMaskedModeling
-from foundation.nn.masks import draw_mask, draw_revealed, has_visible_patch
+from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
 
@@ -39,6 +39,15 @@ class MaskedObjective:
     flow_levels: int = 2
     static_weight: float = 0.5
     blend_share: float = 0.25
+
+    @property
+    def hidden_share(self) -> float:
+        """Share of the tokens that is hidden on average, about: blocks end at whole patches, samples differ."""
+        total = sum(self.masks.values())
+        random = self.masks.get("random", 0.0) / total
+        masked = random * sum(self.ratio) / 2 + (1 - random) * sum(BLOCK) / 2
+        # A third of the generation samples hides every patch, in the others any share of them.
+        return self.generation_share * 2 / 3 + (1 - self.generation_share) * masked
 
     def __call__(
         self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator

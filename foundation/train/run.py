@@ -29,6 +29,7 @@ from foundation.files import write_atomically
 from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe, dump_recipe
 from foundation.signal import Signal
+from foundation.train.alive import clear_mark, set_mark
 from foundation.train.checkpoint import load_checkpoint, weights_only
 from foundation.train.deepspeed_cpu import deepspeed_strategy
 from foundation.train.module import PretrainModule
@@ -89,6 +90,21 @@ class Shards(L.LightningDataModule):
         return device_response(signal, seed, self.recipe.data.augment)
 
 
+class Alive(Callback):
+    """Marks the directory as trained in, see `foundation.train.alive`; a kill leaves the mark, an error does not."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            set_mark(self.directory)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if trainer.is_global_zero:
+            clear_mark(self.directory)
+
+
 def pretrain(recipe: PretrainRecipe) -> Run:
     """Train to `recipe.train.steps`, resuming from the run directory's last checkpoint where there is one.
 
@@ -130,6 +146,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
         trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
     trainer.save_checkpoint(final)
+    if trainer.is_global_zero:
+        clear_mark(directory)
     return Run(directory, final, trainer.is_global_zero)
 
 
@@ -235,6 +253,5 @@ def _callbacks(recipe: PretrainRecipe) -> list[Callback]:
         save_top_k=2,
         save_last=True,
     )
-    hidden = sum(recipe.objective.ratio) / 2
     bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
-    return [keep, bar, Throughput(train.log_every, hidden)]
+    return [keep, bar, Throughput(train.log_every), Alive(recipe.out)]

@@ -8,7 +8,8 @@ from typing import Any
 import lightning as L
 import torch
 
-from foundation.models import WfmForMaskedModeling
+from foundation.train.flops import training_flops
+from foundation.train.module import PretrainModule
 
 
 def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
@@ -24,26 +25,11 @@ def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None)
     return 2 * size**3 / best
 
 
-def training_flops(model: WfmForMaskedModeling, tokens: float, hidden_share: float) -> float:
-    """FLOPs of one training step on `tokens` real tokens, forward and backward (3 x forward), matrix products only.
-
-    The encoder sees the visible share; the decoder all. Attention scores and the per-token heads on hidden tokens are
-    left out of the sum where they are below a few percent, so utilisation is understated, never overstated.
-    """
-    visible = tokens * (1 - hidden_share)
-
-    def size(module: torch.nn.Module) -> int:
-        return sum(p.numel() for p in module.parameters() if p.ndim == 2)
-
-    forward = 2 * (visible * size(model.encoder.transformer) + tokens * size(model.decoder.transformer))
-    return 3 * forward
-
-
 class Throughput(L.Callback):
     """Logs throughput every `every` steps, over the steps since the last time."""
 
-    def __init__(self, every: int, hidden_share: float) -> None:
-        self.every, self.hidden_share = every, hidden_share
+    def __init__(self, every: int) -> None:
+        self.every = every
         self._reset()
 
     def _reset(self) -> None:
@@ -61,8 +47,9 @@ class Throughput(L.Callback):
         self.tokens += float(outputs["tokens"])
         if trainer.global_step % self.every:  # across epochs, which may be shorter than `every`
             return
+        assert isinstance(pl_module, PretrainModule)
         seconds = time.perf_counter() - self.start
-        flops = training_flops(pl_module.model, self.tokens, self.hidden_share)  # type: ignore[arg-type]
+        flops = training_flops(pl_module.model, pl_module.objective, self.samples, self.tokens)
         pl_module.log_dict(
             {
                 "samples_per_s": self.samples * trainer.world_size / seconds,
