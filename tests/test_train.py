@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,19 @@ def test_seeds_change_the_weights(trained: Path, shards_dir: Path, tmp_path: Pat
     other = pretrain_recipe(shards_dir, tmp_path / "run").model_copy(update={"seed": 1})
     pretrain(other)
     assert not _equal(_weights(tmp_path / "run"), _weights(trained))
+
+
+def test_a_run_of_before_a_recipe_had_some_key_goes_on(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    raw = yaml.safe_load((run / "recipe.yaml").read_text()) | {"out": str(run)}
+    del raw["model"]["links"], raw["objective"]
+    (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    recipe = PretrainRecipe.model_validate(raw)
+    assert pretrain(recipe).checkpoint.name == FINAL
+    recipe.model.links = 65
+    with pytest.raises(RecipeError, match=r"model\.links: 64 there, 65 here"):
+        pretrain(recipe)
 
 
 def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> None:

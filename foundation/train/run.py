@@ -20,6 +20,7 @@ import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import Strategy
+from pydantic import ValidationError
 from torch.utils.data import DataLoader
 
 from foundation.data.augment import device_response
@@ -152,7 +153,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
 
 
 def _refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
-    changed = differences(load_checkpoint(last)[0], recipe.model_dump(mode="json"))
+    changed = differences(_completed(load_checkpoint(last)[0]), recipe.model_dump(mode="json"))
     if changed:
         raise CheckpointError(
             f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "
@@ -190,12 +191,20 @@ def claim(recipe: PretrainRecipe) -> None:
     if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
         write_atomically(path, text)
         return
-    changed = differences(yaml.safe_load(path.read_text()), yaml.safe_load(text))
+    changed = differences(_completed(yaml.safe_load(path.read_text())), recipe.model_dump(mode="json"))
     if changed:
         raise RecipeError(
             f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
             "set out= to a new directory, or restore the recipe to resume."
         )
+
+
+def _completed(old: dict) -> dict:
+    """A recipe that an earlier version resolved, with what it did not know yet at today's defaults."""
+    try:
+        return PretrainRecipe.model_validate(old).model_dump(mode="json")
+    except ValidationError:
+        return old
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
