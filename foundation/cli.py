@@ -292,6 +292,9 @@ def _recipe(args: argparse.Namespace, kind: type[R]) -> R | None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
+    from foundation.train.signals import listen
+
+    listen()  # first of all: what follows takes seconds to load, and a time limit may be near
     from foundation.recipe import PretrainRecipe
 
     recipe = _recipe(args, PretrainRecipe)

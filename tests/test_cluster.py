@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tiny import environment, python, wfm
+from tiny import environment, wfm
 
 from foundation.cli import main
 from foundation.cluster import Options
@@ -110,10 +112,18 @@ def test_no_slurm_is_one_sentence(action: list[str], tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_signals_are_left_alone_outside_a_job_that_asks(tmp_path: Path) -> None:
-    """The flag alone is no reason, and neither is a job: somebody else's handlers may be there."""
-    code = "import signal; from foundation.train.requeue import Requeue; Requeue(); print(signal.getsignal(10) == 0)"
-    plain = {name: value for name, value in environment().items() if not name.startswith("SLURM")}
-    assert python(code, env=plain | {"WFM_REQUEUE": "1"}).strip() == "True"
-    assert python(code, env=plain | {"SLURM_JOB_ID": "1"}).strip() == "True"
-    assert python(code, env=plain | {"SLURM_JOB_ID": "1", "WFM_REQUEUE": "1"}).strip() == "False"
+@pytest.mark.parametrize(
+    ("job", "asked", "told"), [("", "1", "killed"), ("1", "", "killed"), ("1", "1", "told True, torch False")]
+)
+def test_a_signal_is_heard_before_torch_is_loaded_in_a_job_that_asks(job: str, asked: str, told: str) -> None:
+    code = """
+import os, signal, sys
+from foundation.train.signals import listen, told_to_stop
+listen()
+os.kill(os.getpid(), signal.SIGUSR1)
+print(f"told {told_to_stop()}, torch {'torch' in sys.modules}")
+"""
+    given = {name: value for name, value in (("SLURM_JOB_ID", job), ("WFM_REQUEUE", asked)) if value}
+    env = {name: value for name, value in environment().items() if not name.startswith(("SLURM", "WFM"))} | given
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip() or {-signal.SIGUSR1: "killed"}[done.returncode]) == told

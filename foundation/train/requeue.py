@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -20,9 +19,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from foundation.errors import TrainingError
-
-ASKED = "WFM_REQUEUE"  # set by slurm/pretrain.sbatch
-SIGNALS = (signal.SIGUSR1, signal.SIGTERM)  # #SBATCH --signal before the time limit; preemption, scancel
+from foundation.train.signals import listen, told_to_stop
 
 
 def slurm_environment() -> SLURMEnvironment | None:
@@ -34,8 +31,7 @@ def slurm_environment() -> SLURMEnvironment | None:
 class Requeue(L.Callback):
     """Saves `last.ckpt` and stops at the first end of a batch after a signal; rank 0 puts the job back into the queue.
 
-    Does nothing outside a SLURM job, or in one that does not ask for it (environment variable WFM_REQUEUE). Handlers
-    are installed at once, not when training begins: a signal that comes earlier would end the process.
+    Does nothing outside a SLURM job, or in one that does not ask for it (environment variable WFM_REQUEUE).
 
     Attributes:
         stopped: training ended here, before its last step.
@@ -43,27 +39,17 @@ class Requeue(L.Callback):
 
     def __init__(self) -> None:
         self.stopped = False
-        self._flag = False
-        self._process = os.getpid()
-        self._active = "SLURM_JOB_ID" in os.environ and os.environ.get(ASKED) == "1"
-        self._listen()
-
-    def _listen(self) -> None:
-        for name in SIGNALS if self._active else ():
-            signal.signal(name, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._flag |= os.getpid() == self._process  # SLURM signals forked data workers, too
+        self._active = listen()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._listen()  # again: Lightning has just put its own handler of SIGTERM before ours
+        listen()  # again: Lightning has just put its own handler of SIGTERM before ours
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not self._active or trainer.global_step >= trainer.max_steps:
             return
-        if trainer.strategy.reduce_boolean_decision(self._flag, all=False):
+        if trainer.strategy.reduce_boolean_decision(told_to_stop(), all=False):
             keep = trainer.checkpoint_callback
             assert isinstance(keep, ModelCheckpoint)
             # Not trainer.save_checkpoint: what it does not know of, `keep` would write again at the end of training.
