@@ -1,7 +1,8 @@
 # Needs Python >= 3.11 and make, nothing else. Safe to repeat: .venv is set up again only when
 # pyproject.toml or constraints.txt changed, or when a set-up was interrupted.
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2
+# loadgroup: tests that share something costly, such as the SLURM cluster, share a process.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 

@@ -34,3 +34,7 @@ class TrainingError(WfmError):
 
 class MissingExtraError(WfmError):
     """An optional dependency that is not installed; names the extra that brings it."""
+
+
+class ClusterError(WfmError):
+    """A job that cannot be described, submitted, shown or cancelled."""

@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapt": {"data", "models", "nn", "recipe"},
     "train": {"signal", "data", "models", "objectives", "recipe"},
     "results": set(),
+    "cluster": {"recipe"},
     "hub": {"signal", "data", "models", "train", "results", "recipe"},
     "generate": {"signal", "data", "models", "nn"},
     "evaluate": {"signal", "data", "models", "objectives", "adapt", "hub", "generate", "results", "recipe"},

@@ -219,6 +219,11 @@ def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> No
     assert snapshot(trained) == before
 
 
+def test_how_long_ranks_wait_for_each_other_is_no_part_of_a_run(trained: Path) -> None:
+    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, ["train.timeout_s=60"])
+    assert pretrain(recipe).checkpoint == trained / "checkpoints" / FINAL
+
+
 def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
     shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

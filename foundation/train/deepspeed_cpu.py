@@ -8,6 +8,7 @@ collective that training never calls: switching it off saves the compiler and ha
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
@@ -26,15 +27,16 @@ class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
         super(DeepSpeedStrategy, self).setup_environment()
 
 
-def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int) -> AnywhereDeepSpeedStrategy:
+def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int, timeout: timedelta) -> AnywhereDeepSpeedStrategy:
     """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020).
 
     Args:
         batch_size: samples per process and step; Lightning would look for it in a batch sampler, which a loader of
             ready batches does not have, and DeepSpeed reports throughput with it.
+        timeout: of a collective.
     """
     if not on_cpu:
-        return AnywhereDeepSpeedStrategy(stage=stage, logging_batch_size_per_gpu=batch_size)
+        return AnywhereDeepSpeedStrategy(stage=stage, logging_batch_size_per_gpu=batch_size, timeout=timeout)
     os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
     import deepspeed.ops
 
@@ -42,6 +44,7 @@ def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int) -> AnywhereDee
     return AnywhereDeepSpeedStrategy(
         stage=stage,
         logging_batch_size_per_gpu=batch_size,
+        timeout=timeout,
         overlap_comm=False,  # there are no streams to overlap on
         reduce_bucket_size=1_000_000,
         allgather_bucket_size=1_000_000,

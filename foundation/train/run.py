@@ -12,6 +12,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
@@ -19,7 +20,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from pydantic import ValidationError
 from torch.utils.data import DataLoader
 
@@ -34,19 +35,23 @@ from foundation.train.alive import clear_mark, set_mark
 from foundation.train.checkpoint import load_checkpoint, weights_only
 from foundation.train.deepspeed_cpu import deepspeed_strategy
 from foundation.train.module import PretrainModule
+from foundation.train.requeue import Requeue, slurm_environment
 from foundation.train.throughput import Throughput
 
 FINAL = "final.ckpt"
 LAST = "last.ckpt"
+PATIENCE = "train.timeout_s"  # no part of what is trained: a run may go on with another one
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its directory, its last checkpoint, and whether this process is the one that writes files."""
+    """A run: its directory, its last checkpoint, whether this process is the one that writes files, and whether it has
+    taken all its steps. It has not where a scheduler stopped it; the next call goes on."""
 
     directory: Path
     checkpoint: Path
     is_writer: bool
+    finished: bool = True
 
 
 class Shards(L.LightningDataModule):
@@ -120,7 +125,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     final = directory / "checkpoints" / FINAL
     if final.exists():
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
-        return Run(directory, final, is_writer=int(os.environ.get("LOCAL_RANK", 0)) == 0)
+        return Run(directory, final, is_writer=_rank() == 0)
+    requeue = Requeue()
     last = directory / "checkpoints" / LAST
     if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
         _refuse_foreign(last, recipe)
@@ -138,7 +144,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         max_steps=recipe.train.steps,
         gradient_clip_val=recipe.train.clip_norm,
         logger=_loggers(recipe),
-        callbacks=_callbacks(recipe),
+        callbacks=[*_callbacks(recipe), requeue],
+        plugins=slurm_environment(),
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
         enable_model_summary=False,
@@ -146,10 +153,17 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     )
     with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
         trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
-    trainer.save_checkpoint(final)
+    if not requeue.stopped:
+        trainer.save_checkpoint(final)
     if trainer.is_global_zero:
         clear_mark(directory)
-    return Run(directory, final, trainer.is_global_zero)
+    checkpoint = last if requeue.stopped else final
+    return Run(directory, checkpoint, trainer.is_global_zero, finished=not requeue.stopped)
+
+
+def _rank() -> int:
+    """Of this process, before there is a trainer: from torchrun, Lightning's launcher or srun."""
+    return next((int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0)
 
 
 def _refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
@@ -214,16 +228,19 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
+        elif a != b and prefix + key != PATIENCE:
             found.append(f"{prefix}{key}: {a} there, {b} here")
     return found
 
 
 def _strategy(recipe: PretrainRecipe) -> str | Strategy:
-    name = recipe.train.strategy
+    train, name = recipe.train, recipe.train.strategy
+    timeout = timedelta(seconds=train.timeout_s)
     if name.startswith("zero-"):
-        on_cpu = recipe.train.accelerator == "cpu" or not torch.cuda.is_available()
-        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu, recipe.train.batch_size)
+        on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
+        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu, train.batch_size, timeout)
+    if name == "ddp" or train.devices * train.nodes > 1:
+        return DDPStrategy(timeout=timeout)
     return name
 
 
