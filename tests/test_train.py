@@ -243,7 +243,7 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
 ) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
-    class StandInObjective:
+    class StandInObjective(MaskedObjective):
         """Stands in for MaskedObjective: finite for two steps, then NaN, and remembers the weights it was given."""
 
         def __call__(
