@@ -30,18 +30,21 @@ def pool(output: EncoderOutput, batch: dict[str, Tensor], pooling: str) -> Tenso
     static = batch["static"].gather(1, index)
     column = batch["column"].gather(1, index) if pooling == "columns" else torch.zeros_like(index)
     count = int(batch["column"].max()) + 1 if pooling == "columns" else 1
-    dynamics, response = (_moments(tokens, real & chosen, column, count) for chosen in (~static, static))
-    return torch.cat([x.flatten(1) for x in (*dynamics, response[0], context)], dim=1)
+    moving, still = (_members(real & chosen, column, count, tokens.dtype) for chosen in (~static, static))
+    mean = _mean(tokens, moving)
+    apart = tokens - torch.einsum("bkg,bgh->bkh", moving, mean)
+    deviation = (_mean(apart.square(), moving) + EPSILON).sqrt() - EPSILON**0.5
+    return torch.cat([x.flatten(1) for x in (mean, deviation, _mean(tokens, still), context)], dim=1)
 
 
-def _moments(tokens: Tensor, chosen: Tensor, group: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of chosen tokens per group: [B, K, H] -> [B, count, H]; 0 for an empty group."""
-    member = torch.nn.functional.one_hot(group, count).to(tokens.dtype) * chosen[..., None]
-    share = member / member.sum(1, keepdim=True).clamp(min=1)
-    mean = torch.einsum("bkg,bkh->bgh", share, tokens)
-    apart = tokens - torch.einsum("bkg,bgh->bkh", member, mean)
-    variance = torch.einsum("bkg,bkh->bgh", share, apart.square())
-    return mean, (variance + EPSILON).sqrt() - EPSILON**0.5
+def _members(chosen: Tensor, group: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """1 where a chosen token [B, K] belongs to a group: [B, K, count]."""
+    return torch.nn.functional.one_hot(group, count).to(dtype) * chosen[..., None]
+
+
+def _mean(values: Tensor, member: Tensor) -> Tensor:
+    """Mean of the members of every group: [B, K, H] -> [B, count, H]; 0 for an empty group."""
+    return torch.einsum("bkg,bkh->bgh", member / member.sum(1, keepdim=True).clamp(min=1), values)
 
 
 class TaskHead(nn.Module):

@@ -75,14 +75,14 @@ class MaskedObjective:
         wanted = condition[hidden]
         guess = model.mean(wanted).float()
         mse = _mean_square(guess - target, weight)
-        few = max(1, round(self.blend_share * len(hidden)))
-        lines = model.interpolated(visible[:few], components.values[:few], {name: x[:few] for name, x in batch.items()})
-        first = hidden[:few]
+        few = slice(max(1, round(self.blend_share * len(hidden))))
+        part, seen, first = {name: x[few] for name, x in batch.items()}, visible[few], hidden[few]
+        lines = model.interpolated(seen, components.values[few], part)
         count = int(first.sum())
         blend = model.blend(wanted[:count], guess[:count], *(x[first] for x in lines))
         # Reconstruction is never asked for the static response of a column that it has seen part of.
-        told = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
-        blended = _mean_square(blend - target[:count], weight[:count] * ~told[:few][first][:, None])
+        told = part["static"] & has_visible_patch(part["grid"], part["static"], seen)
+        blended = _mean_square(blend - target[:count], weight[:count] * ~told[first][:, None])
         metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
         if self.flow_weight == 0:
             return mse + blended, metrics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -43,7 +42,7 @@ def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) 
         weights = {name.removeprefix(_MODEL): x for name, x in tensors.items() if name.startswith(_MODEL)}
         if weights:
             model.load_state_dict(weights)
-        step, rank, seed = (json.loads(metadata[name]) for name in ("step", "rank", "seed"))
+        step, rank, seed = (int(metadata[name]) for name in ("step", "rank", "seed"))
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: is no dump of this network ({str(error).splitlines()[0]}).") from error
     batch = {name.removeprefix(_BATCH): x for name, x in tensors.items() if name.startswith(_BATCH)}
