@@ -62,7 +62,7 @@ def stream(path: Path, layout: Layout) -> Iterator[Signal]:
         texts = {name: text for name, text in found.items() if not name.startswith("_")}
         lost = 0
         for index, (values, valid) in enumerate(_fields(stored, layout, dimensions, samples)):
-            if not valid.any():
+            if valid is not None and not valid.any():
                 lost += 1
                 continue
             own = {name: each[index] for name, each in labels.items()}
@@ -201,8 +201,8 @@ def _class(row: NDArray, classes: list[str], where: str) -> str:
 
 def _fields(
     stored: dict[str, Stored], layout: Layout, dimensions: list[tuple[str, int]], samples: int
-) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.bool_]]]:
-    """Values and validity [time, link, response] of each sample."""
+) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.bool_] | None]]:
+    """Values [time, link, response] of each sample, and which are valid: None where all are."""
     shape = next(iter(stored.values())).shape
     axes = layout.present(len(shape))
     along = axes.index("sample") if "sample" in axes else None
@@ -213,7 +213,7 @@ def _fields(
         sizes = [(name, stop - start if name == "sample" else size) for name, size in dimensions]
         parts = {role: _ordered(array.read(index), sizes) for role, array in stored.items()}
         values, valid = _combine(parts, layout)
-        yield from zip(values, valid, strict=True)
+        yield from zip(values, [None] * len(values) if valid is None else valid, strict=True)
 
 
 def _ordered(array: NDArray, sizes: list[tuple[str, int]]) -> NDArray:
@@ -226,7 +226,7 @@ def _ordered(array: NDArray, sizes: list[tuple[str, int]]) -> NDArray:
     return array.reshape(*(length.get(name, 1) for name in ("sample", "time")), links, length.get("response", 1), -1)
 
 
-def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.complex64], NDArray[np.bool_] | None]:
     with np.errstate(all="ignore"):  # entries that are not finite are what the mask is for
         if "complex" in parts:
             values = parts["complex"][..., 0].astype(np.complex64)
@@ -244,8 +244,10 @@ def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.comp
             else:
                 values = _join(amplitude, np.float32(0))
         values *= np.float32(layout.scale)
+    if np.isfinite(values).all():
+        return values, None
     valid = np.isfinite(values)
-    return values if valid.all() else np.where(valid, values, np.complex64(0)), valid
+    return np.where(valid, values, np.complex64(0)), valid
 
 
 def _join(real: NDArray, imaginary: NDArray | np.float32) -> NDArray[np.complex64]:

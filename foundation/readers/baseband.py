@@ -82,22 +82,24 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
     """
     if not (math.isfinite(sample_rate_hz) and sample_rate_hz > 0):
         raise ReadError(f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, more than 0.")
-    valid = np.isfinite(samples)
-    if not valid.all():
+    is_real = samples.dtype.kind == "f"
+    samples = samples.astype(np.complex64, copy=False)[:, :, None]
+    valid = None  # it would be as large as an 8-bit file
+    if not np.isfinite(samples).all():
+        valid = np.isfinite(samples)
         if not valid.any():
             raise ReadError(f"{where}: none of {valid.size} samples is a finite number; check the datatype.")
         warnings.warn(
             f"{where}: {int((~valid).sum())} of {valid.size} samples are not finite and are marked invalid, the first "
-            f"at index {int(np.argmin(valid.all(axis=1)))}",
+            f"at index {int(np.argmin(valid.all(axis=(1, 2))))}",
             stacklevel=3,
         )
         samples = np.where(valid, samples, 0)
-    is_real = samples.dtype.kind == "f"
     time_s = np.arange(len(samples), dtype=np.float64)
     time_s *= 1.0 / sample_rate_hz  # in place: recordings have 10**8 samples
     return Signal(
-        values=samples[:, :, None],
-        valid=valid[:, :, None],
+        values=samples,
+        valid=valid,
         time_s=time_s,
         links=tuple(Link(0, channel) for channel in range(samples.shape[1])),
         frequency_hz=np.zeros(1),

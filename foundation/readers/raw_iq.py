@@ -31,5 +31,10 @@ def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float 
             or the rate is none.
     """
     where = str(path)
-    samples = decode(read_bytes(path), datatype_of(datatype, where), 1, where)
-    return signal_of(samples, sample_rate_hz, where, carrier_hz=carrier_hz, session=path.stem)
+    return signal_of(
+        decode(read_bytes(path), datatype_of(datatype, where), 1, where),  # without a name: freed once it is complex
+        sample_rate_hz,
+        where,
+        carrier_hz=carrier_hz,
+        session=path.stem,
+    )

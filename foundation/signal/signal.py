@@ -108,7 +108,7 @@ class Signal:
         return array
 
     def _check_entries(self) -> None:
-        valid = np.ones(self.values.shape, bool) if self.valid is None else np.asarray(self.valid, dtype=bool)
+        valid = np.asarray(True if self.valid is None else self.valid, dtype=bool)  # all valid: a view, no memory
         try:
             valid = np.broadcast_to(valid, self.values.shape)
         except ValueError:
