@@ -12,7 +12,8 @@ from test_readers import intel_record, random_csi, written
 from tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
 from foundation.recipe import PretrainRecipe, load_recipe
-from foundation.train.run import LAST, claim
+from foundation.train.claim import claim
+from foundation.train.run import LAST
 
 pytest_plugins = ["tiny"]
 

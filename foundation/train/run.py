@@ -8,39 +8,28 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
-import torch
-import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
-from pydantic import ValidationError
-from torch.utils.data import DataLoader
 
-from foundation.data.augment import device_response
-from foundation.data.stream import Part, ShardStream
-from foundation.errors import CheckpointError, MissingExtraError, RecipeError
-from foundation.files import write_atomically
+from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
-from foundation.recipe import PretrainRecipe, dump_recipe
-from foundation.signal import Signal
-from foundation.train.alive import clear_mark, set_mark
-from foundation.train.checkpoint import load_checkpoint, weights_only
-from foundation.train.deepspeed_cpu import deepspeed_strategy
+from foundation.recipe import PretrainRecipe
+from foundation.train.alive import clear_mark
+from foundation.train.callbacks import callbacks_of
+from foundation.train.checkpoint import weights_only
+from foundation.train.claim import claim, refuse_foreign
+from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
 from foundation.train.requeue import Requeue, slurm_environment
-from foundation.train.throughput import Throughput
+from foundation.train.shards import Shards
+from foundation.train.strategy import strategy_of
 
 FINAL = "final.ckpt"
 LAST = "last.ckpt"
-PATIENCE = "train.timeout_s"  # no part of what is trained: a run may go on with another one
 
 
 @dataclass(frozen=True)
@@ -52,63 +41,6 @@ class Run:
     checkpoint: Path
     is_writer: bool
     finished: bool = True
-
-
-class Shards(L.LightningDataModule):
-    """The stream of every rank, and how far it has come: a checkpoint holds the position, and any world can go on."""
-
-    def __init__(self, recipe: PretrainRecipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
-
-    def train_dataloader(self) -> DataLoader:
-        assert self.trainer is not None
-        recipe, module = self.recipe, self.trainer.lightning_module
-        assert isinstance(module, PretrainModule)
-        stream = ShardStream(
-            [Part(source.shards, source.split, source.part, source.weight) for source in recipe.data.sources],
-            module.model.config,
-            recipe.train.batch_size,
-            recipe.seed,
-            recipe.train.steps,
-            position=self.position,
-            start=self.since,
-            rank=self.trainer.global_rank,
-            world=self.trainer.world_size,
-            batch_tokens=recipe.train.batch_tokens,
-            temperature=recipe.data.temperature,
-            augment=self._augment if recipe.data.augment else None,
-        )
-        return DataLoader(stream, batch_size=None, num_workers=recipe.data.workers)
-
-    def state_dict(self) -> dict[str, int]:
-        assert self.trainer is not None
-        module = self.trainer.lightning_module
-        assert isinstance(module, PretrainModule)
-        position = self.position if module.position is None else module.position
-        return {"position": position, "step": self.trainer.global_step}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.position, self.since = state["position"], state["step"]
-
-    def _augment(self, signal: Signal, seed: int) -> Signal:
-        return device_response(signal, seed, self.recipe.data.augment)
-
-
-class Alive(Callback):
-    """Marks the directory as trained in, see `foundation.train.alive`; a kill leaves the mark, an error does not."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            set_mark(self.directory)
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if trainer.is_global_zero:
-            clear_mark(self.directory)
 
 
 def pretrain(recipe: PretrainRecipe) -> Run:
@@ -129,7 +61,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     requeue = Requeue()
     last = directory / "checkpoints" / LAST
     if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
-        _refuse_foreign(last, recipe)
+        refuse_foreign(last, recipe)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
     if recipe.init and not last.exists():
@@ -139,12 +71,12 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         accelerator=recipe.train.accelerator,
         devices=recipe.train.devices,
         num_nodes=recipe.train.nodes,
-        strategy=_strategy(recipe),
+        strategy=strategy_of(recipe),
         precision=recipe.train.precision,
         max_steps=recipe.train.steps,
         gradient_clip_val=recipe.train.clip_norm,
-        logger=_loggers(recipe),
-        callbacks=[*_callbacks(recipe), requeue],
+        logger=loggers_of(recipe),
+        callbacks=[*callbacks_of(recipe), requeue],
         plugins=slurm_environment(),
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
@@ -166,15 +98,6 @@ def _rank() -> int:
     return next((int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0)
 
 
-def _refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
-    changed = differences(_completed(load_checkpoint(last)[0]), recipe.model_dump(mode="json"))
-    if changed:
-        raise CheckpointError(
-            f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "
-            "to a new directory."
-        )
-
-
 def _quieten() -> None:
     """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -193,91 +116,3 @@ def continue_from(module: PretrainModule, source: str) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"init: {source} cannot be continued by this recipe ({reason}).") from error
-
-
-def claim(recipe: PretrainRecipe) -> None:
-    """Write the resolved recipe into the run directory, or check that it is the one that is there.
-
-    A run that died before its first checkpoint has nothing to lose: its recipe may be corrected.
-    """
-    path = recipe.out / "recipe.yaml"
-    text = dump_recipe(recipe)
-    if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
-        write_atomically(path, text)
-        return
-    changed = differences(_completed(yaml.safe_load(path.read_text())), recipe.model_dump(mode="json"))
-    if changed:
-        raise RecipeError(
-            f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
-            "set out= to a new directory, or restore the recipe to resume."
-        )
-
-
-def _completed(old: dict) -> dict:
-    """A recipe that an earlier version resolved, with what it did not know yet at today's defaults."""
-    try:
-        return PretrainRecipe.model_validate(old).model_dump(mode="json")
-    except ValidationError:
-        return old
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Dotted keys in which two resolved recipes differ, each with both values."""
-    found = []
-    for key in sorted({*old, *new}):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b and prefix + key != PATIENCE:
-            found.append(f"{prefix}{key}: {a} there, {b} here")
-    return found
-
-
-def _strategy(recipe: PretrainRecipe) -> str | Strategy:
-    train, name = recipe.train, recipe.train.strategy
-    timeout = timedelta(seconds=train.timeout_s)
-    if name.startswith("zero-"):
-        on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
-        return deepspeed_strategy(int(name.removeprefix("zero-")), on_cpu, train.batch_size, timeout)
-    if name == "ddp" or train.devices * train.nodes > 1:
-        return DDPStrategy(timeout=timeout)
-    return name
-
-
-def _loggers(recipe: PretrainRecipe) -> list[Logger]:
-    """CSV always (the report reads it), and the chosen tracker beside it."""
-    loggers: list[Logger] = [CSVLogger(recipe.out, name="logs", flush_logs_every_n_steps=recipe.train.log_every)]
-    if recipe.logger == "wandb":
-        offline = not os.environ.get("WANDB_API_KEY")
-        loggers.append(
-            WandbLogger(
-                name=recipe.name,
-                project="foundation",
-                save_dir=recipe.out,
-                offline=offline,
-                config=recipe.model_dump(mode="json"),
-            )
-        )
-    if recipe.logger == "tensorboard":
-        try:
-            loggers.append(TensorBoardLogger(recipe.out, name="tensorboard"))
-        except ModuleNotFoundError:
-            raise MissingExtraError(
-                "logger: tensorboard needs the extra of that name; run pip install 'foundation[tensorboard]'."
-            ) from None
-    return loggers
-
-
-def _callbacks(recipe: PretrainRecipe) -> list[Callback]:
-    train = recipe.train
-    keep = ModelCheckpoint(
-        recipe.out / "checkpoints",
-        filename="{step}",
-        every_n_train_steps=train.checkpoint_every,
-        monitor="step",
-        mode="max",
-        save_top_k=2,
-        save_last=True,
-    )
-    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
-    return [keep, bar, Throughput(train.log_every), Alive(recipe.out)]

@@ -1,8 +1,8 @@
-"""DeepSpeed under Lightning, on CUDA as it is and on CPU ranks as Lightning 2.6 does not allow by itself.
+"""How processes share the work: one alone, DDP, or DeepSpeed, also on CPU ranks.
 
-Lightning refuses a CPU accelerator in `setup_environment` and wants devices that carry an index ("cpu:1" is plain CPU
-to torch). The override gives them one; the CUDA path is untouched. On CPU, DeepSpeed would compile a shared-memory
-collective that training never calls: switching it off saves the compiler and half a minute.
+Lightning 2.6 refuses a CPU accelerator for DeepSpeed in `setup_environment` and wants devices that carry an index
+("cpu:1" is plain CPU to torch). The override gives them one; the CUDA path is untouched. On CPU, DeepSpeed would
+compile a shared-memory collective that training never calls: switching it off saves the compiler and half a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from datetime import timedelta
 
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.strategies import DeepSpeedStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
+
+from foundation.recipe import PretrainRecipe
 
 
 class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
@@ -27,7 +29,7 @@ class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
         super(DeepSpeedStrategy, self).setup_environment()
 
 
-def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int, timeout: timedelta) -> AnywhereDeepSpeedStrategy:
+def _deepspeed(stage: int, on_cpu: bool, batch_size: int, timeout: timedelta) -> AnywhereDeepSpeedStrategy:
     """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020).
 
     Args:
@@ -50,3 +52,14 @@ def deepspeed_strategy(stage: int, on_cpu: bool, batch_size: int, timeout: timed
         allgather_bucket_size=1_000_000,
         process_group_backend="gloo",
     )
+
+
+def strategy_of(recipe: PretrainRecipe) -> str | Strategy:
+    train, name = recipe.train, recipe.train.strategy
+    timeout = timedelta(seconds=train.timeout_s)
+    if name.startswith("zero-"):
+        on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
+        return _deepspeed(int(name.removeprefix("zero-")), on_cpu, train.batch_size, timeout)
+    if name == "ddp" or train.devices * train.nodes > 1:
+        return DDPStrategy(timeout=timeout)
+    return name

@@ -1,0 +1,43 @@
+"""What watches a run besides the step itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+
+from foundation.recipe import PretrainRecipe
+from foundation.train.alive import clear_mark, set_mark
+from foundation.train.throughput import Throughput
+
+
+class Alive(Callback):
+    """Marks the directory as trained in, see `foundation.train.alive`; a kill leaves the mark, an error does not."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            set_mark(self.directory)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if trainer.is_global_zero:
+            clear_mark(self.directory)
+
+
+def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
+    train = recipe.train
+    keep = ModelCheckpoint(
+        recipe.out / "checkpoints",
+        filename="{step}",
+        every_n_train_steps=train.checkpoint_every,
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        save_last=True,
+    )
+    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
+    return [keep, bar, Throughput(train.log_every), Alive(recipe.out)]

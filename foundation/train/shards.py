@@ -1,0 +1,54 @@
+"""The stream of a recipe, as Lightning takes it."""
+
+from __future__ import annotations
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from foundation.data.augment import device_response
+from foundation.data.stream import Part, ShardStream
+from foundation.recipe import PretrainRecipe
+from foundation.signal import Signal
+from foundation.train.module import PretrainModule
+
+
+class Shards(L.LightningDataModule):
+    """The stream of every rank, and how far it has come: a checkpoint holds the position, and any world can go on."""
+
+    def __init__(self, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
+
+    def train_dataloader(self) -> DataLoader:
+        assert self.trainer is not None
+        recipe, module = self.recipe, self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        stream = ShardStream(
+            [Part(source.shards, source.split, source.part, source.weight) for source in recipe.data.sources],
+            module.model.config,
+            recipe.train.batch_size,
+            recipe.seed,
+            recipe.train.steps,
+            position=self.position,
+            start=self.since,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+            batch_tokens=recipe.train.batch_tokens,
+            temperature=recipe.data.temperature,
+            augment=self._augment if recipe.data.augment else None,
+        )
+        return DataLoader(stream, batch_size=None, num_workers=recipe.data.workers)
+
+    def state_dict(self) -> dict[str, int]:
+        assert self.trainer is not None
+        module = self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        position = self.position if module.position is None else module.position
+        return {"position": position, "step": self.trainer.global_step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position, self.since = state["position"], state["step"]
+
+    def _augment(self, signal: Signal, seed: int) -> Signal:
+        return device_response(signal, seed, self.recipe.data.augment)
