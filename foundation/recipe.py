@@ -107,11 +107,25 @@ class TrainSection(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(1, gt=0)
     nodes: int = Field(1, gt=0)
-    strategy: Literal["auto", "ddp", "zero-1", "zero-2", "zero-3"] = "auto"
-    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
+    accumulate: int = Field(1, gt=0, description="batches of each process whose gradients make one step")
+    strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = "auto"
+    offload: Literal["none", "optimizer", "parameters"] = Field(
+        "none", description="what ZeRO keeps in the processor's memory; parameters: both"
+    )
+    activation_checkpointing: bool = Field(False, description="compute blocks twice instead of keeping their insides")
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
+    keep_last: int = Field(2, gt=0, description="newest checkpoints that are kept")
+    keep_every: int | None = Field(None, gt=0, description="checkpoints of such steps are kept for good")
     log_every: int = Field(10, gt=0)
     timeout_s: float = Field(900, gt=0, description="a process that waits longer for the others ends the run")
+
+    @model_validator(mode="after")
+    def _offload_of_zero(self) -> TrainSection:
+        needed = {"none": "", "optimizer": "zero-1, zero-2 or zero-3", "parameters": "zero-3"}[self.offload]
+        if needed and self.strategy not in needed:
+            raise ValueError(f"offload={self.offload} needs strategy {needed}, not {self.strategy}")
+        return self
 
 
 class PretrainRecipe(Section):

@@ -13,7 +13,6 @@ from tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
 from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.claim import claim
-from foundation.train.run import LAST
 
 pytest_plugins = ["tiny"]
 
@@ -136,8 +135,8 @@ def test_resuming_from_a_checkpoint_of_another_network(
     config = _claimed(write_recipe(tmp_path / "tiny.yaml", recipe))
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir()
-    shutil.copy(trained / "checkpoints" / LAST, folder / LAST)
-    assert str(folder / LAST) in refused("pretrain", "--config", config)
+    shutil.copy(trained / "checkpoints" / "step=6.ckpt", folder)
+    assert str(folder / "step=6.ckpt") in refused("pretrain", "--config", config)
 
 
 def test_resuming_from_a_truncated_checkpoint(
@@ -146,9 +145,9 @@ def test_resuming_from_a_truncated_checkpoint(
     config = _claimed(_config(tmp_path, shards_dir))
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir()
-    data = (trained / "checkpoints" / LAST).read_bytes()
-    (folder / LAST).write_bytes(data[: len(data) // 2])
-    assert str(folder / LAST) in refused("pretrain", "--config", config)
+    data = (trained / "checkpoints" / "step=6.ckpt").read_bytes()
+    (folder / "step=6.ckpt").write_bytes(data[: len(data) // 2])
+    assert str(folder / "step=6.ckpt") in refused("pretrain", "--config", config)
 
 
 def _tune(folder: Path, shards: Path, checkpoint: Path, label: str = "activity") -> Path:

@@ -54,23 +54,21 @@ def test_a_run_that_stopped_halfway(run: Path) -> None:
     _stop(run)
     (run / "logs").rename(run / "elsewhere")
     state = look(run)
-    assert (state.state, state.step, state.checkpoint, state.checkpoint_step) == ("stopped", 6, "last.ckpt", 6)
+    assert (state.state, state.step, state.checkpoint, state.checkpoint_step) == ("stopped", 6, "step=6.ckpt", 6)
     assert (state.loss, state.log_age_s) == (None, None)
 
 
 def test_a_torn_checkpoint_is_named_and_the_one_before_is_taken(run: Path) -> None:
     _stop(run)
-    for name in ("last.ckpt", "step=6.ckpt"):
-        path = run / "checkpoints" / name
-        path.write_bytes(path.read_bytes()[:-100])
+    path = run / "checkpoints" / "step=6.ckpt"
+    path.write_bytes(path.read_bytes()[:-100])
     state = look(run)
     assert (state.checkpoint, state.checkpoint_step) == ("step=3.ckpt", 3)
-    assert sorted(state.problems) == ["checkpoints/last.ckpt is torn", "checkpoints/step=6.ckpt is torn"]
+    assert state.problems == ["checkpoints/step=6.ckpt is torn"]
 
 
 def test_a_copied_run_has_lost_its_times(run: Path) -> None:
     _stop(run)
-    (run / "checkpoints" / "last.ckpt").unlink()
     os.utime(run / "checkpoints" / "step=6.ckpt", (0, 0))
     assert look(run).checkpoint == "step=6.ckpt"
 
@@ -78,7 +76,7 @@ def test_a_copied_run_has_lost_its_times(run: Path) -> None:
 def test_a_torn_final_checkpoint_is_no_finished_run(run: Path) -> None:
     (run / "checkpoints" / "final.ckpt").write_bytes(b"PK")
     state = look(run)
-    assert (state.state, state.checkpoint) == ("stopped", "last.ckpt")
+    assert (state.state, state.checkpoint) == ("stopped", "step=6.ckpt")
     assert state.problems == ["checkpoints/final.ckpt is torn"]
 
 
@@ -149,7 +147,7 @@ def test_a_process_lives_until_it_is_killed(shards_dir: Path, tmp_path: Path) ->
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 240
-            while not (out / "checkpoints" / "last.ckpt").exists():
+            while not list((out / "checkpoints").glob("step=*.ckpt")):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.2)

@@ -17,7 +17,7 @@ from tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
 from foundation.data.write import write_shards
 from foundation.train.checkpoint import load_checkpoint
-from foundation.train.run import FINAL, LAST
+from foundation.train.layout import FINAL, numbered
 from shards import open_dataset
 
 pytest_plugins = ["slurm_cluster", "tiny"]
@@ -35,7 +35,7 @@ class Training:
     log: Path
 
     def has_checkpoint(self) -> bool:
-        return (self.run / "checkpoints" / LAST).exists()
+        return bool(numbered(self.run / "checkpoints"))
 
     def said(self) -> str:
         return self.log.read_text(errors="replace").replace("\r", "\n")

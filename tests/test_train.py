@@ -25,8 +25,9 @@ from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.checkpoint import load_checkpoint
 from foundation.train.dump import replay
+from foundation.train.layout import FINAL, numbered
 from foundation.train.module import PretrainModule, model_config, rate
-from foundation.train.run import FINAL, LAST, pretrain
+from foundation.train.run import pretrain
 
 pytest_plugins = ["tiny"]
 
@@ -49,7 +50,7 @@ def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 
 def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {"recipe.yaml", "checkpoints", "logs", "model"}
-    assert {path.name for path in (trained / "checkpoints").iterdir()} >= {FINAL, LAST, "step=6.ckpt"}
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {FINAL, "step=3.ckpt", "step=6.ckpt"}
     assert load_recipe(trained / "recipe.yaml", PretrainRecipe).train.steps == 8
 
 
@@ -126,7 +127,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     run = tmp_path / "run"
     config = write_recipe(tmp_path / "tiny.yaml", pretrain_recipe(shards_dir, run))
     _run_killed_at(5, config)
-    assert (run / "checkpoints" / LAST).exists()
+    assert [path.name for path in numbered(run / "checkpoints")] == ["step=3.ckpt"]
     assert not (run / "checkpoints" / FINAL).exists()
     assert main(["pretrain", "--config", str(config)]) == 0
     resumed = {row["step"] for row in _metrics(run, version=1)}
@@ -269,7 +270,7 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
     assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
     assert _equal(seen[2], kept[0].model.state_dict())
     assert not (tmp_path / "run" / "checkpoints" / FINAL).exists()
-    assert _equal(_weights(tmp_path / "run", LAST), seen[2])
+    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), seen[2])
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated(
@@ -294,7 +295,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated
     dump = tmp_path / "run" / "dumps" / "step=2-rank=0.safetensors"
     fresh = PretrainModule(recipe)
     assert replay(dump, fresh.model, fresh.objective).item() == losses[2]
-    assert _equal(_weights(tmp_path / "run", LAST), fresh.model.state_dict()), "the bad step was not taken"
+    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), "the bad step was not taken"
     with pytest.raises(CheckpointError, match="is no dump of this network"):
         replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)
 

@@ -103,7 +103,7 @@ class WfmPreTrainedModel(PreTrainedModel):
     config_class = WfmConfig
     base_model_prefix = "encoder"
     main_input_name = "values"
-    supports_gradient_checkpointing = False
+    supports_gradient_checkpointing = True
 
     def _init_weights(self, module: nn.Module) -> None:
         """Xavier (as masked autoencoders use), zero biases; adaLN gates start at zero and stay so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from foundation.nn.positions import Rotary, rotate
 
@@ -52,11 +53,15 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(hidden)
         self.rotary = Rotary(hidden // heads)
+        self.gradient_checkpointing = False  # the name by which transformers switches it on
 
     def forward(self, x: Tensor, position: Tensor, keep: Tensor | None = None) -> Tensor:
         # Without padding there is nothing to mask, and the unmasked kernel is the faster one.
         mask = None if keep is None or bool(keep.all()) else keep
         turn = self.rotary(position, x.dtype)
         for block in self.blocks:
-            x = block(x, mask, turn)
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(block, x, mask, turn, use_reentrant=False)
+            else:
+                x = block(x, mask, turn)
         return self.norm(x)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar, TQDMProgressBar
 
 from foundation.recipe import PretrainRecipe
 from foundation.train.alive import clear_mark, set_mark
@@ -29,15 +29,6 @@ class Alive(Callback):
 
 
 def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
-    train = recipe.train
-    keep = ModelCheckpoint(
-        recipe.out / "checkpoints",
-        filename="{step}",
-        every_n_train_steps=train.checkpoint_every,
-        monitor="step",
-        mode="max",
-        save_top_k=2,
-        save_last=True,
-    )
-    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
-    return [keep, bar, Throughput(train.log_every), Alive(recipe.out)]
+    every = recipe.train.log_every
+    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=every)
+    return [bar, Throughput(every), Alive(recipe.out)]

@@ -80,6 +80,8 @@ def _from_zero(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not model_states:
         raise CheckpointError(f"{path}: holds no checkpoint/*model_states.pt, so it is no DeepSpeed checkpoint.")
     client = torch.load(model_states[0], map_location="cpu", weights_only=True)
+    if not list(folder.glob("*zero_pp_rank_*")):  # stage 0: nothing is cut up
+        return client, {name: value.float() for name, value in client["module"].items()}
     with weights_only():
         state = get_fp32_state_dict_from_zero_checkpoint(str(path), tag="checkpoint")
     return client, {name.removeprefix("_forward_module."): value for name, value in state.items()}

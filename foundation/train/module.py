@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import DeepSpeedStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
@@ -16,6 +17,7 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe
 from foundation.train.dump import draws_of, leave_dump
+from foundation.train.gradients import LocalGradients
 
 
 class PretrainModule(L.LightningModule):
@@ -26,25 +28,60 @@ class PretrainModule(L.LightningModule):
         self.recipe = recipe
         self.model = WfmForMaskedModeling(model_config(recipe))
         self.objective = MaskedObjective(**recipe.objective.model_dump())
+        for network in (self.model.encoder.transformer, self.model.decoder.transformer):
+            network.gradient_checkpointing = recipe.train.activation_checkpointing
         self.batch: dict[str, Tensor] | None = None  # that the step is made of
         self.position: int | None = None  # in the stream, behind the step that was last taken
+        self.sums: dict[str, Tensor] = {}  # metrics over the batches of a step
+        self.number = -1  # of the batch within its step
+
+    def on_fit_start(self) -> None:
+        strategy = self.trainer.strategy
+        self.engine = strategy if isinstance(strategy, DeepSpeedStrategy) else None
+        if self.engine is not None:
+            self.gradients = LocalGradients(self.model)
 
     def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
         self.batch, self.position = drawn
-        draws = draws_of(self.recipe.seed, self.global_step, self.global_rank)
-        loss, metrics = self.objective(self.model, self.batch, draws)
+        self.number = (self.number + 1) % self.recipe.train.accumulate
+        loss, metrics = self.objective(self.model, self.batch, self._draws())
         self._demand_finite("loss", loss)
         tokens = metrics.pop("tokens")
-        self.log_dict({"loss": loss.detach(), **metrics}, prog_bar=True)
+        self._log({"loss": loss.detach(), **metrics})
         return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": tokens}
+
+    def _draws(self) -> torch.Generator:
+        """The same for a batch whether another process takes it in this step, or this one later in the step."""
+        return draws_of(self.recipe.seed, self.global_step, self.global_rank + self.trainer.world_size * self.number)
+
+    def _log(self, metrics: dict[str, Tensor]) -> None:
+        """The mean over the batches of a step and, where it is written down, over all processes."""
+        count = self.recipe.train.accumulate
+        before = self.sums if self.number else {}
+        self.sums = {name: before.get(name, 0) + value / count for name, value in metrics.items()}
+        if self.number + 1 == count:
+            written = (self.global_step + 1) % self.recipe.train.log_every == 0
+            self.log_dict(self.sums, prog_bar=True, sync_dist=written)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Under DeepSpeed, which clips by itself: all processes stop if a gradient of one is not finite."""
+        if self.engine is not None and self.engine.reduce_boolean_decision(self.gradients.broken(), all=False):
+            self._demand_finite("a gradient", torch.tensor(float("nan")))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.engine is not None:
+            norm = self.engine.deepspeed_engine.get_global_grad_norm()
+            if norm is not None:
+                self.log("gradient_norm", float(norm))
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip and watch the gradient before the step. Not called under ZeRO, where DeepSpeed clips by itself."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
-        self._demand_finite("gradient norm", norm)
-        self.log("gradient_norm", norm)
+        """Clip and watch the gradient before the step. DeepSpeed clips by itself."""
+        if self.engine is None:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
+            self._demand_finite("gradient norm", norm)
+            self.log("gradient_norm", norm)
 
     def _demand_finite(self, name: str, value: Tensor) -> None:
         if bool(torch.isfinite(value)):

@@ -16,9 +16,9 @@ from typing import Any
 import lightning as L
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from foundation.errors import TrainingError
+from foundation.train.keep import Keep
 from foundation.train.signals import listen, told_to_stop
 
 
@@ -29,7 +29,7 @@ def slurm_environment() -> SLURMEnvironment | None:
 
 
 class Requeue(L.Callback):
-    """Saves `last.ckpt` and stops at the first end of a batch after a signal; rank 0 puts the job back into the queue.
+    """Saves a checkpoint and stops at the first end of a batch after a signal; rank 0 puts the job back into the queue.
 
     Does nothing outside a SLURM job, or in one that does not ask for it (environment variable WFM_REQUEUE).
 
@@ -37,8 +37,8 @@ class Requeue(L.Callback):
         stopped: training ended here, before its last step.
     """
 
-    def __init__(self) -> None:
-        self.stopped = False
+    def __init__(self, keep: Keep) -> None:
+        self.keep, self.stopped = keep, False
         self._active = listen()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -50,17 +50,14 @@ class Requeue(L.Callback):
         if not self._active or trainer.global_step >= trainer.max_steps:
             return
         if trainer.strategy.reduce_boolean_decision(told_to_stop(), all=False):
-            keep = trainer.checkpoint_callback
-            assert isinstance(keep, ModelCheckpoint)
-            # Not trainer.save_checkpoint: what it does not know of, `keep` would write again at the end of training.
-            keep._save_last_checkpoint(trainer, keep._monitor_candidates(trainer))
+            self.keep.save(trainer)
             self.stopped = trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.stopped:
             return
         if trainer.is_global_zero:
-            print(f"step {trainer.global_step}: told to stop; last.ckpt is saved.", flush=True)
+            print(f"step {trainer.global_step}: told to stop; its checkpoint is saved.", flush=True)
             _requeue()
         trainer.strategy.barrier()  # until it is in the queue again, no rank may end the job
 
@@ -88,6 +85,6 @@ def _slurm(*command: str) -> str:
         said = str(error)
     if said is not None:
         raise TrainingError(
-            f"{' '.join(command)}: {' '.join(said.split())}; last.ckpt is saved: submit the same job again to go on."
+            f"{' '.join(command)}: {' '.join(said.split())}; a checkpoint is saved: submit the same job again to go on."
         )
     return done.stdout.strip()

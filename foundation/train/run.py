@@ -22,14 +22,13 @@ from foundation.train.alive import clear_mark
 from foundation.train.callbacks import callbacks_of
 from foundation.train.checkpoint import weights_only
 from foundation.train.claim import claim, refuse_foreign
+from foundation.train.keep import Keep, newest
+from foundation.train.layout import FINAL, FOLDER
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
-from foundation.train.requeue import Requeue, slurm_environment
+from foundation.train.requeue import Requeue
 from foundation.train.shards import Shards
-from foundation.train.strategy import strategy_of
-
-FINAL = "final.ckpt"
-LAST = "last.ckpt"
+from foundation.train.strategy import machines_of
 
 
 @dataclass(frozen=True)
@@ -54,43 +53,59 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     """
     claim(recipe)
     directory = recipe.out
-    final = directory / "checkpoints" / FINAL
+    final = directory / FOLDER / FINAL
     if final.exists():
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=_rank() == 0)
-    requeue = Requeue()
-    last = directory / "checkpoints" / LAST
-    if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
-        refuse_foreign(last, recipe)
+    last = _resumed(recipe)
+    keep = Keep(recipe)
+    requeue = Requeue(keep)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
-    if recipe.init and not last.exists():
+    if recipe.init and last is None:
         continue_from(module, recipe.init)
     _quieten()
     trainer = L.Trainer(
-        accelerator=recipe.train.accelerator,
-        devices=recipe.train.devices,
-        num_nodes=recipe.train.nodes,
-        strategy=strategy_of(recipe),
-        precision=recipe.train.precision,
+        **machines_of(recipe, last),
         max_steps=recipe.train.steps,
+        accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
         logger=loggers_of(recipe),
-        callbacks=[*callbacks_of(recipe), requeue],
-        plugins=slurm_environment(),
+        callbacks=[*callbacks_of(recipe), keep, requeue],
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
+        enable_checkpointing=False,  # `keep` does
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
     with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
-        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
     if not requeue.stopped:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
         clear_mark(directory)
-    checkpoint = last if requeue.stopped else final
+    checkpoint = keep.folder / f"step={trainer.global_step}.ckpt" if requeue.stopped else final
     return Run(directory, checkpoint, trainer.is_global_zero, finished=not requeue.stopped)
+
+
+def _resumed(recipe: PretrainRecipe) -> Path | None:
+    """The checkpoint to go on from; None before the first.
+
+    Raises:
+        CheckpointError: there are some and none is whole, or it was written with another recipe.
+    """
+    folder = recipe.out / FOLDER
+    last, problems = newest(folder)
+    if last is None and problems:
+        raise CheckpointError(f"{problems[0]}; no older one is whole. Move {folder} away to begin anew.")
+    if last is None:
+        return None
+    if _rank() == 0:
+        for problem in problems:
+            print(f"{problem}; going on from {last.name}.", flush=True)
+    if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
+        refuse_foreign(last, recipe)
+    return last
 
 
 def _rank() -> int:

@@ -15,8 +15,8 @@ import yaml
 
 from foundation.errors import WfmError
 from foundation.train.alive import lives, read_mark
+from foundation.train.layout import FINAL, FOLDER, numbered, step_of
 
-FINAL = "final.ckpt"
 TAIL = 1 << 16  # bytes at the end of a log that are read
 
 
@@ -91,26 +91,16 @@ def _recipe(directory: Path, run: RunState) -> None:
 
 
 def _checkpoint(directory: Path, run: RunState) -> None:
-    now = time.time()
-    paths = sorted((directory / "checkpoints").glob("*.ckpt"), key=_newest_first)  # times are lost when a run is copied
-    whole = {path: is_whole(path) for path in paths}
-    steps = [number for path in paths if whole[path] and (number := _step_of(path.name)) is not None]
-    for path in paths:
-        if not whole[path]:
-            run.problems.append(f"checkpoints/{path.name} is torn")
+    folder = directory / FOLDER
+    for path in [*folder.glob(FINAL), *numbered(folder)]:
+        if not is_whole(path):
+            run.problems.append(f"{FOLDER}/{path.name} is torn")
         elif run.checkpoint is None:
-            files = list(_files(path))
             run.checkpoint = path.name
-            # last.ckpt is the newest of those that have a number.
-            known = run.steps if path.name == FINAL else _step_of(path.name)
-            run.checkpoint_step = known if known is not None else max(steps, default=None)
-            run.checkpoint_age_s = max(0.0, now - _written(path))
-            run.checkpoint_bytes = sum(file.stat().st_size for file in files)
+            run.checkpoint_step = run.steps if path.name == FINAL else step_of(path)
+            run.checkpoint_age_s = max(0.0, time.time() - _written(path))
+            run.checkpoint_bytes = sum(file.stat().st_size for file in _files(path))
     run.step = run.checkpoint_step or 0
-
-
-def _newest_first(path: Path) -> tuple[bool, bool, int]:
-    return path.name != FINAL, _step_of(path.name) is not None, -(_step_of(path.name) or 0)
 
 
 def is_whole(path: Path) -> bool:
@@ -129,11 +119,6 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _written(path: Path) -> float:
     return max((file.stat().st_mtime for file in _files(path)), default=path.lstat().st_mtime)
-
-
-def _step_of(name: str) -> int | None:
-    number = name.removeprefix("step=").removesuffix(".ckpt")
-    return int(number) if number.isdecimal() else None
 
 
 def _log(directory: Path, run: RunState) -> None:

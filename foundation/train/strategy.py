@@ -8,17 +8,29 @@ compile a shared-memory collective that training never calls: switching it off s
 from __future__ import annotations
 
 import os
+import shutil
+from argparse import Namespace
+from contextlib import redirect_stdout
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
+from torch import Tensor
+from torch.nn import Module
 
-from foundation.recipe import PretrainRecipe
+from foundation.recipe import PretrainRecipe, TrainSection
+from foundation.train.layout import PARTIAL
+from foundation.train.requeue import slurm_environment
+from foundation.train.whole import WholeFiles, explained, force, list_files
 
 
-class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
-    """`DeepSpeedStrategy` that also runs on CPU ranks (gloo)."""
+class WholeDeepSpeedStrategy(DeepSpeedStrategy):
+    """`DeepSpeedStrategy` that also runs on CPU ranks (gloo), and whose checkpoints are there whole or not at all."""
 
     def setup_environment(self) -> None:
         if not isinstance(self.accelerator, CPUAccelerator):
@@ -28,38 +40,131 @@ class AnywhereDeepSpeedStrategy(DeepSpeedStrategy):
         self.parallel_devices = [torch.device("cpu", i) for i in range(len(self.parallel_devices))]
         super(DeepSpeedStrategy, self).setup_environment()
 
+    def _setup_model_and_optimizer(self, model: Module, *args: Any) -> Any:
+        """DeepSpeed casts buffers with the weights: wavelengths of the positions among them, which must stay exact."""
+        exact = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        engine, optimizer = super()._setup_model_and_optimizer(model, *args)
+        for name, buffer in engine.module.named_buffers():
+            buffer.data = exact[name].to(buffer.device)
+        return engine, optimizer
 
-def _deepspeed(stage: int, on_cpu: bool, batch_size: int, timeout: timedelta) -> AnywhereDeepSpeedStrategy:
-    """ZeRO stage 1, 2 or 3 (Rajbhandari et al. 2020).
+    def save_checkpoint(self, checkpoint: dict, filepath: str | Path, storage_options: Any | None = None) -> None:
+        """All ranks write into one folder beside its place; the first renames it once all are done."""
+        path = Path(self.broadcast(str(filepath)))
+        partial = path.with_name(path.name + PARTIAL)
+        with explained(path):
+            super().save_checkpoint(checkpoint, partial, storage_options)
+            for file in partial.rglob("*"):
+                force(file)
+            self.barrier()
+            if self.is_global_zero:
+                list_files(partial)
+                partial.replace(path)
+                force(path.parent)
+            self.barrier()
+
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+        """Of the same number of ranks as it is, of another one in the form that DeepSpeed calls universal."""
+        path = Path(checkpoint_path)
+        if parts_of(path) == self.world_size:
+            return super().load_checkpoint(path, weights_only)
+        universal = path.with_name(path.name + ".universal" + PARTIAL)
+        if self.is_global_zero:
+            _to_universal(path, universal)
+        self.barrier()
+        state = super().load_checkpoint(universal, weights_only)
+        self.barrier()
+        if self.is_global_zero:
+            shutil.rmtree(universal)
+        return state
+
+
+class _Exact(DeepSpeedPrecision):
+    """Mends two things that Lightning 2.6 does to the numbers."""
+
+    def convert_input(self, data: Any) -> Any:
+        """The batch as it is. In bf16 1.998 s is 2 s and two packets are at one instant; the network casts for itself,
+        behind the positions."""
+        return data
+
+    def backward(self, tensor: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Over accumulated batches Lightning takes the mean and DeepSpeed once more: gradients too small to clip."""
+        super().backward(tensor, *args, scale_wrt_gas=False, **kwargs)
+
+
+def parts_of(path: Path) -> int:
+    """How many ranks wrote a ZeRO checkpoint; 0 for one of another strategy."""
+    return len(list(path.glob("checkpoint/*optim_states.pt")))
+
+
+def _to_universal(path: Path, out: Path) -> None:
+    """A ZeRO checkpoint with one folder per parameter, which any number of ranks can read."""
+    from deepspeed.checkpoint.ds_to_universal import main
+
+    with redirect_stdout(StringIO()):
+        main(
+            Namespace(
+                input_folder=str(path / "checkpoint"),
+                output_folder=str(out / "checkpoint"),
+                num_extract_workers=1,
+                num_merge_workers=1,
+                keep_temp_folder=False,
+                strict=True,
+                inject_missing_state=True,
+            )
+        )
+    (out / "latest_universal").write_text("checkpoint")
+
+
+def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
+    """What Lightning's Trainer is to be told of machines, strategy and precision.
 
     Args:
-        batch_size: samples per process and step; Lightning would look for it in a batch sampler, which a loader of
-            ready batches does not have, and DeepSpeed reports throughput with it.
-        timeout: of a collective.
+        resumed: the checkpoint that the run goes on from.
     """
-    if not on_cpu:
-        return AnywhereDeepSpeedStrategy(stage=stage, logging_batch_size_per_gpu=batch_size, timeout=timeout)
-    os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
-    import deepspeed.ops
-
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    return AnywhereDeepSpeedStrategy(
-        stage=stage,
-        logging_batch_size_per_gpu=batch_size,
-        timeout=timeout,
-        overlap_comm=False,  # there are no streams to overlap on
-        reduce_bucket_size=1_000_000,
-        allgather_bucket_size=1_000_000,
-        process_group_backend="gloo",
-    )
-
-
-def strategy_of(recipe: PretrainRecipe) -> str | Strategy:
-    train, name = recipe.train, recipe.train.strategy
+    train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
-    if name.startswith("zero-"):
-        on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
-        return _deepspeed(int(name.removeprefix("zero-")), on_cpu, train.batch_size, timeout)
-    if name == "ddp" or train.devices * train.nodes > 1:
-        return DDPStrategy(timeout=timeout)
-    return name
+    where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
+    if train.strategy.startswith("zero-"):
+        world = train.devices * train.nodes
+        universal = resumed is not None and parts_of(resumed) != world
+        exact = _Exact(train.precision)
+        return where | {"strategy": _deepspeed(train, timeout, universal), "plugins": [exact, *_plugins()]}
+    strategy: str | Strategy = train.strategy
+    if strategy == "ddp" or train.devices * train.nodes > 1:
+        strategy = DDPStrategy(timeout=timeout)
+    return where | {"strategy": strategy, "precision": train.precision, "plugins": [WholeFiles(), *_plugins()]}
+
+
+def _plugins() -> list[Any]:
+    environment = slurm_environment()
+    return [] if environment is None else [environment]
+
+
+def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool) -> WholeDeepSpeedStrategy:
+    """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
+    options: dict[str, Any] = {
+        "stage": int(train.strategy.removeprefix("zero-")),
+        "offload_optimizer": train.offload != "none",
+        "offload_parameters": train.offload == "parameters",
+        # Lightning would look for it in a batch sampler, which a loader of ready batches does not have.
+        "logging_batch_size_per_gpu": train.batch_size,
+        "timeout": timeout,
+    }
+    if train.accelerator == "cpu" or not torch.cuda.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
+        import deepspeed.ops
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        options |= {
+            "overlap_comm": False,  # there are no streams to overlap on
+            "reduce_bucket_size": 1_000_000,
+            "allgather_bucket_size": 1_000_000,
+            "process_group_backend": "gloo",
+        }
+    strategy = WholeDeepSpeedStrategy(**options)
+    assert isinstance(strategy.config, dict)
+    # An optimizer that is offloaded may be torch's own: DeepSpeed's must be compiled on the cluster first.
+    strategy.config["zero_force_ds_cpu_optimizer"] = False
+    strategy.config["checkpoint"] = {"load_universal": universal}
+    return strategy

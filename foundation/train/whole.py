@@ -1,0 +1,114 @@
+"""Writing a checkpoint so that it is there whole or not at all, and finding out whether one still is.
+
+It is written beside its place under another name, forced to the disk and renamed. A file of torch is a zip archive with
+a CRC of every tensor, which torch itself does not look at when it loads; a ZeRO directory holds one such file per rank
+and here a list of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from foundation.errors import CheckpointError
+from foundation.train.layout import PARTIAL
+
+_LIST = "files.json"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints of one file. Lightning's own way leads through the system's temporary folder, often another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        with renamed(Path(path)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
+
+
+@contextmanager
+def renamed(path: Path) -> Iterator[Path]:
+    """Where to write what is to stand at `path`; it does once the block has ended well.
+
+    Raises:
+        CheckpointError: it cannot be written, as on a full disk; nothing that was there before has changed.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            force(partial)
+            partial.replace(path)
+            force(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)  # half of it only fills the disk
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Errors of writing a checkpoint, in a sentence.
+
+    torch reports what the system refused as a RuntimeError of its own.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        free = os.statvfs(next(folder for folder in path.parents if folder.exists()))
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{path}: cannot be written ({reason}); {free.f_bavail * free.f_frsize / 1e9:.3g} GB are free there. "
+            "Earlier checkpoints are as they were: make room or lower train.keep_last, then run the same command again."
+        ) from error
+
+
+def force(path: Path) -> None:
+    """To the disk, a file or a directory's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def list_files(folder: Path) -> None:
+    """Write down what a directory holds, so that a file that is lost later is missed."""
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
+    (folder / _LIST).write_text(json.dumps(sizes, indent=1, sort_keys=True))
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, one sentence, or None. Reads all of it."""
+    if not path.is_dir():
+        return _damaged(path)
+    files = {str(file.relative_to(path)): file for file in _files(path)}
+    listed = path / _LIST
+    try:
+        missing = sorted(set(json.loads(listed.read_text())) - set(files)) if listed.exists() else []
+    except ValueError:
+        return f"{listed}: is damaged"
+    if missing:
+        return f"{path}: lacks {missing[0]}"
+    if not any(name.endswith("model_states.pt") for name in files):
+        return f"{path}: holds no *model_states.pt"
+    return next((wrong for name in files if name.endswith(".pt") and (wrong := _damaged(files[name]))), None)
+
+
+def _damaged(file: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        return f"{file}: is torn ({error})"
+    return None if bad is None else f"{file}: is damaged in {bad}"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _LIST]
