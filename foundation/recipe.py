@@ -111,6 +111,7 @@ class TrainSection(Section):
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     log_every: int = Field(10, gt=0)
+    picture_every: int | None = Field(1000, gt=0, description="steps between pictures of reconstructions; null: none")
     timeout_s: float = Field(900, gt=0, description="a process that waits longer for the others ends the run")
 
 

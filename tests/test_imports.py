@@ -27,12 +27,12 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"nn"},
     "objectives": {"models", "nn"},
     "adapt": {"data", "models", "nn", "recipe"},
-    "train": {"signal", "data", "models", "objectives", "recipe"},
+    "train": {"signal", "data", "models", "objectives", "generate", "drawing", "recipe"},
     "results": set(),
     "cluster": {"recipe"},
     "hub": {"signal", "data", "models", "train", "results", "recipe"},
-    "generate": {"signal", "data", "models", "nn"},
-    "evaluate": {"signal", "data", "models", "objectives", "adapt", "hub", "generate", "results", "recipe"},
+    "generate": {"signal", "data", "models", "nn", "drawing"},
+    "evaluate": {"signal", "data", "models", "objectives", "adapt", "hub", "generate", "results", "drawing", "recipe"},
 }
 
 #: Packages that stand on these libraries and the standard library alone.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from foundation.recipe import PretrainRecipe
 from foundation.train.alive import clear_mark, set_mark
+from foundation.train.pictures import Pictures
+from foundation.train.progress import Progress
+from foundation.train.spikes import Spikes
 from foundation.train.throughput import Throughput
 
 
@@ -39,5 +41,7 @@ def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
         save_top_k=2,
         save_last=True,
     )
-    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=train.log_every)
-    return [keep, bar, Throughput(train.log_every), Alive(recipe.out)]
+    every = train.log_every
+    pictures = [] if train.picture_every is None else [Pictures(recipe, train.picture_every)]
+    # The progress comes after those whose numbers it shows.
+    return [keep, Throughput(every), Spikes(every), Alive(recipe.out), Progress(every), *pictures]

@@ -35,7 +35,7 @@ class PretrainModule(L.LightningModule):
         loss, metrics = self.objective(self.model, self.batch, draws)
         self._demand_finite("loss", loss)
         tokens = metrics.pop("tokens")
-        self.log_dict({"loss": loss.detach(), **metrics}, prog_bar=True)
+        self.log_dict({"loss": loss.detach(), **metrics})
         return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": tokens}
 
     def configure_gradient_clipping(

@@ -81,6 +81,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
         enable_model_summary=False,
+        enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
     with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
