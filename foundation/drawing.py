@@ -33,6 +33,7 @@ class Reconstruction:
         prediction: what the model made of it; where it saw, what it saw: with the noise that the truth does not have.
         nmse: linear, by name ("model", "linear interpolation", ...), over the masked entries.
         time_s, frequency_hz, delay_s: the axes [T] and [R] where they are known; else samples and bins are counted.
+        places: what is counted along R where it has no axis.
         unit: of the values.
     """
 
@@ -44,6 +45,7 @@ class Reconstruction:
     time_s: NDArray[np.float64] | None = None
     frequency_hz: NDArray[np.float64] | None = None
     delay_s: NDArray[np.float64] | None = None
+    places: str = "response, bins"
     unit: str = "amplitude"
 
 
@@ -84,7 +86,7 @@ def _three_panels(figure: Any, shown: Reconstruction) -> None:
         _lines(panels, shown, fields)
         return
     scale = Normalize(*np.nanpercentile(truth, [0.5, 99.5]))
-    y, label = response_axis(shown.frequency_hz, shown.delay_s)
+    y, label = response_axis(shown.frequency_hz, shown.delay_s, shown.places)
     for axes, values in zip(panels, fields, strict=True):
         image = field(axes, values, scale, shown.time_s, y)
         axes.set_xlabel(time_label(shown.time_s), color=MUTED)
@@ -98,14 +100,16 @@ def _lines(panels: Sequence[Axes], shown: Reconstruction, fields: Sequence[NDArr
     """Over the response axis, or over time where there is one response; the reconstruction over the truth."""
     truth, seen, made = (values.ravel() for values in fields)
     if len(fields[0]) == 1:
-        axis, label = response_axis(shown.frequency_hz, shown.delay_s)
+        axis, label = response_axis(shown.frequency_hz, shown.delay_s, shown.places)
     else:
         axis, label = None if shown.time_s is None else shown.time_s - shown.time_s[0], time_label(shown.time_s)
     x = np.arange(truth.size) if axis is None else axis
     marker: dict[str, Any] = {"marker": "o", "markersize": 3} if truth.size < 40 else {}
     panels[2].plot(x, truth, color=MUTED, linewidth=1, label="truth")
+    across = panels[1].get_xaxis_transform()
+    panels[1].fill_between(x, 0, 1, where=np.isnan(seen), step="mid", color=BLANK, linewidth=0, transform=across)
     for axes, values, colour in zip(panels, (truth, seen, made), (INK, INK, COLOURS[0]), strict=True):
-        axes.plot(x, values, color=colour, linewidth=1.3, **marker)
+        axes.plot(x, values, color=colour, linewidth=1.3, label="model", **marker)
         dress(axes, label, "")
     panels[2].legend(frameon=False, fontsize=8)
     panels[0].set_ylabel(shown.unit, color=MUTED)
@@ -138,12 +142,12 @@ def time_label(time_s: object) -> str:
 
 
 def response_axis(
-    frequency_hz: NDArray[np.float64] | None, delay_s: NDArray[np.float64] | None = None
+    frequency_hz: NDArray[np.float64] | None, delay_s: NDArray[np.float64] | None = None, places: str = "response, bins"
 ) -> tuple[NDArray[np.float64] | None, str]:
     """The response axis in the unit of its label; None where it is not known."""
     if frequency_hz is not None:
         return frequency_hz / 1e6, "frequency offset, MHz"
-    return (None, "response, bins") if delay_s is None else (delay_s * 1e9, "delay, ns")
+    return (None, places) if delay_s is None else (delay_s * 1e9, "delay, ns")
 
 
 def dress(axes: Axes, x: str, y: str) -> None:
