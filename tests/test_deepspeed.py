@@ -27,7 +27,7 @@ def _losses(run: Path, version: int = 0) -> dict[int, float]:
 
 def _pretrain(shards: Path, out: Path, strategy: str, devices: int) -> Path:
     """The quickstart's recipe, made small by overrides."""
-    train = TRAIN | {"strategy": strategy, "devices": devices, "steps": 6, "checkpoint_every": 4}
+    train = TRAIN | {"strategy": strategy, "devices": devices, "steps": 6, "checkpoint_every": 4, "picture_every": 3}
     done = wfm(
         "pretrain",
         "--config",
@@ -60,6 +60,11 @@ def test_zero_2_has_the_losses_and_weights_of_ddp(zero: Path, ddp: Path) -> None
     assert weights.keys() >= dict(load_masked(ddp / "model").named_parameters()).keys()
     for name, value in weights.items():
         assert torch.allclose(value, expected[name], atol=1e-4), name
+
+
+def test_one_rank_draws_and_no_rank_waits_for_it(zero: Path, ddp: Path) -> None:
+    for run in (zero, ddp):
+        assert sorted(path.name for path in (run / "pictures").iterdir()) == ["step=3.png", "step=6.png"]
 
 
 def test_ranks_read_different_samples(ddp: Path, trained: Path) -> None:

@@ -34,10 +34,14 @@ class Hostile:
 @pytest.mark.parametrize("strategy", ["zero-2", "zero-3"])
 def test_a_run_is_exported_and_resumes_exactly(strategy: str, shards_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    recipe = pretrain_recipe(shards_dir, run, steps=4, checkpoint_every=2, devices=2, strategy=strategy)
+    recipe = pretrain_recipe(
+        shards_dir, run, steps=4, checkpoint_every=2, devices=2, strategy=strategy, picture_every=2
+    )
     config = write_recipe(tmp_path / "tiny.yaml", recipe)
     done = wfm("pretrain", "--config", config)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("no pictures are drawn: under zero-3") == (strategy == "zero-3")
+    assert (run / "pictures" / "step=4.png").exists() == (strategy != "zero-3")
     weights = load_checkpoint(run / "checkpoints" / FINAL)[1]
     exported = safetensors.torch.load_file(run / "model" / "model.safetensors")
     assert weights.keys() == exported.keys()

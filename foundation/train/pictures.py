@@ -36,9 +36,7 @@ class Pictures(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._cut_up and trainer.is_global_zero and trainer.max_steps >= self.every:
-            print(
-                "no pictures: under zero-3 no process holds the whole network; draw from an export, see docs/runs.md."
-            )
+            print("no pictures are drawn: under zero-3 no process holds the whole network.", flush=True)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -39,7 +39,7 @@ class Progress(L.Callback):
         self.bar: Bar | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.pace = Pace(trainer.global_step)
+        self.pace = Pace(trainer.global_step, time.monotonic())
         self.last = -LINE_S  # on the clock of the pace
         if trainer.is_global_zero and sys.stdout.isatty():
             steps = TextColumn("step {task.completed:,} of {task.total:,}")
@@ -51,12 +51,11 @@ class Progress(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step, steps = trainer.global_step, trainer.max_steps
-        is_due = step % self.every == 0 or step == steps
-        if is_due:
-            self.pace.reach(step)
         if not trainer.is_global_zero:
             return
-        now = time.monotonic()
+        is_due, now = step % self.every == 0 or step == steps, time.monotonic()
+        if is_due:
+            self.pace.reach(step, now)
         if self.bar is not None:
             text = numbers(self.pace.left_s(steps), trainer.callback_metrics) if is_due else None
             self.bar.update(self.bar.task_ids[0], completed=step, description=text)
@@ -83,11 +82,11 @@ class Progress(L.Callback):
 class Pace:
     """Seconds a step, over the last times that a step was reached: a run's first steps are slower than the rest."""
 
-    def __init__(self, step: int) -> None:
-        self._seen: deque[tuple[int, float]] = deque([(step, time.monotonic())], maxlen=20)
+    def __init__(self, step: int, now: float) -> None:
+        self._seen: deque[tuple[int, float]] = deque([(step, now)], maxlen=20)
 
-    def reach(self, step: int) -> None:
-        self._seen.append((step, time.monotonic()))
+    def reach(self, step: int, now: float) -> None:
+        self._seen.append((step, now))
 
     def left_s(self, steps: int) -> float:
         """Seconds to the last step."""
