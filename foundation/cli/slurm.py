@@ -39,9 +39,9 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--html", type=Path, metavar="OUT")
     for parser in (pretrain, finetune, evaluate):
         parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.steps=100")
-    shards = _submit_parser(kinds, "shards", "'wfm shards build' as an array, then 'wfm shards merge'")
-    shards.add_argument("--parts", type=_count, required=True, metavar="N", help="tasks of the array")
-    shards.add_argument("build", nargs=argparse.REMAINDER, metavar="NAME ...", help="as for 'wfm shards build'")
+    parts = _submit_parser(kinds, "shards", "'wfm shards build' as an array, then 'wfm shards merge'")
+    parts.add_argument("--parts", type=_count, required=True, metavar="N", help="tasks of the array")
+    parts.add_argument("build", nargs=argparse.REMAINDER, metavar="NAME ...", help="as for 'wfm shards build'")
     command(actions, "status", _status, "our jobs that wait, run, or ended within the last minutes")
     cancel = command(actions, "cancel", _cancel, "cancel jobs; a pretraining run saves first")
     cancel.add_argument("jobs", nargs="+", metavar="JOB")

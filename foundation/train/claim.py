@@ -12,7 +12,8 @@ from foundation.files import write_atomically
 from foundation.recipe import PretrainRecipe, dump_recipe
 from foundation.train.checkpoint import load_checkpoint
 
-PATIENCE = "train.timeout_s"  # no part of what is trained: a run may go on with another one
+#: No part of what is trained: a run may go on with others.
+FREE = ("train.timeout_s", "train.picture_every")
 
 
 def claim(recipe: PretrainRecipe) -> None:
@@ -48,7 +49,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b and prefix + key != PATIENCE:
+        elif a != b and prefix + key not in FREE:
             found.append(f"{prefix}{key}: {a} there, {b} here")
     return found
 
