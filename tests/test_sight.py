@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.signal import Link, Signal
 from foundation.train import pictures
 from foundation.train.checkpoint import load_checkpoint
+from foundation.train.module import PretrainModule
 from foundation.train.pictures import samples
 from foundation.train.run import FINAL, pretrain
 
@@ -53,6 +55,16 @@ def test_pictures_change_no_weight(with_pictures: Path, trained: Path) -> None:
     assert _names(with_pictures) == ["step=3.png", "step=6.png"]
     assert not (trained / "pictures").exists()
     assert _same(with_pictures, trained)
+
+
+def test_drawing_draws_no_random_number_of_the_training(shards_dir: Path, tmp_path: Path) -> None:
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run")
+    module = PretrainModule(recipe).train()
+    before = torch.get_rng_state(), random.getstate()
+    assert pictures.Pictures(recipe, 1)._draw(module, 1)[:4] == b"\x89PNG"
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert all(part.training for part in module.modules())
 
 
 def test_a_picture_has_three_windows_of_three_panels_and_changes_as_the_model_learns(with_pictures: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 FORMS = {
     "loss": "loss {:.4g}",
@@ -42,7 +43,9 @@ class Progress(L.Callback):
         self.pace = Pace(trainer.global_step, time.monotonic())
         self.last = -LINE_S  # on the clock of the pace
         if trainer.is_global_zero and sys.stdout.isatty():
-            steps = TextColumn("step {task.completed:,} of {task.total:,}")
+            form, total = "step {task.completed:,} of {task.total:,}", f"{trainer.max_steps:,}"
+            # A narrow terminal may cut off the numbers at the end, not these.
+            steps = TextColumn(form, table_column=Column(no_wrap=True, min_width=len(f"step {total} of {total}")))
             self.bar = Bar(steps, BarColumn(bar_width=20), TextColumn("{task.description}"), auto_refresh=False)
             self.bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
             self.bar.start()
