@@ -16,7 +16,7 @@ import lightning as L
 
 WINDOW = 100  # steps that the median is taken over
 LEAST = 30  # steps before anything is called a spike: of a run, and of one that goes on
-#: Standard deviations (1.4826 median absolute ones) of the logarithm, and multiples of the median. In 4,329 values of
+#: Standard deviations (1.4826 median absolute ones) of the logarithm, and multiples of the median. In 4,393 values of
 #: 21 sound runs, one of them logged at every step, the largest stood 6.6 deviations above its median.
 DEVIATIONS, RATIO = 8.0, 3.0
 NAMES = {"loss": "loss_spikes", "gradient_norm": "gradient_spikes"}
