@@ -12,7 +12,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from foundation.evaluate.plots import BLANK, COLOURS, INK, MUTED, quiet_frame, to_png
+from foundation.drawing import BLANK, COLOURS, INK, MUTED, quiet_frame, to_png
 from foundation.panels import (
     COLUMNS,
     LINES,

@@ -21,12 +21,12 @@ from foundation.evaluate.finetune import finetune
 from foundation.evaluate.reconstruction import (
     comparisons,
     fill_all,
-    reconstruction_picture,
     reconstruction_rows,
     sample_rows,
 )
 from foundation.evaluate.report import write_report
 from foundation.evaluate.run import evaluate
+from foundation.generate.picture import reconstruction_picture
 from foundation.hub.export import export
 from foundation.hub.load import load_masked
 from foundation.models import WfmForMaskedModeling

@@ -118,6 +118,7 @@ class TrainSection(Section):
     keep_last: int = Field(2, gt=0, description="newest checkpoints that are kept")
     keep_every: int | None = Field(None, gt=0, description="checkpoints of such steps are kept for good")
     log_every: int = Field(10, gt=0)
+    picture_every: int | None = Field(1000, gt=0, description="steps between pictures of reconstructions; null: none")
     timeout_s: float = Field(900, gt=0, description="a process that waits longer for the others ends the run")
 
     @model_validator(mode="after")

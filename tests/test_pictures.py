@@ -16,7 +16,7 @@ from test_readers import intel_record, random_csi
 from test_transforms import CARRIER, TONES, random_clock, reflector, two_antennas
 
 from foundation.cli import main
-from foundation.evaluate.plots import BLANK
+from foundation.drawing import BLANK
 from foundation.inspect import Capture, draw, load
 from foundation.panels import amplitude_panel, doppler_panel, phase_panel
 from foundation.pictures import picture

@@ -12,8 +12,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from foundation.drawing import BLANK, Reconstruction, reconstruction
 from foundation.evaluate import plots
-from foundation.evaluate.plots import Reconstruction, SampleComparison
+from foundation.evaluate.plots import SampleComparison
 from foundation.evaluate.report import write_report
 from foundation.results.rows import Row
 
@@ -142,11 +143,11 @@ def test_a_report_that_fails_leaves_the_former_one(tmp_path: Path) -> None:
 
 def test_masked_entries_are_blank_in_the_middle_panel_alone() -> None:
     shown = make_reconstruction()
-    blank = np.array([int(plots.BLANK[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    blank = np.array([int(BLANK[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
     def blanks(mask: np.ndarray) -> np.ndarray:
         changed = Reconstruction(shown.title, shown.truth, mask, shown.prediction, {})
-        picture = pixels(plots.reconstruction(changed))
+        picture = pixels(reconstruction(changed))
         is_blank = np.all(np.abs(picture - blank) < 0.01, axis=2)
         return np.array([part.mean() for part in np.array_split(is_blank, 3, axis=1)])
 
@@ -160,7 +161,7 @@ def test_masked_entries_are_blank_in_the_middle_panel_alone() -> None:
 def test_complex_fields_are_drawn_by_their_amplitude_and_pictures_are_deterministic() -> None:
     shown = make_reconstruction()
     turned = Reconstruction(shown.title, shown.truth * 1j, shown.visible_mask, shown.prediction * 1j, shown.nmse)
-    assert plots.reconstruction(shown) == plots.reconstruction(turned)
+    assert reconstruction(shown) == reconstruction(turned)
     real = make_samples()
     assert plots.samples(real) == plots.samples(make_samples())
     other = SampleComparison("Windows", real.held_out, real.gaussian, real.gaussian)

@@ -41,7 +41,7 @@ Train = Callable[[str], Path]
 
 
 def _recipe(shards: Path, out: Path, name: str, **train: Any) -> PretrainRecipe:
-    numbers = {"steps": 6, "checkpoint_every": 4, "devices": 2, **RUNS[name], **train}
+    numbers = {"steps": 6, "checkpoint_every": 4, "picture_every": 3, "devices": 2, **RUNS[name], **train}
     return pretrain_recipe(shards, out, **numbers)
 
 
@@ -85,6 +85,13 @@ def test_every_strategy_has_the_losses_and_weights_of_one_process(finished: Trai
     weights = _weights(run)
     assert weights.keys() >= dict(load_masked(reference / "model").named_parameters()).keys()
     assert _close(weights, _weights(reference))
+
+
+@pytest.mark.parametrize("name", ["ddp", "zero-2", "zero-3"])
+def test_one_rank_draws_and_no_rank_waits_for_it(finished: Train, name: str) -> None:
+    """Under ZeRO-3 no rank holds the whole network."""
+    drawn = {path.name for path in (finished(name) / "pictures").glob("*")}
+    assert drawn == (set() if name == "zero-3" else {"step=3.png", "step=6.png"})
 
 
 @pytest.mark.parametrize("name", ["zero-1", "zero-2", "zero-3"])

@@ -220,8 +220,9 @@ def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> No
     assert snapshot(trained) == before
 
 
-def test_how_long_ranks_wait_for_each_other_is_no_part_of_a_run(trained: Path) -> None:
-    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, ["train.timeout_s=60"])
+@pytest.mark.parametrize("change", ["train.timeout_s=60", "train.picture_every=2"])
+def test_how_long_ranks_wait_and_what_is_drawn_is_no_part_of_a_run(change: str, trained: Path) -> None:
+    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, [change])
     assert pretrain(recipe).checkpoint == trained / "checkpoints" / FINAL
 
 

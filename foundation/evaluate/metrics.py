@@ -57,32 +57,6 @@ def scores(truth: Array, predicted: Array) -> dict[str, float]:
     return localisation_errors(truth, predicted)
 
 
-def nmse(truth: Array, predicted: Array, where: Array | None = None) -> float:
-    """Normalised mean squared error: sum |x - y|^2 / sum |x|^2 over all entries of the batch, linear.
-
-    Args:
-        truth: the clean truth, real or complex. Against a noisy truth the figure has a floor at the noise.
-        where: bool, the entries that count (valid, or masked from the model); all by default.
-
-    Raises:
-        ValueError: the shapes differ, or the truth is 0 in every entry that counts.
-    """
-    _same_shape(truth, predicted)
-    keep = np.ones(np.shape(truth), bool) if where is None else np.broadcast_to(where, np.shape(truth))
-    x = np.asarray(truth)[keep].astype(np.complex128)
-    y = np.asarray(predicted)[keep].astype(np.complex128)
-    power = float(np.sum(np.abs(x) ** 2))
-    if power == 0:
-        raise ValueError("nmse: the truth is 0 in every entry that counts")
-    return float(np.sum(np.abs(x - y) ** 2)) / power
-
-
-def nmse_db(truth: Array, predicted: Array, where: Array | None = None) -> float:
-    """`nmse` in decibels; -inf for a perfect prediction."""
-    value = nmse(truth, predicted, where)
-    return 10.0 * float(np.log10(value)) if value > 0 else float("-inf")
-
-
 def power_profile_db(samples: Array) -> NDArray[np.float64]:
     """float64 [R]: mean power per frequency of [N, T, R] samples, in decibels relative to the mean over frequency.
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from foundation.evaluate.metrics import nmse, nmse_db, sample_distances
-from foundation.evaluate.plots import Reconstruction, SampleComparison
+from foundation.evaluate.metrics import sample_distances
+from foundation.evaluate.plots import SampleComparison
 from foundation.generate import Filled, fill, sample_like
+from foundation.generate.nmse import nmse
 from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, summarise
 from foundation.signal import Signal
@@ -72,24 +73,6 @@ def fill_all(
     """`fill` over any number of signals."""
     generator = torch.Generator().manual_seed(seed)
     return [f for i in range(0, len(signals), size) for f in fill(model, signals[i : i + size], kind, generator)]
-
-
-def reconstruction_picture(filled: Filled) -> Reconstruction:
-    """The first link of one filled signal."""
-    hidden, truth = filled.hidden[:, 0], filled.truth[:, 0]
-    errors = {"model": nmse_db(truth, filled.prediction[:, 0], hidden)}
-    errors["linear interpolation"] = nmse_db(truth, filled.interpolated[:, 0], hidden)
-    signal = filled.signal
-    title = ", ".join(str(part) for part in (signal.labels.get("activity"), signal.session) if part)
-    return Reconstruction(
-        title=title or signal.kind,
-        truth=truth,
-        visible_mask=~hidden,
-        prediction=filled.prediction[:, 0],
-        nmse={name: 10 ** (value / 10) for name, value in errors.items()},
-        time_s=signal.time_s,
-        frequency_hz=signal.frequency_hz,
-    )
 
 
 def sample_comparison(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from foundation.drawing import Reconstruction, reconstruction
 from foundation.evaluate import plots
-from foundation.evaluate.plots import Reconstruction, SampleComparison
+from foundation.evaluate.plots import SampleComparison
 from foundation.files import write_atomically
 from foundation.results.rows import Row
 from foundation.results.tables import METRICS, Pivot, metric_of, pivot
@@ -129,7 +130,7 @@ def _reconstruction(shown: Reconstruction) -> str:
         "grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
         + (f" NMSE over the masked part (0 is perfect, 1 is no better than zeros): {errors}." if errors else "")
     )
-    return _figure(plots.reconstruction(shown), caption)
+    return _figure(reconstruction(shown), caption)
 
 
 def _samples(shown: SampleComparison) -> str:

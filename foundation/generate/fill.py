@@ -50,7 +50,8 @@ def fill(
     batch = tokenize(signals, model.config)
     candidates = batch["observed"].any(-1)
     visible = draw_mask(batch["grid"], candidates, batch["static"], ratio, {kind: 1.0}, generator)
-    raw = model.reconstruct(visible, **batch).numpy()
+    placed = {name: value.to(model.device) for name, value in batch.items()}
+    raw = model.reconstruct(visible.to(model.device), **placed).float().cpu().numpy()
     seen = np.broadcast_to(visible.numpy()[..., None], raw.shape).astype(np.float32)
     return [_one(model, *each) for each in zip(signals, raw, seen, strict=True)]
 

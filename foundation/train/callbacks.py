@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 
 from foundation.recipe import PretrainRecipe
 from foundation.train.alive import clear_mark, set_mark
+from foundation.train.pictures import Pictures
+from foundation.train.progress import Progress
+from foundation.train.spikes import Spikes
 from foundation.train.throughput import Throughput
 
 
@@ -30,5 +32,6 @@ class Alive(Callback):
 
 def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
     every = recipe.train.log_every
-    bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=every)
-    return [bar, Throughput(every), Alive(recipe.out)]
+    pictures = [] if recipe.train.picture_every is None else [Pictures(recipe, recipe.train.picture_every)]
+    # The progress comes after those whose numbers it shows.
+    return [Throughput(every), Spikes(every), Alive(recipe.out), Progress(every), *pictures]

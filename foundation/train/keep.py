@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 
 from foundation.recipe import PretrainRecipe
 from foundation.train.layout import FOLDER, PARTIAL, numbered, step_of
+from foundation.train.module import PretrainModule
+from foundation.train.stepwise import Stepwise
 from foundation.train.whole import damage
 
 
-class Keep(L.Callback):
+class Keep(Stepwise):
     """Writes `checkpoints/step=N.ckpt` and then, never before, removes those that `train.keep_last` and
     `train.keep_every` let go: a full disk costs the new one, not the old."""
 
@@ -28,11 +29,8 @@ class Keep(L.Callback):
             for path in self.folder.glob(f"*.ckpt{PARTIAL}"):
                 _remove(path)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        # The step stays the same over the batches that are accumulated into it.
-        if trainer.global_step != self.saved and trainer.global_step % self.train.checkpoint_every == 0:
+    def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
+        if trainer.global_step % self.train.checkpoint_every == 0:
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:

@@ -1,9 +1,12 @@
-"""Where the numbers of a run go."""
+"""Where the numbers and pictures of a run go."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib.image
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from foundation.errors import MissingExtraError
@@ -32,3 +35,12 @@ def loggers_of(recipe: PretrainRecipe) -> list[Logger]:
                 "logger: tensorboard needs the extra of that name; run pip install 'foundation[tensorboard]'."
             ) from None
     return loggers
+
+
+def log_picture(loggers: Sequence[Logger], name: str, png: Path, step: int) -> None:
+    """Hand a picture to the trackers among the loggers; the file stays where it is."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [str(png)], step)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, matplotlib.image.imread(png)[..., :3], step, dataformats="HWC")

@@ -36,11 +36,11 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
     """Parameters, gradients and optimizer of a network under AdamW; stage 0 is DDP, or plain on one rank.
 
     Args:
-        precision: of the recipe. DeepSpeed trains `bf16-mixed` as `bf16-true`: both hold bf16 parameters and gradients
-            and fp32 copies in the optimizer.
+        precision: of the recipe. DeepSpeed trains `bf16-mixed` with bf16 parameters and gradients and with fp32 copies in
+            the optimizer.
     """
     if stage == 0:
-        size = 2 if precision == "bf16-true" else 4
+        size = 4
         # DDP's buckets are a second set of gradients; autocast holds a bf16 copy of the weights.
         buffers = size * (ranks > 1) + 2 * (precision == "bf16-mixed")
         return States(*(float(parameters) * n for n in (size, size, 2 * size, buffers)))

@@ -50,6 +50,11 @@ class PretrainModule(L.LightningModule):
         self._log({"loss": loss.detach(), **metrics})
         return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": tokens}
 
+    @property
+    def ends_step(self) -> bool:
+        """Whether the optimizer steps with the batch that was last taken, or waits for more of them."""
+        return self.number + 1 == self.recipe.train.accumulate
+
     def _draws(self) -> torch.Generator:
         """The same for a batch whether another process takes it in this step, or this one later in the step."""
         return draws_of(self.recipe.seed, self.global_step, self.global_rank + self.trainer.world_size * self.number)
@@ -59,20 +64,19 @@ class PretrainModule(L.LightningModule):
         count = self.recipe.train.accumulate
         before = self.sums if self.number else {}
         self.sums = {name: before.get(name, 0) + value / count for name, value in metrics.items()}
-        if self.number + 1 == count:
+        if self.ends_step:
             written = (self.global_step + 1) % self.recipe.train.log_every == 0
-            self.log_dict(self.sums, prog_bar=True, sync_dist=written)
+            self.log_dict(self.sums, sync_dist=written)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Under DeepSpeed, which clips by itself: all processes stop if a gradient of one is not finite."""
         if self.engine is not None and self.engine.reduce_boolean_decision(self.gradients.broken(), all=False):
             self._demand_finite("a gradient", torch.tensor(float("nan")))
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.engine is not None:
-            norm = self.engine.deepspeed_engine.get_global_grad_norm()
-            if norm is not None:
-                self.log("gradient_norm", float(norm))
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.engine is not None and (norm := self.engine.deepspeed_engine.get_global_grad_norm()) is not None:
+            self.log("gradient_norm", float(norm))
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

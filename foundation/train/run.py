@@ -76,6 +76,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
         enable_checkpointing=False,  # `keep` does
         enable_model_summary=False,
+        enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
     with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():

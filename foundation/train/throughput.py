@@ -1,4 +1,4 @@
-"""Samples/s, tokens/s and model-FLOP utilisation, against the machine's own measured matrix-multiply peak."""
+"""Samples/s, tokens/s, memory, and model-FLOP utilisation against the machine's own measured matrix-multiply peak."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import lightning as L
+import psutil
 import torch
 
 from foundation.train.flops import training_flops
@@ -25,8 +26,15 @@ def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None)
     return 2 * size**3 / best
 
 
+def memory_gb(device: torch.device) -> float:
+    """10**9 bytes: the resident set of this process, or on CUDA the most that torch has had allocated at a time."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return float(psutil.Process().memory_info().rss) / 1e9
+
+
 class Throughput(L.Callback):
-    """Logs throughput every `every` steps, over the steps since the last time."""
+    """Logs throughput and memory every `every` steps, over the steps since the last time; memory is that of a rank."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -45,9 +53,9 @@ class Throughput(L.Callback):
     ) -> None:
         self.samples += outputs["samples"]
         self.tokens += float(outputs["tokens"])
-        if trainer.global_step % self.every:  # across epochs, which may be shorter than `every`
-            return
         assert isinstance(pl_module, PretrainModule)
+        if trainer.global_step % self.every or not pl_module.ends_step:
+            return
         seconds = time.perf_counter() - self.start
         flops = training_flops(pl_module.model, pl_module.objective, self.samples, self.tokens)
         pl_module.log_dict(
@@ -55,7 +63,7 @@ class Throughput(L.Callback):
                 "samples_per_s": self.samples * trainer.world_size / seconds,
                 "tokens_per_s": self.tokens * trainer.world_size / seconds,
                 "mfu": flops / seconds / self.peak,
-            },
-            prog_bar=True,
+                "memory_gb": memory_gb(pl_module.device),
+            }
         )
         self._reset()

@@ -1,0 +1,39 @@
+"""What the commands share: how one is added, and how a recipe is read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from foundation.recipe import Section
+
+R = TypeVar("R", bound="Section")
+
+
+def command(commands: Any, name: str, run: Any, help_: str, examples: str | None = None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_, description=help_, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def recipe_command(commands: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
+    parser = command(commands, name, run, help_)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe, see recipes/")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.steps=100")
+    return parser
+
+
+def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
+    """The resolved recipe; None after --dry-run has printed it."""
+    from foundation.recipe import dump_recipe, load_recipe
+
+    recipe = load_recipe(args.config, kind, args.overrides)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return None
+    return recipe

@@ -1,0 +1,79 @@
+"""`wfm plan` and `wfm runs`: what a run will take, and how runs are."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from foundation.cli.common import command
+
+PLAN_EXAMPLES = """examples:
+  wfm plan --config recipes/pretrain/1b.yaml --gpu h100 --gpus 64
+  wfm plan --config recipes/pretrain/base.yaml --gpu a100-40 train.batch_size=64 train.precision=bf16-mixed
+  wfm plan --config recipes/pretrain/large.yaml --gpu h200 --gpus 16 --shape 1000x9x114 --json
+
+Columns: params, grads and optim are the model states of one rank in the recipe's precision; buffers are gradients and
+parameters on their way between ranks; activ. is what the backward pass needs, for a batch of the recipe. 're-comp.' is
+the total if blocks were recomputed in the backward pass (activation checkpointing). 'max batch' is how many samples per
+rank fit without. Sizes of samples come from the manifests of the recipe's shards, or from --shape where there are
+none.
+"""
+
+
+RUNS_EXAMPLES = """examples:
+  wfm runs                      below runs/
+  wfm runs /scratch/me/runs --json
+
+States: finished, running (its process lives on this machine), stopped (its process does not), elsewhere (it was started
+on another machine, which cannot be asked from here: judge by the age of its log), unknown (nothing says who ran it).
+"""
+
+
+def add_plan(commands: Any) -> None:
+    about = "parameters, FLOPs, memory per ZeRO stage, throughput and days of a recipe; nothing is run"
+    parser = command(commands, "plan", _plan, about, PLAN_EXAMPLES)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe of wfm pretrain")
+    parser.add_argument("--gpu", default="h100", metavar="TYPE", help="such as a100, h100, h200; default: %(default)s")
+    parser.add_argument("--gpus", type=int, metavar="N", help="default: devices x nodes of the recipe")
+    parser.add_argument("--per-node", type=int, default=8, metavar="N", help="GPUs of a node; default: %(default)s")
+    parser.add_argument("--mfu", type=float, metavar="SHARE", help="assumed share of the peak; default: 0.3")
+    parser.add_argument("--shape", type=_shape, metavar="TxLxR", help="of a sample, where no shards are built")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.precision=bf16-mixed")
+
+
+def add_runs(commands: Any) -> None:
+    runs = command(commands, "runs", _runs, "list runs: state, step, loss, newest checkpoint", RUNS_EXAMPLES)
+    runs.add_argument("directories", nargs="*", type=Path, default=[Path("runs")], metavar="DIR", help="default: runs")
+    runs.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        times, links, responses = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected times x links x responses, such as 128x2x32") from None
+    return times, links, responses
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from foundation.recipe import PretrainRecipe, load_recipe
+
+    recipe = load_recipe(args.config, PretrainRecipe, args.overrides)
+    from foundation.train.plan import plan
+    from foundation.train.plan_text import plan_text
+
+    given = {name: value for name in ("mfu", "shape") if (value := getattr(args, name)) is not None}
+    planned = plan(recipe, args.gpu, args.gpus, per_node=args.per_node, **given)
+    print(json.dumps(dataclasses.asdict(planned)) if args.json else plan_text(planned))
+
+
+def _runs(args: argparse.Namespace) -> None:
+    from foundation.train.runs import find_runs
+    from foundation.train.runs_text import runs_text
+
+    found = find_runs(args.directories)
+    print(json.dumps([dataclasses.asdict(run) for run in found]) if args.json else runs_text(found))

@@ -1,0 +1,113 @@
+"""`wfm shards`: build, merge, verify and describe."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.cli.common import command
+
+if TYPE_CHECKING:
+    from foundation.data.manifest import Manifest
+
+
+def add(commands: Any) -> None:
+    about = "build, merge, verify and describe WebDataset shards"
+    actions = commands.add_parser("shards", help=about).add_subparsers(required=True, metavar="ACTION")
+    build = command(actions, "build", _build, "write a data set as shards with a manifest (resumes by itself)")
+    build.add_argument("name", help="a name of shards/README.md, such as simulated or polyu-csi-ips")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR")
+    build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
+    build.add_argument("--count", type=int, help="windows to simulate")
+    build.add_argument("--seed", type=int, help="of the simulation")
+    build.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the set")
+    build.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; the bytes are the same for any N"
+    )
+    build.add_argument(
+        "--array", type=_part, metavar="i/n", help="only part i of n (from 0), for one of n jobs; then run merge"
+    )
+    merge = command(actions, "merge", _merge, "join the parts that --array built; the bytes are those of one build")
+    merge.add_argument("out", type=Path, metavar="OUT", help="the --out of the parts")
+    verify = command(actions, "verify", _verify, "check every byte, sample and split; exit status 2 on a problem")
+    verify.add_argument("directory", type=Path)
+    verify.add_argument(
+        "--against", type=Path, nargs="+", default=[], metavar="OTHER", help="also find what these hold too, or copies"
+    )
+    verify.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    info = command(actions, "info", _info, "what a shard directory holds")
+    info.add_argument("directory", type=Path)
+
+
+def _build(args: argparse.Namespace) -> None:
+    from foundation.data.array import write_part
+    from foundation.data.write import write_shards
+    from shards import open_dataset
+
+    given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
+    given |= dict(_option(text) for text in args.set)
+    dataset = open_dataset(args.name, **given)
+    if args.array is None:
+        _print_built(args.out, write_shards(dataset, args.out, workers=args.workers))
+        return
+    folder = write_part(dataset, args.out, *args.array, workers=args.workers)
+    if folder is not None:
+        print(f"{folder}: part {args.array[0]} of {args.array[1]} is finished; after the last, 'wfm shards merge'.")
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from foundation.data.array import merge_parts
+
+    _print_built(args.out, merge_parts(args.out))
+
+
+def _print_built(out: Path, manifest: Manifest) -> None:
+    print(f"{out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
+    return int(part), int(parts)
+
+
+def _option(text: str) -> tuple[str, str | int | float]:
+    """NAME=VALUE, the value a number where it reads as one."""
+    name, _, value = text.partition("=")
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, kind(value)
+    return name, value
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from foundation.data.overlap import overlaps, sentences
+    from foundation.data.verify import verify
+
+    problems = verify(args.directory, workers=args.workers)
+    _refuse(problems, f"{args.directory}: {len(problems)} problems; rebuild what is named above.")
+    print(f"{args.directory}: verified, every hash, sample and split is as the manifest says.")
+    if args.against:
+        found = overlaps(args.directory, args.against, workers=args.workers)
+        _refuse(sentences(args.directory, found), f"{args.directory}: {len(found)} samples are held elsewhere too.")
+        print(f"{args.directory}: none of its samples is in {', '.join(map(str, args.against))}.")
+
+
+def _refuse(problems: Sequence[str], message: str) -> None:
+    """Print the problems, if there are any, and stop."""
+    from foundation.errors import ShardError
+
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise ShardError(message)
+
+
+def _info(args: argparse.Namespace) -> None:
+    from foundation.data.verify import print_info
+
+    print_info(args.directory)

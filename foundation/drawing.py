@@ -1,0 +1,172 @@
+"""What all figures share: colours, frames and PNG bytes, and the picture of a window that a model filled in.
+
+Matplotlib without pyplot: no window system and no global state is touched.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED, GRID, BLANK = "#1f2430", "#6b7280", "#e5e7eb", "#d5d9e0"
+#: Told apart by the colour-blind too (Okabe and Ito, 2008); the first is the model's wherever there is one.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_MAP = "viridis"
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One window whose masked entries the model filled in, all [T, R]; complex arrays are shown by their amplitude.
+
+    Attributes:
+        truth: NaN where nothing was measured.
+        visible_mask: bool, True where the model saw what was measured.
+        prediction: what the model made of it; where it saw, what it saw: with the noise that the truth does not have.
+        nmse: linear, by name ("model", "linear interpolation", ...), over the masked entries.
+        time_s, frequency_hz, delay_s: the axes [T] and [R] where they are known; else samples and bins are counted.
+        places: what is counted along R where it has no axis.
+        unit: of the values.
+    """
+
+    title: str
+    truth: NDArray[Any]
+    visible_mask: NDArray[np.bool_]
+    prediction: NDArray[Any]
+    nmse: Mapping[str, float]
+    time_s: NDArray[np.float64] | None = None
+    frequency_hz: NDArray[np.float64] | None = None
+    delay_s: NDArray[np.float64] | None = None
+    places: str = "response, bins"
+    unit: str = "amplitude"
+
+
+def reconstruction(shown: Reconstruction) -> bytes:
+    """Three panels on one colour scale: the truth, what the model saw (masked entries blank), what it made of it.
+
+    A window of one time or one response is drawn as lines.
+    """
+    figure = Figure(figsize=(10.6, 3.3), layout="constrained")
+    _three_panels(figure, shown)
+    return to_png(figure)
+
+
+def reconstructions(shown: Sequence[Reconstruction], title: str) -> bytes:
+    """`reconstruction` of several windows below each other, each under its title and errors, on a scale of its own."""
+    figure = Figure(figsize=(10.6, 0.5 + 3.2 * len(shown)), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    rows: Any = figure.subfigures(len(shown), 1, squeeze=False)[:, 0]
+    for row, one in zip(rows, shown, strict=True):
+        errors = [f"{name} {10 * np.log10(value):.1f} dB" for name, value in one.nmse.items() if value > 0]
+        facts = [one.title, *([f"error (NMSE) in the hidden part: {', '.join(errors)}"] if errors else [])]
+        row.suptitle("  ·  ".join(facts), x=0.01, ha="left", fontsize=10, color=MUTED)
+        _three_panels(row, one)
+    return to_png(figure)
+
+
+def _three_panels(figure: Any, shown: Reconstruction) -> None:
+    """Into a figure or a part of one."""
+    truth, prediction = amplitude(shown.truth), amplitude(shown.prediction)
+    visible, measured = np.asarray(shown.visible_mask, bool), np.isfinite(truth)
+    prediction = np.where(measured, prediction, np.nan)
+    fields = truth, np.where(visible, prediction, np.nan), prediction
+    panels = figure.subplots(1, 3, sharex=True, sharey=True)
+    share = 100 * np.mean(visible[measured])
+    for axes, title in zip(panels, ("truth", f"what the model saw ({share:.0f} %)", "reconstruction"), strict=True):
+        axes.set_title(title, fontsize=11, color=INK)
+    if 1 in truth.shape:
+        _lines(panels, shown, fields)
+        return
+    scale = Normalize(*np.nanpercentile(truth, [0.5, 99.5]))
+    y, label = response_axis(shown.frequency_hz, shown.delay_s, shown.places)
+    for axes, values in zip(panels, fields, strict=True):
+        image = field(axes, values, scale, shown.time_s, y)
+        axes.set_xlabel(time_label(shown.time_s), color=MUTED)
+    panels[0].set_ylabel(label, color=MUTED)
+    bar = figure.colorbar(image, ax=panels, pad=0.01, aspect=28, extend="both")
+    bar.set_label(shown.unit, color=MUTED)
+    bar.outline.set_visible(False)
+
+
+def _lines(panels: Sequence[Axes], shown: Reconstruction, fields: Sequence[NDArray[np.float64]]) -> None:
+    """Over the response axis, or over time where there is one response; the reconstruction over the truth."""
+    truth, seen, made = (values.ravel() for values in fields)
+    if len(fields[0]) == 1:
+        axis, label = response_axis(shown.frequency_hz, shown.delay_s, shown.places)
+    else:
+        axis, label = None if shown.time_s is None else shown.time_s - shown.time_s[0], time_label(shown.time_s)
+    x = np.arange(truth.size) if axis is None else axis
+    marker: dict[str, Any] = {"marker": "o", "markersize": 3} if truth.size < 40 else {}
+    panels[2].plot(x, truth, color=MUTED, linewidth=1, label="truth")
+    across = panels[1].get_xaxis_transform()
+    panels[1].fill_between(x, 0, 1, where=np.isnan(seen), step="mid", color=BLANK, linewidth=0, transform=across)
+    for axes, values, colour in zip(panels, (truth, seen, made), (INK, INK, COLOURS[0]), strict=True):
+        axes.plot(x, values, color=colour, linewidth=1.3, label="model", **marker)
+        dress(axes, label, "")
+    panels[2].legend(frameon=False, fontsize=8)
+    panels[0].set_ylabel(shown.unit, color=MUTED)
+
+
+def amplitude(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.abs(values) if np.iscomplexobj(values) else values, dtype=np.float64)
+
+
+def field(
+    axes: Axes,
+    values: NDArray[Any],
+    scale: Normalize,
+    time_s: NDArray[np.float64] | None,
+    response: NDArray[np.float64] | None,
+) -> Any:
+    """A [T, R] field with time to the right and its response axis upward; what is NaN is grey."""
+    x = np.arange(values.shape[0]) if time_s is None else time_s - time_s[0]
+    y = np.arange(values.shape[1]) if response is None else response
+    colours: Colormap = matplotlib.colormaps[_MAP].with_extremes(bad=BLANK)
+    axes.set_facecolor(BLANK)
+    image = axes.pcolormesh(x, y, values.T, norm=scale, cmap=colours, shading="nearest", rasterized=True)
+    axes.tick_params(colors=MUTED, labelsize=8, length=2)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def time_label(time_s: object) -> str:
+    return "time, samples" if time_s is None else "time, s"
+
+
+def response_axis(
+    frequency_hz: NDArray[np.float64] | None, delay_s: NDArray[np.float64] | None = None, places: str = "response, bins"
+) -> tuple[NDArray[np.float64] | None, str]:
+    """The response axis in the unit of its label; None where it is not known."""
+    if frequency_hz is not None:
+        return frequency_hz / 1e6, "frequency offset, MHz"
+    return (None, places) if delay_s is None else (delay_s * 1e9, "delay, ns")
+
+
+def dress(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, color=MUTED)
+    axes.set_ylabel(y, color=MUTED)
+    axes.tick_params(colors=MUTED, labelsize=9)
+    quiet_frame(axes)
+
+
+def quiet_frame(axes: Axes) -> None:
+    """A light grid behind the data, and lines on the left and below alone."""
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(BLANK)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file. No date and no version in it: equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()

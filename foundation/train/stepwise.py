@@ -1,0 +1,24 @@
+"""The end of a step. Lightning has none: its hooks come after every batch that is accumulated into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+
+from foundation.train.module import PretrainModule
+
+
+class Stepwise(L.Callback):
+    """Calls `after_step` on all ranks once the optimizer has stepped."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, PretrainModule)
+        if pl_module.ends_step:
+            self.after_step(trainer, pl_module)
+
+    def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
+        """`trainer.global_step` steps are done."""
+        raise NotImplementedError
