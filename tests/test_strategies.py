@@ -23,7 +23,8 @@ from foundation.train.checkpoint import load_checkpoint
 from foundation.train.whole import damage
 
 pytest_plugins = ["tiny"]
-pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+# One process of xdist, or every run would be trained in each.
+pytestmark = [pytest.mark.distributed, pytest.mark.slow, pytest.mark.xdist_group("strategies")]
 
 #: Name of a run -> what its recipe says of machines. All take the same 96 samples in the same 6 steps.
 RUNS: dict[str, dict[str, Any]] = {

@@ -36,14 +36,13 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
     """Parameters, gradients and optimizer of a network under AdamW; stage 0 is DDP, or plain on one rank.
 
     Args:
-        precision: of the recipe. DeepSpeed trains `bf16-mixed` with bf16 parameters and gradients and with fp32 copies in
-            the optimizer.
+        precision: of the recipe. DeepSpeed takes `bf16-mixed` as bf16 parameters and gradients with fp32 copies in the
+            optimizer.
     """
     if stage == 0:
-        size = 4
         # DDP's buckets are a second set of gradients; autocast holds a bf16 copy of the weights.
-        buffers = size * (ranks > 1) + 2 * (precision == "bf16-mixed")
-        return States(*(float(parameters) * n for n in (size, size, 2 * size, buffers)))
+        buffers = 4 * (ranks > 1) + 2 * (precision == "bf16-mixed")
+        return States(*(float(parameters) * n for n in (4, 4, 8, buffers)))
     size = 2 if precision.startswith("bf16") else 4
     share = parameters / ranks
     # The optimizer turns its share of the gradients into fp32, with the others still there. Stage 1 holds them whole
