@@ -39,8 +39,8 @@ class Look(Callback):
 
 
 recipe = load_recipe(Path(sys.argv[1]), PretrainRecipe)
-callbacks = run._callbacks
-run._callbacks = lambda of: [*callbacks(of), Look()]
+callbacks = run.callbacks_of
+run.callbacks_of = lambda of: [*callbacks(of), Look()]
 register_optimizer_step_pre_hook(look)
 if run.pretrain(recipe).is_writer:
     Path(sys.argv[2]).write_text(json.dumps(max(seen)))

@@ -61,7 +61,7 @@ class PretrainModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
         optimizer = torch.optim.AdamW(
-            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95)
+            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, train.warmup_steps, train.steps)
