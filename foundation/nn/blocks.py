@@ -29,8 +29,8 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Turned queries and keys [T, 2, heads, D], values [T, heads, D]."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        return rotate(qkv[:, :2], *(angle.to(qkv.dtype) for angle in turn)), qkv[:, 2]
+        qk, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
+        return rotate(qk, *(angle.to(qk.dtype) for angle in turn)), v.squeeze(1)
 
     def mix(self, turned: Tensor, values: Tensor, packing: Packing) -> Tensor:
         """Values, mixed within each sample: [T, hidden]."""
