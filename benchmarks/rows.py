@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -107,7 +106,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-_INTRODUCTION = f"""# Benchmarks
+_INTRODUCTION = """# Benchmarks
 
-`make bench` (or `{Path(sys.executable).stem.rstrip("0123456789.")} -m benchmarks`) runs everything below and renders this file from `results/*.json`;
+`make bench` (`python -m benchmarks`) runs everything below and renders this file from `results/*.json`;
 `python -m benchmarks.NAME` runs one. Only ratios taken in one run mean anything on another machine."""

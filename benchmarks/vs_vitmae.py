@@ -1,11 +1,11 @@
-"""Training steps against Hugging Face's `ViTMAEForPreTraining`, at equal width, depth, tokens and share of hidden tokens.
+"""Training steps against Hugging Face's `ViTMAEForPreTraining`, at equal width, depth, tokens and share hidden.
 
 Both take 64 tokens of 256 numbers and hide three quarters of them; encoder and decoder have the same width, depth and
 heads; batch, dtype (bf16: autocast), optimizer (fused AdamW), gradient clipping and threads are the same, and they take
 turns in one process. The steps differ in what surrounds the transformers. Ours splits signals into static response and
-dynamics, embeds physical positions and antennas, turns queries and keys by position, has two context tokens (ViTMAE: one
-class token), predicts hidden tokens alone (ViTMAE: all) and learns how far to trust interpolation. `with flow` trains the
-flow head too, which ViTMAE has not: that is the step of the recipes.
+dynamics, embeds physical positions and antennas, turns queries and keys by position, has two context tokens (ViTMAE:
+one class token), predicts hidden tokens alone (ViTMAE: all) and learns how far to trust interpolation. `with flow`
+trains the flow head too, which ViTMAE has not: that is the step of the recipes.
 """
 
 from __future__ import annotations

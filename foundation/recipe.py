@@ -109,6 +109,9 @@ class TrainSection(Section):
     nodes: int = Field(1, gt=0)
     strategy: Literal["auto", "ddp", "zero-1", "zero-2", "zero-3"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
+    compile: bool = Field(
+        False, description="torch.compile the blocks: a minute at the start, see benchmarks/README.md"
+    )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     log_every: int = Field(10, gt=0)
     timeout_s: float = Field(900, gt=0, description="a process that waits longer for the others ends the run")

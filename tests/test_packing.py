@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch.nn import functional as F
 
-from foundation.nn.blocks import PRODUCTS, Transformer, attend
+from foundation.nn.blocks import PRODUCTS, Transformer, attend, compile_blocks
 from foundation.nn.packing import SPREAD, pack
 
 LENGTHS = (40, 3, 25, 40, 17, 1, 26)
@@ -73,3 +74,20 @@ def test_attention_in_bf16_is_attention(length: int, padded: bool) -> None:
     near = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), keep)
     assert near.dtype == torch.bfloat16
     torch.testing.assert_close(near.float(), exact, atol=0.02, rtol=0.02)
+
+
+def test_compiled_blocks_are_traced_once_for_all_lengths() -> None:
+    """Once per network width: eager execution of the traced graphs stands in for the compiler, which takes a minute."""
+    torch.manual_seed(0)
+    transformer = Transformer(hidden=32, depth=3, heads=4)
+    names = transformer.state_dict().keys()
+    batches = [torch.arange(n) < torch.randint(1, n + 1, (5, 1)) for n in (9, 33, 14, 60, 21, 48)]
+    inputs = [(torch.randn(*keep.shape, 32, requires_grad=True), torch.rand(*keep.shape, 6), keep) for keep in batches]
+    plain = [transformer(*x) for x in inputs]
+    torch._dynamo.reset()
+    traced = torch._dynamo.testing.CompileCounter()
+    compile_blocks(transformer, backend=traced)
+    for x, want in zip(inputs, plain, strict=True):
+        torch.testing.assert_close(transformer(*x), want)
+    assert traced.frame_count == 1
+    assert transformer.state_dict().keys() == names

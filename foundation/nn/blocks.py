@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,17 +19,14 @@ PRODUCTS = 512
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention of packed tokens x [T, hidden], each among those of its own sample. `turn` rotates
-    queries and keys by their physical position, see `foundation.nn.positions.Rotary`."""
+    """Multi-head self-attention of packed tokens [T, hidden], each among those of its own sample: `project`, `mix`, and
+    `proj`. `turn` rotates queries and keys by their physical position, see `foundation.nn.positions.Rotary`."""
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
-
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
-        return self.proj(self.mix(*self.project(x, turn), packing))
 
     def project(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Turned queries and keys [T, 2, heads, D], values [T, heads, D]."""
@@ -65,8 +66,30 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), turn, packing))
+        turned, values = self.attention.project(self.norm1(x), turn)
+        return self.rest(x, self.attention.mix(turned, values, packing))
+
+    def rest(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the mixing of tokens, row by row; x, mixed [T, hidden]."""
+        x = x + self.dropout(self.attention.proj(mixed))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)))))
+
+
+def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Compile, in every block of a model, all that follows attention, for any number of rows at once.
+
+    Attention stays as it is: its groups differ from batch to batch, and each new cut would be compiled anew.
+    """
+    compiled = torch.compile(Block.rest, backend=backend)
+
+    def any_length(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+        for rows in (x, mixed):
+            torch._dynamo.maybe_mark_dynamic(rows, 0)
+        return compiled(block, x, mixed)
+
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.rest = partial(any_length, block)  # type: ignore[method-assign]
 
 
 class Transformer(nn.Module):

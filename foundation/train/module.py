@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from foundation.errors import TrainingError
 from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe
 from foundation.train.dump import draws_of, leave_dump
@@ -25,6 +26,8 @@ class PretrainModule(L.LightningModule):
         super().__init__()
         self.recipe = recipe
         self.model = WfmForMaskedModeling(model_config(recipe))
+        if recipe.train.compile:
+            compile_blocks(self.model)
         self.objective = MaskedObjective(**recipe.objective.model_dump())
         self.batch: dict[str, Tensor] | None = None  # that the step is made of
         self.position: int | None = None  # in the stream, behind the step that was last taken
