@@ -114,6 +114,9 @@ class TrainSection(Section):
     )
     activation_checkpointing: bool = Field(False, description="compute blocks twice instead of keeping their insides")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = Field(
+        False, description="torch.compile the blocks: a minute at the start, see benchmarks/README.md"
+    )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     keep_last: int = Field(2, gt=0, description="newest checkpoints that are kept")
     keep_every: int | None = Field(None, gt=0, description="checkpoints of such steps are kept for good")

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"nn"},
     "objectives": {"models", "nn"},
     "adapt": {"data", "models", "nn", "recipe"},
-    "train": {"signal", "data", "models", "objectives", "generate", "drawing", "recipe"},
+    "train": {"signal", "data", "models", "nn", "objectives", "generate", "drawing", "recipe"},
     "results": set(),
     "cluster": {"recipe"},
     "hub": {"signal", "data", "models", "train", "results", "recipe"},

@@ -43,10 +43,10 @@ class Tokenizer(nn.Module):
         self.gain = nn.Linear(scalar_features(torch.zeros(1)).numel(), config.hidden_size)
         self.place = Placement(config, config.hidden_size)
 
-    def forward(self, values: Tensor, observed: Tensor, gain: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def forward(self, values: Tensor, observed: Tensor, gain: Tensor, real: Tensor, batch: dict[str, Tensor]) -> Tensor:
         x = torch.cat([values, observed.to(values.dtype)], dim=-1)
         x = x.to(next(self.content.parameters()).dtype)
-        which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
+        which = torch.where(batch["static"], len(self.content) - 1, batch["shape"]).masked_fill(~real, -1)
         out = self.place(batch) + self.gain(scalar_features(gain[..., None]).to(x.dtype))
         for i, project in enumerate(self.content):
             # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
@@ -162,9 +162,10 @@ class WfmModel(WfmPreTrainedModel):
         # Only where the static response is told: dynamics look the same whatever automatic gain control does.
         static = batch["static"]
         gain = torch.where(static | ~static.any(1, keepdim=True), components.gain, 0.0)
-        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], gain), places)
+        real = visible.gather(1, index)
+        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], gain), real, places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
-        keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), visible.gather(1, index)], dim=1)
+        keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), real], dim=1)
         hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(places["position"]), keep)
         return EncoderOutput(last_hidden_state=hidden, keep=keep, index=index, components=components)
 

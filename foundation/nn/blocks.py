@@ -1,17 +1,27 @@
-"""Pre-norm transformer blocks on padded sequences (Vaswani et al. 2017; pre-norm: Xiong et al. 2020)."""
+"""Pre-norm transformer blocks (Vaswani et al. 2017; pre-norm: Xiong et al. 2020) on packed tokens, see `packing`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from foundation.nn.packing import Packing, pack
 from foundation.nn.positions import Rotary, rotate
+
+#: Tokens up to which two products and a softmax beat PyTorch's fused kernel for bf16 on CPU: 4 times as fast at 40,
+#: 1.5 times at 512, no faster at 1024.
+PRODUCTS = 512
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention. `keep` bool [B, N] marks real tokens (None: all are); `turn` rotates queries and keys
-    by their physical position, see `foundation.nn.positions.Rotary`."""
+    """Multi-head self-attention of packed tokens [T, hidden], each among those of its own sample: `project`, `mix`, and
+    `proj`. `turn` rotates queries and keys by their physical position, see `foundation.nn.positions.Rotary`."""
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -19,13 +29,29 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, keep: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
-        batch, count, hidden = x.shape
-        q, k, v = self.qkv(x).view(batch, count, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, *turn), rotate(k, *turn)
-        mask = None if keep is None else keep[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, count, hidden))
+    def project(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Turned queries and keys [T, 2, heads, D], values [T, heads, D]."""
+        qk, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
+        return rotate(qk, *(angle.to(qk.dtype) for angle in turn)), v.squeeze(1)
+
+    def mix(self, turned: Tensor, values: Tensor, packing: Packing) -> Tensor:
+        """Values, mixed within each sample: [T, hidden]."""
+        mixed = []
+        for group in packing.groups:
+            q, k = group.padded(turned).permute(2, 0, 3, 1, 4)
+            out = attend(q, k, group.padded(values).transpose(1, 2), group.keep)
+            mixed.append(group.packed(out.transpose(1, 2).flatten(2)))
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> Tensor:
+    """softmax(q k / sqrt(D)) v of [B, heads, N, D]; `keep` bool, broadcast to [B, heads, N, N]: keys that count."""
+    if q.is_cuda or q.dtype != torch.bfloat16 or q.shape[-2] > PRODUCTS:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=keep)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if keep is not None:
+        scores = scores.masked_fill(~keep, -torch.inf)
+    return scores.softmax(-1) @ v
 
 
 class Block(nn.Module):
@@ -40,13 +66,36 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * hidden, hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, keep: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), keep, turn))
+    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
+        turned, values = self.attention.project(self.norm1(x), turn)
+        return self.rest(x, self.attention.mix(turned, values, packing))
+
+    def rest(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the mixing of tokens, row by row; x, mixed [T, hidden]."""
+        x = x + self.dropout(self.attention.proj(mixed))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)))))
 
 
+def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Compile, in every block of a model, all that follows attention, for any number of rows at once.
+
+    Attention stays as it is: its groups differ from batch to batch, and each new cut would be compiled anew.
+    """
+    compiled = torch.compile(Block.rest, backend=backend)
+
+    def any_length(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+        for rows in (x, mixed):
+            torch._dynamo.maybe_mark_dynamic(rows, 0)
+        return compiled(block, x, mixed)
+
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.rest = partial(any_length, block)  # type: ignore[method-assign]
+
+
 class Transformer(nn.Module):
-    """`depth` blocks and a final norm: x [B, N, hidden] at position [B, N, 6] -> [B, N, hidden]."""
+    """`depth` blocks and a final norm: x [B, N, hidden] at position [B, N, 6] -> [B, N, hidden]; `keep` bool [B, N]
+    marks real tokens (None: all are), what comes out elsewhere is 0."""
 
     def __init__(self, hidden: int, depth: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -56,12 +105,12 @@ class Transformer(nn.Module):
         self.gradient_checkpointing = False  # the name by which transformers switches it on
 
     def forward(self, x: Tensor, position: Tensor, keep: Tensor | None = None) -> Tensor:
-        # Without padding there is nothing to mask, and the unmasked kernel is the faster one.
-        mask = None if keep is None or bool(keep.all()) else keep
-        turn = self.rotary(position, x.dtype)
+        packing = pack(keep, *x.shape[:2])
+        rows = packing.pack(x)
+        turn = self.rotary(packing.pack(position)[:, None], x.dtype)  # [T, 1, 1, 2 * pairs]
         for block in self.blocks:
             if self.gradient_checkpointing and self.training:
-                x = checkpoint(block, x, mask, turn, use_reentrant=False)
+                rows = checkpoint(block, rows, turn, packing, use_reentrant=False)
             else:
-                x = block(x, mask, turn)
-        return self.norm(x)
+                rows = block(rows, turn, packing)
+        return packing.unpack(self.norm(rows))

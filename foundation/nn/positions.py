@@ -7,6 +7,7 @@ lives on, so that 100 Hz and 1 kHz captures, or 30 and 114 subcarriers, share on
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,9 +67,31 @@ class Rotary(nn.Module):
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate pairs of x [B, heads, N, D]; what is left of D beyond the pairs stays."""
+    return _Rotation.apply(x, cosine, sine)
+
+
+class _Rotation(torch.autograd.Function):
+    """Its gradient is the rotation back: nothing of x is kept, and no slice is padded with zeros and added up."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _turned(x, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _turned(gradient, cosine, -sine), None, None
+
+
+def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     size = cosine.shape[-1]
-    a, b, rest = x[..., :size], x[..., size : 2 * size], x[..., 2 * size :]
-    return torch.cat([a * cosine - b * sine, a * sine + b * cosine, rest], dim=-1)
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    (a, b, rest), (left, right, end) = (t.split([size, size, x.shape[-1] - 2 * size], dim=-1) for t in (x, out))
+    torch.mul(a, cosine, out=left).addcmul_(b, sine, value=-1)
+    torch.mul(a, sine, out=right).addcmul_(b, cosine)
+    end.copy_(rest)
+    return out
 
 
 def scalar_features(values: Tensor, waves: int = 6) -> Tensor:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from foundation.errors import TrainingError
 from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
 from foundation.recipe import PretrainRecipe
 from foundation.train.dump import draws_of, leave_dump
@@ -27,6 +28,8 @@ class PretrainModule(L.LightningModule):
         super().__init__()
         self.recipe = recipe
         self.model = WfmForMaskedModeling(model_config(recipe))
+        if recipe.train.compile:
+            compile_blocks(self.model)
         self.objective = MaskedObjective(**recipe.objective.model_dump())
         for network in (self.model.encoder.transformer, self.model.decoder.transformer):
             network.gradient_checkpointing = recipe.train.activation_checkpointing
@@ -102,7 +105,7 @@ class PretrainModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
         optimizer = torch.optim.AdamW(
-            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95)
+            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, train.warmup_steps, train.steps)

@@ -1,0 +1,68 @@
+"""How long training waits for batches: the share of time between asking for a batch and having it.
+
+The loader of `wfm pretrain` (shuffled shards, augmentation, tokens) feeds steps of the quickstart network; `workers`
+are processes besides the one that trains. Times are on the clock, so a worker must find a core that is free.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch.utils.data import DataLoader
+
+from benchmarks.rows import Rows, device
+from benchmarks.steps import recipe_of, simulated, step_of
+from foundation.data.augment import device_response
+from foundation.data.stream import Part, ShardStream
+from foundation.train.module import PretrainModule
+
+STEPS, WARM = 40, 5
+
+
+def stall(workers: int) -> tuple[float, float]:
+    """Seconds waited and seconds altogether of `STEPS` steps but the first `WARM`, in which workers start."""
+    recipe = recipe_of("quickstart")
+    module = PretrainModule(recipe).to(device())
+    strength, samples = recipe.data.augment, recipe.train.batch_size
+    stream = ShardStream(
+        [Part(simulated())],
+        module.model.config,
+        samples,
+        recipe.seed,
+        STEPS,
+        augment=lambda signal, seed: device_response(signal, seed, strength),
+    )
+    batches = iter(DataLoader(stream, batch_size=None, num_workers=workers))
+    waited, begin = 0.0, 0.0
+    draws = torch.Generator().manual_seed(0)
+    batch, _ = next(batches)
+    step = step_of(module.model, lambda: module.objective(module.model, batch, draws)[0], torch.float32)
+    for i in range(STEPS):
+        if i == WARM:
+            waited, begin = 0.0, time.perf_counter()
+        if i:
+            asked = time.perf_counter()
+            drawn, _ = next(batches)
+            batch = {name: value.to(device()) for name, value in drawn.items()}
+            waited += time.perf_counter() - asked
+        step()
+    return waited, time.perf_counter() - begin
+
+
+def main() -> None:
+    rows = Rows(__file__)
+    for workers in (0, 1):
+        waited, total = stall(workers)
+        rows.add(
+            f"quickstart, {workers} workers",
+            100 * waited / total,
+            "% of the time",
+            "the time of the steps",
+            waited / total,
+        )
+    rows.write()
+
+
+if __name__ == "__main__":
+    main()

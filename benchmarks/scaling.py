@@ -1,0 +1,48 @@
+"""Samples per second of two processes (DDP) against one, each with one thread, equal samples per process.
+
+Both run `wfm pretrain` on the quickstart recipe, one after the other; the figure is the median of what the run logs.
+Two cores that other work shares, or that share their memory's bandwidth, give less than two.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.rows import Rows
+from benchmarks.steps import recipe_of, simulated
+from foundation.recipe import DataSection, dump_recipe
+
+STEPS, EVERY = 60, 5
+
+
+def pace(devices: int) -> float:
+    """Samples per second of all processes."""
+    recipe = recipe_of("quickstart")
+    with tempfile.TemporaryDirectory() as folder:
+        recipe.out, recipe.data = Path(folder) / "run", DataSection(shards=str(simulated()))
+        recipe.train = recipe.train.model_copy(update={"steps": STEPS, "devices": devices, "log_every": EVERY})
+        config = Path(folder) / "recipe.yaml"
+        config.write_text(dump_recipe(recipe))
+        command = [sys.executable, "-m", "foundation.cli", "pretrain", "--config", str(config)]
+        subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+        with next(recipe.out.rglob("metrics.csv")).open() as file:
+            paces = [float(row["samples_per_s"]) for row in csv.DictReader(file) if row["samples_per_s"]]
+    return statistics.median(paces[1:])  # the first holds the start
+
+
+def main() -> None:
+    rows = Rows(__file__)
+    paces = {devices: pace(devices) for devices in (1, 2)}
+    for devices, value in paces.items():
+        rows.add(f"quickstart, {devices} process(es)", value, "samples/s", "one process", value / paces[1])
+    rows.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Training steps against Hugging Face's `ViTMAEForPreTraining`, at equal width, depth, tokens and share hidden.
+
+Both take 64 tokens of 256 numbers and hide three quarters of them; encoder and decoder have the same width, depth and
+heads; batch, dtype (bf16: autocast), optimizer (fused AdamW), gradient clipping and threads are the same, and they take
+turns in one process. The steps differ in what surrounds the transformers. Ours splits signals into static response and
+dynamics, embeds physical positions and antennas, turns queries and keys by position, has two context tokens (ViTMAE:
+one class token), predicts hidden tokens alone (ViTMAE: all) and learns how far to trust interpolation. `with flow`
+trains the flow head too, which ViTMAE has not: that is the step of the recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+from benchmarks.rows import Rows, device, in_turns
+from benchmarks.steps import DTYPES, SIZES, batch_of, fixed_share, our_step, recipe_of, step_of
+from foundation.models import WfmConfig
+from foundation.train.module import PretrainModule
+
+HIDDEN = 0.75  # ViTMAE's default
+PATCH = 16  # of one channel: 256 numbers, as a (16, 8) patch of complex ones
+SIDE = 8  # patches; ViTMAE's position table wants a square
+
+
+def vitmae(config: WfmConfig) -> ViTMAEForPreTraining:
+    """Of the same sizes."""
+    return ViTMAEForPreTraining(
+        ViTMAEConfig(
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.heads,
+            intermediate_size=4 * config.hidden_size,
+            decoder_hidden_size=config.decoder_size,
+            decoder_num_hidden_layers=config.decoder_depth,
+            decoder_num_attention_heads=config.decoder_heads,
+            decoder_intermediate_size=4 * config.decoder_size,
+            image_size=PATCH * SIDE,
+            patch_size=PATCH,
+            num_channels=1,
+            mask_ratio=HIDDEN,
+        )
+    ).to(device())
+
+
+def first_tokens(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Windows of 7 patches in time instead of 8: with their 8 static tokens, as many tokens as the image has."""
+    chosen = batch["static"][0] | (batch["grid"][0, :, 0] < 7)
+    count = chosen.shape[0]
+    cut = {name: x[:, chosen] if x.ndim > 1 and x.shape[1] == count else x for name, x in batch.items()}
+    assert cut["static"].shape[1] == SIDE**2
+    return cut
+
+
+def compare(rows: Rows, size: str, rounds: int) -> None:
+    torch.manual_seed(0)
+    samples = SIZES[size][1]
+    module = PretrainModule(recipe_of(size)).to(device())
+    config = module.model.config
+    batch = first_tokens(batch_of(config, samples))
+    theirs = vitmae(config)
+    images = torch.randn(samples, 1, PATCH * SIDE, PATCH * SIDE, device=device())
+    objective = fixed_share(module.objective, HIDDEN)
+    ways: dict[str, Callable[[], object]] = {}
+    for name, dtype in DTYPES.items():
+        ways[f"{name} ViTMAE"] = step_of(theirs, lambda: theirs(pixel_values=images).loss, dtype)
+        ways[f"{name} ours"] = our_step(module, batch, replace(objective, flow_weight=0.0), dtype)
+        ways[f"{name} ours with flow"] = our_step(module, batch, objective, dtype)
+    seconds = in_turns(ways, rounds)
+    for name, took in seconds.items():
+        against = f"ViTMAE {name[:4]}"
+        ratio = seconds[f"{name[:4]} ViTMAE"] / took
+        rows.add(f"{size}, {name}", samples / took, "samples/s", against, ratio)
+    ratio = seconds["fp32 ViTMAE"] / seconds["bf16 ours"]
+    rows.add(f"{size}, bf16 ours", samples / seconds["bf16 ours"], "samples/s", "ViTMAE fp32", ratio)
+
+
+def main() -> None:
+    rows = Rows(__file__)
+    compare(rows, "quickstart", rounds=10)
+    compare(rows, "base", rounds=3)
+    rows.write()
+
+
+if __name__ == "__main__":
+    main()
