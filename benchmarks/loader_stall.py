@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 
 import torch
-from torch.utils.data import DataLoader
 
 from benchmarks.rows import Rows, device
 from benchmarks.steps import recipe_of, simulated, step_of
 from foundation.data.augment import device_response
+from foundation.data.loader import Loader
 from foundation.data.stream import Part, ShardStream
 from foundation.train.module import PretrainModule
 
@@ -33,7 +33,7 @@ def stall(workers: int) -> tuple[float, float]:
         STEPS,
         augment=lambda signal, seed: device_response(signal, seed, strength),
     )
-    batches = iter(DataLoader(stream, batch_size=None, num_workers=workers))
+    batches = iter(Loader(stream, workers))
     waited, begin = 0.0, 0.0
     draws = torch.Generator().manual_seed(0)
     batch, _ = next(batches)

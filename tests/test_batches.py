@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_signal, tiny_config
-from torch.utils.data import DataLoader
 
 from foundation.data.batches import cut
 from foundation.data.dataset import Dataset
+from foundation.data.loader import Loader
 from foundation.data.stream import Part, ShardStream, read_part
 from foundation.data.tokens import layout_of, tokenize
 from foundation.data.write import write_shards
@@ -73,10 +73,7 @@ def test_the_number_of_samples_is_a_limit_too(shards: Path) -> None:
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_and_workers_cut_alike(shards: Path, world: int, workers: int) -> None:
     alone = [batch["values"] for batch, _ in _stream(shards)]
-    ranks = [
-        list(DataLoader(_stream(shards, rank=rank, world=world, steps=8), batch_size=None, num_workers=workers))
-        for rank in range(world)
-    ]
+    ranks = [list(Loader(_stream(shards, rank=rank, world=world, steps=8), workers)) for rank in range(world)]
     for step in zip(*ranks, strict=True):
         assert len({end for _, end in step}) == 1, "the position is that of all ranks"
         for batch, _ in step:

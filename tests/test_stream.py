@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import tiny_config
-from torch.utils.data import DataLoader
 
 from foundation.data.augment import device_response
+from foundation.data.loader import Loader
 from foundation.data.manifest import Manifest
 from foundation.data.order import Mixture, Order
 from foundation.data.stream import BAD_SAMPLES, Part, ShardStream, read_part
@@ -123,7 +123,7 @@ def test_read_part_gives_every_signal_once_in_shard_order(shards_dir: Path) -> N
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_workers_change_nothing(shards_dir: Path, workers: int) -> None:
-    loader = DataLoader(_stream(shards_dir), batch_size=None, num_workers=workers)
+    loader = Loader(_stream(shards_dir), workers)
     assert _prints(loader) == _prints(_stream(shards_dir))
 
 
@@ -140,7 +140,7 @@ def test_a_stream_goes_on_to_the_bit_from_any_step(shards_dir: Path, at: int, wo
     whole = _prints(_stream(shards_dir))
     resumed = _stream(shards_dir, position=at * BATCH, start=at)
     assert len(resumed) == STEPS
-    assert _prints(DataLoader(resumed, batch_size=None, num_workers=workers)) == whole[at:]
+    assert _prints(Loader(resumed, workers)) == whole[at:]
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 2)])

@@ -18,6 +18,7 @@ FREE = {"out", "logger", "data.workers"} | {
     f"train.{name}"
     for name in (
         "timeout_s",
+        "log_every",
         "picture_every",
         "devices",
         "nodes",

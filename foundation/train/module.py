@@ -68,8 +68,10 @@ class PretrainModule(L.LightningModule):
         before = self.sums if self.number else {}
         self.sums = {name: before.get(name, 0) + value / count for name, value in metrics.items()}
         if self.ends_step:
-            written = (self.global_step + 1) % self.recipe.train.log_every == 0
-            self.log_dict(self.sums, sync_dist=written)
+            values = torch.stack(list(self.sums.values()))
+            if (self.global_step + 1) % self.recipe.train.log_every == 0:
+                values = self.trainer.strategy.reduce(values, reduce_op="mean")
+            self.log_dict(dict(zip(self.sums, values, strict=True)))
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Under DeepSpeed, which clips by itself: all processes stop if a gradient of one is not finite."""

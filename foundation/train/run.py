@@ -116,7 +116,8 @@ def _rank() -> int:
 
 def _quieten() -> None:
     """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import lightning as L
-from torch.utils.data import DataLoader
 
 from foundation.data.augment import device_response
+from foundation.data.loader import Loader
 from foundation.data.stream import Part, ShardStream
 from foundation.recipe import PretrainRecipe
 from foundation.signal import Signal
@@ -20,7 +20,7 @@ class Shards(L.LightningDataModule):
         self.recipe = recipe
         self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Loader:
         assert self.trainer is not None
         recipe, module = self.recipe, self.trainer.lightning_module
         assert isinstance(module, PretrainModule)
@@ -38,7 +38,7 @@ class Shards(L.LightningDataModule):
             temperature=recipe.data.temperature,
             augment=self._augment if recipe.data.augment else None,
         )
-        return DataLoader(stream, batch_size=None, num_workers=recipe.data.workers)
+        return Loader(stream, recipe.data.workers)
 
     def state_dict(self) -> dict[str, int]:
         assert self.trainer is not None

@@ -124,12 +124,15 @@ def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
     """
     train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
+    on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
+    if on_cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, which others may do, too
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.strategy.startswith("zero-"):
         world = train.devices * train.nodes
         universal = resumed is not None and parts_of(resumed) != world
         exact = _Exact(train.precision)
-        return where | {"strategy": _deepspeed(train, timeout, universal), "plugins": [exact, *_plugins()]}
+        return where | {"strategy": _deepspeed(train, timeout, universal, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
     if strategy == "ddp" or train.devices * train.nodes > 1:
         strategy = DDPStrategy(timeout=timeout)
@@ -141,7 +144,7 @@ def _plugins() -> list[Any]:
     return [] if environment is None else [environment]
 
 
-def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool) -> WholeDeepSpeedStrategy:
+def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> WholeDeepSpeedStrategy:
     """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
     options: dict[str, Any] = {
         "stage": int(train.strategy.removeprefix("zero-")),
@@ -151,8 +154,7 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool) -> Whol
         "logging_batch_size_per_gpu": train.batch_size,
         "timeout": timeout,
     }
-    if train.accelerator == "cpu" or not torch.cuda.is_available():
-        os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported
+    if on_cpu:
         import deepspeed.ops
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
+from foundation.data.loader import Loader
 from foundation.data.stream import Part, ShardStream
 from foundation.data.tokens import Batch
 from foundation.data.write import write_shards
@@ -94,7 +94,7 @@ def _consume(shards: Path, out: Path, world: int, workers: int, tokens: int) -> 
         for rank in range(world)
     ]
     print("reading", flush=True)
-    loaders = [DataLoader(stream, batch_size=None, num_workers=workers) for stream in streams]
+    loaders = [Loader(stream, workers) for stream in streams]
     with notes.open("a") as file:
         for step in zip(*loaders, strict=True):
             for batch, _ in step:
