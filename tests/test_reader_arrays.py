@@ -17,7 +17,7 @@ import yaml
 from scipy.io import loadmat, savemat
 
 from foundation.errors import ReadError
-from foundation.readers import containers, hdf5
+from foundation.readers import containers
 from foundation.readers.arrays import read, stream
 from foundation.readers.layouts import Layout, load_layout
 from foundation.signal import Link
@@ -506,22 +506,6 @@ class TestHostileFiles:
                 except ReadError:
                     refused += 1
         assert refused > 2
-
-    def test_a_crash_of_the_hdf5_library_is_an_error_and_the_next_file_is_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        path = write_any(tmp_path / "a", "h5", {"H": normal(3, 4, 5)})
-        crashed = pytest.raises(ReadError, match=r"a: is truncated or damaged \(the HDF5 library crashed")
-        with crashed, hdf5.Hdf5File(path) as file:
-            file._worker.kill()
-            file.about("H")
-        assert len(read(path, layout())) == 3
-        with hdf5.Hdf5File(path) as file, hdf5.Hdf5File(path) as other:
-            assert file.keys() == other.keys() == ["H"]
-        hdf5._end_idle()
-        monkeypatch.setattr(hdf5, "_PATIENCE_S", 0.001)  # starting the process takes longer
-        with pytest.raises(ReadError, match="crashed or hung"):
-            read(path, layout())
 
     def test_formats_are_told_by_content(self, tmp_path: Path) -> None:
         for format in FORMATS:
