@@ -80,13 +80,15 @@ def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
         return f"{type(error).__name__}: {error}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        took, peak = time.process_time() + _workers()[0] - begin, tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        seconds, held = _workers()
+        took = time.process_time() + seconds - begin
     if took > LIMIT_S:
         return f"took {took:.1f} s"
     if peak > allowed + ROOM:
         return f"allocated {peak} bytes for {size}"
-    return _workers_grew(allowed + WORKER_ROOM)
+    return _most_held(held, allowed + WORKER_ROOM)
 
 
 def _workers() -> tuple[float, int]:
@@ -102,10 +104,10 @@ def _workers() -> tuple[float, int]:
 _most = 0
 
 
-def _workers_grew(limit: int) -> str | None:
-    """What the processes that open HDF5 files allocated, if it is more than that many bytes and than ever before."""
+def _most_held(held: int, limit: int) -> str | None:
+    """What is wrong if those processes held more than so many bytes, and more than ever before."""
     global _most
-    before, _most = _most, max(_most, _workers()[1])
+    before, _most = _most, max(_most, held)
     return f"its process allocated {_most} bytes" if _most > max(limit, before) else None
 
 
