@@ -452,6 +452,16 @@ class TestHostileFiles:
         with pytest.raises(ReadError, match=r"H claims shape \(1000000, 10000, 1000\)"):
             read(tmp_path / "a", layout())
 
+    def test_hdf5_that_is_damaged_within_says_how(self, tmp_path: Path) -> None:
+        with h5py.File(tmp_path / "a", "w") as file:
+            data = file.create_dataset("H", data=normal(3, 4, 5), chunks=(3, 4, 5), compression="gzip")
+            at = data.id.get_chunk_info(0).byte_offset
+        changed = bytearray((tmp_path / "a").read_bytes())
+        changed[at : at + 8] = bytes(8)
+        (tmp_path / "a").write_bytes(changed)
+        with pytest.raises(ReadError, match=r"a: is truncated or damaged \(.*(filter|inflate)"):
+            read(tmp_path / "a", layout())
+
     def test_hdf5_does_not_lead_to_other_files(self, tmp_path: Path) -> None:
         write_any(tmp_path / "secret.h5", "h5", {"H": normal(3, 4, 5)})
         (tmp_path / "secret.bin").write_bytes(normal(3, 4, 5).tobytes())
