@@ -1,8 +1,9 @@
 """HDF5 files (also MATLAB 7.3), opened in another process: a damaged file crashes the HDF5 library, not the caller.
 
 The library trusts the addresses and sizes in a file. Measured on version 2.0: of files with up to five changed bytes,
-some corrupt its memory, which kills the process then or later, and some keep it busy for seconds. One process serves
-one file after another; it is replaced after an error.
+some corrupt its memory, which kills the process then or later, and some keep it busy for seconds. One worker serves one
+file after another; after an error it goes on with a new child, after a crash or a hang it is replaced, see
+`foundation.readers.hdf5_worker`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,6 +39,7 @@ class Hdf5File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._worker: subprocess.Popen[bytes] | None = None  # while the file is open
 
     def __enter__(self) -> Self:
         idle = _idle.pop(os.getpid(), None)
@@ -45,19 +48,18 @@ class Hdf5File:
         else:
             command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_worker.py"))]
             pipe, null = subprocess.PIPE, subprocess.DEVNULL
-            self._worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null)
+            self._worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, process_group=0)
         self._ask(do="open", path=str(self.path.absolute()))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        if kind not in (None, GeneratorExit):  # interrupted between a question and its answer, perhaps
-            _end(self._worker)
+        if self._worker is None:  # an error has closed it
             return
-        self._ask(do="close")
-        other = _idle.pop(os.getpid(), None)
-        _idle[os.getpid()] = self._worker
-        if other is not None:  # two files were open at a time
-            _end(other)
+        try:
+            self._ask(do="close")
+        except ReadError:
+            if kind in (None, GeneratorExit):  # otherwise the error that led here is the one to tell
+                raise
 
     def keys(self, pattern: str = "*", limit: int = sys.maxsize) -> list[str]:
         """The names in the top group that fit a pattern, at most `limit`."""
@@ -79,29 +81,57 @@ class Hdf5File:
         return np.frombuffer(body, np.float32).reshape(head["shape"])
 
     def _ask(self, **request: Any) -> tuple[dict[str, Any], bytes]:
-        pipe_in, pipe_out = self._worker.stdin, self._worker.stdout
-        assert pipe_in is not None and pipe_out is not None
-        timer = Timer(_PATIENCE_S, self._worker.kill)
-        timer.start()
+        worker = self._worker
+        assert worker is not None
         try:
-            pipe_in.write(json.dumps(request).encode() + b"\n")
-            pipe_in.flush()
-            head: dict[str, Any] = json.loads(pipe_out.readline())
-            body = pipe_out.read(head.get("bytes", 0))
-            if len(body) < head.get("bytes", 0):
-                raise EOFError
-        except (BrokenPipeError, EOFError, ValueError):  # it ended without an answer, or within one
+            head, body = _answer(worker, request)
+        except BaseException as error:  # if interrupted, its answer would be taken for that to the next question
+            self._worker = None
+            _end(worker)
+            if not isinstance(error, BrokenPipeError | EOFError | ValueError):
+                raise
             head, body = {"error": "the HDF5 library crashed or hung on it"}, b""
-        finally:
-            timer.cancel()
+        if "error" in head or request["do"] == "close":
+            self._give_back()
         if "error" in head:
-            _end(self._worker)
             raise ReadError(f"{self.path}: is truncated or damaged ({head['error']}); copy the file again.")
         return head, body
 
+    def _give_back(self) -> None:
+        """Let the worker wait for the next file, unless it has ended."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        other = _idle.pop(os.getpid(), None)
+        _idle[os.getpid()] = worker
+        if other is not None:  # two files were open at a time
+            _end(other)
+
+
+def _answer(worker: subprocess.Popen[bytes], request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Raises BrokenPipeError, EOFError or ValueError if the worker ended without an answer, or within one."""
+    assert worker.stdin is not None and worker.stdout is not None
+    timer = Timer(_PATIENCE_S, _kill, [worker])
+    timer.start()
+    try:
+        worker.stdin.write(json.dumps(request).encode() + b"\n")
+        worker.stdin.flush()
+        head: dict[str, Any] = json.loads(worker.stdout.readline())
+        body = worker.stdout.read(head.get("bytes", 0))
+    finally:
+        timer.cancel()
+    if len(body) < head.get("bytes", 0):
+        raise EOFError
+    return head, body
+
+
+def _kill(worker: subprocess.Popen[bytes]) -> None:
+    if worker.returncode is None:
+        os.killpg(worker.pid, signal.SIGKILL)  # its child too
+
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.kill()
+    _kill(worker)
     worker.communicate()
 
 

@@ -8,7 +8,6 @@ tests nothing. The first failures of each reader are kept beside this script.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import resource
 import shutil
@@ -33,7 +32,6 @@ LIMIT_S, PATIENCE_S = 2.0, 60.0
 ROOM, WORKER_ROOM = 4 * 2**20, 256 * 2**20
 _KEPT = 5
 _STRETCH = 64
-_TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 class _Hang(BaseException):
@@ -71,7 +69,7 @@ def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
     allowed = 10 * size
     signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
     tracemalloc.start()
-    begin = time.process_time() + _worker_s()
+    begin = time.process_time() + _workers()[0]
     try:
         readers.read(folder / seed.main, name, **seed.options)
     except (ReadError, SignalError):
@@ -82,40 +80,35 @@ def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
         return f"{type(error).__name__}: {error}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        took, peak = time.process_time() + _worker_s() - begin, tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        seconds, held = _workers()
+        took = time.process_time() + seconds - begin
     if took > LIMIT_S:
         return f"took {took:.1f} s"
     if peak > allowed + ROOM:
         return f"allocated {peak} bytes for {size}"
-    return _worker_grew(allowed + WORKER_ROOM)
+    return _most_held(held, allowed + WORKER_ROOM)
 
 
-def _worker_s() -> float:
-    """Processor time of the processes that open HDF5 files, those that ended and the one that waits."""
+def _workers() -> tuple[float, int]:
+    """Processor time in s and most memory in bytes of the processes that open HDF5 files: the ended and the waiting."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = ended.ru_utime + ended.ru_stime
+    seconds, peak = ended.ru_utime + ended.ru_stime, 1024 * ended.ru_maxrss
     for worker in hdf5._idle.values():
-        fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += sum(map(int, fields[11:13])) / _TICKS_S
-    return seconds
+        usage, _ = hdf5._answer(worker, {"do": "usage"})
+        seconds, peak = seconds + usage["seconds"], max(peak, usage["peak_bytes"])
+    return seconds, peak
 
 
-_most_of_ended = 0
+_most = 0
 
 
-def _worker_grew(limit: int) -> str | None:
-    """What the processes that open HDF5 files allocated, if it is more than that many bytes."""
-    global _most_of_ended
-    most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    grew = most if most > max(limit, _most_of_ended) else 0
-    _most_of_ended = max(most, _most_of_ended)
-    for worker in list(hdf5._idle.values()):
-        found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{worker.pid}/status").read_text())
-        if found and 1024 * int(found[1]) > limit:
-            grew = 1024 * int(found[1])
-            hdf5._end_idle()
-    return f"its process allocated {grew} bytes" if grew else None
+def _most_held(held: int, limit: int) -> str | None:
+    """What is wrong if those processes held more than so many bytes, and more than ever before."""
+    global _most
+    before, _most = _most, max(_most, held)
+    return f"its process allocated {_most} bytes" if _most > max(limit, before) else None
 
 
 def fuzz(name: str, data: Path, count: int, seed: int) -> int:
