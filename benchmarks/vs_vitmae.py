@@ -7,10 +7,11 @@ dynamics, embeds physical positions and antennas, turns queries and keys by posi
 one class token), predicts hidden tokens alone (ViTMAE: all) and learns how far to trust interpolation. `with flow`
 trains the flow head too, which ViTMAE has not: that is the step of the recipes.
 
-The aim was 1.5 times ViTMAE; it is reached only by what bf16 gives (the last row of a size), not at equal dtype. In fp32
-`base` both are near the peak of the matrix product, which leaves no such room; in bf16 products are half of our step, and
-casts, norms, GELU and AdamW the rest. Tried, and kept where it helped: packed tokens, attention by plain products in bf16,
-rotation in one pass, fused AdamW; compiled blocks, one call of attention per sample and larger batches did not help.
+The aim was 1.5 times ViTMAE; it is reached only by what bf16 gives (the last row of a size), not at equal dtype. In
+fp32 `base` both are near the peak of the matrix product, which leaves no such room; in bf16 products are half of our
+step, and casts, norms, GELU and AdamW the rest. Tried, and kept where it helped: packed tokens, attention by plain
+products in bf16, rotation in one pass, fused AdamW; compiled blocks, one call of attention per sample and larger
+batches did not help.
 """
 
 from __future__ import annotations
