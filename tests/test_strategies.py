@@ -183,6 +183,6 @@ sys.exit(main(["pretrain", "--config", {str(config)!r}]))
     done = subprocess.run([sys.executable, script], env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
     assert "a gradient is nan at step 2; the optimizer did not step" in done.stderr
-    assert {path.name for path in (tmp_path / "run" / "dumps").iterdir()} >= {"step=2-rank=1.safetensors"}
+    assert {path.name for path in (tmp_path / "run" / "dumps").iterdir()} >= {"step=2-batch=1.safetensors"}
     assert (tmp_path / "run" / "checkpoints" / "step=2.ckpt").exists()
     assert not (tmp_path / "run" / "checkpoints" / "step=3.ckpt").exists()

@@ -265,7 +265,7 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
         kept.append(self)
 
     monkeypatch.setattr(PretrainModule, "__init__", patched)
-    with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-rank=0\.safetensors"):
+    with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-batch=0\.safetensors"):
         pretrain(pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1))
     assert len(seen) == 3
     assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
@@ -274,8 +274,9 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
     assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), seen[2])
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated(
-    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    accumulate: int, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, losses = MaskedObjective.__call__, []
 
@@ -283,19 +284,20 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated
         """From the third step on: the loss as it is, plus a root whose slope is infinite where it stands."""
         loss, metrics = plain(self, model, batch, generator)
         losses.append(loss.item())
-        if len(losses) > 2:
+        if len(losses) > 2 * accumulate:
             weight = model.mean.weight
             loss = loss + (weight - weight.detach()).square().sum().sqrt()
         return loss, metrics
 
-    recipe = pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1)
+    name = f"step=2-batch={accumulate - 1}.safetensors"
+    recipe = pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1, accumulate=accumulate)
     with monkeypatch.context() as patch:
         patch.setattr(MaskedObjective, "__call__", with_a_pole)
-        with pytest.raises(TrainingError, match=r"gradient norm is nan at step 2; .*dumps/step=2-rank=0.safetensors"):
+        with pytest.raises(TrainingError, match=f"gradient norm is nan at step 2; .*dumps/{name}"):
             pretrain(recipe)
-    dump = tmp_path / "run" / "dumps" / "step=2-rank=0.safetensors"
+    dump = tmp_path / "run" / "dumps" / name
     fresh = PretrainModule(recipe)
-    assert replay(dump, fresh.model, fresh.objective).item() == losses[2]
+    assert replay(dump, fresh.model, fresh.objective).item() == losses[-1]
     assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), "the bad step was not taken"
     with pytest.raises(CheckpointError, match="is no dump of this network"):
         replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)

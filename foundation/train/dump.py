@@ -16,15 +16,15 @@ from foundation.objectives import MaskedObjective
 _MODEL, _BATCH = "model.", "batch."
 
 
-def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, rank: int, seed: int) -> Path:
+def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, place: int, seed: int) -> Path:
     """Write one safetensors file into `directory`; of a network that ZeRO-3 has cut up, the batch alone."""
     weights = network.state_dict()
     if not all(weight.numel() for weight in weights.values()):
         weights = {}
     tensors = {_MODEL + name: value for name, value in weights.items()} | {_BATCH + k: v for k, v in batch.items()}
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"step={step}-rank={rank}.safetensors"
-    metadata = {"step": str(step), "rank": str(rank), "seed": str(seed)}
+    path = directory / f"step={step}-batch={place}.safetensors"
+    metadata = {"step": str(step), "place": str(place), "seed": str(seed)}
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path, metadata)
     return path
 
@@ -42,13 +42,14 @@ def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) 
         weights = {name.removeprefix(_MODEL): x for name, x in tensors.items() if name.startswith(_MODEL)}
         if weights:
             model.load_state_dict(weights)
-        step, rank, seed = (int(metadata[name]) for name in ("step", "rank", "seed"))
+        step, place, seed = (int(metadata[name]) for name in ("step", "place", "seed"))
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: is no dump of this network ({str(error).splitlines()[0]}).") from error
     batch = {name.removeprefix(_BATCH): x for name, x in tensors.items() if name.startswith(_BATCH)}
-    return objective(model, batch, draws_of(seed, step, rank))[0]
+    return objective(model, batch, draws_of(seed, step, place))[0]
 
 
-def draws_of(seed: int, step: int, rank: int) -> torch.Generator:
-    """A function of (seed, step, rank), so that a resumed run draws what the uninterrupted one would have drawn."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 4096 + rank)
+def draws_of(seed: int, step: int, place: int) -> torch.Generator:
+    """A function of seed, step and the batch's place in the step: a resumed run draws what the uninterrupted one would
+    have drawn."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 4096 + place)

@@ -47,7 +47,8 @@ class PretrainModule(L.LightningModule):
     def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
         self.batch, self.position = drawn
         self.number = (self.number + 1) % self.recipe.train.accumulate
-        loss, metrics = self.objective(self.model, self.batch, self._draws())
+        draws = draws_of(self.recipe.seed, self.global_step, self.place)
+        loss, metrics = self.objective(self.model, self.batch, draws)
         self._demand_finite("loss", loss)
         tokens = metrics.pop("tokens")
         self._log({"loss": loss.detach(), **metrics})
@@ -58,9 +59,10 @@ class PretrainModule(L.LightningModule):
         """Whether the optimizer steps with the batch that was last taken, or waits for more of them."""
         return self.number + 1 == self.recipe.train.accumulate
 
-    def _draws(self) -> torch.Generator:
-        """The same for a batch whether another process takes it in this step, or this one later in the step."""
-        return draws_of(self.recipe.seed, self.global_step, self.global_rank + self.trainer.world_size * self.number)
+    @property
+    def place(self) -> int:
+        """Of the batch among all of its step: the same whether another process takes it or this one, later."""
+        return self.global_rank + self.trainer.world_size * self.number
 
     def _log(self, metrics: dict[str, Tensor]) -> None:
         """The mean over the batches of a step and, where it is written down, over all processes."""
@@ -97,7 +99,7 @@ class PretrainModule(L.LightningModule):
             return
         assert self.batch is not None
         where = self.recipe.out / "dumps"
-        dump = leave_dump(where, self.model, self.batch, self.global_step, self.global_rank, self.recipe.seed)
+        dump = leave_dump(where, self.model, self.batch, self.global_step, self.place, self.recipe.seed)
         raise TrainingError(
             f"{name} is {value.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
             "good: lower train.learning_rate or look at the data with 'wfm shards verify'. "
