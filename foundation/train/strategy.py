@@ -72,7 +72,15 @@ class WholeDeepSpeedStrategy(DeepSpeedStrategy):
         if self.is_global_zero:
             _to_universal(path, universal)
         self.barrier()
+        optimizer = self.optimizers[0]
+        numbers = [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
         state = super().load_checkpoint(universal, weights_only)
+        # Mends DeepSpeed 0.19 at stage 3. It gives every group the numbers of the first, so that biases and norms
+        # would decay, too; and all groups share one count of steps, which each of them would count up.
+        for group, own in zip(optimizer.param_groups, numbers, strict=True):
+            group.update(own)
+        for moments in optimizer.state.values():
+            moments["step"] = moments["step"].clone()
         self.barrier()
         if self.is_global_zero:
             shutil.rmtree(universal)
