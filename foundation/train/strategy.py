@@ -66,7 +66,7 @@ class WholeDeepSpeedStrategy(DeepSpeedStrategy):
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
         """Of the same number of ranks as it is, of another one in the form that DeepSpeed calls universal."""
         path = Path(checkpoint_path)
-        if parts_of(path) == self.world_size:
+        if not _differs(path, self.world_size):
             return super().load_checkpoint(path, weights_only)
         universal = path.with_name(path.name + ".universal" + PARTIAL)
         if self.is_global_zero:
@@ -100,9 +100,9 @@ class _Exact(DeepSpeedPrecision):
         super().backward(tensor, *args, scale_wrt_gas=False, **kwargs)
 
 
-def parts_of(path: Path) -> int:
-    """How many ranks wrote a ZeRO checkpoint; 0 for one of another strategy."""
-    return len(list(path.glob("checkpoint/*optim_states.pt")))
+def _differs(path: Path, world: int) -> bool:
+    """Whether another number of ranks cut up a checkpoint; at stage 0, and beyond DeepSpeed, nothing is cut up."""
+    return len(list(path.glob("checkpoint/*optim_states.pt"))) not in (0, world)
 
 
 def _to_universal(path: Path, out: Path) -> None:
@@ -138,7 +138,7 @@ def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.strategy.startswith("zero-"):
         world = train.devices * train.nodes
-        universal = resumed is not None and parts_of(resumed) != world
+        universal = resumed is not None and _differs(resumed, world)
         exact = _Exact(train.precision)
         return where | {"strategy": _deepspeed(train, timeout, universal, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
