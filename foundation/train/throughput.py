@@ -27,10 +27,12 @@ def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None)
 
 
 def memory_gb(device: torch.device) -> float:
-    """10**9 bytes: the resident set of this process, or on CUDA the most that torch has had allocated at a time."""
+    """10**9 bytes: what this process holds besides mapped files such as shards, or on CUDA the most that torch has had
+    allocated at a time."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    return float(psutil.Process().memory_info().rss) / 1e9
+    info = psutil.Process().memory_info()
+    return float(info.rss - getattr(info, "shared", 0)) / 1e9
 
 
 class Throughput(L.Callback):
