@@ -213,9 +213,11 @@ def _parents(pid: int, name: str) -> list[int]:
 
 
 def _kill(pids: list[int]) -> None:
-    for pid in set(pids):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """All at once: stopped first, or one that is still there would report the end of another to the controller."""
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in dict.fromkeys(pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
 
 
 @pytest.fixture(scope="session")
