@@ -126,10 +126,15 @@ class TrainSection(Section):
 
     @model_validator(mode="after")
     def _offload_of_zero(self) -> TrainSection:
-        needed = {"none": "", "optimizer": "zero-1, zero-2 or zero-3", "parameters": "zero-3"}[self.offload]
-        if needed and self.strategy not in needed:
-            raise ValueError(f"offload={self.offload} needs strategy {needed}, not {self.strategy}")
+        least = {"none": None, "optimizer": 1, "parameters": 3}[self.offload]
+        if least is not None and (self.zero_stage or 0) < least:
+            raise ValueError(f"offload={self.offload} needs strategy zero-{least} or above, not {self.strategy}")
         return self
+
+    @property
+    def zero_stage(self) -> int | None:
+        """Of DeepSpeed; None where it is not used."""
+        return int(self.strategy.removeprefix("zero-")) if self.strategy.startswith("zero-") else None
 
 
 class PretrainRecipe(Section):

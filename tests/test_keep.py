@@ -13,10 +13,11 @@ from tiny import pretrain_recipe, wfm, write_recipe
 
 from foundation.errors import CheckpointError
 from foundation.train.checkpoint import load_checkpoint
+from foundation.train.damage import damage
 from foundation.train.keep import newest
 from foundation.train.layout import FINAL, numbered
 from foundation.train.run import pretrain
-from foundation.train.whole import damage, renamed
+from foundation.train.whole import renamed
 
 pytest_plugins = ["tiny"]
 

@@ -175,6 +175,8 @@ def test_pace_goes_with_gpus_peak_and_assumed_utilisation() -> None:
     assert one.many.gpus == 1024
     assert one.many.samples == 10**9
     assert one.many.node_samples_per_s == one.run.node_samples_per_s == pytest.approx(one.run.samples_per_s)
+    twice = plan(_recipe("1b", "train.accumulate=2"), "h100", 8)
+    assert (twice.run.steps, twice.run.samples) == (300_000, 2 * one.run.samples)
     slow = plan(_recipe("1b", "train.precision=32-true"), "h100", 8)
     assert slow.run.days == pytest.approx(one.run.days * 989.4 / 66.9)
 

@@ -8,12 +8,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tiny import environment, pretrain_recipe, wfm, write_recipe
+from tiny import cut_off_at, environment, pretrain_recipe, wfm, write_recipe
 
-from foundation.train.module import PretrainModule
 from foundation.train.progress import Pace, numbers
 from foundation.train.run import pretrain
 
@@ -77,20 +75,9 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_a_resumed_run_counts_on(
-    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_resumed_run_counts_on(shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = pretrain_recipe(shards_dir, tmp_path / "run", FEW, steps=9, checkpoint_every=4)
-    plain = PretrainModule.training_step
-
-    def stand_in_power_cut(self: PretrainModule, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == 6:
-            raise ConnectionAbortedError("stand-in power cut")
-        return plain(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch, pytest.raises(ConnectionAbortedError):
-        patch.setattr(PretrainModule, "training_step", stand_in_power_cut)
-        pretrain(recipe)
+    cut_off_at(6, recipe)
     capsys.readouterr()
     pretrain(recipe)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]

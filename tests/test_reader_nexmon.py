@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 from foundation.errors import ReadError
 from foundation.readers import nexmon, pcap
@@ -364,9 +365,8 @@ def test_equals_what_another_program_decoded(
 )
 def test_equals_what_the_vendor_decoded(data_root: Path, name: str, chip: str) -> None:
     """The vendor's program passes over datagrams with bytes after the last bin and leaves rows of 0 at the end."""
-    scipy_io = pytest.importorskip("scipy.io")
     file = data_root / "captures" / "nexmon" / f"{name}.pcap"
-    wanted = scipy_io.loadmat(data_root / "captures" / "matlab_reference" / "nexmon" / f"example_{chip}.mat")[
+    wanted = scipy.io.loadmat(data_root / "captures" / "matlab_reference" / "nexmon" / f"example_{chip}.mat")[
         "csi_buff"
     ]
     exact = pcap.datagrams(file.read_bytes(), nexmon.PORT, file).size == 18 + 1024

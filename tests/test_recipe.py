@@ -79,6 +79,14 @@ def test_a_wrong_value_is_named_with_its_path_and_what_was_given(path: Path, ove
         _load(path, override)
 
 
+@pytest.mark.parametrize(
+    ("offload", "strategy"), [("optimizer", "ddp"), ("optimizer", "zero-0"), ("parameters", "zero-2")]
+)
+def test_offload_needs_a_stage_that_cuts_up(path: Path, offload: str, strategy: str) -> None:
+    with pytest.raises(RecipeError, match=f"offload={offload} needs strategy zero-. or above, not {strategy}"):
+        load_recipe(path, PretrainRecipe, [f"train.offload={offload}", f"train.strategy={strategy}"])
+
+
 def test_a_missing_key_is_named(path: Path) -> None:
     path.write_text("name: tiny\nout: x\ntrain: {steps: 1}\n")
     with pytest.raises(RecipeError, match=r"pretrain\.yaml: data: Field required"):

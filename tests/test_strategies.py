@@ -20,7 +20,7 @@ from foundation.errors import CheckpointError
 from foundation.hub.load import load_encoder, load_masked
 from foundation.recipe import PretrainRecipe
 from foundation.train.checkpoint import load_checkpoint
-from foundation.train.whole import damage
+from foundation.train.damage import damage
 
 pytest_plugins = ["tiny"]
 # One process of xdist, or every run would be trained in each.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tiny import environment, pretrain_recipe, python, snapshot, wfm, write_recipe
+from tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, wfm, write_recipe
 
 from foundation.cli import main
 from foundation.data.stream import Part, ShardStream, read_part
@@ -136,22 +136,11 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize("checkpoint_every", [4, 5], ids=["at the end of an epoch", "within an epoch"])
-def test_resuming_in_a_later_epoch_is_exact(
-    checkpoint_every: int, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_in_a_later_epoch_is_exact(checkpoint_every: int, shards_dir: Path, tmp_path: Path) -> None:
     """An epoch is 4 batches; the stand-in power cut comes in the second one, and training ends in the third."""
     whole, broken = (_three_epochs(shards_dir, tmp_path / name, checkpoint_every) for name in ("whole", "broken"))
     pretrain(whole)
-    plain = PretrainModule.training_step
-
-    def stand_in_power_cut(self: PretrainModule, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == 6:
-            raise ConnectionAbortedError("stand-in power cut")
-        return plain(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch, pytest.raises(ConnectionAbortedError):
-        patch.setattr(PretrainModule, "training_step", stand_in_power_cut)
-        pretrain(broken)
+    cut_off_at(6, broken)
     pretrain(broken)
     assert {row["step"] for row in _metrics(broken.out, version=1)} == set(range(checkpoint_every, 9))
     assert _equal(_weights(broken.out), _weights(whole.out))

@@ -39,6 +39,23 @@ def pretrain_recipe(shards: Path, out: Path, part: str = "room/train", **train: 
     )
 
 
+def cut_off_at(step: int, recipe: PretrainRecipe) -> None:
+    """Pretrain until a stand-in power cut at the beginning of `step`."""
+    from foundation.train.module import PretrainModule  # seconds, which most users of this file need not wait
+    from foundation.train.run import pretrain
+
+    plain = PretrainModule.training_step
+
+    def stand_in_power_cut(self: PretrainModule, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == step:
+            raise ConnectionAbortedError("stand-in power cut")
+        return plain(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConnectionAbortedError):
+        patch.setattr(PretrainModule, "training_step", stand_in_power_cut)
+        pretrain(recipe)
+
+
 def write_recipe(path: Path, recipe: Any) -> Path:
     """A recipe (or a plain mapping) as a file for `--config`."""
     fields = recipe if isinstance(recipe, dict) else recipe.model_dump(mode="json")

@@ -8,10 +8,10 @@ from pathlib import Path
 import lightning as L
 
 from foundation.recipe import PretrainRecipe
+from foundation.train.damage import damage
 from foundation.train.layout import FOLDER, PARTIAL, numbered, step_of
 from foundation.train.module import PretrainModule
 from foundation.train.stepwise import Stepwise
-from foundation.train.whole import damage
 
 
 class Keep(Stepwise):

@@ -52,7 +52,7 @@ class Pictures(Stepwise):
 
     @property
     def _cut_up(self) -> bool:
-        return self.recipe.train.strategy == "zero-3"
+        return self.recipe.train.zero_stage == 3
 
     def _draw(self, module: PretrainModule, step: int) -> bytes:
         from foundation.drawing import reconstructions

@@ -126,12 +126,13 @@ def plan(
     sample = _samples(recipe, config, shape)
     limit = math.inf if recipe.train.batch_tokens is None else recipe.train.batch_tokens / sample.tokens
     batch = min(recipe.train.batch_size, max(1.0, limit))
+    of_a_step = batch * recipe.train.accumulate
     flops = training_flops(model, objective, 1, sample.tokens)
     speed = kind.peak(recipe.train.precision) * mfu / flops
 
     def pace(many: int, samples: float) -> Pace:
         rate, node = speed * many, speed * min(many, per_node)
-        steps = math.ceil(round(samples / (batch * many), 6))
+        steps = math.ceil(round(samples / (of_a_step * many), 6))
         asked = (node, node * sample.bytes, samples * sample.bytes)
         return Pace(many, math.ceil(many / per_node), steps, samples, rate, samples / rate / DAY, *asked)
 
@@ -159,7 +160,7 @@ def plan(
         flops_per_sample=flops,
         stages=here,
         suggested=next((stage.stage for stage in here if stage.fits), None),
-        run=pace(gpus, recipe.train.steps * batch * gpus),
+        run=pace(gpus, recipe.train.steps * of_a_step * gpus),
         many=pace(MANY_GPUS, MANY_SAMPLES),
         many_stages=stages(MANY_GPUS),
     )

@@ -79,7 +79,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
-    with weights_only() if recipe.train.strategy.startswith("zero-") else nullcontext():
+    with weights_only() if recipe.train.zero_stage is not None else nullcontext():
         trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
     if not requeue.stopped:
         trainer.save_checkpoint(final)

@@ -6,8 +6,7 @@ import csv
 import math
 import os
 import time
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import yaml
 
 from foundation.errors import WfmError
 from foundation.train.alive import lives, read_mark
+from foundation.train.damage import damage, files_of
 from foundation.train.layout import FINAL, FOLDER, numbered, step_of
 
 TAIL = 1 << 16  # bytes at the end of a log that are read
@@ -93,32 +93,18 @@ def _recipe(directory: Path, run: RunState) -> None:
 def _checkpoint(directory: Path, run: RunState) -> None:
     folder = directory / FOLDER
     for path in [*folder.glob(FINAL), *numbered(folder)]:
-        if not is_whole(path):
+        if damage(path, thorough=False):
             run.problems.append(f"{FOLDER}/{path.name} is torn")
         elif run.checkpoint is None:
             run.checkpoint = path.name
             run.checkpoint_step = run.steps if path.name == FINAL else step_of(path)
             run.checkpoint_age_s = max(0.0, time.time() - _written(path))
-            run.checkpoint_bytes = sum(file.stat().st_size for file in _files(path))
+            run.checkpoint_bytes = sum(file.stat().st_size for file in files_of(path))
     run.step = run.checkpoint_step or 0
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint has its end: torch writes zip archives, whose directory comes last. A flipped bit is seen by
-    loading alone."""
-    parts = [file for file in _files(path) if file.suffix in (".pt", ".ckpt")]
-    if path.is_dir() and not any(file.name.endswith("model_states.pt") for file in parts):
-        return False
-    return bool(parts) and all(zipfile.is_zipfile(file) for file in parts)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """A checkpoint's files: itself, or those of a ZeRO directory."""
-    return (file for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
-
-
 def _written(path: Path) -> float:
-    return max((file.stat().st_mtime for file in _files(path)), default=path.lstat().st_mtime)
+    return max((file.stat().st_mtime for file in files_of(path)), default=path.lstat().st_mtime)
 
 
 def _log(directory: Path, run: RunState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning as L
@@ -9,7 +10,7 @@ import lightning as L
 from foundation.train.module import PretrainModule
 
 
-class Stepwise(L.Callback):
+class Stepwise(L.Callback, ABC):
     """Calls `after_step` on all ranks once the optimizer has stepped."""
 
     def on_train_batch_end(
@@ -19,6 +20,6 @@ class Stepwise(L.Callback):
         if pl_module.ends_step:
             self.after_step(trainer, pl_module)
 
+    @abstractmethod
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
         """`trainer.global_step` steps are done."""
-        raise NotImplementedError

@@ -136,7 +136,7 @@ def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
     if on_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, which others may do, too
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
-    if train.strategy.startswith("zero-"):
+    if train.zero_stage is not None:
         world = train.devices * train.nodes
         universal = resumed is not None and _differs(resumed, world)
         exact = _Exact(train.precision)
@@ -155,7 +155,7 @@ def _plugins() -> list[Any]:
 def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> WholeDeepSpeedStrategy:
     """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
     options: dict[str, Any] = {
-        "stage": int(train.strategy.removeprefix("zero-")),
+        "stage": train.zero_stage,
         "offload_optimizer": train.offload != "none",
         "offload_parameters": train.offload == "parameters",
         # Lightning would look for it in a batch sampler, which a loader of ready batches does not have.

@@ -1,16 +1,13 @@
-"""Writing a checkpoint so that it is there whole or not at all, and finding out whether one still is.
+"""Writing a checkpoint so that it is there whole or not at all.
 
-It is written beside its place under another name, forced to the disk and renamed. A file of torch is a zip archive with
-a CRC of every tensor, which torch itself does not look at when it loads; a ZeRO directory holds one such file per rank
-and here a list of them.
+It is written beside its place under another name, forced to the disk and renamed. A ZeRO directory, which holds a
+file per rank, gets a list of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +17,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from foundation.errors import CheckpointError
+from foundation.train.damage import LIST, files_of
 from foundation.train.layout import PARTIAL
-
-_LIST = "files.json"
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -80,35 +76,5 @@ def force(path: Path) -> None:
 
 def list_files(folder: Path) -> None:
     """Write down what a directory holds, so that a file that is lost later is missed."""
-    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
-    (folder / _LIST).write_text(json.dumps(sizes, indent=1, sort_keys=True))
-
-
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, one sentence, or None. Reads all of it."""
-    if not path.is_dir():
-        return _damaged(path)
-    files = {str(file.relative_to(path)): file for file in _files(path)}
-    listed = path / _LIST
-    try:
-        missing = sorted(set(json.loads(listed.read_text())) - set(files)) if listed.exists() else []
-    except ValueError:
-        return f"{listed}: is damaged"
-    if missing:
-        return f"{path}: lacks {missing[0]}"
-    if not any(name.endswith("model_states.pt") for name in files):
-        return f"{path}: holds no *model_states.pt"
-    return next((wrong for name in files if name.endswith(".pt") and (wrong := _damaged(files[name]))), None)
-
-
-def _damaged(file: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        return f"{file}: is torn ({error})"
-    return None if bad is None else f"{file}: is damaged in {bad}"
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _LIST]
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files_of(folder)}
+    (folder / LIST).write_text(json.dumps(sizes, indent=1, sort_keys=True))
