@@ -73,7 +73,10 @@ class ModelSection(Section):
     flow_depth: int = 3
     patch_shapes: list[tuple[int, int]] = [(16, 8), (4, 8), (1, 16)]
     views: dict[str, str] = {}
-    links: int = Field(64, gt=0, description="transmit, and receive, antennas (or access points) told apart")
+    positions: Literal["physical", "index"] = "physical"
+    links: int = Field(
+        64, gt=0, description="its square: transmit, and receive, antennas (or access points) told apart"
+    )
 
 
 class ObjectiveSection(Section):
@@ -90,6 +93,7 @@ class ObjectiveSection(Section):
     flow_weight: float = Field(1.0, ge=0)
     flow_share: float = Field(0.25, gt=0, le=1)
     flow_levels: int = Field(2, ge=1)
+    sketch_weight: float = Field(1.0, ge=0)
     static_weight: float = Field(0.5, gt=0)
     blend_share: float = Field(0.25, gt=0, le=1)
 

@@ -16,7 +16,12 @@ TOKENS = ("values", "observed", "static", "column", "grid", "shape")
 
 def _columns(batch: Batch) -> Columns:
     return Columns(
-        batch["column"], batch["grid"][..., 1], 2 * batch["shape"] + batch["static"], fold_matrices(CONFIG.patch_shapes)
+        batch["column"],
+        batch["grid"][..., 1],
+        2 * batch["grid"][..., 0] / batch["grid"][..., 0].amax(1, keepdim=True).clamp(min=1) - 1,
+        2 * batch["shape"] + batch["static"],
+        fold_matrices(CONFIG.patch_shapes),
+        tuple(2 * pr for _, pr in CONFIG.patch_shapes),
     )
 
 

@@ -15,10 +15,10 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.probe import frozen_features, start_from_probe
+from foundation.adapt.probe import frozen_features
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import TrainingError
-from foundation.models import TaskHead, TaskModel, WfmModel, pool
+from foundation.models import KernelHead, TaskModel, WfmModel
 from foundation.recipe import TuneSection
 
 Mode = Literal["lora", "full", "scratch"]
@@ -45,7 +45,7 @@ def fit(
         rows: samples of `data` to train on.
         targets: for all of `data`: int64 [n] classes or float32 [n, size].
         mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
-        frozen: `frozen_features` of `encoder` for these rows, where the caller has them already.
+        frozen: `frozen_features` of `encoder` for these rows, where the caller has them already; not for `scratch`.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -58,15 +58,10 @@ def fit(
         with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers is about to drop
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
             network = get_peft_model(network, lora)
-    with torch.no_grad():
-        first = data.batch(rows[:1])
-        features = pool(network(**first), first, tune.pooling).shape[1]
-    head = TaskHead(features, target.size, tune.dropout)
-    if target.classes is None:
-        _scale_targets(head, targets[rows])
-    if mode != "scratch":
-        known = frozen_features(encoder, data, tune.pooling, rows) if frozen is None else frozen
-        start_from_probe(head, known, targets[rows])
+    # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
+    # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
+    known = frozen_features(network.eval(), data, tune.pooling, rows) if frozen is None else frozen
+    head = KernelHead.fitted(torch.from_numpy(known), torch.from_numpy(targets[rows]), target.size, seed)
     model = TaskModel(network, head, tune.pooling).train()
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     optimizer = torch.optim.AdamW(_groups(model, peak, tune), weight_decay=tune.weight_decay)
@@ -95,18 +90,13 @@ def predict(model: TaskModel, data: TokenSet) -> np.ndarray:
     return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
 
 
-def task_loss(output: Tensor, target: Tensor, head: TaskHead) -> Tensor:
+def task_loss(output: Tensor, target: Tensor, head: KernelHead) -> Tensor:
     """Cross-entropy for classes; Huber on standardised targets for numbers."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)
     return F.smooth_l1_loss(
         (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
     )
-
-
-def _scale_targets(head: TaskHead, targets: np.ndarray) -> None:
-    head.target_mean.copy_(torch.from_numpy(targets.mean(0)))
-    head.target_std.copy_(torch.from_numpy(targets.std(0)).clamp(min=1e-3))
 
 
 def _groups(model: TaskModel, peak: float, tune: TuneSection) -> list[dict]:

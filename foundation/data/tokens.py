@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,11 @@ class TokenSpec(Protocol):
     patch_shapes: list[list[int]]
     views: dict[str, str]
     links: int
+    positions: str
+
+
+#: With index positions: what a sample of either axis counts as, 100 Hz packets of 20 MHz Wi-Fi, taps of 1 ns.
+INDEX_STEPS = {"time": 1e-2, "frequency": 312.5e3, "delay": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def tokenize(signals: Sequence[Signal], spec: TokenSpec) -> Batch:
 def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
     """One signal -> its unpadded arrays (without the batch axis). Raises as `tokenize`."""
     cut = layout_of(signal.values.shape, spec)
-    view = view_of(signal, spec.views)
+    view, physical = view_of(signal, spec.views), spec.positions == "physical"
     entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
     real = signal.is_real or view == "log-amplitude"
     values = _patches(VIEWS[view](signal, signal.values), cut, entries)
@@ -88,7 +94,7 @@ def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
     return {
         "values": values,
         "observed": observed,
-        "position": _positions(signal, cut, grid, is_static),
+        "position": _positions(signal, cut, grid, is_static, physical),
         "link": _links(signal, spec)[grid[:, 1]],
         "grid": grid,
         "column": grid[:, 1] * cut.nr + grid[:, 2],
@@ -97,7 +103,7 @@ def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
         "exists": np.ones(len(grid), bool),
         "kind": np.array(KINDS.index(signal.kind)),
         "logarithmic": np.array(view == "log-amplitude" or signal.kind == "rssi"),
-        "radio": _log10([signal.carrier_hz, signal.bandwidth_hz, signal.interval_s]),
+        "radio": _log10([signal.carrier_hz, signal.bandwidth_hz, signal.interval_s] if physical else [0.0, 0.0, 0.0]),
     }
 
 
@@ -150,29 +156,37 @@ def _patches(field: np.ndarray, cut: Layout, entries: int) -> np.ndarray:
 def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
     """int64 [L, 2]: transmit and receive antenna of every link."""
     links = np.array([(link.tx, link.rx) for link in signal.links], np.int64)
-    if links.max() >= spec.links:
+    if links.max() >= spec.links**2:
         raise RecipeError(
-            f"model.links: the network tells {spec.links} antennas apart, and {signal.source or 'a signal'} (session "
-            f"{signal.session!r}) has number {links.max()}; pretrain one with model.links={links.max() + 1} or more."
+            f"model.links: the network tells {spec.links**2} antennas apart, and {signal.source or 'a signal'} "
+            f"(session {signal.session!r}) has number {links.max()}; pretrain one with "
+            f"model.links={isqrt(links.max()) + 1} or more."
         )
     return links
 
 
 def _static_observed(observed: np.ndarray, cut: Layout) -> np.ndarray:
-    """bool [L * nr, E]: column entries that were measured at any time."""
-    grid = observed[:, : 2 * cut.pt * cut.pr].reshape(cut.nt, cut.links * cut.nr, cut.pt, 2 * cut.pr)
-    out = np.zeros((cut.links * cut.nr, observed.shape[1]), bool)
-    out[:, : 2 * cut.pr] = grid.any(axis=(0, 2))
-    return out
+    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.components`) a static token can tell: those
+    of slots that were measured at any time, the change where two neighbouring times of a patch were."""
+    width = 2 * cut.pr
+    grid = observed[:, : cut.pt * width].reshape(cut.nt, cut.links * cut.nr, cut.pt, width)
+    ever = grid.any(axis=(0, 2))
+    twice = (grid[:, :, 1:] & grid[:, :, :-1]).any(axis=(0, 2))
+    told = np.concatenate([ever, ever, twice, ever], axis=1)  # mean, deviation, change, trend
+    return np.pad(told, [(0, 0), (0, observed.shape[1])])[:, : observed.shape[1]]
 
 
-def _positions(signal: Signal, cut: Layout, grid: np.ndarray, static: np.ndarray) -> np.ndarray:
-    time, covered = _axis_patches(signal.time_s - signal.time_s[0], cut.pt, cut.nt)
-    response, width = _axis_patches(signal.response, cut.pr, cut.nr)
+def _positions(signal: Signal, cut: Layout, grid: np.ndarray, static: np.ndarray, physical: bool) -> np.ndarray:
+    times, places, interval = signal.time_s - signal.time_s[0], signal.response, signal.interval_s
+    if not physical:
+        interval = INDEX_STEPS["time"]
+        times = interval * np.arange(len(times), dtype=np.float64)
+        places = INDEX_STEPS[signal.domain] * np.arange(len(places), dtype=np.float64)
+    time, covered = _axis_patches(times, cut.pt, cut.nt)
+    response, width = _axis_patches(places, cut.pr, cut.nr)
     out = np.zeros((len(grid), 6), np.float32)
-    duration = signal.time_s[-1] - signal.time_s[0] + signal.interval_s
-    out[:, 0] = np.where(static, (signal.time_s[-1] - signal.time_s[0]) / 2, time[grid[:, 0]])
-    out[:, 1] = np.where(static, duration, covered[grid[:, 0]])
+    out[:, 0] = np.where(static, times[-1] / 2, time[grid[:, 0]])
+    out[:, 1] = np.where(static, times[-1] + interval, covered[grid[:, 0]])
     first = 2 if signal.domain == "frequency" else 4
     out[:, first] = response[grid[:, 2]]
     out[:, first + 1] = width[grid[:, 2]]

@@ -2,13 +2,14 @@
 
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
+from foundation.models.head import KernelHead
 from foundation.models.masked import WfmForMaskedModeling
-from foundation.models.task import TaskHead, TaskModel, pool
+from foundation.models.task import TaskModel, pool
 
 __all__ = [
     "CONTEXT_TOKENS",
     "EncoderOutput",
-    "TaskHead",
+    "KernelHead",
     "TaskModel",
     "WfmConfig",
     "WfmForMaskedModeling",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from transformers import PretrainedConfig
 
@@ -29,7 +29,9 @@ class WfmConfig(PretrainedConfig):
         flow_width, flow_depth: the diffusion head.
         patch_shapes: (times, responses) of a token; a signal takes the first shape that is not longer than it in time.
         views: kind -> view.
-        links: size of the table of antenna indices, for transmitters and receivers each.
+        positions: `physical`, seconds, hertz and delay; or `index`, as networks that count samples see them: as if
+            every signal were sampled alike, and by nobody knows what radio. For comparisons.
+        links: size of the tables of antenna indices: its square is told apart, of transmitters and receivers each.
         kinds: size of the table of signal kinds; larger than today's list, so that a new kind fits an old checkpoint.
         dropout: of the encoder's residual branches.
     """
@@ -48,6 +50,7 @@ class WfmConfig(PretrainedConfig):
         flow_depth: int = 3,
         patch_shapes: list[list[int]] | None = None,
         views: dict[str, str] | None = None,
+        positions: Literal["physical", "index"] = "physical",
         links: int = 64,
         kinds: int = 32,
         dropout: float = 0.0,
@@ -63,6 +66,7 @@ class WfmConfig(PretrainedConfig):
         self.flow_depth = flow_depth
         self.patch_shapes = patch_shapes or [[16, 8], [4, 8], [1, 16]]
         self.views = {**DEFAULT_VIEWS, **(views or {})}
+        self.positions: str = positions
         self.links = links
         self.kinds = kinds
         self.dropout = dropout

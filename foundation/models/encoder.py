@@ -61,8 +61,8 @@ class Placement(nn.Module):
     def __init__(self, config: WfmConfig, hidden: int) -> None:
         super().__init__()
         self.position = PositionEmbedding(hidden)
-        self.tx = nn.Embedding(config.links, hidden)
-        self.rx = nn.Embedding(config.links, hidden)
+        self.tx = AntennaEmbedding(config.links, hidden)
+        self.rx = AntennaEmbedding(config.links, hidden)
         self.component = nn.Embedding(2 * len(config.patch_shapes), hidden)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -71,6 +71,22 @@ class Placement(nn.Module):
         return (
             self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)
         )
+
+
+class AntennaEmbedding(nn.Module):
+    """Index of an antenna or access point, int64 [...] below `links` squared -> [..., hidden].
+
+    Two tables, as of two digits: a checkpoint tells apart far more access points than arrays have antennas.
+    """
+
+    def __init__(self, links: int, hidden: int) -> None:
+        super().__init__()
+        self.low = nn.Embedding(links, hidden)
+        self.high = nn.Embedding(links, hidden, padding_idx=0)
+
+    def forward(self, index: Tensor) -> Tensor:
+        size = self.low.num_embeddings
+        return self.low(index % size) + self.high(index // size)
 
 
 class Context(nn.Module):
@@ -114,6 +130,8 @@ class WfmPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.Embedding):
             # As loud as the content: which antenna and which component a token is must be heard from the first step.
             nn.init.normal_(module.weight, std=0.2)
+            if module.padding_idx is not None:
+                nn.init.zeros_(module.weight[module.padding_idx])
 
 
 class WfmModel(WfmPreTrainedModel):
@@ -128,12 +146,23 @@ class WfmModel(WfmPreTrainedModel):
         self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
-        self._keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^mean\.", r"^trust\.", r"^flow\."]
+        self._keys_to_ignore_on_load_unexpected = [
+            r"^decoder\.",
+            r"^mean\.",
+            r"^trust\.",
+            r"^sketch\.",
+            r"^levels\.",
+            r"^flow\.",
+        ]
         self.post_init()
 
     def columns(self, batch: dict[str, Tensor]) -> Columns:
         """Which tokens share a column, and how their entries fall into it."""
-        return Columns(batch["column"], batch["grid"][..., 1], 2 * batch["shape"] + batch["static"], self.fold)
+        which = 2 * batch["shape"] + batch["static"]
+        time = batch["grid"][..., 0]
+        moment = 2 * time / time.amax(1, keepdim=True).clamp(min=1) - 1
+        widths = tuple(2 * responses for _, responses in self.config.patch_shapes)
+        return Columns(batch["column"], batch["grid"][..., 1], moment, which, self.fold, widths)
 
     def components(self, batch: dict[str, Tensor], visible: Tensor) -> Components:
         """Normalise raw tokens by what is visible."""

@@ -22,10 +22,14 @@ from foundation.models.encoder import (
     with_context,
 )
 from foundation.nn.blocks import Transformer
-from foundation.nn.components import Components, restore
+from foundation.nn.components import LEVELS, Components, restore
 from foundation.nn.diffusion import FlowHead, cosine_counts
 from foundation.nn.interpolation import LINES, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
+
+#: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.
+CLIP = 5.0
+LEVEL_WEIGHT = 0.1  # levels are logarithms that differ by several units between devices
 
 
 class Decoder(nn.Module):
@@ -54,10 +58,11 @@ class Decoder(nn.Module):
 
 
 class Prediction(NamedTuple):
-    """condition [B, N, D] of every token for both heads, and the normalised tokens."""
+    """condition [B, N, D] of every token for both heads, the normalised tokens, and what the encoder made of them."""
 
     condition: Tensor
     components: Components
+    encoded: EncoderOutput
 
 
 class WfmForMaskedModeling(WfmPreTrainedModel):
@@ -69,6 +74,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
         self.trust = nn.Linear(config.decoder_size, config.entries * LINES)
+        self.sketch = nn.Linear(config.hidden_size, config.entries)
+        self.levels = nn.Linear(config.hidden_size, LEVELS)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 
@@ -78,7 +85,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         Args as `WfmModel.forward`, and batch["exists"] bool [B, N]: False for padding.
         """
         output = self.encoder(visible=visible, components=components, **batch)
-        return Prediction(self.decoder(output, batch["exists"], batch), output.components)
+        return Prediction(self.decoder(output, batch["exists"], batch), output.components, output)
 
     def interpolated(self, visible: Tensor, values: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What straight lines through the visible ones of the normalised `values` [B, N, E] say of every token, and
@@ -100,6 +107,25 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         choices = torch.cat([guess.detach()[None], lines.movedim(-1, 0).to(guess.dtype)])
         return (trust.softmax(0).to(guess.dtype) * choices).sum(0)
 
+    def sketch_error(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Tensor:
+        """How far the encoder's summary tokens are from telling, linearly, the statistics of their whole column, of
+        which they saw a part; and its context from telling the levels. Mean square, a scalar.
+
+        Masked feature prediction (Wei et al. 2022, arXiv 2112.09133) at the encoder itself. What only a decoder reads
+        may be scattered over all tokens; what a line through one token must read is there for any head. Without it
+        the summaries of a pretrained encoder told less of a place or an activity than those of an untrained one.
+        """
+        hidden, keep, index = encoded.last_hidden_state, encoded.keep, encoded.index
+        assert hidden is not None and keep is not None and index is not None
+        rows = torch.arange(len(index), device=index.device)[:, None]
+        static = batch["static"]
+        chosen = (static | ~static.any(1, keepdim=True))[rows, index] & keep[:, CONTEXT_TOKENS:]
+        target = whole.values[rows, index][chosen].clamp(-CLIP, CLIP)
+        weight = batch["observed"][rows, index][chosen].to(target.dtype)
+        error = (self.sketch(hidden[:, CONTEXT_TOKENS:][chosen]).float() - target).square()
+        level = (self.levels(hidden[:, CONTEXT_TOKENS - 1]).float() - whole.levels()).square().mean()
+        return (error * weight).sum() / weight.sum().clamp(min=1) + LEVEL_WEIGHT * level
+
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`
             return restore(values, batch["static"], self.encoder.columns(batch), components)
@@ -117,7 +143,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         Which static tokens the encoder sees follows from the visible patches.
         """
         visible = self._with_static(visible, batch)
-        condition, components = self(visible, **batch)
+        condition, components, _ = self(visible, **batch)
         lines = self.interpolated(visible, components.values, batch)
         guess = self.blend(condition, self.mean(condition).float(), *lines)
         filled = torch.where(visible[..., None], components.values, guess)
@@ -157,7 +183,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
                 reveal = (order < done + count) & group & ~known
                 if not bool(reveal.any()):
                     continue
-                condition, _ = self(known, components=replace(components, values=values), **batch)
+                condition, *_ = self(known, components=replace(components, values=values), **batch)
                 # Entries beyond a patch's area, or never measured, stay 0: so the encoder saw them in training.
                 seen = batch["observed"][reveal]
                 sampled = self.flow.sample(condition[reveal], seen, flow_steps, generator).float()

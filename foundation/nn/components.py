@@ -22,13 +22,20 @@ from torch import Tensor
 
 EPSILON = 1e-6
 
+#: What a static token tells of each slot of its column: the mean over time, and three numbers that any gain, filter or
+#: furniture leaves alone: how strongly the slot moves and how fast (log of the root-mean-square deviation, and of the
+#: difference of neighbouring times, both in units of the dynamic level), and where it goes (slope over the window).
+STATISTICS = ("mean", "deviation", "change", "trend")
+LEVELS = 3  # numbers that say how strong a signal is, see `Components.levels`
+QUIET = 1e-3  # of the dynamic level's power: below it a logarithm would tell of noise
+
 
 @dataclass(frozen=True)
 class Components:
     """Normalised tokens.
 
-    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens (static - offset - gain) / their
-        level.
+    values: [B, N, E]; dynamics tokens hold (x - static) / dynamic level, static tokens `STATISTICS` of their column,
+        the mean as (static - offset - gain) / static level.
     static: [B, N, E] what was subtracted under each entry, in signal units.
     gain: [B, N] of the token's link, above the offset; 0 unless entries are logarithms.
     offset, static_level, dynamic_level: [B]. The static level is that of shape and dynamics together.
@@ -70,13 +77,16 @@ def fold_matrices(patch_shapes: Sequence[Sequence[int]]) -> Tensor:
 class Columns:
     """Sums over columns and copies back to tokens, for one batch.
 
-    column, link: int64 [B, N]; which: int64 [B, N] index into `fold`; fold: [2 shapes, E, W].
+    column, link: int64 [B, N]; moment: float [B, N], -1 for the first patch in time to 1 for the last; which: int64
+    [B, N] index into `fold`; fold: [2 shapes, E, W]; widths: slots of a column, by patch shape.
     """
 
     column: Tensor
     link: Tensor
+    moment: Tensor
     which: Tensor
     fold: Tensor
+    widths: tuple[int, ...]
 
     def mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Weighted mean of entries [B, N, E] per slot [B, C, W], and where any weight fell."""
@@ -87,6 +97,28 @@ class Columns:
         """Copy slots [B, C, W] to the entries [B, N, E] that they cover; 0 on unused entries."""
         rows = torch.arange(len(slots), device=slots.device)[:, None]
         return self._by_kind(slots[rows, self.column], transposed=True)
+
+    def tell(self, statistics: Tensor) -> Tensor:
+        """Statistics [B, C, S, W] as the entries [B, N, E] of their static tokens; 0 in dynamics tokens."""
+        out = statistics.new_zeros(*self.column.shape, self.fold.shape[1])
+        for shape, width in enumerate(self.widths):
+            sample, token = (self.which == 2 * shape + 1).nonzero(as_tuple=True)
+            told = statistics[sample, self.column[sample, token], :, :width].flatten(1)[:, : out.shape[-1]]
+            out[sample, token, : told.shape[1]] = told
+        return out
+
+    def changes(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Differences of neighbouring times within a token, [B, N, E], and their weight; of the last time there is
+        none."""
+        out, both = torch.zeros_like(values), torch.zeros_like(weight)
+        for width in sorted(set(self.widths)):
+            shapes = [2 * shape for shape, other in enumerate(self.widths) if other == width]
+            chosen = torch.isin(self.which, torch.tensor(shapes, device=self.which.device))
+            x, w = values[chosen], weight[chosen]
+            step, pair = torch.zeros_like(x), torch.zeros_like(w)
+            step[:, :-width], pair[:, :-width] = x[:, width:] - x[:, :-width], w[:, width:] * w[:, :-width]
+            out[chosen], both[chosen] = step, pair
+        return out, both
 
     def link_mean(self, slots: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of seen slots [B, C, W] over each link, copied to its columns [B, C] and its tokens [B, N].
@@ -145,26 +177,54 @@ def split(
     seen_column = any_seen & is_split[:, None, None]
     column = torch.where(any_seen, mean_seen, mean_all)
     offset = torch.where(logarithmic, _mean(column, any_seen), 0.0)
+    # Of a single snapshot no static token could tell the gain of a link, and of strengths it would be all there is.
+    means = columns.link_mean(mean_seen, any_seen)
     by_column, by_token = (
-        torch.where(logarithmic[:, None], mean, 0.0) for mean in columns.link_mean(mean_seen, any_seen)
+        torch.where(is_split[:, None], mean, offset[:, None]) * logarithmic[:, None] for mean in means
     )
 
     field = torch.where(is_split[:, None, None], columns.spread(column), by_token[..., None])
     dynamic = values - field
     dynamic_level = _rms(dynamic, seen)
+    dynamic = dynamic / dynamic_level[:, None, None]
     # Together with the dynamics: the few columns that a block mask leaves may have hardly any shape of their own, and a
     # flat response, blown up to unit size, taught the encoder the room (2 to 3 points of accuracy in rooms never seen).
     shape = _rms(column - by_column[..., None], seen_column)
     static_level = torch.where(is_split, torch.hypot(shape, dynamic_level), dynamic_level)
+    mean = (column - by_column[..., None]) / static_level[:, None, None]
+    # As of the mean: where nothing is seen, what the decoder is asked for.
+    used = torch.where(columns.spread(any_seen.to(values.dtype)) > 0, seen, weight)
+    statistics = torch.stack([mean, *motion(dynamic, used, columns)], dim=2)
     # A visible static token says nothing of slots that only hidden tokens measured.
-    told = ~visible[..., None] | (columns.spread(seen_column.to(values.dtype)) > 0)
-    normalised = torch.where(
-        static[..., None],
-        told * (field - by_token[..., None]) / static_level[:, None, None],
-        dynamic / dynamic_level[:, None, None],
-    )
+    told = seen_column[:, :, None] | ~_any_visible(visible & static, columns)
+    normalised = torch.where(static[..., None], columns.tell(told * statistics), dynamic)
     gain = by_token - offset[:, None]
     return Components(normalised * observed, field, gain, offset, static_level, dynamic_level)
+
+
+def motion(dynamic: Tensor, weight: Tensor, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+    """`STATISTICS` after the mean, of entries [B, N, E] that are centred in time and of unit level: [B, C, W] each."""
+    power, _ = columns.mean(dynamic.square(), weight)
+    step, pair = columns.changes(dynamic, weight)
+    change, known = columns.mean(step.square(), pair)
+    moment = columns.moment[..., None]
+    place, _ = columns.mean(moment.expand_as(dynamic), weight)
+    spread, _ = columns.mean(moment.square().expand_as(dynamic), weight)
+    slope, _ = columns.mean(dynamic * moment, weight)
+    # Over one patch in time there is no slope to tell.
+    trend = slope / (spread - place.square()).clamp(min=0.1)
+    return _log_level(power), torch.where(known, _log_level(change), 0.0), trend
+
+
+def _log_level(power: Tensor) -> Tensor:
+    return (power + QUIET).log() / 2
+
+
+def _any_visible(static: Tensor, columns: Columns) -> Tensor:
+    """bool [B, C, 1, 1]: the column's static token is among these."""
+    count = int(columns.column.max()) + 1
+    found = torch.zeros(len(static), count, device=static.device).scatter_add_(1, columns.column, static.float())
+    return (found > 0)[..., None, None]
 
 
 def restore(values: Tensor, static: Tensor, columns: Columns, components: Components) -> Tensor:

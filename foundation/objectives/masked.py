@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from foundation.models.masked import WfmForMaskedModeling
+from foundation.models.masked import CLIP, WfmForMaskedModeling
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
@@ -27,6 +27,7 @@ class MaskedObjective:
         flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
             of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
+        sketch_weight: weight of the encoder's own account of the statistics, see `WfmForMaskedModeling.sketch_error`.
         static_weight: weight of a static token's error; a dynamics token's is 1.
         blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
     """
@@ -37,6 +38,7 @@ class MaskedObjective:
     flow_weight: float = 1.0
     flow_share: float = 0.25
     flow_levels: int = 2
+    sketch_weight: float = 1.0
     static_weight: float = 0.5
     blend_share: float = 0.25
 
@@ -56,16 +58,18 @@ class MaskedObjective:
 
         Returns:
             (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, the same `blended`
-            with interpolation, `flow` loss, and `tokens`, how many real tokens the batch held.
+            with interpolation, `sketch` of the statistics, `flow` loss, and `tokens`, how many real tokens the batch
+            held.
         """
         candidates = batch["observed"].any(-1)
         if float(torch.rand((), generator=generator)) < self.generation_share:
             visible = draw_revealed(candidates, batch["static"], generator)
-            known = model.encoder.components(batch, candidates)
-            condition, components = model(visible, components=known, **batch)
+            whole = model.encoder.components(batch, candidates)
+            condition, components, encoded = model(visible, components=whole, **batch)
         else:
             visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
-            condition, components = model(visible, **batch)
+            whole = model.encoder.components(batch, candidates)
+            condition, components, encoded = model(visible, **batch)
         hidden = candidates & ~visible
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
@@ -83,9 +87,16 @@ class MaskedObjective:
         # Reconstruction is never asked for the static response of a column that it has seen part of.
         told = part["static"] & has_visible_patch(part["grid"], part["static"], seen)
         blended = _mean_square(blend - target[:count], weight[:count] * ~told[first][:, None])
-        metrics = {"mse": mse.detach(), "blended": blended.detach(), "tokens": candidates.sum()}
+        sketch = model.sketch_error(encoded, whole, batch)
+        loss = mse + blended + self.sketch_weight * sketch
+        metrics = {
+            "mse": mse.detach(),
+            "blended": blended.detach(),
+            "sketch": sketch.detach(),
+            "tokens": candidates.sum(),
+        }
         if self.flow_weight == 0:
-            return mse + blended, metrics
+            return loss, metrics
         # Few tokens are static and all hang on them: those are never left out.
         chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
         chosen |= batch["static"][hidden]
@@ -93,12 +104,8 @@ class MaskedObjective:
         flow = model.flow.loss(
             target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen], self.flow_levels, generator
         )
-        return mse + blended + self.flow_weight * flow, metrics | {"flow": flow.detach()}
+        return loss + self.flow_weight * flow, metrics | {"flow": flow.detach()}
 
 
 def _mean_square(error: Tensor, weight: Tensor) -> Tensor:
     return (error.square() * weight).sum() / weight.sum().clamp(min=1e-6)
-
-
-#: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.
-CLIP = 5.0

@@ -1,0 +1,100 @@
+"""The head of a task: a kernel machine on pooled features, solved in closed form and differentiable from there on.
+
+Outputs are sums of Gaussian bumps around training samples (kernel ridge regression, one output per class; Saunders et
+al. 1998; as a classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs
+classes that a plane separates, which places in a room are not: over days of training recordings it found 50 to 70 % of
+eight places where a kernel machine found 88 %.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+RIDGE = 0.1  # noise of a target, in units of the kernel's variance
+WIDTH = 256  # principal directions of the features that the kernel sees
+CENTRES = 2048  # training samples that carry a bump; of more, a random choice, fitted to all
+SURVEYED = 1024  # training samples that the principal directions are taken from
+#: Of class outputs, which lie between 0 and 1: a margin of one is then near certainty.
+SHARPNESS = 8.0
+
+
+class KernelHead(nn.Module):
+    """Pooled features [B, F] -> class logits or numbers [B, outputs]."""
+
+    mean: Tensor
+    project: Tensor
+    centres: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(self, features: int, outputs: int, width: int, centres: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("project", torch.zeros(features, width))
+        self.register_buffer("centres", torch.zeros(centres, width))
+        self.register_buffer("target_mean", torch.zeros(outputs))
+        self.register_buffer("target_std", torch.ones(outputs))
+        self.weight = nn.Parameter(torch.zeros(centres, outputs))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        place = (pooled.float() - self.mean) @ self.project
+        return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
+
+    @classmethod
+    @torch.no_grad()
+    def fitted(cls, features: Tensor, targets: Tensor, outputs: int, seed: int) -> KernelHead:
+        """The head that fits frozen features [n, F] best, by ridge regression.
+
+        Args:
+            targets: int64 [n] classes below `outputs`, or float [n, outputs] numbers.
+            seed: chooses the centres among more than `CENTRES` samples.
+        """
+        x, classes = features.double(), targets.dtype == torch.int64
+        mean, std = x.mean(0), x.std(0, correction=0)
+        # A feature that hardly varies would be blown up to noise of the size of all others.
+        x = (x - mean) / torch.where(std > 1e-6, std, torch.inf)
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        project = _directions(x[order[:SURVEYED]])
+        # The kernel's width is the mean square of the features, whatever their number.
+        project = project * (x.square().sum(1).mean().clamp(min=1e-12)).rsqrt()
+        place = x @ project
+        y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
+        middle, spread = y.mean(0), torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
+        centres = place[order[:CENTRES]] if len(place) > CENTRES else place
+        weight = _solve(place, centres, (y - middle) / spread)
+        head = cls(x.shape[1], outputs, project.shape[1], len(centres))
+        head.mean.copy_(mean)
+        head.project.copy_(project / torch.where(std > 1e-6, std, torch.inf)[:, None])
+        head.centres.copy_(centres)
+        sharpness = SHARPNESS if classes else 1.0
+        head.target_mean.copy_(sharpness * middle)
+        head.target_std.copy_(sharpness * spread)
+        head.weight.copy_(weight)
+        return head
+
+
+def kernel(left: Tensor, right: Tensor) -> Tensor:
+    """exp(-|a - b|^2) of rows [n, P] and [m, P]: [n, m]."""
+    square = left.square().sum(1, keepdim=True) + right.square().sum(1) - 2 * left @ right.T
+    return torch.exp(-square.clamp(min=0))
+
+
+def _directions(x: Tensor) -> Tensor:
+    """The first `WIDTH` principal directions of centred features [n, F], fewer where n or F is less, as columns."""
+    width = min(WIDTH, *x.shape)
+    if x.shape[0] >= x.shape[1]:
+        return torch.linalg.eigh(x.T @ x).eigenvectors[:, -width:]
+    values, vectors = torch.linalg.eigh(x @ x.T)
+    return x.T @ vectors[:, -width:] * values[-width:].clamp(min=1e-9).rsqrt()
+
+
+def _solve(place: Tensor, centres: Tensor, y: Tensor) -> Tensor:
+    """Ridge regression of y [n, outputs] on bumps around the centres: weights [m, outputs]."""
+    among = kernel(centres, centres)
+    if len(centres) == len(place):
+        return torch.linalg.solve(among + RIDGE * torch.eye(len(among), dtype=among.dtype), y)
+    # Fewer centres than samples: the best function of their span (Smola and Schoelkopf 2000).
+    seen = kernel(place, centres)
+    system = seen.T @ seen + RIDGE * among + 1e-8 * torch.eye(len(among), dtype=among.dtype)
+    return torch.linalg.solve(system, seen.T @ y)
