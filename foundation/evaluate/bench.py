@@ -76,9 +76,9 @@ def refuse_overlap(checkpoint: str, task: TaskSection, split: str, problem: Prob
         hashes = hashes_of([Part(task.shards, split, part)])
         if seen_too := int(np.isin(hashes, known).sum()):
             raise RecipeError(
-                f"{checkpoint} was pretrained on {seen_too} of the {len(hashes)} samples of {task.shards}, part {part!r}"
-                ", from shards or sessions of another name ('wfm shards verify --against' tells which); pretrain without "
-                "them, or test another part."
+                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {task.shards}, part {part!r}, "
+                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
+                "test another part."
             )
 
 
