@@ -39,20 +39,25 @@ def simulated() -> list[Signal]:
     return [signal for signals in found.values() for signal in signals]
 
 
-def _loss_falls(signals: list[Signal], steps: int = 24) -> None:
-    model = _model().train()
+def _loss_falls(signals: list[Signal], steps: int = 30) -> None:
+    """On the same masks before and after: from mask to mask the loss differs more than a few steps can change it."""
+    model = _model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    batch, objective, generator = tokenize(signals, model.config), MaskedObjective(), torch.Generator().manual_seed(0)
-    losses = []
+    batch, objective = tokenize(signals, model.config), MaskedObjective()
+
+    @torch.no_grad()
+    def loss_on_fixed_masks() -> float:
+        return float(np.mean([objective(model, batch, torch.Generator().manual_seed(s))[0] for s in range(6)]))
+
+    before, generator = loss_on_fixed_masks(), torch.Generator().manual_seed(100)
     for _ in range(steps):
         loss, _ = objective(model, batch, generator)
         optimizer.zero_grad()
         loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        losses.append(float(loss.detach()))
-    assert np.isfinite(losses).all()
-    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8]), losses
+    assert loss_on_fixed_masks() < 0.9 * before
 
 
 def test_pretraining_on_one_batch_of_all_kinds_learns(simulated: list[Signal]) -> None:
@@ -87,7 +92,8 @@ def test_every_kind_is_generated_with_its_axes(simulated: list[Signal]) -> None:
         assert signal.values.shape == template.values.shape
         assert np.array_equal(signal.response, template.response)
         assert np.isfinite(signal.values).all()
-        assert np.any(signal.values[template.mask] != template.values[template.mask])
+        if signal.values[0, 0].size > 1 or len(signal.time_s) > 1:  # else it is the gain of its link, which is given
+            assert np.any(signal.values[template.mask] != template.values[template.mask])
         assert signal.kind in (template.kind, "csi-amplitude")
 
 
