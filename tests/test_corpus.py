@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from foundation.data.tokens import layout_of
+from foundation.data.verify import verify
+from foundation.data.write import write_shards
 from foundation.errors import RecipeError
 from foundation.models import WfmConfig
 from foundation.signal import KINDS, Signal, encode
@@ -16,6 +20,7 @@ from foundation.simulate.corpus import corpus, corpus_splits
 from foundation.simulate.corpus.draw import MOST_TOKENS, TOKENS, draw_room, tokens_of
 from foundation.simulate.corpus.modulation import MODULATIONS, modulated
 from foundation.simulate.corpus.rays import frequency_response, main_lobe, static_rays, uniform
+from shards import open_dataset
 
 #: kind -> quantity -> (at most, at least): 1600 windows must reach below the first number and above the second.
 TABLE: dict[str, dict[str, tuple[float, float]]] = {
@@ -172,6 +177,16 @@ def test_strength_falls_with_distance(windows: list[Signal]) -> None:
             slopes.append(np.polyfit(np.log10(away[heard] + 1), signal.values[0, heard, 0].real, 1)[0])
     assert len(slopes) > 10
     assert np.median(slopes) < -10
+
+
+def test_it_is_built_and_verified_as_shards(tmp_path: Path) -> None:
+    dataset = open_dataset("simulated-corpus", count=128, seed=2)
+    pickle.dumps(dataset.pieces)  # workers read them
+    manifest = write_shards(dataset, tmp_path)
+    assert verify(tmp_path) == []
+    assert set(manifest.summary.kinds) == set(KINDS)
+    assert manifest.summary.parts["room"] == {"train": 120, "valid": 8}
+    assert set(manifest.summary.labels) == {"activity", "visibility", "modulation"}
 
 
 @pytest.mark.parametrize("name", MODULATIONS)
