@@ -37,6 +37,7 @@ DATASETS: dict[str, str] = {
     "radioml-2022": "shards.radioml_2022",
     "signfi": "shards.signfi",
     "simulated": "shards.simulated",
+    "simulated-corpus": "shards.simulated_corpus",
     "stability-csi-har": "shards.stability_csi_har",
     "ujiindoorloc": "shards.ujiindoorloc",
     "ut-har": "shards.ut_har",

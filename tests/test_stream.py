@@ -25,6 +25,7 @@ from foundation.data.stream import BAD_SAMPLES, Part, ShardStream, read_part
 from foundation.data.tokens import Batch, tokenize
 from foundation.errors import ShardError
 from foundation.signal import Signal
+from foundation.simulate.corpus import corpus
 
 pytest_plugins = ["tiny"]
 
@@ -245,6 +246,16 @@ def test_a_smooth_device_response_changes_gain_and_phase_but_not_time(shards_dir
     assert np.abs(np.diff(np.log(np.abs(ratio[alive][0])))).max() < 0.2, "smooth over frequency"
     assert np.std(np.log(np.abs(ratio[alive][0]))) > 0.01
     assert device_response(signal, 1, 0.0) is signal
+
+
+def test_a_device_shifts_received_strengths_by_one_gain() -> None:
+    """They are in dBm: a factor would move the weak ones by tens of decibels."""
+    signal = next(signal for signal in corpus(60, seed=0) if signal.kind == "rssi")
+    heard = signal.mask
+    shift = (device_response(signal, 1, 0.5).values - signal.values).real
+    assert np.allclose(shift[heard], shift[heard][0], atol=1e-4)
+    assert 0.01 < abs(shift[heard][0]) < 20
+    assert not shift[~heard].any()
 
 
 def test_a_missing_shard_is_named_at_once(copy: Path) -> None:

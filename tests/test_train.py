@@ -49,7 +49,13 @@ def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) -> None:
-    assert {path.name for path in trained.iterdir()} == {"recipe.yaml", "checkpoints", "logs", "model"}
+    assert {path.name for path in trained.iterdir()} == {
+        "recipe.yaml",
+        "contents.safetensors",
+        "checkpoints",
+        "logs",
+        "model",
+    }
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {FINAL, "step=3.ckpt", "step=6.ckpt"}
     assert load_recipe(trained / "recipe.yaml", PretrainRecipe).train.steps == 8
 

@@ -12,6 +12,8 @@ ORDER = 4  # cosines of the random response: smooth against any real filter
 def device_response(signal: Signal, seed: int, std: float) -> Signal:
     """Multiply every link by a random smooth frequency response and gain, as another device would.
 
+    Received strengths, which are in dBm, are all shifted by one gain.
+
     Args:
         std: standard deviation of the log magnitude (nepers) and of the phase (radian) of the response.
     """
@@ -24,5 +26,7 @@ def device_response(signal: Signal, seed: int, std: float) -> Signal:
     weight = std / np.sqrt(ORDER) * rng.standard_normal((2, len(signal.links), ORDER))
     log_magnitude, phase = weight @ basis
     response = np.exp(log_magnitude + (0 if signal.is_real else 1j) * phase)
+    if signal.kind == "rssi":
+        return signal.with_(values=signal.values + signal.mask * (20 * log_magnitude[0, 0] / np.log(10)))
     clean = None if signal.clean is None else signal.clean * response
     return signal.with_(values=signal.values * response, clean=clean)

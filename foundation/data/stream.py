@@ -74,7 +74,7 @@ class Corpus:
         Raises:
             ShardError: the shard is missing or damaged, or the sample cannot be decoded.
         """
-        where, members = self._members(shard, index)
+        where, members = self.members(shard, index)
         try:
             return decode(members, where)
         except SignalError as error:
@@ -87,12 +87,16 @@ class Corpus:
             ShardError: the shard is missing or damaged.
         """
         try:
-            return layout_of(stored_shape(self._members(shard, index)[1]), spec).tokens
+            return layout_of(stored_shape(self.members(shard, index)[1]), spec).tokens
         except (ValueError, KeyError):
             return 1
 
-    def _members(self, shard: int, index: int) -> tuple[str, Mapping[str, memoryview]]:
-        """Where a sample is, for errors, and its members."""
+    def members(self, shard: int, index: int) -> tuple[str, Mapping[str, memoryview]]:
+        """Where a sample is, for errors, and its members as they are stored.
+
+        Raises:
+            ShardError: the shard is missing or damaged.
+        """
         tar = self._open(shard)
         key, members = tar[int(self.shards[shard][1][index])]
         return f"{tar.where}:{key}", members

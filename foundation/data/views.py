@@ -63,3 +63,12 @@ def view_of(signal: Signal, views: dict[str, str]) -> str:
 def from_view(values: np.ndarray, view: str) -> np.ndarray:
     """Back to linear units: what errors are measured in."""
     return np.exp(values.real).astype(np.complex64) if view == "log-amplitude" else values
+
+
+def made_linear(values: np.ndarray, signal: Signal, view: str) -> np.ndarray:
+    """What the network made of a signal, [T, L, R] in the view's units, in linear ones.
+
+    Of a real signal the real part alone: the other was never measured, and nothing taught the network to make it 0.
+    """
+    linear = from_view(values, view)
+    return linear.real.astype(np.complex64) if signal.is_real else linear

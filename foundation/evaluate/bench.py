@@ -12,13 +12,14 @@ import torch
 
 from foundation.adapt import fit, frozen_features, predict
 from foundation.adapt.fit import Mode
+from foundation.data.contents import hashes_of
 from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.data.manifest import Manifest
-from foundation.data.stream import read_part
+from foundation.data.stream import Part, read_part
 from foundation.errors import RecipeError
 from foundation.evaluate.features import hand_features
 from foundation.evaluate.floors import floor
-from foundation.hub.load import load_encoder, provenance
+from foundation.hub.load import contents, load_encoder, provenance
 from foundation.models import WfmModel
 from foundation.recipe import EvaluateRecipe, TaskSection
 from foundation.signal import Signal
@@ -50,11 +51,14 @@ class Problem:
         return cls(target, kept[task.train], {part: kept[part] for part in task.tests})
 
 
-def refuse_overlap(checkpoint: str, task: TaskSection, problem: Problem) -> None:
-    """Stop where pretraining has seen a test session: the score would be about memory.
+def refuse_overlap(checkpoint: str, task: TaskSection, split: str, problem: Problem) -> None:
+    """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
+
+    Samples are compared by their exact values, see `foundation.data.contents`. Copies that were scaled, resampled or
+    cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell.
 
     Raises:
-        RecipeError: names the data set, the part and the first session.
+        RecipeError: names the data set, the part and the first session, or counts the samples.
     """
     build = Manifest.load(task.shards).fingerprint()
     for seen in provenance(checkpoint):
@@ -65,6 +69,17 @@ def refuse_overlap(checkpoint: str, task: TaskSection, problem: Problem) -> None
                     f"{checkpoint} was pretrained on session {both[0]!r} of {seen['name']}, which part {part!r} tests; "
                     "pretrain on the training part only, or test another part."
                 )
+    known = contents(checkpoint)
+    if known is None:
+        return
+    for part in task.tests:
+        hashes = hashes_of([Part(task.shards, split, part)])
+        if seen_too := int(np.isin(hashes, known).sum()):
+            raise RecipeError(
+                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {task.shards}, part {part!r}, "
+                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
+                "test another part."
+            )
 
 
 class Bench:
@@ -74,7 +89,7 @@ class Bench:
         self.recipe = recipe
         self.problem = Problem.load(recipe.task, split)
         checkpoint = recipe.checkpoint.format(split=split)
-        refuse_overlap(checkpoint, recipe.task, self.problem)
+        refuse_overlap(checkpoint, recipe.task, split, self.problem)
         self.encoder = load_encoder(checkpoint)
         self.train = TokenSet(self.problem.train, self.encoder.config)
         self.tests = {part: TokenSet(signals, self.encoder.config) for part, signals in self.problem.tests.items()}

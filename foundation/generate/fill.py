@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from foundation.data.tokens import tokenize, untokenize
-from foundation.data.views import VIEWS, from_view, view_of
+from foundation.data.views import VIEWS, from_view, made_linear, view_of
 from foundation.generate.interpolate import interpolate
 from foundation.models import WfmForMaskedModeling
 from foundation.nn.masks import draw_mask
@@ -61,7 +61,7 @@ def _one(model: WfmForMaskedModeling, signal: Signal, raw: np.ndarray, seen: np.
     visible = (untokenize(seen, signal, model.config).real > 0) & signal.mask
     measured = from_view(VIEWS[view](signal, signal.values), view)
     clean = measured if signal.clean is None else from_view(VIEWS[view](signal, signal.clean), view)
-    prediction = from_view(untokenize(raw, signal, model.config), view)
+    prediction = made_linear(untokenize(raw, signal, model.config), signal, view)
     return Filled(
         signal=signal,
         hidden=~visible & (signal.mask if signal.clean is None else True),

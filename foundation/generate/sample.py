@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from foundation.data.tokens import tokenize, untokenize
-from foundation.data.views import from_view, view_of
+from foundation.data.views import made_linear, view_of
 from foundation.models import WfmForMaskedModeling
 from foundation.signal import Signal
 
@@ -38,7 +38,7 @@ def _signal(model: WfmForMaskedModeling, template: Signal, raw: np.ndarray) -> S
     view = view_of(template, model.config.views)
     amplitude_only = view == "log-amplitude"
     return template.with_(
-        values=from_view(untokenize(raw, template, model.config), view),
+        values=made_linear(untokenize(raw, template, model.config), template, view),
         clean=None,
         is_real=template.is_real or amplitude_only,
         kind="csi-amplitude" if amplitude_only and template.kind == "csi" else template.kind,

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from foundation.data.contents import FILE_NAME, save_hashes
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.card import CardFacts, DataSeen, write_card
-from foundation.hub.load import PROVENANCE, quietly, seen_in_training, training_sessions
+from foundation.hub.load import PROVENANCE, contents, quietly, seen_in_training, training_sessions
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import PretrainRecipe
 from foundation.results.rows import load_rows
@@ -52,6 +53,8 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
         model.save_pretrained(partial)
     record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe)}
     (partial / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n")
+    if (seen := contents(checkpoint)) is not None:
+        save_hashes(partial / FILE_NAME, seen)
     write_card(partial, _facts(recipe, model, rows))
     _prove(model, partial)
     partial.rename(folder)

@@ -8,11 +8,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from foundation.data.contents import FILE_NAME as CONTENTS
+from foundation.data.contents import Hashes, load_hashes
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
@@ -57,7 +60,7 @@ def provenance(source: str | Path) -> list[dict[str, Any]]:
     if path.suffix == ".ckpt":
         recipe = PretrainRecipe.model_validate(load_checkpoint(path)[0])
         return seen_in_training(recipe)
-    record = path / PROVENANCE if path.is_dir() else _record_on_hub(str(source))
+    record = path / PROVENANCE if path.is_dir() else _on_hub(str(source), PROVENANCE)
     return list(json.loads(record.read_text())["datasets"]) if record is not None and record.is_file() else []
 
 
@@ -82,6 +85,26 @@ def seen_in_training(recipe: PretrainRecipe) -> list[dict[str, Any]]:
     return [*(provenance(recipe.init) if recipe.init else []), *entries]
 
 
+def contents(source: str | Path) -> Hashes | None:
+    """Hashes of the samples that pretraining saw, that of the model it went on from included; None: none on record.
+
+    Args:
+        source: as for `load_encoder`.
+
+    Raises:
+        CheckpointError: a record is damaged, or the Hub cannot be asked.
+    """
+    path = Path(source)
+    if path.suffix != ".ckpt":
+        record = path / CONTENTS if path.is_dir() else _on_hub(str(source), CONTENTS)
+        return load_hashes(record) if record is not None and record.is_file() else None
+    record = path.parent.parent / CONTENTS  # of the run, whose folder of checkpoints this is
+    init = PretrainRecipe.model_validate(load_checkpoint(path)[0]).init
+    found = [load_hashes(record) if record.is_file() else None, contents(init) if init else None]
+    known = [hashes for hashes in found if hashes is not None]
+    return np.unique(np.concatenate(known)) if known else None
+
+
 def training_sessions(source: CorpusSection, manifest: Manifest) -> list[str]:
     """Sessions of a corpus that training reads."""
     if source.split and source.part:
@@ -89,9 +112,9 @@ def training_sessions(source: CorpusSection, manifest: Manifest) -> list[str]:
     return list(count_sessions(manifest.shards))
 
 
-def _record_on_hub(repo_id: str) -> Path | None:
+def _on_hub(repo_id: str, name: str) -> Path | None:
     try:
-        return Path(hf_hub_download(repo_id, PROVENANCE))
+        return Path(hf_hub_download(repo_id, name))
     except RemoteEntryNotFoundError:
         return None
     except (HTTPError, OSError, ValueError) as error:

@@ -30,20 +30,29 @@ def static_response(room: Room, carrier_hz: float, frequency_hz: Array) -> tuple
     Returns:
         (line of sight, all the rest), each complex64 [links, F]; links count tx first, then rx.
     """
+    paths = _paths(*wall_paths(room, carrier_hz), carrier_hz, frequency_hz)
+    clutter = _paths(*clutter_paths(room, carrier_hz), carrier_hz, frequency_hz)
+    shape = (-1, len(frequency_hz))
+    rest = paths[1:].sum(0) + clutter.sum(0)
+    return paths[0].reshape(shape).astype(np.complex64), rest.reshape(shape).astype(np.complex64)
+
+
+def wall_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
+    """Amplitudes and lengths in metres, [P, tx, rx] each, of the line of sight (first) and of wall reflections."""
     wavelength = SPEED_OF_LIGHT / carrier_hz
     sources, gains = images(room.tx_m, room.size_m, room.reflection, order=2)
     distance = np.linalg.norm(sources[:, :, None] - room.rx_m[None, None], axis=-1)
     amplitude = wavelength / (4 * np.pi) * gains[:, None, None] / distance
     amplitude[0] *= room.los_gain
-    paths = _paths(amplitude, distance, carrier_hz, frequency_hz)
+    return amplitude, distance
+
+
+def clutter_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
+    """As `wall_paths`, of one bounce off each piece of furniture."""
     to = np.linalg.norm(room.clutter_m[:, None, None] - room.tx_m[None, :, None], axis=-1)
     back = np.linalg.norm(room.clutter_m[:, None, None] - room.rx_m[None, None, :], axis=-1)
-    bounce = _radar_gain(wavelength) * np.sqrt(room.clutter_rcs_m2)[:, None, None]
-    bounce = bounce / (np.maximum(to, NEAREST_M) * np.maximum(back, NEAREST_M))
-    clutter = _paths(bounce, to + back, carrier_hz, frequency_hz)
-    shape = (-1, len(frequency_hz))
-    rest = paths[1:].sum(0) + clutter.sum(0)
-    return paths[0].reshape(shape).astype(np.complex64), rest.reshape(shape).astype(np.complex64)
+    bounce = _radar_gain(SPEED_OF_LIGHT / carrier_hz) * np.sqrt(room.clutter_rcs_m2)[:, None, None]
+    return bounce / (np.maximum(to, NEAREST_M) * np.maximum(back, NEAREST_M)), to + back
 
 
 def moving_response(

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foundation.errors import RecipeError
 from foundation.signal import Label, Link, Signal
 from foundation.simulate.channel import Field, moving_response, shadow, static_response
 from foundation.simulate.config import SimulationConfig
-from foundation.simulate.impairments import draw_noise, draw_packets, draw_valid, make_device
-from foundation.simulate.people import make_person, move
+from foundation.simulate.impairments import Device, draw_noise, draw_packets, draw_valid, make_device
+from foundation.simulate.people import Person, make_person, move
 from foundation.simulate.rooms import Array, Room, make_room
 
 #: Furniture is put back a little differently before every recording.
 CLUTTER_SHIFT_M = 0.02
 _HELD_OUT_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Windows of a session: values, and the same without noise, complex64 [B, T, links, F]; valid bool [B, T, 1, 1]."""
+
+    values: Field
+    clean: Field
+    valid: NDArray[np.bool_]
 
 
 def simulate(count: int, seed: int, config: SimulationConfig | None = None, *, first: int = 0) -> Iterator[Signal]:
@@ -79,6 +89,50 @@ def _windows(first: int, stop: int, seed: int, config: SimulationConfig) -> Iter
         yield from _session(seed, session, config)[max(0, first - start) : stop - start]
 
 
+def record(rng: np.random.Generator, field: Field, device: Device, config: SimulationConfig) -> Recording:
+    """What a receiver makes of the channels [B, T, links, F] of a session; `field` is overwritten."""
+    field *= device.response
+    packets = draw_packets(rng, device, len(field), config)
+    snr = 10 ** (rng.uniform(*config.snr_db) / 10)
+    noise = draw_noise(rng, field.shape, float(np.mean(field.real**2 + field.imag**2)) / snr)
+    clean = field * packets.factor(config.frequency_hz)
+    # Noise enters before the gain control, and its phase is uniform already.
+    noise *= packets.gain.astype(np.float32)[:, :, None, None]
+    noise += clean
+    return Recording(noise, clean, draw_valid(rng, len(field), config)[:, :, None, None])
+
+
+def occupied_channel(
+    rng: np.random.Generator,
+    room: Room,
+    people: Sequence[tuple[Person, Sequence[str]]],
+    carrier: float,
+    config: SimulationConfig,
+) -> tuple[Field, list[list[Array]]]:
+    """The channel of B windows, complex64 [B, T, links, F], and the ways of the torsos [3, T] of those in each.
+
+    Args:
+        people: each with an activity per window, `empty` where they are not in the room.
+    """
+    sight, rest = static_response(room, carrier, config.frequency_hz)
+    windows = len(people[0][1])
+    field = np.empty((windows, config.times, *sight.shape), np.complex64)
+    field[:] = sight + rest
+    ways: list[list[Array]] = [[] for _ in range(windows)]
+    for person, activities in people:
+        inside = [i for i, activity in enumerate(activities) if activity != "empty"]
+        if not inside:
+            continue
+        points, rcs = move(rng, [activities[i] for i in inside], person, room.size_m, config)
+        torso = points[:, :, :2].mean(axis=2)
+        moving = moving_response(room, points, rcs, carrier, config.frequency_hz)
+        moving += (shadow(room, torso) - 1)[..., None] * sight
+        field[inside] += moving
+        for i, way in zip(inside, torso, strict=True):
+            ways[i].append(way)
+    return field, ways
+
+
 def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
     rng = np.random.default_rng((seed, session))
     room = make_room(seed, session % config.rooms, config)
@@ -87,22 +141,14 @@ def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
     device = make_device(seed, device_index, config)
     carrier = float(rng.choice(config.carriers_hz))
     activities = [str(a) for a in rng.choice(config.activities, config.windows_per_session)]
-    field, labels = _channel(rng, seed, room, person_index, carrier, activities, config)
-    field *= device.response
-    packets = draw_packets(rng, device, len(activities), config)
-    snr = 10 ** (rng.uniform(*config.snr_db) / 10)
-    noise = draw_noise(rng, field.shape, float(np.mean(field.real**2 + field.imag**2)) / snr)
-    clean = field * packets.factor(config.frequency_hz)
-    # Noise enters before the gain control, and its phase is uniform already.
-    noise *= packets.gain.astype(np.float32)[:, :, None, None]
-    noise += clean
-    valid = draw_valid(rng, len(activities), config)
-    links = _links(room)
+    field, ways = occupied_channel(rng, room, [(make_person(seed, person_index), activities)], carrier, config)
+    recording = record(rng, field, device, config)
+    links = links_of(room)
     return [
         Signal(
-            values=noise[i],
-            clean=clean[i],
-            valid=valid[i, :, None, None],
+            values=recording.values[i],
+            clean=recording.clean[i],
+            valid=recording.valid[i],
             time_s=config.time_s,
             frequency_hz=config.frequency_hz,
             links=links,
@@ -115,47 +161,21 @@ def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
             session=session_name(session, config),
             source="foundation.simulate",
             licence="CC0-1.0",
-            labels=labels[i],
+            labels={"activity": activity, **(motion_labels(ways[i][0], config.time_s) if ways[i] else {})},
         )
         for i, activity in enumerate(activities)
     ]
 
 
-def _channel(
-    rng: np.random.Generator,
-    seed: int,
-    room: Room,
-    person_index: int,
-    carrier: float,
-    activities: list[str],
-    config: SimulationConfig,
-) -> tuple[Field, list[dict[str, Label]]]:
-    """The channel of every window, complex64 [B, T, links, F], and its labels."""
-    sight, rest = static_response(room, carrier, config.frequency_hz)
-    field = np.empty((len(activities), config.times, *sight.shape), np.complex64)
-    field[:] = sight + rest
-    labels: list[dict[str, Label]] = [{"activity": activity} for activity in activities]
-    occupied = [i for i, activity in enumerate(activities) if activity != "empty"]
-    if occupied:
-        person = make_person(seed, person_index)
-        points, rcs = move(rng, [activities[i] for i in occupied], person, room.size_m, config)
-        torso = points[:, :, :2].mean(axis=2)
-        moving = moving_response(room, points, rcs, carrier, config.frequency_hz)
-        moving += (shadow(room, torso) - 1)[..., None] * sight
-        field[occupied] += moving
-        for i, way in zip(occupied, torso, strict=True):
-            labels[i].update(_motion_labels(way, config.time_s))
-    return field, labels
-
-
-def _motion_labels(torso_m: Array, time_s: Array) -> dict[str, Label]:
+def motion_labels(torso_m: Array, time_s: Array) -> dict[str, Label]:
     """Mean position and mean velocity in the horizontal plane; torso_m is [3, T]."""
     x, y = torso_m[:2].mean(axis=1)
     vx, vy = (torso_m[:2, -1] - torso_m[:2, 0]) / (time_s[-1] - time_s[0])
     return {"position": (float(x), float(y)), "velocity": (float(vx), float(vy))}
 
 
-def _links(room: Room) -> tuple[Link, ...]:
+def links_of(room: Room) -> tuple[Link, ...]:
+    """The links of a room's antennas, tx first, with their places."""
     return tuple(
         Link(a, b, (float(tx[0]), float(tx[1]), float(tx[2])), (float(rx[0]), float(rx[1]), float(rx[2])))
         for a, tx in enumerate(room.tx_m)

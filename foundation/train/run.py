@@ -1,7 +1,8 @@
 """`pretrain(recipe)`: from a recipe to a trained run directory, or on from where a stopped one stands.
 
-A run directory holds `recipe.yaml` (resolved), `checkpoints/`, `logs/`. It belongs to one recipe: another recipe in the
-same directory is an error, the same recipe resumes, a finished run is left alone.
+A run directory holds `recipe.yaml` (resolved), `contents.safetensors` (what training sees, by hashes), `checkpoints/`
+and `logs/`. It belongs to one recipe: another recipe in the same directory is an error, the same recipe resumes, a
+finished run is left alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import lightning as L
 
+from foundation.data.contents import FILE_NAME, record
+from foundation.data.stream import Part
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe
@@ -58,6 +61,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=_rank() == 0)
     last = _resumed(recipe)
+    if _rank() == 0:
+        record(directory / FILE_NAME, [Part(s.shards, s.split, s.part) for s in recipe.data.sources])
     keep = Keep(recipe)
     requeue = Requeue(keep)
     L.seed_everything(recipe.seed, workers=True, verbose=False)

@@ -1,0 +1,78 @@
+"""Modulated waveforms at complex baseband, of power near 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_POINTS = {"bpsk": 2, "qpsk": 4, "8psk": 8, "16qam": 16, "64qam": 64}
+MODULATIONS: tuple[str, ...] = (*_POINTS, "gfsk", "fm", "am", "ofdm", "chirp", "tone")
+
+
+def modulated(rng: np.random.Generator, name: str, count: int) -> NDArray[np.complex128]:
+    """`count` samples of random data in one of `MODULATIONS`; its rate and pulse are drawn too."""
+    if name in _POINTS:
+        return _linear(rng, _constellation(_POINTS[name]), count)
+    if name == "ofdm":
+        return _ofdm(rng, count)
+    t = np.arange(count)
+    if name == "tone":
+        return np.asarray(np.exp(2j * np.pi * (rng.uniform(-0.4, 0.4) * t + rng.random())))
+    if name == "chirp":
+        period, width = rng.integers(32, 513), rng.uniform(0.1, 0.8) * rng.choice([-1, 1])
+        sweep = ((t + rng.integers(period)) % period) / period - 0.5
+        return np.asarray(np.exp(2j * np.pi * np.cumsum(width * sweep)))
+    if name == "gfsk":
+        sps = int(rng.integers(4, 17))
+        bits = np.repeat(rng.choice([-1.0, 1.0], count // sps + 2), sps)
+        smooth = np.convolve(bits, np.hanning(sps + 2) / np.hanning(sps + 2).sum(), mode="same")[:count]
+        return np.asarray(np.exp(1j * np.pi * rng.uniform(0.3, 1.0) / sps * np.cumsum(smooth)))
+    message = _message(rng, count)
+    if name == "fm":
+        return np.asarray(np.exp(2j * np.pi * np.cumsum(rng.uniform(0.02, 0.15) * message)))
+    return np.asarray((1 + rng.uniform(0.3, 0.9) * message) * np.exp(2j * np.pi * rng.random()))
+
+
+def _constellation(points: int) -> NDArray[np.complex128]:
+    if points <= 8:
+        return np.asarray(np.exp(2j * np.pi * (np.arange(points) + 0.5 * (points == 4)) / points))
+    side = np.arange(np.sqrt(points)) * 2 - np.sqrt(points) + 1
+    grid = (side[:, None] + 1j * side).ravel()
+    return np.asarray(grid / np.sqrt(np.mean(np.abs(grid) ** 2)))
+
+
+def _linear(rng: np.random.Generator, points: NDArray[np.complex128], count: int) -> NDArray[np.complex128]:
+    """Symbols through a root-raised-cosine pulse, 2 to 16 samples each."""
+    sps, roll_off, span = int(rng.integers(2, 17)), rng.uniform(0.15, 0.5), 4
+    pulse = _root_raised_cosine(np.arange(-span * sps, span * sps + 1) / sps, roll_off)
+    symbols = np.zeros(count + 2 * span * sps + sps, np.complex128)
+    places = np.arange(rng.integers(sps), len(symbols), sps)
+    symbols[places] = rng.choice(points, len(places))
+    return np.convolve(symbols, pulse, mode="same")[span * sps :][:count]
+
+
+def _root_raised_cosine(t: NDArray[np.float64], roll_off: float) -> NDArray[np.float64]:
+    """At times in symbols; of energy near one symbol's. J. Proakis, Digital Communications, 4th edition, 9.2."""
+    t = t + 1e-6  # beside the two removable singularities
+    turn = np.pi * t
+    top = np.sin(turn * (1 - roll_off)) + 4 * roll_off * t * np.cos(turn * (1 + roll_off))
+    return np.asarray(top / (turn * (1 - (4 * roll_off * t) ** 2)))
+
+
+def _ofdm(rng: np.random.Generator, count: int) -> NDArray[np.complex128]:
+    """Blocks of 32 to 128 subcarriers, three quarters of them used, with a cyclic prefix of a quarter."""
+    size = int(rng.choice([32, 64, 128]))
+    blocks = count // size + 2
+    spectrum = rng.choice(_constellation(int(rng.choice([4, 16]))), (blocks, size))
+    used = np.abs(np.fft.fftfreq(size)) < 0.375
+    body = np.fft.ifft(spectrum * used, norm="ortho") / np.sqrt(0.75)
+    whole = np.concatenate([body[:, -size // 4 :], body], axis=1).ravel()
+    start = int(rng.integers(size))
+    return np.asarray(whole[start : start + count])
+
+
+def _message(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Noise of a low band, from -1 to 1."""
+    length = int(rng.integers(8, 65))
+    smooth = np.convolve(rng.standard_normal(count + length), np.hanning(length), mode="same")[:count]
+    return np.asarray(smooth / np.abs(smooth).max())

@@ -1,0 +1,149 @@
+"""Wi-Fi channel state information of moving people, complex or as amplitudes, and channels of moving terminals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from foundation.signal import Signal
+from foundation.simulate.config import SimulationConfig
+from foundation.simulate.corpus.draw import (
+    WINDOWS,
+    Sizes,
+    antennas,
+    draw_band,
+    draw_interval,
+    draw_people,
+    draw_room,
+    draw_sizes,
+    labels_of,
+    log_uniform,
+)
+from foundation.simulate.corpus.rays import Rays, add_noise, frequency_response, static_rays, steps, uniform
+from foundation.simulate.generate import links_of, occupied_channel, record
+from foundation.simulate.impairments import make_device
+from foundation.simulate.rooms import Array, Room
+
+#: Ranges of the times and subcarriers of a window, and how often each is drawn: most windows show motion.
+_TIMES = ((16, 128), (16, 128), (4, 15), (1, 3))
+_RESPONSES = ((16, 256), (1, 32), (8, 512), (64, 2048))
+_SHARES = (0.55, 0.15, 0.2, 0.1)
+#: Ranges of the antennas of a base station and a terminal, and of the subcarriers: either are many.
+_ARRAYS = (((1, 64), (1, 4), (4, 256)), ((1, 2), (1, 2), (128, 2048)))
+
+
+def csi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
+    """Windows of one recording: 0 to 3 people, a device of its own, packets lost or left out, null subcarriers."""
+    carrier, bandwidth = draw_band(rng)
+    which = rng.choice(len(_TIMES), p=_SHARES)
+    sizes = draw_sizes(rng, _TIMES[which], (1, 8), (1, 8), _RESPONSES[which])
+    config = _config(rng, sizes, carrier, bandwidth)
+    room = draw_room(rng, seed, session, carrier, sizes.tx, sizes.rx)
+    people = draw_people(rng, seed)
+    field, ways = occupied_channel(rng, room, people, carrier, config)
+    recording = record(rng, field, make_device(seed, session, config), config)
+    measured = _subcarriers(rng, sizes.responses)
+    drop = rng.random() < 0.5
+    signals = []
+    for i in range(WINDOWS):
+        window = Signal(
+            values=recording.values[i],
+            valid=recording.valid[i] & measured,
+            time_s=config.time_s,
+            frequency_hz=config.frequency_hz,
+            links=links_of(room),
+            kind="csi",
+            carrier_hz=carrier,
+            bandwidth_hz=bandwidth,
+            labels=labels_of(people, i, ways[i], config.time_s),
+        )
+        signals.append(_as_captured(window, sizes.times, recording.valid[i, :, 0, 0], drop))
+    return signals
+
+
+def csi_amplitude(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
+    """As `csi`, where the phase was not recorded."""
+    windows = csi(rng, seed, session)
+    return [window.with_(values=np.abs(window.values), is_real=True, kind="csi-amplitude") for window in windows]
+
+
+def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
+    """Sounded channels between an array and a terminal at another place in every window, at rest or moving."""
+    carrier, bandwidth = draw_band(rng)
+    times = (1, 1) if rng.random() < 0.6 else (2, 16)
+    sizes = draw_sizes(rng, times, *_ARRAYS[rng.choice(2, p=(0.75, 0.25))])
+    room = draw_room(rng, seed, session, carrier, sizes.tx, 1, most_m=30.0)
+    frequency, interval = uniform(sizes.responses, bandwidth), log_uniform(rng, 0.5e-3, 0.05)
+    snr = rng.uniform(10, 40)
+    time_s = steps(sizes.times, interval)
+    signals = []
+    for _ in range(WINDOWS):
+        place = rng.uniform(0.1, 0.9, 3) * room.size_m
+        there = replace(room, rx_m=antennas(rng, place, sizes.rx, carrier), los_gain=_sight(rng))
+        field = frequency_response(_on_the_way(rng, there, time_s, carrier), carrier, frequency)
+        field = field.transpose(1, 0, 2, 3).reshape(sizes.times, -1, sizes.responses)
+        signals.append(
+            Signal(
+                values=add_noise(rng, field, snr),
+                time_s=time_s,
+                frequency_hz=frequency,
+                links=links_of(there),
+                kind="channel",
+                carrier_hz=carrier,
+                bandwidth_hz=bandwidth,
+                labels={
+                    "position": (float(place[0]), float(place[1])),
+                    "visibility": "LOS" if there.los_gain == 1 else "NLOS",
+                },
+            )
+        )
+    return signals
+
+
+def _config(rng: np.random.Generator, sizes: Sizes, carrier: float, bandwidth: float) -> SimulationConfig:
+    low = float(rng.uniform(5, 30))
+    return SimulationConfig(
+        times=max(sizes.times, 2),
+        interval_s=draw_interval(rng),
+        tx_antennas=sizes.tx,
+        rx_antennas=sizes.rx,
+        subcarriers=sizes.responses,
+        bandwidth_hz=bandwidth,
+        carriers_hz=(carrier,),
+        snr_db=(low, low + 5),
+        packet_loss=float(rng.choice([0.0, rng.uniform(0, 0.2)])),
+    )
+
+
+def _subcarriers(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Which subcarriers are measured, bool [count]: in a third of the recordings not the middle and the outer ones."""
+    measured = np.ones(count, bool)
+    if count >= 16 and rng.random() < 0.33:
+        middle, edge = int(rng.integers(1, 4)), int(rng.integers(0, count // 12 + 1))
+        measured[count // 2 - middle // 2 : count // 2 - middle // 2 + middle] = False
+        measured[:edge] = measured[count - edge :] = False
+    return measured
+
+
+def _as_captured(window: Signal, times: int, arrived: np.ndarray, drop: bool) -> Signal:
+    """The first `times`, where lost packets are either invalid or, with `drop`, not there, as in most captures."""
+    rows = np.flatnonzero(arrived) if drop else np.arange(len(arrived))
+    rows = rows[:times] if arrived[rows[:times]].any() else rows[-times:]
+    return window.with_(
+        values=window.values[rows], valid=window.mask[rows], time_s=window.time_s[rows] - window.time_s[rows[0]]
+    )
+
+
+def _sight(rng: np.random.Generator) -> float:
+    return 1.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.4))
+
+
+def _on_the_way(rng: np.random.Generator, room: Room, time_s: Array, carrier_hz: float) -> Rays:
+    """Rays [P, tx, T, rx] of a terminal that goes straight on, at up to 3 m/s."""
+    angle, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, 3)
+    way = speed * time_s[:, None] * np.array([np.cos(angle), np.sin(angle), 0.0])
+    places = (way[:, None] + room.rx_m).reshape(-1, 3)
+    amplitude, distance = static_rays(replace(room, rx_m=places), carrier_hz)
+    shape = (*amplitude.shape[:2], len(time_s), len(room.rx_m))
+    return amplitude.reshape(shape), distance.reshape(shape)

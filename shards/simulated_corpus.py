@@ -1,0 +1,46 @@
+"""A simulated pretraining corpus: every kind of signal, each session in a room of its own.
+
+Origin: `foundation.simulate.corpus`; no file is needed. Licence: CC0-1.0.
+Samples: sizes, carriers (0.9 to 77 GHz), rates, bandwidths, rooms, people and devices differ from session to session;
+few samples have more than 150 tokens at the default patch shapes.
+Labels, where they are known: `activity`, `position`, `velocity`, `visibility`, `distance`, `modulation`, `snr`.
+Split: `room`, train and valid: every eleventh room is held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from foundation.data.dataset import Dataset, Sample
+from foundation.simulate.corpus import corpus, corpus_splits
+
+PIECE = 256  # windows: about 6 MB
+
+
+def build(count: int, seed: int = 0) -> Dataset:
+    """`count` windows drawn from `seed`; the first windows of a longer set are those of a shorter one."""
+    return Dataset(
+        name="simulated-corpus",
+        title="Simulated corpus of all kinds of radio signals, each session in a room of its own",
+        licence="CC0-1.0",
+        citation="foundation.simulate.corpus",
+        homepage="",
+        tasks={
+            "activity": "classification",
+            "position": "regression",
+            "velocity": "regression",
+            "visibility": "classification",
+            "distance": "regression",
+            "modulation": "classification",
+            "snr": "regression",
+        },
+        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
+        splits=lambda: corpus_splits(count),
+        parameters={"count": count, "seed": seed},
+    )
+
+
+def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
+    for index, signal in enumerate(corpus(count, seed, first=first), start=first):
+        yield f"corpus-{index:09d}", signal
