@@ -29,7 +29,7 @@ from foundation.nn.masks import has_visible_patch
 
 #: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.
 CLIP = 5.0
-LEVEL_WEIGHT = 0.1  # levels are logarithms that differ by several units between devices
+LEVEL_WEIGHT = 0.1  # levels are logarithms (RSSI: dBm) that differ by many units between devices
 
 
 class Decoder(nn.Module):
@@ -74,7 +74,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
         self.trust = nn.Linear(config.decoder_size, config.entries * LINES)
-        self.sketch = nn.Linear(config.hidden_size, config.entries)
+        self.sketch = nn.Linear(config.hidden_size, config.entries + 2 * max(r for _, r in config.patch_shapes) + 1)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
@@ -109,7 +109,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
     def sketch_error(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Tensor:
         """How far the encoder's summary tokens are from telling, linearly, the statistics of their whole column, of
-        which they saw a part; and its context from telling the levels. Mean square, a scalar.
+        which they saw a part, how the mean changes along the response axis, and the gain of the link; and its context
+        from telling the levels. Mean square (of the levels Huber's), a scalar.
 
         Masked feature prediction (Wei et al. 2022, arXiv 2112.09133) at the encoder itself. What only a decoder reads
         may be scattered over all tokens; what a line through one token must read is there for any head. Without it
@@ -120,10 +121,17 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         rows = torch.arange(len(index), device=index.device)[:, None]
         static = batch["static"]
         chosen = (static | ~static.any(1, keepdim=True))[rows, index] & keep[:, CONTEXT_TOKENS:]
-        target = whole.values[rows, index][chosen].clamp(-CLIP, CLIP)
-        weight = batch["observed"][rows, index][chosen].to(target.dtype)
+        values = whole.values[rows, index][chosen].clamp(-CLIP, CLIP)
+        seen = batch["observed"][rows, index][chosen].to(values.dtype)
+        # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
+        widths = torch.tensor([2 * responses for _, responses in self.config.patch_shapes], device=index.device)
+        width, last = widths[batch["shape"][rows, index][chosen]][:, None], int(widths.max())
+        within = torch.arange(last, device=index.device) < width - 2
+        slope = values[:, 2 : last + 2] - values[:, :last]
+        target = torch.cat([values, slope, whole.gain[rows, index][chosen][:, None]], dim=1)
+        weight = torch.cat([seen, within * seen[:, 2 : last + 2] * seen[:, :last], torch.ones_like(seen[:, :1])], dim=1)
         error = (self.sketch(hidden[:, CONTEXT_TOKENS:][chosen]).float() - target).square()
-        level = (self.levels(hidden[:, CONTEXT_TOKENS - 1]).float() - whole.levels()).square().mean()
+        level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), whole.levels())
         return (error * weight).sum() / weight.sum().clamp(min=1) + LEVEL_WEIGHT * level
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
