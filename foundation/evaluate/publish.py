@@ -20,7 +20,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
         save_rows(json_path, merge_rows(load_rows(json_path) if json_path.exists() else [], rows))
         print(f"{json_path}: {len(rows)} rows written.")
     if html_path is not None:
-        facts = {"checkpoint": recipe.checkpoint, "shards": str(recipe.task.shards), "label": recipe.task.label}
+        facts = {**_checkpoints(recipe), "shards": str(recipe.task.shards), "label": recipe.task.label}
         write_report(
             html_path,
             title=f"{recipe.name} on {recipe.set}",
@@ -32,3 +32,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
             notes=[],
         )
         print(f"{html_path}: report written.")
+
+
+def _checkpoints(recipe: EvaluateRecipe) -> dict[str, str]:
+    return recipe.checkpoints or ({} if recipe.checkpoint is None else {"checkpoint": recipe.checkpoint})

@@ -1,5 +1,6 @@
 """The network in Hugging Face form. Knows tensors and its own configuration; nothing of files, shards or trainers."""
 
+from foundation.models.baselines import Baseline, BaselineName
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
 from foundation.models.masked import WfmForMaskedModeling
@@ -7,6 +8,8 @@ from foundation.models.task import TaskHead, TaskModel, pool
 
 __all__ = [
     "CONTEXT_TOKENS",
+    "Baseline",
+    "BaselineName",
     "EncoderOutput",
     "TaskHead",
     "TaskModel",

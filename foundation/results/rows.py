@@ -18,6 +18,8 @@ Key = tuple[str, str, str, str, float, str]
 
 #: Metrics between 0 and 1.
 SHARES = ("accuracy", "macro_f1")
+#: How a mode ends that also used test recordings, without their labels (CORAL): such rows stand in tables of their own.
+WITH_TARGET_DATA = "+coral"
 
 
 class Row(BaseModel):
@@ -55,6 +57,11 @@ class Row(BaseModel):
         if not self.low <= self.mean <= self.high:
             raise ValueError(f"low {self.low}, mean {self.mean}, high {self.high} are not in order")
         return self
+
+    @property
+    def has_target_data(self) -> bool:
+        """Whether the unlabelled test recordings were used."""
+        return self.mode.endswith(WITH_TARGET_DATA)
 
     @property
     def key(self) -> Key:

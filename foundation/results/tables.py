@@ -67,23 +67,24 @@ def metric_of(name: str) -> Metric:
 
 
 def pivot(rows: Sequence[Row]) -> list[Pivot]:
-    """One table per data set and metric, and per test part where several label fractions were measured.
+    """One table per data set, metric and whether unlabelled test recordings were used, and per test part where several label fractions were measured.
 
     A line is a method and its mode; the columns are the label fractions, or else the test parts. Cells read
     `mean [low, high]`, or `mean` where one seed was run.
     """
     tables = []
-    for set_, metric in dict.fromkeys((row.set, row.metric) for row in rows):
-        group = [row for row in rows if (row.set, row.metric) == (set_, metric)]
+    for set_, metric, aligned in dict.fromkeys((row.set, row.metric, row.has_target_data) for row in rows):
+        group = [row for row in rows if (row.set, row.metric, row.has_target_data) == (set_, metric, aligned)]
+        told = f"{set_}, WITH unlabelled test recordings" if aligned else set_
         if len({row.fraction for row in group}) == 1:
             splits = sorted({row.split for row in group})
             fraction = f", {_percent(group[0].fraction)} of the labels"
-            tables.append(_one(set_ + fraction, group, splits, lambda row: row.split))
+            tables.append(_one(told + fraction, group, splits, lambda row: row.split))
             continue
         for split in sorted({row.split for row in group}):
             part = [row for row in group if row.split == split]
             fractions = [_percent(fraction) for fraction in sorted({row.fraction for row in part})]
-            title = f"{set_}, {split}, by share of the labels"
+            title = f"{told}, {split}, by share of the labels"
             tables.append(_one(title, part, fractions, lambda row: _percent(row.fraction)))
     return tables
 
