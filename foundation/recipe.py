@@ -232,16 +232,22 @@ class EvaluateRecipe(Section):
 
     @model_validator(mode="after")
     def _encoders(self) -> EvaluateRecipe:
-        needy = [mode for mode in self.modes if mode not in LABELS_ALONE]
         if self.checkpoint is not None and self.checkpoints:
             raise ValueError("give either checkpoint, or checkpoints with a name for each")
-        if not self.sources and (needy or self.decoder):
-            raise ValueError(f"checkpoint: {needy[0] if needy else 'decoder'} needs one")
+        if self.needing and not self.sources:
+            raise ValueError(f"checkpoint: {self.needing[0]} needs one")
         return self
 
     @property
+    def needing(self) -> list[str]:
+        """What takes something from a checkpoint."""
+        return [mode for mode in self.modes if mode not in LABELS_ALONE] + ["decoder"] * self.decoder
+
+    @property
     def sources(self) -> dict[str, str]:
-        """Every checkpoint under the name of its rows; one alone goes by the recipe's."""
+        """Every checkpoint under the name of its rows; one alone by the recipe's; none if nothing needs one."""
+        if not self.needing:
+            return {}
         return self.checkpoints or ({} if self.checkpoint is None else {self.name: self.checkpoint})
 
     @property

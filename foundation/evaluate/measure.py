@@ -76,7 +76,7 @@ def run_jobs(recipe: EvaluateRecipe, jobs: Mapping[Path, Job], done: Callable[[]
     for (job, _), outcome in zip(waiting, in_order(_work, work, workers), strict=True):
         found[job] = outcome
         done()
-    return found
+    return {job: found[job] for job in jobs.values()}
 
 
 def _work(item: tuple[str, Job, Path]) -> Outcome:

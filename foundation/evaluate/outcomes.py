@@ -64,6 +64,12 @@ class Outcomes:
             found.setdefault(self.path(job), job)
         return found
 
+    def twin(self, method: str) -> str:
+        """The first checkpoint of the same network: its rows stand for what starts from random weights."""
+        fold = self.recipe.folds[0]
+        own = self._networks[fold, method][0]
+        return next(name for name in self.recipe.sources if self._networks[fold, name][0] == own)
+
     def _subject(self, job: Job) -> str:
         """What is fitted, and how."""
         if job.base == "floor":

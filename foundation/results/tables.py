@@ -49,6 +49,8 @@ METRICS = {
     "power_profile_db": Metric("distance of the mean power profile, dB", 1.0, 2, False),
     "power_spread_db": Metric("distance of the spread of power profiles, dB", 1.0, 2, False),
 }
+#: The metrics that tasks are compared by, one for each kind of task.
+HEADLINES = ("accuracy", "mean_error_m")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def metric_of(name: str) -> Metric:
 
 
 def pivot(rows: Sequence[Row]) -> list[Pivot]:
-    """One table per data set, metric and whether unlabelled test recordings were used, and per test part where several label fractions were measured.
+    """One table per data set and metric, and per test part where several label fractions were measured; rows that used
+    unlabelled test recordings stand in tables of their own, whose titles say so.
 
     A line is a method and its mode; the columns are the label fractions, or else the test parts. Cells read
     `mean [low, high]`, or `mean` where one seed was run.
@@ -103,15 +106,17 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def rich_tables(rows: Sequence[Row]) -> list[Table]:
     """The same tables for a terminal."""
-    tables = []
-    for table in pivot(rows):
-        shown = Table(title=Text(table.title), title_justify="left")
-        for index, name in enumerate(table.header):
-            shown.add_column(Text(name), justify="left" if index < 2 else "right")
-        for index, cells in enumerate(table.body):
-            shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
-        tables.append(shown)
-    return tables
+    return [rich_table(table) for table in pivot(rows)]
+
+
+def rich_table(table: Pivot) -> Table:
+    """One table for a terminal."""
+    shown = Table(title=Text(table.title), title_justify="left")
+    for index, name in enumerate(table.header):
+        shown.add_column(Text(name), justify="left" if index < 2 else "right")
+    for index, cells in enumerate(table.body):
+        shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
+    return shown
 
 
 def render(text: str, document: Path) -> str:

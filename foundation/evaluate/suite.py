@@ -1,0 +1,149 @@
+"""A suite: every task in one call, one file of rows and one report; or a share of its fits, for an array of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from foundation.errors import RecipeError
+from foundation.evaluate.jobs import Job
+from foundation.evaluate.measure import Line, Runs, pool_folds, progress, rows_of, run_jobs
+from foundation.evaluate.outcomes import Outcomes
+from foundation.evaluate.run import decoder
+from foundation.recipe import EvaluateMode, EvaluateRecipe, Section, load_recipe
+from foundation.results.rows import Row
+
+
+class SuiteTask(Section):
+    """An evaluation recipe, and what is changed in it."""
+
+    recipe: Path = Field(description="relative to the suite")
+    overrides: list[str] = Field([], description="such as task.split=A")
+
+
+class SuiteRecipe(Section):
+    """`wfm evaluate --suite`: the recipes that are run, and which modes are tested against one another."""
+
+    name: str
+    tasks: list[SuiteTask] = Field(min_length=1)
+    overrides: list[str] = Field([], description="of every recipe, before its own")
+    compare: list[tuple[EvaluateMode, EvaluateMode]] = Field(
+        [("lora", "scratch"), ("probe", "untrained"), ("lora", "floor"), ("probe", "floor")],
+        description="pairs of modes for the paired tests; floor is the first of a recipe's",
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One resolved recipe of a suite, and the command that runs it alone."""
+
+    recipe: EvaluateRecipe
+    command: str
+    outcomes: Outcomes
+    jobs: Mapping[Path, Job]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A task with all its answers and rows."""
+
+    task: Task
+    runs: Mapping[Line, Runs]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Everything that a suite asks for, resolved; weights and shards are found."""
+
+    recipe: SuiteRecipe
+    tasks: list[Task]
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Suite:
+        """Read the suite and its recipes.
+
+        Args:
+            overrides: of every recipe, the strongest.
+
+        Raises:
+            RecipeError: an unknown key (names the nearest), a recipe that cannot be read, or two tasks whose rows would
+                bear the same name.
+            CheckpointError, ShardError: a recipe names what is not there.
+        """
+        suite = load_recipe(path, SuiteRecipe)
+        given = [(path.parent / each.recipe, [*suite.overrides, *each.overrides, *overrides]) for each in suite.tasks]
+        recipes = [load_recipe(place, EvaluateRecipe, words) for place, words in given]
+        _refuse_twins(path, [place for place, _ in given], recipes)
+        tasks = []
+        for (place, words), recipe in zip(given, recipes, strict=True):
+            outcomes = Outcomes(recipe)
+            command = " ".join(["wfm evaluate --config", str(place), *words])
+            tasks.append(Task(recipe, command, outcomes, outcomes.plan()))
+        return cls(suite, tasks)
+
+    def run(self) -> list[Measured]:
+        """Do what is not done yet, and read the rest."""
+        done = []
+        with progress() as bar:
+            whole = bar.add_task(self.recipe.name, total=sum(len(task.jobs) for task in self.tasks))
+            for task in self.tasks:
+                bar.update(whole, description=f"{self.recipe.name}: {_title(task.recipe)}")
+                runs = pool_folds(task.recipe, run_jobs(task.recipe, task.jobs, lambda: bar.advance(whole)))
+                rows = rows_of(task.recipe, runs, task.command) + decoder(task.recipe, task.command)
+                done.append(Measured(task, runs, rows))
+        return done
+
+    def run_share(self, share: int, shares: int) -> tuple[int, int]:
+        """Do the fits of one share out of `shares`; shares are disjoint, and together they are the suite.
+
+        Fits that need the same features are in one share.
+
+        Returns:
+            How many fits the share has, and how many of all shares are still to be done.
+
+        Raises:
+            RecipeError: there is no such share.
+        """
+        if not 0 <= share < shares:
+            raise RecipeError(f"--array {share}/{shares}: shares are numbered from 0 to {shares - 1}.")
+        chosen = list(self._shares(share, shares))
+        with progress() as bar:
+            whole = bar.add_task(f"{self.recipe.name}, share {share} of {shares}", total=sum(len(j) for _, j in chosen))
+            for task, jobs in chosen:
+                run_jobs(task.recipe, jobs, lambda: bar.advance(whole))
+        left = sum(not path.exists() for task in self.tasks for path in task.jobs)
+        return sum(len(jobs) for _, jobs in chosen), left
+
+    def _shares(self, share: int, shares: int) -> Iterator[tuple[Task, dict[Path, Job]]]:
+        """Groups of jobs are dealt in turn, whatever is done already: any job counts the same way at any time."""
+        groups = [(index, group) for index, task in enumerate(self.tasks) for group in _groups(task)]
+        own = set(groups[share::shares])
+        for index, task in enumerate(self.tasks):
+            jobs = {path: job for path, job in task.jobs.items() if (index, job.group) in own}
+            if jobs:
+                yield task, jobs
+
+
+def _groups(task: Task) -> list[tuple[str, str, str, int]]:
+    return list(dict.fromkeys(job.group for job in task.jobs.values()))
+
+
+def _title(recipe: EvaluateRecipe) -> str:
+    return f"{recipe.set}, {recipe.part_name(recipe.task.tests[0])}"
+
+
+def _refuse_twins(path: Path, places: Sequence[Path], recipes: Sequence[EvaluateRecipe]) -> None:
+    owner: dict[tuple[str, str], Path] = {}
+    for place, recipe in zip(places, recipes, strict=True):
+        for part in recipe.task.tests:
+            name = (recipe.set, recipe.part_name(part))
+            if name in owner:
+                raise RecipeError(
+                    f"{path}: {owner[name]} and {place} would both have rows named {', '.join(name)}; give one of them "
+                    "another set= in its overrides."
+                )
+            owner[name] = place
