@@ -18,7 +18,7 @@ from foundation.evaluate.jobs import Job, jobs_of
 from foundation.evaluate.outcomes import Outcome, Outcomes
 from foundation.evaluate.run import evaluate
 from foundation.hub.export import export
-from foundation.recipe import EvaluateRecipe
+from foundation.recipe import EvaluateRecipe, FloorSection
 from foundation.results.rows import Row, load_rows
 from foundation.train.run import pretrain
 
@@ -126,17 +126,22 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
     assert _evaluate(recipe) == whole
 
 
+def _kept(recipe: EvaluateRecipe, mode: str, **changes: Any) -> Path:
+    """Where the first job of a mode has its outcome."""
+    job = next(job for job in jobs_of(recipe) if job.mode == mode)
+    return Outcomes(recipe).path(replace(job, **changes))
+
+
 def test_no_outcome_of_other_settings_is_read(trained: Path, shards_dir: Path) -> None:
     recipe = EvaluateRecipe.model_validate(_recipe(trained, shards_dir))
-    job = next(job for job in jobs_of(recipe) if job.mode == "lora")
-    name = Outcomes(recipe).path(job).name
+    path = _kept(recipe, "lora")
     again = recipe.model_copy(update={"name": "other", "workers": 2, "seeds": [0]})
-    assert Outcomes(again).path(job).name == name, "what does not change the outcome does not change its name"
+    assert _kept(again, "lora") == path, "what does not change the outcome does not change its name"
     tuned = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 4})})
-    names = {Outcomes(tuned).path(job).name, Outcomes(recipe).path(replace(job, seed=5)).name, name}
-    assert len(names) == 3
-    floor = next(jobs_of(recipe))
-    assert Outcomes(tuned).path(floor) == Outcomes(recipe).path(floor), "a floor knows nothing of tuning"
+    assert len({_kept(tuned, "lora"), _kept(recipe, "lora", seed=5), _kept(recipe, "full"), path}) == 4
+    assert _kept(tuned, "floor") == _kept(recipe, "floor"), "a floor knows nothing of tuning"
+    other = recipe.model_copy(update={"floors": [FloorSection(features="doppler")]})
+    assert _kept(other, "floor") != _kept(recipe, "floor")
 
 
 def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -> None:

@@ -16,7 +16,9 @@ def coral(train: Array, test: Array) -> tuple[Array, Array]:
     Features that do not change are 0 in both.
     """
     source, target = _standardise(train), _standardise(test)
-    return _times_power(_times_power(source, source, -0.5), target, 0.5), target
+    aligned = _times_power(_times_power(source, source, -0.5), target, 0.5)
+    # What rounding leaves in a column of zeros would be standardised into noise later on.
+    return aligned * (source.any(axis=0) | target.any(axis=0)), target
 
 
 def _standardise(x: Array) -> Array:

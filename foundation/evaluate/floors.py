@@ -53,7 +53,8 @@ def floor(
     if kind == "classification" and len(np.unique(train_y)) < 2:
         raise RecipeError("floor: the training rows hold one class only; a classifier needs at least two.")
     model = make_pipeline(StandardScaler(), _estimator(kind, method, seed, len(train_x)))
-    return np.asarray(model.fit(train_x, train_y).predict(test_x))
+    found = np.asarray(model.fit(train_x, train_y).predict(test_x))
+    return found.reshape(-1, *np.shape(train_y)[1:])  # scikit-learn drops the axis of a single number
 
 
 def _estimator(kind: str, method: str, seed: int, rows: int) -> Any:

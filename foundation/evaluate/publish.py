@@ -8,11 +8,11 @@ from rich.console import Console
 
 from foundation.evaluate.report import write_report
 from foundation.evaluate.suite import Measured, Suite
-from foundation.evaluate.suite_report import save_suite, verdict_tables, write_suite_report
+from foundation.evaluate.suite_report import save_suite, write_suite_report
 from foundation.evaluate.verdicts import rankings, verdicts
 from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
-from foundation.results.tables import rich_table, rich_tables
+from foundation.results.tables import rich_tables
 
 
 def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
@@ -43,8 +43,6 @@ def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None
         for table in rich_tables(each.rows):
             Console().print(table)
     tests, ranks = verdicts(measured, suite.recipe.compare), rankings(measured)
-    for found in verdict_tables(tests):
-        Console().print(rich_table(found))
     if json_path is not None:
         print(f"{json_path}: {save_suite(json_path, measured, tests, ranks)} rows written.")
     if html_path is not None:

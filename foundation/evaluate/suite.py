@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Suite:
         tasks = []
         for (place, words), recipe in zip(given, recipes, strict=True):
             outcomes = Outcomes(recipe)
-            command = " ".join(["wfm evaluate --config", str(place), *words])
+            command = shlex.join(["wfm", "evaluate", "--config", str(place), *words])
             tasks.append(Task(recipe, command, outcomes, outcomes.plan()))
         return cls(suite, tasks)
 

@@ -110,7 +110,8 @@ def verdict_tables(verdicts: Sequence[Verdict]) -> list[Pivot]:
             body.append((*shown, str(v.found.blocks)))
         best = frozenset((i, 4) for i, v in enumerate(group) if v.adjusted < 0.05)
         header = ("difference", "part, labels", metric.label, "p", "p, Holm", "blocks")
-        title = f"{set_}: {metric.label}, first minus second"
+        sign = "above" if metric.more_is_better else "below"
+        title = f"{set_}: {metric.label}, first minus second; {sign} 0 the first is better"
         tables.append(Pivot(title, header, tuple(body), best))
     return tables
 
