@@ -19,9 +19,9 @@ from foundation.evaluate.compare import difference, holm
 from foundation.evaluate.measure import Runs
 from foundation.evaluate.problem import blocks
 from foundation.evaluate.ranks import Ranking, ranking
-from foundation.evaluate.suite import Suite, SuiteRecipe
-from foundation.recipe import EvaluateRecipe, load_recipe
+from foundation.evaluate.suite import Suite
 from foundation.results.rows import load_rows
+from foundation.suite import load_suite
 
 pytest_plugins = ["tiny"]
 
@@ -98,12 +98,9 @@ def test_a_suite_that_cannot_be_meant_is_refused(
 
 
 def test_the_published_suite_resolves_and_no_two_tasks_share_a_name() -> None:
-    recipe = load_recipe(RECIPES / "suite.yaml", SuiteRecipe)
-    names = set()
-    for task in recipe.tasks:
-        one = load_recipe(RECIPES / task.recipe, EvaluateRecipe, [*recipe.overrides, *task.overrides])
-        names |= {(one.set, one.part_name(part)) for part in one.task.tests}
-    assert len(names) == len(recipe.tasks) + 3, "four test parts of the stability set, one of every other task"
+    _, entries = load_suite(RECIPES / "suite.yaml")
+    names = {(each.recipe.set, each.recipe.part_name(part)) for each in entries for part in each.recipe.task.tests}
+    assert len(names) == len(entries) + 3, "four test parts of the stability set, one of every other task"
     assert {set_ for set_, _ in names} >= {"radhar", "ble-rss-fingerprints", "polyu-csi-ips", "uwb-cirs-2018"}
 
 

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import Field
 
 from foundation.errors import RecipeError
 from foundation.evaluate.jobs import Job
 from foundation.evaluate.measure import Line, Runs, pool_folds, progress, rows_of, run_jobs
 from foundation.evaluate.outcomes import Outcomes
 from foundation.evaluate.run import decoder
-from foundation.recipe import EvaluateMode, EvaluateRecipe, Section, load_recipe
+from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row
-
-
-class SuiteTask(Section):
-    """An evaluation recipe, and what is changed in it."""
-
-    recipe: Path = Field(description="relative to the suite")
-    overrides: list[str] = Field([], description="such as task.split=A")
-
-
-class SuiteRecipe(Section):
-    """`wfm evaluate --suite`: the recipes that are run, and which modes are tested against one another."""
-
-    name: str
-    tasks: list[SuiteTask] = Field(min_length=1)
-    overrides: list[str] = Field([], description="of every recipe, before its own")
-    compare: list[tuple[EvaluateMode, EvaluateMode]] = Field(
-        [("lora", "scratch"), ("probe", "untrained"), ("lora", "floor"), ("probe", "floor")],
-        description="pairs of modes for the paired tests; floor is the first of a recipe's",
-    )
+from foundation.suite import SuiteRecipe, load_suite
 
 
 @dataclass(frozen=True)
@@ -65,25 +44,17 @@ class Suite:
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Suite:
-        """Read the suite and its recipes.
-
-        Args:
-            overrides: of every recipe, the strongest.
+        """As `load_suite`.
 
         Raises:
-            RecipeError: an unknown key (names the nearest), a recipe that cannot be read, or two tasks whose rows would
-                bear the same name.
+            RecipeError: as there.
             CheckpointError, ShardError: a recipe names what is not there.
         """
-        suite = load_recipe(path, SuiteRecipe)
-        given = [(path.parent / each.recipe, [*suite.overrides, *each.overrides, *overrides]) for each in suite.tasks]
-        recipes = [load_recipe(place, EvaluateRecipe, words) for place, words in given]
-        _refuse_twins(path, [place for place, _ in given], recipes)
+        suite, entries = load_suite(path, overrides)
         tasks = []
-        for (place, words), recipe in zip(given, recipes, strict=True):
-            outcomes = Outcomes(recipe)
-            command = shlex.join(["wfm", "evaluate", "--config", str(place), *words])
-            tasks.append(Task(recipe, command, outcomes, outcomes.plan()))
+        for entry in entries:
+            outcomes = Outcomes(entry.recipe)
+            tasks.append(Task(entry.recipe, entry.command, outcomes, outcomes.plan()))
         return cls(suite, tasks)
 
     def run(self) -> list[Measured]:
@@ -135,16 +106,3 @@ def _groups(task: Task) -> list[tuple[str, str, str, int]]:
 
 def _title(recipe: EvaluateRecipe) -> str:
     return f"{recipe.set}, {recipe.part_name(recipe.task.tests[0])}"
-
-
-def _refuse_twins(path: Path, places: Sequence[Path], recipes: Sequence[EvaluateRecipe]) -> None:
-    owner: dict[tuple[str, str], Path] = {}
-    for place, recipe in zip(places, recipes, strict=True):
-        for part in recipe.task.tests:
-            name = (recipe.set, recipe.part_name(part))
-            if name in owner:
-                raise RecipeError(
-                    f"{path}: {owner[name]} and {place} would both have rows named {', '.join(name)}; give one of them "
-                    "another set= in its overrides."
-                )
-            owner[name] = place
