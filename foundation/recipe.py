@@ -166,7 +166,9 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["moments", "columns"] = "moments"
+    pooling: Literal["moments", "columns", "auto"] = Field(
+        "moments", description="auto: the one whose probe is best across training sessions; see docs/evaluation.md"
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
     augment: float = Field(0.0, ge=0)
 
@@ -193,32 +195,64 @@ class FinetuneRecipe(Section):
     tune: TuneSection = TuneSection()
 
 
+class FloorSection(Section):
+    """Hand-made features and a simple classifier or regressor on them: one row, see `foundation.evaluate.features`."""
+
+    features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = "invariant"
+    method: Literal["logistic", "svm", "extra-trees", "knn", "ridge"] = "logistic"
+
+    @property
+    def title(self) -> str:
+        """Its name in result rows."""
+        return f"{self.features} features, {self.method}"
+
+
+#: Modes of `EvaluateRecipe` that take nothing from a checkpoint, and are run once.
+LABELS_ALONE = ("floor", "cnn", "resnet")
+EvaluateMode = Literal["floor", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
+
+
 class EvaluateRecipe(Section):
     """`wfm evaluate`: every mode x label fraction x seed on one task, in one table."""
 
     name: str
     set: str
-    checkpoint: str = Field(description="as for finetune; {split} stands for the fold's name")
+    checkpoint: str | None = Field(None, description="as for finetune; {split} stands for the fold's name")
+    checkpoints: dict[str, str] = Field({}, description="several in one table, each under a name of its own")
     task: TaskSection
-    modes: list[Literal["floor", "probe", "knn", "lora", "full", "scratch", "untrained"]] = [
-        "floor",
-        "untrained",
-        "probe",
-        "knn",
-        "lora",
-        "full",
-        "scratch",
-    ]
+    modes: list[EvaluateMode] = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
     fractions: list[float] = [0.01, 0.1, 1.0]
     seeds: list[int] = [0, 1, 2]
+    align: Literal["none", "coral"] = Field(
+        "none", description="coral: floors and frozen features also with the unlabelled test recordings, in own rows"
+    )
     decoder: bool = Field(
         False, description="also NMSE of hidden tokens by mask, and samples from noise, on test signals"
     )
-    floor_features: str = "invariant"
-    floor_method: str = "logistic"
+    floors: list[FloorSection] = Field([FloorSection()], min_length=1)
     tune: TuneSection = TuneSection()
     workers: int = Field(1, ge=1, description="processes that share the fits")
     keep: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
+
+    @model_validator(mode="after")
+    def _encoders(self) -> EvaluateRecipe:
+        if self.checkpoint is not None and self.checkpoints:
+            raise ValueError("give either checkpoint, or checkpoints with a name for each")
+        if self.needing and not self.sources:
+            raise ValueError(f"checkpoint: {self.needing[0]} needs one")
+        return self
+
+    @property
+    def needing(self) -> list[str]:
+        """What takes something from a checkpoint."""
+        return [mode for mode in self.modes if mode not in LABELS_ALONE] + ["decoder"] * self.decoder
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Every checkpoint under the name of its rows; one alone by the recipe's; none if nothing needs one."""
+        if not self.needing:
+            return {}
+        return self.checkpoints or ({} if self.checkpoint is None else {self.name: self.checkpoint})
 
     @property
     def folds(self) -> list[str]:

@@ -68,9 +68,20 @@ def test_shards_are_an_array_and_a_merge(capsys: pytest.CaptureFixture[str]) -> 
     assert text.rstrip().endswith("shards merge runs/x")
 
 
+def test_a_suite_is_an_array_of_shares_and_a_last_call(capsys: pytest.CaptureFixture[str]) -> None:
+    suite = RECIPES / "suite.yaml"
+    words = ("--suite", suite, "--parts", 4, "--json", "out.json", "workers=2", "tune.steps=9")
+    text = script(capsys, "evaluate", *words)
+    assert "#SBATCH --array=0-3" in text
+    called = f"evaluate --suite {suite} workers=2 tune.steps=9"
+    assert f'{called} --array "$SLURM_ARRAY_TASK_ID/4"' in text
+    assert text.rstrip().endswith(f"{called} --json=out.json")
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
+        (["evaluate", "--suite", "suite.yaml", "tune.stepz=3"], "did you mean 'steps'"),
         (["pretrain", "--config", "quickstart.yaml", "train.stepz=3"], "did you mean 'steps'"),
         (["pretrain", "--config", "quickstart.yaml", "--account", "a b"], "leave out white space"),
         (["pretrain", "--config", "quickstart.yaml", "--template", "none.sbatch"], "no such template"),

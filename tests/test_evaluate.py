@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
@@ -15,10 +14,11 @@ from foundation.cli import main
 from foundation.data.manifest import Manifest
 from foundation.errors import RecipeError
 from foundation.evaluate.bench import Bench
-from foundation.evaluate.jobs import Outcomes, jobs_of
+from foundation.evaluate.jobs import Job, jobs_of
+from foundation.evaluate.outcomes import Outcome, Outcomes
 from foundation.evaluate.run import evaluate
 from foundation.hub.export import export
-from foundation.recipe import EvaluateRecipe
+from foundation.recipe import EvaluateRecipe, FloorSection
 from foundation.results.rows import Row, load_rows
 from foundation.train.run import pretrain
 
@@ -109,36 +109,43 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
     whole = _evaluate(recipe | {"keep": str(tmp_path / "other")})
     done: list[str] = []
 
-    def until_the_third(bench: Bench, mode: str, fraction: float, seed: int) -> dict[str, np.ndarray]:
+    def until_the_third(bench: Bench, job: Job) -> Outcome:
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(mode)
-        return predict(bench, mode, fraction, seed)
+        done.append(job.mode)
+        return outcome(bench, job)
 
-    predict = Bench.predict
-    monkeypatch.setattr(Bench, "predict", until_the_third)
+    outcome = Bench.outcome
+    monkeypatch.setattr(Bench, "outcome", until_the_third)
     with pytest.raises(KeyboardInterrupt):
         _evaluate(recipe)
     assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 3
-    monkeypatch.setattr(Bench, "predict", predict)
+    monkeypatch.setattr(Bench, "outcome", outcome)
     assert _evaluate(recipe) == whole
-    monkeypatch.setattr(Bench, "predict", lambda *_: pytest.fail("everything is there already"))
+    monkeypatch.setattr(Bench, "outcome", lambda *_: pytest.fail("everything is there already"))
     assert _evaluate(recipe) == whole
+
+
+def _kept(recipe: EvaluateRecipe, mode: str, **changes: Any) -> Path:
+    """Where the first job of a mode has its outcome."""
+    job = next(job for job in jobs_of(recipe) if job.mode == mode)
+    return Outcomes(recipe).path(replace(job, **changes))
 
 
 def test_no_outcome_of_other_settings_is_read(trained: Path, shards_dir: Path) -> None:
     recipe = EvaluateRecipe.model_validate(_recipe(trained, shards_dir))
-    job = next(jobs_of(recipe))
-    name = Outcomes(recipe).path(job).name
+    path = _kept(recipe, "lora")
     again = recipe.model_copy(update={"name": "other", "workers": 2, "seeds": [0]})
-    assert Outcomes(again).path(job).name == name, "what does not change the outcome does not change its name"
+    assert _kept(again, "lora") == path, "what does not change the outcome does not change its name"
     tuned = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 4})})
-    names = {Outcomes(tuned).path(job).name, Outcomes(recipe).path(replace(job, seed=5)).name, name}
-    assert len(names) == 3
+    assert len({_kept(tuned, "lora"), _kept(recipe, "lora", seed=5), _kept(recipe, "full"), path}) == 4
+    assert _kept(tuned, "floor") == _kept(recipe, "floor"), "a floor knows nothing of tuning"
+    other = recipe.model_copy(update={"floors": [FloorSection(features="doppler")]})
+    assert _kept(other, "floor") != _kept(recipe, "floor")
 
 
 def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -> None:
-    changes = {"modes": ["floor", "probe", "knn", "lora"], "fractions": [1.0], "floor_method": "ridge"}
+    changes = {"modes": ["floor", "probe", "knn", "lora"], "fractions": [1.0], "floors": [{"method": "ridge"}]}
     rows = _evaluate(_recipe(trained, shards_dir, "position", **changes))
     assert {row.mode for row in rows} == {"floor", "probe", "knn", "lora"}
     assert "accuracy" not in {row.metric for row in rows}

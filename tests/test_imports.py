@@ -29,10 +29,22 @@ ALLOWED: dict[str, set[str]] = {
     "adapt": {"data", "models", "nn", "recipe"},
     "train": {"signal", "data", "models", "nn", "objectives", "generate", "drawing", "recipe"},
     "results": set(),
-    "cluster": {"recipe"},
+    "cluster": {"recipe", "suite"},
     "hub": {"signal", "data", "models", "train", "results", "recipe"},
     "generate": {"signal", "data", "models", "nn", "drawing"},
-    "evaluate": {"signal", "data", "models", "objectives", "adapt", "hub", "generate", "results", "drawing", "recipe"},
+    "evaluate": {
+        "signal",
+        "data",
+        "models",
+        "objectives",
+        "adapt",
+        "hub",
+        "generate",
+        "results",
+        "drawing",
+        "recipe",
+        "suite",
+    },
 }
 
 #: Packages that stand on these libraries and the standard library alone.

@@ -15,10 +15,11 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.probe import frozen_features
+from foundation.adapt.probe import fit_head, frozen_features
+from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import TrainingError
-from foundation.models import KernelHead, TaskModel, WfmModel
+from foundation.models import Baseline, KernelHead, LinearHead, TaskModel, WfmModel
 from foundation.recipe import TuneSection
 
 Mode = Literal["lora", "full", "scratch"]
@@ -51,7 +52,6 @@ def fit(
         TrainingError: the loss is not finite.
     """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     network: nn.Module = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
     if mode == "lora":
         lora = LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
@@ -61,18 +61,41 @@ def fit(
     # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
     # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
     known = frozen_features(network.eval(), data, tune.pooling, rows) if frozen is None else frozen
-    head = KernelHead.fitted(torch.from_numpy(known), torch.from_numpy(targets[rows]), target.size, seed)
-    model = TaskModel(network, head, tune.pooling).train()
+    sessions = [data.signals[i].session for i in rows]
+    model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), tune.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
-    optimizer = torch.optim.AdamW(_groups(model, peak, tune), weight_decay=tune.weight_decay)
+    groups = _groups(model, peak, tune)
+    descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({mode})", progress)
+    return model
+
+
+def descend(
+    model: TaskModel | Baseline,
+    groups: list[dict],
+    data: TokenSet | FieldSet,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    tune: TuneSection,
+    seed: int,
+    description: str,
+    progress: bool = False,
+) -> None:
+    """Train the parameters of `groups` on these rows, and leave the model ready to predict.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(groups, weight_decay=tune.weight_decay)
     steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     order = _endless(rows, min(tune.batch_size, len(rows)), rng)
+    model.train()
     with Progress(disable=not progress) as bar:
-        for step in bar.track(range(steps), description=f"fit {target.label} ({mode})"):
+        for step in bar.track(range(steps), description=description):
             chosen = next(order)
             batch = data.batch(chosen, tune.augment, seed + step)
-            loss = task_loss(model(**batch), torch.from_numpy(targets[chosen]), head)
+            loss = task_loss(model(**batch), torch.from_numpy(targets[chosen]), model.head)
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(f"fine-tuning loss is {loss.item()} at step {step}; lower tune.learning_rate.")
             optimizer.zero_grad()
@@ -80,17 +103,17 @@ def fit(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    return model.eval()
+    model.eval()
 
 
 @torch.no_grad()
-def predict(model: TaskModel, data: TokenSet) -> np.ndarray:
+def predict(model: TaskModel | Baseline, data: TokenSet | FieldSet) -> np.ndarray:
     """Logits or numbers [n, outputs] of every sample."""
     model.eval()
     return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
 
 
-def task_loss(output: Tensor, target: Tensor, head: KernelHead) -> Tensor:
+def task_loss(output: Tensor, target: Tensor, head: KernelHead | LinearHead) -> Tensor:
     """Cross-entropy for classes; Huber on standardised targets for numbers."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)

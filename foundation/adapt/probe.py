@@ -1,13 +1,22 @@
-"""Features of an encoder that stays as it is: where every adaptation starts."""
+"""Features of an encoder that stays as it is, and the head that fits them: where every adaptation starts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from sklearn.model_selection import GroupKFold
 from torch import nn
 
 from foundation.data.labelled import TokenSet
-from foundation.models import pool
+from foundation.models import KernelHead, pool
+
+#: (ridge, reach) of a kernel head, from trusting single labels to smoothing over many. The first is for clean labels of
+#: well-told classes, the last for labels that recordings of another place contradict.
+STIFFNESS = ((0.01, 2.0), (0.1, 1.0), (1.0, 1.0))
+FOLDS = 4
+COMPARED = 1500  # samples at most that the choice is made on
 
 
 @torch.no_grad()
@@ -16,3 +25,58 @@ def frozen_features(encoder: nn.Module, data: TokenSet, pooling: str, rows: np.n
     chosen = np.arange(len(data)) if rows is None else rows
     batches = (data.batch(chosen[start : start + 128]) for start in range(0, len(chosen), 128))
     return np.concatenate([pool(encoder(**batch), batch, pooling).float().numpy() for batch in batches])
+
+
+def fit_head(features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int) -> KernelHead:
+    """The kernel head of frozen features float32 [n, F], as stiff as held-out training sessions ask for.
+
+    Args:
+        targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
+        sessions: of every sample. Where there is one, stretches of its samples are held out.
+    """
+    errors = [probe_error(features, targets, outputs, sessions, seed, each) for each in STIFFNESS]
+    known = [error for error in errors if error is not None]
+    chosen = STIFFNESS[errors.index(min(known))] if known else STIFFNESS[1]
+    return KernelHead.fitted(torch.from_numpy(features), torch.from_numpy(targets), outputs, seed, *chosen)
+
+
+def probe_error(
+    features: np.ndarray,
+    targets: np.ndarray,
+    outputs: int,
+    sessions: Sequence[str],
+    seed: int,
+    stiffness: tuple[float, float] = STIFFNESS[1],
+) -> float | None:
+    """What a kernel head gets wrong in held-out training sessions: a share of classes, or a distance of numbers.
+
+    Args as of `fit_head`. None where the labels are too few to tell.
+    """
+    x, y = torch.from_numpy(features), torch.from_numpy(targets)
+    errors = [
+        _error(KernelHead.fitted(x[known], y[known], outputs, seed, *stiffness), x[asked], y[asked])
+        for known, asked in _folds(targets, sessions, seed)
+    ]
+    return float(np.mean(errors)) if errors else None
+
+
+def _folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to learn from and rows to test, of different sessions; none where the labels are too few to tell."""
+    group = np.unique(list(sessions), return_inverse=True)[1]
+    if group.max() == 0:
+        group = np.arange(len(targets)) * FOLDS // len(targets)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:COMPARED])
+    count = min(FOLDS, len(np.unique(group[rows])))
+    if count < 2:
+        return []
+    folds = [(rows[a], rows[b]) for a, b in GroupKFold(count).split(rows, groups=group[rows])]
+    return [fold for fold in folds if targets.ndim > 1 or len(np.unique(targets[fold[0]])) > 1]
+
+
+@torch.no_grad()
+def _error(head: KernelHead, features: torch.Tensor, targets: torch.Tensor) -> float:
+    """Share of wrong classes, or mean distance of numbers."""
+    output = head(features)
+    if targets.dtype == torch.int64:
+        return float((output.argmax(1) != targets).float().mean())
+    return float((output - targets).norm(dim=1).mean())

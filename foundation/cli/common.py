@@ -37,3 +37,11 @@ def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
         print(dump_recipe(recipe), end="")
         return None
     return recipe
+
+
+def part_of_array(text: str) -> tuple[int, int]:
+    """i/n of `--array`."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
+    return int(part), int(parts)

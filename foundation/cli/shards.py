@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.cli.common import command
+from foundation.cli.common import command, part_of_array
 
 if TYPE_CHECKING:
     from foundation.data.manifest import Manifest
@@ -28,7 +28,10 @@ def add(commands: Any) -> None:
         "--workers", type=int, default=1, metavar="N", help="processes; the bytes are the same for any N"
     )
     build.add_argument(
-        "--array", type=_part, metavar="i/n", help="only part i of n (from 0), for one of n jobs; then run merge"
+        "--array",
+        type=part_of_array,
+        metavar="i/n",
+        help="only part i of n (from 0), for one of n jobs; then run merge",
     )
     merge = command(actions, "merge", _merge, "join the parts that --array built; the bytes are those of one build")
     merge.add_argument("out", type=Path, metavar="OUT", help="the --out of the parts")
@@ -66,13 +69,6 @@ def _merge(args: argparse.Namespace) -> None:
 
 def _print_built(out: Path, manifest: Manifest) -> None:
     print(f"{out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
-
-
-def _part(text: str) -> tuple[int, int]:
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")
-    return int(part), int(parts)
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

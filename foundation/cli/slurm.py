@@ -33,8 +33,11 @@ def add(commands: Any) -> None:
         metavar=("NAME", "KEY=VALUE"),
         help="such as home task.shards=DIR; every task is fitted in every domain, into OUT/NAME",
     )
-    evaluate = _submit_parser(kinds, "evaluate", "'wfm evaluate'")
-    evaluate.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe")
+    evaluate = _submit_parser(kinds, "evaluate", "'wfm evaluate' as a job, or of a suite as an array with a last job")
+    what = evaluate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE", help="a recipe")
+    what.add_argument("--suite", type=Path, metavar="FILE", help="a suite, see recipes/suite.yaml")
+    evaluate.add_argument("--parts", type=_count, default=8, metavar="N", help="of a suite: tasks of the array (8)")
     evaluate.add_argument("--json", type=Path, metavar="OUT")
     evaluate.add_argument("--html", type=Path, metavar="OUT")
     for parser in (pretrain, finetune, evaluate):
@@ -94,6 +97,9 @@ def _jobs(args: argparse.Namespace) -> tuple[Job, ...]:
     if args.kind == "finetune":
         domains = [(name, changes) for name, *changes in args.domain]
         return (cluster.finetune_job(args.config, domains, args.overrides, **common),)
+    if args.kind == "evaluate" and args.suite is not None:
+        outputs = {"json": args.json, "html": args.html}
+        return cluster.suite_jobs(args.suite, args.overrides, args.parts, **outputs, **common)
     if args.kind == "evaluate":
         return (cluster.evaluate_job(args.config, args.overrides, json=args.json, html=args.html, **common),)
     parser = argparse.ArgumentParser(prog="wfm")  # says what is wrong with them before they wait

@@ -1,4 +1,4 @@
-"""`wfm finetune` and `wfm evaluate`: one labelled task."""
+"""`wfm finetune` and `wfm evaluate`: labelled tasks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import recipe_command, resolved
+from foundation.cli.common import command, part_of_array, recipe_command, resolved
+
+EXAMPLES = """examples:
+  wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
+  wfm evaluate --suite recipes/suite.yaml --json suite.json --html suite.html
+  wfm evaluate --suite recipes/suite.yaml --array 3/16         one share of the fits; see docs/evaluation.md
+  wfm evaluate --leaderboard ours.json theirs.json --html leaderboard.html
+"""
 
 
 def add(commands: Any) -> None:
     recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
-    evaluate = recipe_command(commands, "evaluate", _evaluate, "modes x label fractions x seeds on one task, one table")
+    about = "modes x label fractions x seeds on one task or a suite of them, in one table"
+    evaluate = command(commands, "evaluate", _evaluate, about, EXAMPLES)
+    what = evaluate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE", help="a recipe, see recipes/evaluate/")
+    what.add_argument("--suite", type=Path, metavar="FILE", help="many recipes with one report, see recipes/suite.yaml")
+    what.add_argument(
+        "--leaderboard", type=Path, nargs="+", metavar="JSON", help="compare the checkpoints in files of rows"
+    )
+    evaluate.add_argument(
+        "--array", type=part_of_array, metavar="i/n", help="of a suite: only share i of n (from 0), without a report"
+    )
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write (and merge into) a file of result rows")
     evaluate.add_argument("--html", type=Path, metavar="OUT", help="write a report page")
+    evaluate.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
+    evaluate.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as tune.steps=50; of a suite: in all")
 
 
 def _finetune(args: argparse.Namespace) -> None:
@@ -30,6 +49,19 @@ def _finetune(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from foundation.errors import RecipeError
+
+    if args.suite is None and args.array is not None:
+        raise RecipeError("--array shares the fits of a suite; name one with --suite.")
+    if args.suite is not None:
+        _suite(args)
+    elif args.leaderboard is not None:
+        _leaderboard(args)
+    else:
+        _one(args)
+
+
+def _one(args: argparse.Namespace) -> None:
     from foundation.recipe import EvaluateRecipe
 
     recipe = resolved(args, EvaluateRecipe)
@@ -40,3 +72,28 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     command = " ".join(["wfm evaluate --config", str(args.config), *args.overrides])
     publish(recipe, evaluate(recipe, command), args.json, args.html)
+
+
+def _suite(args: argparse.Namespace) -> None:
+    from foundation.evaluate.publish import publish_suite
+    from foundation.evaluate.suite import Suite
+
+    suite = Suite.load(args.suite, args.overrides)
+    if args.dry_run:
+        for task in suite.tasks:
+            print(f"{len(task.jobs)} fits: {task.command}")
+    elif args.array is None:
+        publish_suite(suite, suite.run(), args.json, args.html)
+    else:
+        own, left = suite.run_share(*args.array)
+        then = "the same command without --array writes the report" if left == 0 else "run the other shares"
+        print(f"share {args.array[0]} of {args.array[1]}: its {own} fits are done, {left} of all are left; {then}.")
+
+
+def _leaderboard(args: argparse.Namespace) -> None:
+    from foundation.errors import RecipeError
+    from foundation.evaluate.leaderboard import leaderboard
+
+    if args.overrides or args.json or args.dry_run:
+        raise RecipeError("--leaderboard reads files of rows and takes --html alone.")
+    leaderboard(args.leaderboard, args.html)

@@ -1,6 +1,6 @@
 """Commands of `wfm` as SLURM jobs: templates in `slurm/` -> scripts -> sbatch, squeue, scancel."""
 
-from foundation.cluster.jobs import Job, evaluate_job, finetune_job, pretrain_job, shards_jobs
+from foundation.cluster.jobs import Job, evaluate_job, finetune_job, pretrain_job, shards_jobs, suite_jobs
 from foundation.cluster.render import Options
 from foundation.cluster.slurm import QueuedJob, cancel, queue, submit
 
@@ -15,4 +15,5 @@ __all__ = [
     "queue",
     "shards_jobs",
     "submit",
+    "suite_jobs",
 ]

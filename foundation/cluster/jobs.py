@@ -12,6 +12,7 @@ from pathlib import Path
 from foundation.cluster.render import TEMPLATES, Options, render
 from foundation.errors import ClusterError
 from foundation.recipe import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.suite import load_suite
 
 WFM = [sys.executable, "-m", "foundation.cli"]  # the same environment on every node, whatever its PATH is
 PREFIX = "wfm-"  # of the names of our jobs
@@ -111,9 +112,36 @@ def evaluate_job(
         ClusterError: the template or a value cannot be used.
     """
     recipe = load_recipe(config, EvaluateRecipe, overrides)
-    outputs = [f"--{name}={path}" for name, path in (("json", json), ("html", html)) if path is not None]
-    values = {"command": _wfm("evaluate", "--config", str(config), *overrides, *outputs)}
+    values = {"command": _wfm("evaluate", "--config", str(config), *overrides, *_outputs(json, html))}
     return _job("evaluate", recipe.name, template or TEMPLATES / "evaluate.sbatch", options, _one(options.gpus), values)
+
+
+def suite_jobs(
+    path: Path,
+    overrides: Sequence[str],
+    parts: int,
+    options: Options,
+    *,
+    json: Path | None = None,
+    html: Path | None = None,
+    template: Path | None = None,
+) -> tuple[Job, Job]:
+    """An array of `parts` jobs that share the fits of a suite, and the one that merges them when all have succeeded.
+
+    Raises:
+        RecipeError: the suite would be refused on the node, too.
+        ClusterError: the template or a value cannot be used.
+    """
+    suite, _ = load_suite(path, overrides)
+    run = _wfm("evaluate", "--suite", str(path), *overrides)
+    values = {"last": str(parts - 1), "parts": str(parts), "command": run}
+    array = _job("suite", suite.name, template or TEMPLATES / "shares.sbatch", options, _one(options.gpus), values)
+    merge = {"command": f"{run} {shlex.join(_outputs(json, html))}"}
+    return array, _job("merge", suite.name, TEMPLATES / "merge.sbatch", options, 0, merge)
+
+
+def _outputs(json: Path | None, html: Path | None) -> list[str]:
+    return [f"--{name}={path}" for name, path in (("json", json), ("html", html)) if path is not None]
 
 
 def shards_jobs(

@@ -1,151 +1,167 @@
-"""One labelled problem, loaded once: training and test samples, tokens, targets, and what each mode predicts."""
+"""A problem under one recipe: what each mode predicts of its test parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
 import numpy as np
 import torch
 
-from foundation.adapt import fit, frozen_features, predict
+from foundation.adapt import fit, fit_baseline, frozen_features, predict
 from foundation.adapt.fit import Mode
-from foundation.data.contents import hashes_of
-from foundation.data.labelled import Target, TokenSet, label_subset
-from foundation.data.manifest import Manifest
-from foundation.data.stream import Part, read_part
-from foundation.errors import RecipeError
+from foundation.data.fields import FieldSet
+from foundation.data.labelled import TokenSet, label_subset
+from foundation.evaluate.coral import coral
 from foundation.evaluate.features import hand_features
 from foundation.evaluate.floors import floor
-from foundation.hub.load import contents, load_encoder, provenance
-from foundation.models import WfmModel
-from foundation.recipe import EvaluateRecipe, TaskSection
+from foundation.evaluate.jobs import ALIGNED, BASELINES, Job
+from foundation.evaluate.outcomes import Outcome
+from foundation.evaluate.pooling import pick_pooling, possible_poolings
+from foundation.evaluate.problem import Problem, blocks, refuse_overlap
+from foundation.hub.load import load_encoder
+from foundation.models import BaselineName, WfmModel
+from foundation.models.config import DEFAULT_VIEWS
+from foundation.recipe import EvaluateRecipe, FloorSection
 from foundation.signal import Signal
 
-
-@dataclass(frozen=True)
-class Problem:
-    """The samples of a task. `tests` maps the part's name to its signals."""
-
-    target: Target
-    train: list[Signal]
-    tests: dict[str, list[Signal]]
-
-    @classmethod
-    def load(cls, task: TaskSection, split: str) -> Problem:
-        """Read the parts of one split; samples without the label are left out.
-
-        Raises:
-            ShardError, RecipeError: no such shards, split, part or label.
-        """
-        parts = {part: read_part(task.shards, split, part) for part in (task.train, *task.tests)}
-        target = Target.of(parts[task.train], task.label)
-        kept = {part: [s for s in signals if task.label in s.labels] for part, signals in parts.items()}
-        empty = [part for part, signals in kept.items() if not signals]
-        if empty:
-            raise RecipeError(
-                f"{task.shards}: part {empty[0]!r} of split {split!r} has no sample labelled {task.label!r}."
-            )
-        return cls(target, kept[task.train], {part: kept[part] for part in task.tests})
+#: Features of the training samples (key None) and of each test part.
+Features = Mapping[str | None, np.ndarray]
 
 
-def refuse_overlap(checkpoint: str, task: TaskSection, split: str, problem: Problem) -> None:
-    """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
+class Network:
+    """An encoder with the tokens of a problem. Frozen features are kept of the last weights asked for."""
 
-    Samples are compared by their exact values, see `foundation.data.contents`. Copies that were scaled, resampled or
-    cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell.
+    def __init__(self, encoder: WfmModel, problem: Problem) -> None:
+        self.encoder = encoder
+        self.train = TokenSet(problem.train, encoder.config)
+        self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
+        self.poolings = possible_poolings(problem.signals, encoder.config)
+        self._kept: tuple[int | None, dict[str, Features]] = (None, {})
 
-    Raises:
-        RecipeError: names the data set, the part and the first session, or counts the samples.
-    """
-    build = Manifest.load(task.shards).fingerprint()
-    for seen in provenance(checkpoint):
-        for part, signals in problem.tests.items():
-            both = sorted(set(seen["sessions"]) & {signal.session for signal in signals})
-            if both and seen["fingerprint"] == build:
-                raise RecipeError(
-                    f"{checkpoint} was pretrained on session {both[0]!r} of {seen['name']}, which part {part!r} tests; "
-                    "pretrain on the training part only, or test another part."
-                )
-    known = contents(checkpoint)
-    if known is None:
-        return
-    for part in task.tests:
-        hashes = hashes_of([Part(task.shards, split, part)])
-        if seen_too := int(np.isin(hashes, known).sum()):
-            raise RecipeError(
-                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {task.shards}, part {part!r}, "
-                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
-                "test another part."
-            )
+    def features(self, pooling: str, random: int | None) -> Features:
+        """Of the pretrained weights, or of random ones of this seed."""
+        if self._kept[0] != random:
+            self._kept = (random, {})
+        known = self._kept[1]
+        if pooling not in known:
+            encoder = self.encoder if random is None else _untrained(self.encoder, random)
+            sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
+            known[pooling] = {part: frozen_features(encoder, data, pooling) for part, data in sets}
+        return known[pooling]
 
 
 class Bench:
-    """A problem under one recipe and one checkpoint; features are computed when a mode first needs them."""
+    """A problem under one recipe; a network and its features are computed when a job first needs them."""
 
-    def __init__(self, recipe: EvaluateRecipe, split: str) -> None:
-        self.recipe = recipe
-        self.problem = Problem.load(recipe.task, split)
-        checkpoint = recipe.checkpoint.format(split=split)
-        refuse_overlap(checkpoint, recipe.task, split, self.problem)
-        self.encoder = load_encoder(checkpoint)
-        self.train = TokenSet(self.problem.train, self.encoder.config)
-        self.tests = {part: TokenSet(signals, self.encoder.config) for part, signals in self.problem.tests.items()}
+    def __init__(self, recipe: EvaluateRecipe, fold: str) -> None:
+        self.recipe, self.fold = recipe, fold
+        self.problem = Problem.load(recipe.task, fold)
+        for checkpoint in recipe.sources.values():
+            refuse_overlap(checkpoint.format(split=fold), recipe.task, fold, self.problem)
         self.targets = self.problem.target.encode(self.problem.train)
-        self._frozen: dict[int | None, dict[str | None, np.ndarray]] = {}
+        self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
+        self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
+        self._network: tuple[str, Network] | None = None
+        self._hand: tuple[str, Features] | None = None
+        self._aligned: tuple[Features, dict[str, tuple[np.ndarray, np.ndarray]]] | None = None
+        self._chosen: dict[tuple[str, int | None, float, int], tuple[str, str]] = {}
 
-    @property
-    def kind(self) -> str:
-        return "regression" if self.problem.target.classes is None else "classification"
+    def outcome(self, job: Job) -> Outcome:
+        """What the job predicts of every test part: class indices [n] or numbers [n, size]."""
+        rows = label_subset(self.targets, job.fraction, job.seed)
+        pooling = None
+        if job.base == "floor":
+            section = next(each for each in self.recipe.floors if each.title == job.method)
+            predicted = self._shallow(self._hand_features(section), rows, section.method, job)
+        elif job.base in BASELINES:
+            predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
+        else:
+            random = job.seed if job.base in ("untrained", "scratch") else None
+            pooling, note = self._pooling(job, rows, random)
+            if job.base in ("lora", "full", "scratch"):
+                predicted = self._fitted(job, rows, pooling)
+            else:
+                features = self._network_of(job.method).features(pooling, random)
+                predicted = self._shallow(features, rows, "knn" if job.base == "knn" else "kernel", job)
+            pooling = note
+        return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
 
-    def predict(self, mode: str, fraction: float, seed: int) -> dict[str, np.ndarray]:
-        """Predicted class indices [n] or numbers [n, size] of every test part."""
-        rows = label_subset(self.targets, fraction, seed)
-        if mode in ("lora", "full", "scratch"):
-            model = fit(
-                self.encoder,
-                self.train,
-                rows,
-                self.targets,
-                self.problem.target,
-                cast(Mode, mode),
-                self.recipe.tune,
-                seed,
-                None if mode == "scratch" else self._features("probe", seed)[None][rows],
-            )
-            outputs = {part: predict(model, data) for part, data in self.tests.items()}
-            return {part: o if self.kind == "regression" else o.argmax(1) for part, o in outputs.items()}
-        features = self._features(mode, seed)
-        tests = np.concatenate([features[part] for part in self.tests])
-        found = floor(features[None][rows], self.targets[rows], tests, self.kind, self._method(mode), seed)
-        ends = np.cumsum([len(data) for data in self.tests.values()])
-        return dict(zip(self.tests, np.split(found, ends[:-1]), strict=True))
+    def _network_of(self, method: str) -> Network:
+        if self._network is None or self._network[0] != method:
+            source = self.recipe.sources[method].format(split=self.fold)
+            self._network = (method, Network(load_encoder(source), self.problem))
+        return self._network[1]
 
-    def _method(self, mode: str) -> str:
-        if mode == "floor":
-            return self.recipe.floor_method
-        if mode == "knn":
-            return "knn"
-        return "ridge" if self.kind == "regression" else "logistic"
+    def _hand_features(self, section: FloorSection) -> Features:
+        if self._hand is None or self._hand[0] != section.features:
+            sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
+            found = {part: np.stack([hand_features(s, section.features) for s in signals]) for part, signals in sets}
+            self._hand = (section.features, found)
+        return self._hand[1]
 
-    def _features(self, mode: str, seed: int) -> Mapping[str | None, np.ndarray]:
-        """Features of the training samples (key None) and of each test part."""
-        if mode == "floor":
-            return self._hand
-        key = seed if mode == "untrained" else None
-        if key not in self._frozen:
-            encoder = self.encoder if key is None else _untrained(self.encoder, seed)
-            sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
-            self._frozen[key] = {part: frozen_features(encoder, data, self.recipe.tune.pooling) for part, data in sets}
-        return self._frozen[key]
+    def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
+        """A simple method on features that stay as they are, or are aligned with those of each test part."""
+        train, names = features[None], list(self.truth)
+        sessions = [self.problem.train[i].session for i in rows]
+        if job.mode.endswith(ALIGNED):
+            if self._aligned is None or self._aligned[0] is not features:
+                self._aligned = (features, {part: coral(train, features[part]) for part in names})
+            return {
+                part: floor(aligned[rows], self.targets[rows], test, self.problem.kind, method, job.seed, sessions)
+                for part, (aligned, test) in self._aligned[1].items()
+            }
+        tests = np.concatenate([features[part] for part in names])
+        found = floor(train[rows], self.targets[rows], tests, self.problem.kind, method, job.seed, sessions)
+        ends = np.cumsum([len(features[part]) for part in names])
+        return dict(zip(names, np.split(found, ends[:-1]), strict=True))
+
+    def _fitted(self, job: Job, rows: np.ndarray, pooling: str) -> dict[str, np.ndarray]:
+        network = self._network_of(job.method)
+        model = fit(
+            network.encoder,
+            network.train,
+            rows,
+            self.targets,
+            self.problem.target,
+            cast(Mode, job.base),
+            self.recipe.tune.model_copy(update={"pooling": pooling}),
+            job.seed,
+            None if job.base == "scratch" else network.features(pooling, None)[None][rows],
+        )
+        return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}
+
+    def _baseline(self, name: BaselineName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        train, tests = self._fields
+        model = fit_baseline(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
+        return {part: self._answer(predict(model, data)) for part, data in tests.items()}
+
+    def _answer(self, output: np.ndarray) -> np.ndarray:
+        return output if self.problem.kind == "regression" else output.argmax(1)
 
     @cached_property
-    def _hand(self) -> dict[str | None, np.ndarray]:
-        name = self.recipe.floor_features
-        sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
-        return {part: np.stack([hand_features(s, name) for s in signals]) for part, signals in sets}
+    def _fields(self) -> tuple[FieldSet, dict[str, FieldSet]]:
+        train, views = self.problem.train, dict(DEFAULT_VIEWS)
+        tests = {part: FieldSet(signals, views, like=train) for part, signals in self.problem.tests.items()}
+        return FieldSet(train, views, like=train), tests
+
+    def _pooling(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[str, str]:
+        """The pooling to take, and what to note of it."""
+        given = self.recipe.tune.pooling
+        if given != "auto":
+            return given, given
+        network, key = self._network_of(job.method), (job.method, random, job.fraction, job.seed)
+        if key not in self._chosen:
+            self._chosen[key] = pick_pooling(
+                network.poolings,
+                lambda name: network.features(name, random)[None][rows],
+                self.targets[rows],
+                self.problem.target.size,
+                [self.problem.train[i].session for i in rows],
+                job.seed,
+            )
+        return self._chosen[key]
 
 
 def _untrained(encoder: WfmModel, seed: int) -> WfmModel:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -13,11 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from foundation.adapt import fit_head
 from foundation.errors import RecipeError
 
 METHODS = {
-    "classification": ("logistic", "svm", "extra-trees", "knn"),
-    "regression": ("ridge", "extra-trees", "knn"),
+    "classification": ("kernel", "logistic", "svm", "extra-trees", "knn"),
+    "regression": ("kernel", "ridge", "extra-trees", "knn"),
 }
 
 
@@ -28,6 +31,7 @@ def floor(
     kind: str = "classification",
     method: str = "svm",
     seed: int = 0,
+    sessions: Sequence[str] = (),
 ) -> NDArray[Any]:
     """Fit on the training rows and predict the test rows.
 
@@ -37,8 +41,9 @@ def floor(
         train_x, test_x: float64 [N, F] features.
         train_y: [N] class names or numbers, or float64 [N, K] targets of a regression (positions in metres).
         kind: "classification" or "regression".
-        method: one of `METHODS[kind]`.
-        seed: for extra trees, the one method that draws.
+        method: one of `METHODS[kind]`; "kernel" is the head that encoders are given, see `foundation.adapt.fit_head`.
+        seed: of extra trees, and of the samples that a kernel is centred on where there are thousands.
+        sessions: of the training rows; "kernel" chooses its stiffness by holding some out.
 
     Returns:
         Predictions for `test_x`: [M] classes, or [M] or [M, K] numbers.
@@ -52,8 +57,28 @@ def floor(
         raise RecipeError(f"floor: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
     if kind == "classification" and len(np.unique(train_y)) < 2:
         raise RecipeError("floor: the training rows hold one class only; a classifier needs at least two.")
+    if method == "kernel":
+        return _kernel(train_x, train_y, test_x, seed, sessions or ["one"] * len(train_x))
     model = make_pipeline(StandardScaler(), _estimator(kind, method, seed, len(train_x)))
-    return np.asarray(model.fit(train_x, train_y).predict(test_x))
+    found = np.asarray(model.fit(train_x, train_y).predict(test_x))
+    return found.reshape(-1, *np.shape(train_y)[1:])  # scikit-learn drops the axis of a single number
+
+
+def _kernel(
+    train_x: NDArray[np.float64], train_y: NDArray[Any], test_x: NDArray[np.float64], seed: int, sessions: Sequence[str]
+) -> NDArray[Any]:
+    # Of classes only those that are there: a head has an output for each.
+    names = np.unique(train_y) if train_y.dtype.kind in "iuU" else None
+    targets: NDArray[Any]
+    if names is None:
+        targets = np.asarray(train_y, np.float32).reshape(len(train_y), -1)
+        outputs = targets.shape[1]
+    else:
+        targets, outputs = np.asarray(np.searchsorted(names, train_y)), len(names)
+    head = fit_head(np.asarray(train_x, np.float32), targets, outputs, sessions, seed)
+    with torch.no_grad():
+        found: NDArray[Any] = head(torch.from_numpy(np.asarray(test_x, np.float32))).numpy()
+    return found.reshape(len(found), *train_y.shape[1:]) if names is None else np.asarray(names[found.argmax(1)])
 
 
 def _estimator(kind: str, method: str, seed: int, rows: int) -> Any:

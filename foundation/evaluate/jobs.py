@@ -1,89 +1,69 @@
-"""The independent parts of an evaluation, and where the outcome of each is kept so that a stopped one goes on."""
+"""The independent parts of an evaluation: one fit each."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-from safetensors.numpy import load_file, save
+from foundation.recipe import EvaluateRecipe, FloorSection
+from foundation.results.rows import WITH_TARGET_DATA
 
-from foundation.adapt.store import weights_hash
-from foundation.data.manifest import Manifest
-from foundation.files import write_atomically
-from foundation.hub.load import load_encoder
-from foundation.recipe import EvaluateRecipe
-
+BASELINES = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
 #: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
 DETERMINISTIC = ("probe", "knn", "floor")
-
-#: Test part -> (truth, prediction).
-Outcome = dict[str, tuple[np.ndarray, np.ndarray]]
-
-
-TRUTH, PREDICTED = "truth/", "predicted/"
+#: Modes whose features can be aligned with unlabelled test recordings, and what their name then ends in.
+ALIGNABLE, ALIGNED = ("floor", "untrained", "probe", "knn"), WITH_TARGET_DATA
 
 
 @dataclass(frozen=True)
 class Job:
+    """One fit. `method` is the name of its rows: a floor's, a baseline's or a checkpoint's."""
+
     fold: str
+    method: str
     mode: str
-    fraction: float
     seed: int
+    fraction: float
+
+    @property
+    def base(self) -> str:
+        """The mode, whether aligned or not."""
+        return self.mode.removesuffix(ALIGNED)
+
+    @property
+    def group(self) -> tuple[str, str, str, int]:
+        """Jobs that share most of their work: features of the same weights."""
+        return (self.fold, self.method, self.base, self.seed)
 
 
 def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
-    """Every mode x label fraction x seed of every fold, a fold at a time."""
+    """Every mode x seed x label fraction of every fold; those that share features follow one another."""
     for fold in recipe.folds:
+        for method, base, draws in _lines(recipe):
+            for seed in recipe.seeds:
+                for fraction in recipe.fractions:
+                    if seed != recipe.seeds[0] and fraction == 1 and not draws:
+                        continue
+                    for mode in _modes(recipe, base):
+                        yield Job(fold, method, mode, seed, fraction)
+
+
+def _lines(recipe: EvaluateRecipe) -> Iterator[tuple[str, str, bool]]:
+    """Method, mode, and whether it draws more than the label subset."""
+    if "floor" in recipe.modes:
+        yield from ((each.title, "floor", _draws(each)) for each in recipe.floors)
+    for mode in recipe.modes:
+        if mode in BASELINES:
+            yield BASELINES[mode], mode, True
+    for name in recipe.sources:
         for mode in recipe.modes:
-            for fraction in recipe.fractions:
-                repeats = mode in DETERMINISTIC and fraction == 1 and recipe.floor_method != "extra-trees"
-                for seed in recipe.seeds[:1] if repeats else recipe.seeds:
-                    yield Job(fold, mode, fraction, seed)
+            if mode != "floor" and mode not in BASELINES:
+                yield name, mode, mode not in DETERMINISTIC
 
 
-class Outcomes:
-    """A file per finished job. Its name says all that the outcome depends on: the weights, the shards, how the job is
-    done and the source code of this package. Nothing stale is ever read, and what is no longer asked for stays."""
-
-    def __init__(self, recipe: EvaluateRecipe) -> None:
-        self.folder = recipe.keep
-        # What selects jobs or how they are run does not change what comes out of one.
-        how = recipe.model_dump_json(exclude={"name", "keep", "modes", "fractions", "seeds", "workers", "decoder"})
-        shards = Manifest.load(recipe.task.shards).fingerprint()
-        weights = {fold: weights_hash(load_encoder(recipe.checkpoint.format(split=fold))) for fold in recipe.folds}
-        self._common = {fold: f"{source_hash()} {how} {shards} {weights[fold]}" for fold in recipe.folds}
-
-    def path(self, job: Job) -> Path:
-        """Where the outcome of the job is, or will be."""
-        text = f"{self._common[job.fold]} {astuple(job)}"
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
+def _draws(floor: FloorSection) -> bool:
+    return floor.method == "extra-trees"
 
 
-def load_outcome(path: Path) -> Outcome | None:
-    """What `save_outcome` wrote, or None where the job is still to be done."""
-    if not path.exists():
-        return None
-    arrays = load_file(path)
-    parts = [name.removeprefix(TRUTH) for name in arrays if name.startswith(TRUTH)]
-    return {part: (arrays[TRUTH + part], arrays[PREDICTED + part]) for part in parts}
-
-
-def save_outcome(path: Path, outcome: Outcome) -> None:
-    """Write one job's outcome, whole or not at all."""
-    arrays = {TRUTH + part: truth for part, (truth, _) in outcome.items()}
-    arrays |= {PREDICTED + part: predicted for part, (_, predicted) in outcome.items()}
-    write_atomically(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-
-
-@cache
-def source_hash() -> str:
-    """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for package in ("signal", "data", "nn", "models", "adapt", "evaluate"):
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _modes(recipe: EvaluateRecipe, base: str) -> list[str]:
+    return [base, base + ALIGNED] if recipe.align == "coral" and base in ALIGNABLE else [base]

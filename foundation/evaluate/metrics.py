@@ -50,6 +50,14 @@ def localisation_errors(truth_m: Array, predicted_m: Array) -> dict[str, float]:
     return {"mean_error_m": float(distance.mean()), "median_error_m": float(np.median(distance))}
 
 
+def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
+    """float64 [N]: what the headline metric is the mean of: 1 or 0 (right or wrong), or the distance."""
+    _same_shape(truth, predicted)
+    if np.ndim(truth) == 1:
+        return np.asarray(np.asarray(truth) == np.asarray(predicted), np.float64)
+    return np.asarray(np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(truth, np.float64), axis=-1))
+
+
 def scores(truth: Array, predicted: Array) -> dict[str, float]:
     """The metrics of a task by its targets: [n] classes -> accuracy; [n, d] metres -> localisation errors."""
     if np.ndim(truth) == 1:

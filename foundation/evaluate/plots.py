@@ -18,6 +18,9 @@ from foundation.evaluate.metrics import power_profile_db, sample_distances, temp
 from foundation.results.rows import Row
 from foundation.results.tables import metric_of
 
+#: Marker and line of the first lines, and of those that have the colours a second and a third time.
+STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
+
 
 @dataclass(frozen=True)
 class SampleComparison:
@@ -155,9 +158,9 @@ def _by_fraction(axes: Axes, rows: Sequence[Row], lines: Sequence[tuple[str, str
         # Lines are set apart by 2 % of their fraction, so that intervals do not hide one another.
         x = np.array([100 * row.fraction for row in points]) * 1.02 ** (place - len(lines) / 2)
         mean, down, up = _bars(points, metric.scale)
-        axes.errorbar(
-            x, mean, yerr=(down, up), color=colours[line], label=_name(line), marker="o", markersize=4, capsize=3
-        )
+        marker, dashes = STYLES[lines.index(line) // len(COLOURS) % len(STYLES)]
+        style: dict[str, Any] = {"color": colours[line], "marker": marker, "linestyle": dashes}
+        axes.errorbar(x, mean, yerr=(down, up), label=_name(line), markersize=4, capsize=3, **style)
     axes.set_xscale("log")
     axes.set_xticks(sorted({100 * row.fraction for row in rows}))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -7,6 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from foundation.evaluate.report import write_report
+from foundation.evaluate.suite import Measured, Suite
+from foundation.evaluate.suite_report import save_suite, write_suite_report
+from foundation.evaluate.verdicts import rankings, verdicts
 from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
 from foundation.results.tables import rich_tables
@@ -20,7 +23,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
         save_rows(json_path, merge_rows(load_rows(json_path) if json_path.exists() else [], rows))
         print(f"{json_path}: {len(rows)} rows written.")
     if html_path is not None:
-        facts = {"checkpoint": recipe.checkpoint, "shards": str(recipe.task.shards), "label": recipe.task.label}
+        facts = {**_checkpoints(recipe), "shards": str(recipe.task.shards), "label": recipe.task.label}
         write_report(
             html_path,
             title=f"{recipe.name} on {recipe.set}",
@@ -32,3 +35,20 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
             notes=[],
         )
         print(f"{html_path}: report written.")
+
+
+def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None, html_path: Path | None) -> None:
+    """Print the tables of all tasks; write rows, ranks and paired tests to `json_path`, a page to `html_path`."""
+    for each in measured:
+        for table in rich_tables(each.rows):
+            Console().print(table)
+    tests, ranks = verdicts(measured, suite.recipe.compare), rankings(measured)
+    if json_path is not None:
+        print(f"{json_path}: {save_suite(json_path, measured, tests, ranks)} rows written.")
+    if html_path is not None:
+        write_suite_report(html_path, suite.recipe.name, measured, tests, ranks)
+        print(f"{html_path}: report written.")
+
+
+def _checkpoints(recipe: EvaluateRecipe) -> dict[str, str]:
+    return recipe.checkpoints or ({} if recipe.checkpoint is None else {"checkpoint": recipe.checkpoint})

@@ -15,6 +15,7 @@ from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, summarise
 from foundation.signal import Signal
 
+MODEL = "wfm"  # what the model under test is called in rows
 MASKS = ("random", "time", "response")
 
 
@@ -28,10 +29,10 @@ def reconstruction_rows(
     """
     rows = []
     for kind in MASKS:
-        found: dict[str, list[float]] = {"wfm": [], "linear interpolation": []}
+        found: dict[str, list[float]] = {MODEL: [], "linear interpolation": []}
         for seed in range(seeds):
             filled = fill_all(model, signals, kind, seed)
-            for method, name in (("wfm", "prediction"), ("linear interpolation", "interpolated")):
+            for method, name in ((MODEL, "prediction"), ("linear interpolation", "interpolated")):
                 each = [nmse(f.truth, getattr(f, name), f.hidden) for f in filled]
                 found[method].append(float(10 * np.log10(np.mean(each))))
         rows += [
@@ -105,7 +106,7 @@ def _unit_power(windows: np.ndarray) -> np.ndarray:
 def sample_rows(found: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
     """Distances of generated and Gaussian samples from held-out ones, over one comparison per seed."""
     rows: list[Row] = []
-    for method, field in (("wfm, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
+    for method, field in ((f"{MODEL}, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
         measured = [sample_distances(c.held_out, getattr(c, field)) for c in found]
         rows += [
             summarise(

@@ -1,5 +1,6 @@
 """The network in Hugging Face form. Knows tensors and its own configuration; nothing of files, shards or trainers."""
 
+from foundation.models.baselines import Baseline, BaselineName, LinearHead
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
 from foundation.models.head import KernelHead
@@ -8,8 +9,11 @@ from foundation.models.task import TaskModel, pool
 
 __all__ = [
     "CONTEXT_TOKENS",
+    "Baseline",
+    "BaselineName",
     "EncoderOutput",
     "KernelHead",
+    "LinearHead",
     "TaskModel",
     "WfmConfig",
     "WfmForMaskedModeling",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-RIDGE = 0.1  # noise of a target, in units of the kernel's variance
 WIDTH = 256  # principal directions of the features that the kernel sees
 CENTRES = 2048  # training samples that carry a bump; of more, a random choice, fitted to all
 SURVEYED = 1024  # training samples that the principal directions are taken from
@@ -43,12 +42,16 @@ class KernelHead(nn.Module):
 
     @classmethod
     @torch.no_grad()
-    def fitted(cls, features: Tensor, targets: Tensor, outputs: int, seed: int) -> KernelHead:
+    def fitted(
+        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, ridge: float, reach: float
+    ) -> KernelHead:
         """The head that fits frozen features [n, F] best, by ridge regression.
 
         Args:
             targets: int64 [n] classes below `outputs`, or float [n, outputs] numbers.
             seed: chooses the centres among more than `CENTRES` samples.
+            ridge: noise of a target, in units of the kernel's variance.
+            reach: radius of a bump, in units of the root-mean-square distance of a sample from the mean of all.
         """
         x, classes = features.double(), targets.dtype == torch.int64
         mean, std = x.mean(0), x.std(0, correction=0)
@@ -56,13 +59,12 @@ class KernelHead(nn.Module):
         x = (x - mean) / torch.where(std > 1e-6, std, torch.inf)
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         project = _directions(x[order[:SURVEYED]])
-        # The kernel's width is the mean square of the features, whatever their number.
-        project = project * (x.square().sum(1).mean().clamp(min=1e-12)).rsqrt()
+        project = project * x.square().sum(1).mean().clamp(min=1e-12).rsqrt() / reach
         place = x @ project
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         middle, spread = y.mean(0), torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
         centres = place[order[:CENTRES]] if len(place) > CENTRES else place
-        weight = _solve(place, centres, (y - middle) / spread)
+        weight = _solve(place, centres, (y - middle) / spread, ridge)
         head = cls(x.shape[1], outputs, project.shape[1], len(centres))
         head.mean.copy_(mean)
         head.project.copy_(project / torch.where(std > 1e-6, std, torch.inf)[:, None])
@@ -89,12 +91,12 @@ def _directions(x: Tensor) -> Tensor:
     return x.T @ vectors[:, -width:] * values[-width:].clamp(min=1e-9).rsqrt()
 
 
-def _solve(place: Tensor, centres: Tensor, y: Tensor) -> Tensor:
+def _solve(place: Tensor, centres: Tensor, y: Tensor, ridge: float) -> Tensor:
     """Ridge regression of y [n, outputs] on bumps around the centres: weights [m, outputs]."""
     among = kernel(centres, centres)
     if len(centres) == len(place):
-        return torch.linalg.solve(among + RIDGE * torch.eye(len(among), dtype=among.dtype), y)
+        return torch.linalg.solve(among + ridge * torch.eye(len(among), dtype=among.dtype), y)
     # Fewer centres than samples: the best function of their span (Smola and Schoelkopf 2000).
     seen = kernel(place, centres)
-    system = seen.T @ seen + RIDGE * among + 1e-8 * torch.eye(len(among), dtype=among.dtype)
+    system = seen.T @ seen + ridge * among + 1e-8 * torch.eye(len(among), dtype=among.dtype)
     return torch.linalg.solve(system, seen.T @ y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,8 @@ Key = tuple[str, str, str, str, float, str]
 
 #: Metrics between 0 and 1.
 SHARES = ("accuracy", "macro_f1")
+#: How a mode ends that also used test recordings, without their labels (CORAL): such rows stand in tables of their own.
+WITH_TARGET_DATA = "+coral"
 
 
 class Row(BaseModel):
@@ -55,6 +57,11 @@ class Row(BaseModel):
         if not self.low <= self.mean <= self.high:
             raise ValueError(f"low {self.low}, mean {self.mean}, high {self.high} are not in order")
         return self
+
+    @property
+    def has_target_data(self) -> bool:
+        """Whether the unlabelled test recordings were used."""
+        return self.mode.endswith(WITH_TARGET_DATA)
 
     @property
     def key(self) -> Key:
@@ -122,10 +129,13 @@ def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     return [merged[key] for key in sorted(merged)]
 
 
-def save_rows(path: Path, rows: Iterable[Row]) -> None:
+def save_rows(path: Path, rows: Iterable[Row], beside: Mapping[str, object] | None = None) -> None:
     """Replace `path` by these rows: sorted, one a line, six significant digits, so that a change shows as a small diff.
 
     The file is complete or untouched. Nothing is merged: see `merge_rows`.
+
+    Args:
+        beside: more that the file shall hold, such as tests between rows; they are then under "rows".
 
     Raises:
         ValueError: two rows have the same key.
@@ -139,7 +149,11 @@ def save_rows(path: Path, rows: Iterable[Row]) -> None:
         fields = row.model_dump()
         fields.update({name: float(f"{fields[name]:.6g}") for name in ("fraction", "mean", "low", "high")})
         lines.append(json.dumps(fields, ensure_ascii=False))
-    write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n")
+    text = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+    if beside is not None:
+        more = "".join(f",\n{json.dumps(name)}: {json.dumps(value, indent=1)}" for name, value in beside.items())
+        text = f'{{"rows": {text}{more}}}'
+    write_atomically(path, text + "\n")
 
 
 def load_rows(path: Path) -> list[Row]:
@@ -156,6 +170,8 @@ def load_rows(path: Path) -> list[Row]:
         raise ReadError(
             f"{path}: not a JSON file of rows ({error}); run the evaluation that writes it again."
         ) from None
+    if isinstance(raw, dict):
+        raw = raw.get("rows", raw)
     if not isinstance(raw, list):
         raise ReadError(f"{path}: holds a {type(raw).__name__}; expected a JSON list of rows.")
     rows = []

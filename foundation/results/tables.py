@@ -49,6 +49,8 @@ METRICS = {
     "power_profile_db": Metric("distance of the mean power profile, dB", 1.0, 2, False),
     "power_spread_db": Metric("distance of the spread of power profiles, dB", 1.0, 2, False),
 }
+#: The metrics that tasks are compared by, one for each kind of task.
+HEADLINES = ("accuracy", "mean_error_m")
 
 
 @dataclass(frozen=True)
@@ -67,23 +69,25 @@ def metric_of(name: str) -> Metric:
 
 
 def pivot(rows: Sequence[Row]) -> list[Pivot]:
-    """One table per data set and metric, and per test part where several label fractions were measured.
+    """One table per data set and metric, and per test part where several label fractions were measured; rows that used
+    unlabelled test recordings stand in tables of their own, whose titles say so.
 
     A line is a method and its mode; the columns are the label fractions, or else the test parts. Cells read
     `mean [low, high]`, or `mean` where one seed was run.
     """
     tables = []
-    for set_, metric in dict.fromkeys((row.set, row.metric) for row in rows):
-        group = [row for row in rows if (row.set, row.metric) == (set_, metric)]
+    for set_, metric, aligned in dict.fromkeys((row.set, row.metric, row.has_target_data) for row in rows):
+        group = [row for row in rows if (row.set, row.metric, row.has_target_data) == (set_, metric, aligned)]
+        told = f"{set_}, WITH unlabelled test recordings" if aligned else set_
         if len({row.fraction for row in group}) == 1:
             splits = sorted({row.split for row in group})
             fraction = f", {_percent(group[0].fraction)} of the labels"
-            tables.append(_one(set_ + fraction, group, splits, lambda row: row.split))
+            tables.append(_one(told + fraction, group, splits, lambda row: row.split))
             continue
         for split in sorted({row.split for row in group}):
             part = [row for row in group if row.split == split]
             fractions = [_percent(fraction) for fraction in sorted({row.fraction for row in part})]
-            title = f"{set_}, {split}, by share of the labels"
+            title = f"{told}, {split}, by share of the labels"
             tables.append(_one(title, part, fractions, lambda row: _percent(row.fraction)))
     return tables
 
@@ -102,15 +106,17 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def rich_tables(rows: Sequence[Row]) -> list[Table]:
     """The same tables for a terminal."""
-    tables = []
-    for table in pivot(rows):
-        shown = Table(title=Text(table.title), title_justify="left")
-        for index, name in enumerate(table.header):
-            shown.add_column(Text(name), justify="left" if index < 2 else "right")
-        for index, cells in enumerate(table.body):
-            shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
-        tables.append(shown)
-    return tables
+    return [rich_table(table) for table in pivot(rows)]
+
+
+def rich_table(table: Pivot) -> Table:
+    """One table for a terminal."""
+    shown = Table(title=Text(table.title), title_justify="left")
+    for index, name in enumerate(table.header):
+        shown.add_column(Text(name), justify="left" if index < 2 else "right")
+    for index, cells in enumerate(table.body):
+        shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
+    return shown
 
 
 def render(text: str, document: Path) -> str:

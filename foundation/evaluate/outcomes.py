@@ -1,0 +1,125 @@
+"""Where the outcome of every fit is kept, so that a stopped evaluation goes on and an array of jobs can share one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from foundation.adapt.store import weights_hash
+from foundation.data.manifest import Manifest
+from foundation.evaluate.jobs import BASELINES, Job, jobs_of
+from foundation.files import write_atomically
+from foundation.hub.load import load_encoder
+from foundation.models import WfmConfig
+from foundation.recipe import EvaluateRecipe
+
+#: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
+_PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt")
+_MODULES = ("bench", "coral", "delay", "features", "floors", "jobs", "metrics", "pooling", "problem")
+_NAMES = ("truth/", "predicted/", "block/")
+#: Of a configuration: where it was read from and by what, which changes no number.
+_ASIDE = ("architectures", "dtype", "transformers_version")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`parts`: test part -> (truth, prediction, block), see `foundation.evaluate.problem.blocks`.
+    `pooling`: what the encoder's tokens were pooled by, and why; None where there is no encoder."""
+
+    parts: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    pooling: str | None = None
+
+
+class Outcomes:
+    """A file per finished job. Its name says all that the outcome depends on: the weights, the shards, how the job is
+    done and the source code of this package. Nothing stale is ever read, and what is no longer asked for stays."""
+
+    def __init__(self, recipe: EvaluateRecipe) -> None:
+        self.recipe = recipe
+        shards = Manifest.load(recipe.task.shards).fingerprint()
+        self._common = f"{source_hash()} {recipe.task.model_dump_json()} {shards}"
+        self._networks = {
+            (fold, name): _network_hashes(source.format(split=fold))
+            for fold in recipe.folds
+            for name, source in recipe.sources.items()
+        }
+
+    def path(self, job: Job) -> Path:
+        """Where the outcome of the job is, or will be."""
+        how = f"{self._subject(job)} {job.fold} {job.mode} {job.seed} {job.fraction}"
+        return self.recipe.keep / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
+
+    def plan(self) -> dict[Path, Job]:
+        """All jobs by where their outcomes are kept. Two checkpoints of one network have one job for what starts from
+        random weights, under the name of the first."""
+        found: dict[Path, Job] = {}
+        for job in jobs_of(self.recipe):
+            found.setdefault(self.path(job), job)
+        return found
+
+    def twin(self, method: str) -> str:
+        """The first checkpoint of the same network: its rows stand for what starts from random weights."""
+        fold = self.recipe.folds[0]
+        own = self._networks[fold, method][0]
+        return next(name for name in self.recipe.sources if self._networks[fold, name][0] == own)
+
+    def _subject(self, job: Job) -> str:
+        """What is fitted, and how."""
+        if job.base == "floor":
+            return job.method
+        tune = self.recipe.tune.model_dump_json()
+        if job.base in BASELINES:
+            return tune
+        network, weights = self._networks[job.fold, job.method]
+        return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"
+
+
+def load_outcome(path: Path) -> Outcome | None:
+    """What `save_outcome` wrote, or None where the job is still to be done."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        pooling = (file.metadata() or {}).get("pooling")
+    parts = [name.removeprefix(_NAMES[0]) for name in arrays if name.startswith(_NAMES[0])]
+    truth, predicted, block = ({part: arrays[name + part] for part in parts} for name in _NAMES)
+    return Outcome({part: (truth[part], predicted[part], block[part]) for part in parts}, pooling)
+
+
+def save_outcome(path: Path, outcome: Outcome) -> None:
+    """Write one job's outcome, whole or not at all."""
+    arrays = {
+        name + part: np.ascontiguousarray(array)
+        for part, found in outcome.parts.items()
+        for name, array in zip(_NAMES, found, strict=True)
+    }
+    metadata = None if outcome.pooling is None else {"pooling": outcome.pooling}
+    write_atomically(path, save(arrays, metadata))
+
+
+@cache
+def source_hash() -> str:
+    """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    paths = [path for package in _PACKAGES for path in sorted((root / package).glob("*.py"))]
+    for path in [*paths, *(root / "evaluate" / f"{name}.py" for name in _MODULES)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _network_hashes(source: str) -> tuple[str, str]:
+    """Of the configuration alone, and of the weights."""
+    encoder = load_encoder(source)
+    return _config_text(encoder.config), weights_hash(encoder)
+
+
+def _config_text(config: WfmConfig) -> str:
+    fields = {k: v for k, v in config.to_dict().items() if not k.startswith("_") and k not in _ASIDE}
+    return json.dumps(fields, sort_keys=True, default=str)

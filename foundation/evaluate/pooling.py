@@ -1,0 +1,46 @@
+"""Which pooling to take, decided on training recordings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from foundation.adapt import probe_error
+from foundation.data.tokens import TokenSpec, layout_of
+from foundation.signal import Signal
+
+#: In the order in which they are preferred where they do equally well.
+POOLINGS = ("moments", "columns")
+
+
+def possible_poolings(signals: Sequence[Signal], spec: TokenSpec) -> tuple[str, ...]:
+    """Those that give features of one length for all of these."""
+    cuts = [layout_of(signal.values.shape, spec) for signal in signals]
+    return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:1]
+
+
+def pick_pooling(
+    possible: Sequence[str],
+    features: Callable[[str], np.ndarray],
+    targets: np.ndarray,
+    outputs: int,
+    sessions: Sequence[str],
+    seed: int,
+) -> tuple[str, str]:
+    """The pooling whose probe predicts held-out training sessions best, and what to note of it: the same, or why there
+    was no choice.
+
+    Args:
+        possible: `possible_poolings`.
+        features: of a pooling, float32 [n, F], of the labelled training samples.
+        targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
+    """
+    if len(possible) == 1:
+        return possible[0], f"{possible[0]}, the only one for windows of several shapes"
+    errors = {name: probe_error(features(name), targets, outputs, sessions, seed) for name in possible}
+    known = {name: error for name, error in errors.items() if error is not None}
+    if not known:
+        return possible[0], f"{possible[0]}, too few labels to choose by"
+    chosen = min(known, key=lambda name: known[name])
+    return chosen, chosen
