@@ -199,7 +199,7 @@ class FloorSection(Section):
     """Hand-made features and a simple classifier or regressor on them: one row, see `foundation.evaluate.features`."""
 
     features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = "invariant"
-    method: Literal["logistic", "svm", "extra-trees", "knn", "ridge"] = "logistic"
+    method: Literal["kernel", "logistic", "svm", "extra-trees", "knn", "ridge"] = "logistic"
 
     @property
     def title(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from conftest import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
-from foundation.nn.components import EPSILON, Columns, Components, fold_matrices, restore, split
+from foundation.nn.components import EPSILON, QUIET, Columns, Components, fold_matrices, restore, split
 
 CONFIG = tiny_config()
 TOKENS = ("values", "observed", "static", "column", "grid", "shape")
@@ -52,13 +52,18 @@ def _naive(batch: Batch, visible: torch.Tensor, sample: int) -> dict[str, object
     exists, logarithmic = batch["exists"][sample].numpy(), bool(batch["logarithmic"][sample])
     entries = {n: _slots(batch, sample, n) for n in np.flatnonzero(exists)}
     by_slot: dict[tuple[int, int], dict[str, list[float]]] = {}
+    told_of: dict[tuple[int, int], dict[str, list[tuple[int, int, float]]]] = {}
     for n, places in entries.items():
         for entry, column, slot in places:
             if not static[n] and observed[n, entry]:
                 found = by_slot.setdefault((column, slot), {"seen": [], "all": []})
                 found["all"].append(raw[n, entry])
+                width = 2 * CONFIG.patch_shapes[int(batch["shape"][sample, n])][1]
+                record = (n, entry // width, raw[n, entry])
+                told_of.setdefault((column, slot), {"seen": [], "all": []})["all"].append(record)
                 if seen[n]:
                     found["seen"].append(raw[n, entry])
+                    told_of[column, slot]["seen"].append(record)
     means = {place: np.mean(found["seen"] or found["all"]) for place, found in by_slot.items()}
     told = [place for place, found in by_slot.items() if found["seen"]]
     is_split = bool(static.any())
@@ -67,13 +72,24 @@ def _naive(batch: Batch, visible: torch.Tensor, sample: int) -> dict[str, object
     links: dict[int, float] = {}
     for link in range(int(batch["grid"][sample, :, 1].max()) + 1):
         here = [means[place] for place in told if link_of[place[0]] == link]
-        links[link] = (np.mean(here) if here else offset) if logarithmic else 0.0
+        links[link] = (np.mean(here) if here and is_split else offset) if logarithmic else 0.0
 
     def gain(place: tuple[int, int]) -> float:
         return links[link_of[place[0]]]
 
     def base(place: tuple[int, int]) -> float:
         return means.get(place, 0.0) if is_split else gain(place)
+
+    def motion(place: tuple[int, int]) -> list[float]:
+        """Deviation, change and trend of a slot, from what is seen of it, or from all."""
+        records = told_of[place]["seen"] or told_of[place]["all"]
+        x = {(n, time): (value - base(place)) / dynamic for n, time, value in records}
+        steps = [(x[n, time + 1] - value) ** 2 for (n, time), value in x.items() if (n, time + 1) in x]
+        last = int(batch["grid"][sample, :, 0].max())
+        moment = [2 * int(batch["grid"][sample, n, 0]) / max(last, 1) - 1 for n, _ in x]
+        power = np.mean(np.square(list(x.values())))
+        slope = np.mean(np.multiply(list(x.values()), moment)) / max(np.var(moment), 0.1)
+        return [np.log(power + QUIET) / 2, np.log(np.mean(steps) + QUIET) / 2 if steps else 0.0, slope]
 
     squares = [(value - base(place)) ** 2 for place in told for value in by_slot[place]["seen"]]
     dynamic = max(np.sqrt(np.mean(squares)), EPSILON)
@@ -87,7 +103,11 @@ def _naive(batch: Batch, visible: torch.Tensor, sample: int) -> dict[str, object
             if not static[n]:
                 values[n, entry] = (raw[n, entry] - base((column, slot))) / dynamic
             elif not seen[n] or (column, slot) in told:
-                values[n, entry] = (base((column, slot)) - gain((column, slot))) / static_level
+                mean = (base((column, slot)) - gain((column, slot))) / static_level
+                width = len(places)
+                for number, value in enumerate([mean, *motion((column, slot))]):
+                    if observed[n, number * width + entry]:
+                        values[n, number * width + entry] = value
     gains = [links[int(link)] - offset for link in batch["grid"][sample, :, 1]]
     return {
         "values": values,

@@ -47,10 +47,12 @@ def test_it_is_a_function_of_the_generator() -> None:
 def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
-    torch.testing.assert_close(loss.detach(), metrics["mse"] + metrics["blended"] + 0.5 * metrics["flow"])
+    torch.testing.assert_close(
+        loss.detach(), metrics["mse"] + metrics["blended"] + metrics["sketch"] + 0.5 * metrics["flow"]
+    )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
     loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
-    assert torch.equal(loss.detach(), metrics["mse"] + metrics["blended"])
+    assert torch.equal(loss.detach(), metrics["mse"] + metrics["blended"] + metrics["sketch"])
     assert "flow" not in metrics
 
 
@@ -126,7 +128,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.rand((), generator=generator)  # the draw between filling in and generating
     visible = draw_mask(batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, generator)
     with torch.no_grad():
-        condition, components = model(visible, **batch)
+        condition, components, _ = model(visible, **batch)
         error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
     measured = batch["observed"].float()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)  # a token counts as one, large or small
@@ -149,7 +151,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
 def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
-    condition, components = model(visible, **batch)
+    condition, components, _ = model(visible, **batch)
     lines = model.interpolated(visible, components.values, batch)
     model.blend(condition, model.mean(condition), *lines).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}

@@ -156,8 +156,22 @@ def test_static_tokens_observe_what_was_measured_at_any_time() -> None:
     valid[:8, :, 2] = False
     one = tokenize_one(make_signal(0, times=16, links=1, responses=4, valid=valid), CONFIG)
     (static,) = one["observed"][one["static"]]
-    assert static[:8].tolist() == [True, True, False, False, True, True, True, True]
-    assert not static[8:].any()
+    ever = [True, True, False, False, True, True, True, True]
+    assert static[:32].tolist() == ever * 4, "mean, deviation, change and trend"
+    assert not static[32:].any()
+
+
+def test_change_is_told_where_two_neighbouring_times_were_measured() -> None:
+    valid = np.zeros((16, 1, 4), bool)
+    valid[::2, :, 0] = valid[3:5, :, 1] = True
+    one = tokenize_one(make_signal(0, times=16, links=1, responses=4, valid=valid), CONFIG)
+    (static,) = one["observed"][one["static"]]
+    assert static[:32].reshape(4, 8)[:, ::2].tolist() == [
+        [True, True, False, False],
+        [True, True, False, False],
+        [False, True, False, False],
+        [True, True, False, False],
+    ]
 
 
 def test_links_are_antenna_numbers() -> None:
@@ -200,9 +214,9 @@ def test_a_kind_without_a_view_is_named() -> None:
 
 def test_an_antenna_beyond_the_table_is_named_not_taken_for_another() -> None:
     signal = make_signal(0, links=2)
-    far = signal.with_(links=(Link(0, 0), Link(0, 519)), session="tower")
-    assert tokenize([far], tiny_config(links=520))["link"][0].max() == 519
-    with pytest.raises(RecipeError, match=r"64 antennas apart, and .*'tower'\) has number 519; .*model\.links=520"):
+    far = signal.with_(links=(Link(0, 0), Link(0, 4999)), session="tower")
+    assert tokenize([far], tiny_config(links=71))["link"][0].max() == 4999
+    with pytest.raises(RecipeError, match=r"4096 antennas apart, and .*'tower'\) has number 4999; .*model\.links=71"):
         tokenize([far], tiny_config(links=64))
 
 

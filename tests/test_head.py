@@ -1,0 +1,84 @@
+"""The kernel head against scikit-learn's kernel ridge regression, and what it makes of few, many and odd samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.preprocessing import StandardScaler
+
+from foundation.adapt import fit_head, probe_error
+from foundation.adapt.probe import STIFFNESS
+from foundation.models import KernelHead
+from foundation.models import head as module
+
+
+def _moons(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [n, 3] of two classes that no plane separates: a ring around a disc, and noise."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(count) % 2
+    angle, radius = rng.uniform(0, 2 * np.pi, count), 1.0 + 2.0 * targets + 0.2 * rng.standard_normal(count)
+    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.concatenate([plane, 0.1 * rng.standard_normal((count, 1))], axis=1).astype(np.float32), targets
+
+
+def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
+    return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, reach=1.0)
+
+
+def test_numbers_are_those_of_kernel_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    x, new = rng.standard_normal((60, 9)).astype(np.float32), rng.standard_normal((20, 9)).astype(np.float32)
+    y = np.stack([np.sin(x[:, 0]) * 5 + 3, x[:, 1] ** 2], axis=1).astype(np.float32)
+    scaler = StandardScaler().fit(x)
+    reference = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / 9).fit(scaler.transform(x), y - y.mean(0))
+    with torch.no_grad():
+        found = _fitted(x, y, 2)(torch.from_numpy(new)).numpy()
+    np.testing.assert_allclose(found, reference.predict(scaler.transform(new)) + y.mean(0), atol=1e-4)
+
+
+def test_classes_that_no_plane_separates_are_told_apart() -> None:
+    (x, y), (new, truth) = _moons(80), _moons(200, seed=1)
+    with torch.no_grad():
+        assert (_fitted(x, y, 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean() >= 0.98
+
+
+def test_more_samples_than_centres_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    (x, y), (new, truth) = _moons(400), _moons(200, seed=1)
+    monkeypatch.setattr(module, "CENTRES", 40)
+    head = _fitted(x, y, 2)
+    assert head.centres.shape[0] == 40
+    with torch.no_grad():
+        all_of_them = (head(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+        few = (_fitted(x[:40], y[:40], 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+    assert all_of_them >= max(few, 0.97)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_samples_and_features_that_never_vary_give_finite_outputs(count: int) -> None:
+    x = np.concatenate([_moons(count)[0], np.ones((count, 2), np.float32)], axis=1)
+    new = torch.from_numpy(np.concatenate([_moons(9, seed=1)[0], np.full((9, 2), 1.5, np.float32)], axis=1))
+    output = fit_head(x, np.arange(count) % 2, 3, ["a"] * count, seed=0)(new)
+    assert output.shape == (9, 3)
+    assert bool(torch.isfinite(output).all())
+
+
+def test_a_head_is_as_stiff_as_held_out_sessions_ask_for() -> None:
+    rng = np.random.default_rng(0)
+    session = np.repeat(np.arange(8), 30)
+    x = rng.standard_normal((240, 12)).astype(np.float32)
+    noisy = ((x[:, 0] > 0) ^ (rng.random(240) < 0.3)).astype(np.int64)
+    names = [f"s{i}" for i in session]
+    errors = [probe_error(x, noisy, 2, names, 0, each) for each in STIFFNESS]
+    assert len(set(errors)) > 1
+    best = STIFFNESS[errors.index(min(errors))]
+    chosen = fit_head(x, noisy, 2, names, seed=0)
+    expected = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(noisy), 2, 0, *best)
+    torch.testing.assert_close(chosen.weight, expected.weight)
+
+
+def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:
+    x, y = _moons(40)
+    assert probe_error(x, y, 2, ["a"] * 40, seed=0) <= 0.1
+    assert probe_error(x[:2], y[:2], 2, ["a", "a"], seed=0) is None
