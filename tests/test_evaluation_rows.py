@@ -180,8 +180,6 @@ def test_pooling_that_cannot_be_chosen_is_noted() -> None:
     features = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
     picked = pick_pooling(("moments", "columns"), lambda _: features, np.array([0, 1]), 2, ["a", "a"], seed=0)
     assert picked == ("moments", "moments, too few labels to choose by")
-    picked = pick_pooling(("moments",), lambda _: features, np.array([0, 1]), 2, ["a", "a"], seed=0)
-    assert picked == ("moments", "moments, the only one for windows of several shapes")
 
 
 def _moving(count: int) -> list[Signal]:

@@ -2,7 +2,7 @@
 
 from foundation.adapt.baseline import fit_baseline
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.probe import fit_head, frozen_features, probe_error
+from foundation.adapt.probe import fit_head, frozen_features, probe_error, training_features
 from foundation.adapt.store import Adapter, load_adapter, save_adapter
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "predict",
     "probe_error",
     "save_adapter",
+    "training_features",
 ]

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.probe import fit_head, frozen_features
+from foundation.adapt.probe import fit_head, training_features
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import TrainingError
@@ -46,7 +46,7 @@ def fit(
         rows: samples of `data` to train on.
         targets: for all of `data`: int64 [n] classes or float32 [n, size].
         mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
-        frozen: `frozen_features` of `encoder` for these rows, where the caller has them already; not for `scratch`.
+        frozen: `training_features` of these rows, where the caller has them already; not for `scratch`.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -60,7 +60,9 @@ def fit(
             network = get_peft_model(network, lora)
     # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
     # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
-    known = frozen_features(network.eval(), data, tune.pooling, rows) if frozen is None else frozen
+    known = frozen
+    if known is None:
+        known = training_features(network.eval(), data, tune.pooling, rows, tune.augment)
     sessions = [data.signals[i].session for i in rows]
     model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), tune.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate

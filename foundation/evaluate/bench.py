@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, fit_baseline, frozen_features, predict
+from foundation.adapt import fit, fit_baseline, fit_head, frozen_features, predict, training_features
 from foundation.adapt.fit import Mode
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
@@ -33,12 +33,13 @@ Features = Mapping[str | None, np.ndarray]
 class Network:
     """An encoder with the tokens of a problem. Frozen features are kept of the last weights asked for."""
 
-    def __init__(self, encoder: WfmModel, problem: Problem) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: WfmModel, problem: Problem, augment: float) -> None:
+        self.encoder, self.augment = encoder, augment
         self.train = TokenSet(problem.train, encoder.config)
         self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
         self.poolings = possible_poolings(problem.signals, encoder.config)
         self._kept: tuple[int | None, dict[str, Features]] = (None, {})
+        self._copies: dict[str, np.ndarray] = {}
 
     def features(self, pooling: str, random: int | None) -> Features:
         """Of the pretrained weights, or of random ones of this seed."""
@@ -49,7 +50,13 @@ class Network:
             encoder = self.encoder if random is None else _untrained(self.encoder, random)
             sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
             known[pooling] = {part: frozen_features(encoder, data, pooling) for part, data in sets}
+            self._copies[pooling] = training_features(encoder, self.train, pooling, None, self.augment)
         return known[pooling]
+
+    def copies(self, pooling: str, random: int | None) -> np.ndarray:
+        """What a head is fitted to, [K, n, F]: the training samples, and as fits are augmented, copies of them."""
+        self.features(pooling, random)
+        return self._copies[pooling]
 
 
 class Bench:
@@ -82,6 +89,8 @@ class Bench:
             pooling, note = self._pooling(job, rows, random)
             if job.base in ("lora", "full", "scratch"):
                 predicted = self._fitted(job, rows, pooling)
+            elif job.mode in ("probe", "untrained"):
+                predicted = self._probe(job, rows, pooling, random)
             else:
                 features = self._network_of(job.method).features(pooling, random)
                 predicted = self._shallow(features, rows, "knn" if job.base == "knn" else "kernel", job)
@@ -91,7 +100,7 @@ class Bench:
     def _network_of(self, method: str) -> Network:
         if self._network is None or self._network[0] != method:
             source = self.recipe.sources[method].format(split=self.fold)
-            self._network = (method, Network(load_encoder(source), self.problem))
+            self._network = (method, Network(load_encoder(source), self.problem, self.recipe.tune.augment))
         return self._network[1]
 
     def _hand_features(self, section: FloorSection) -> Features:
@@ -117,6 +126,17 @@ class Bench:
         ends = np.cumsum([len(features[part]) for part in names])
         return dict(zip(names, np.split(found, ends[:-1]), strict=True))
 
+    def _probe(self, job: Job, rows: np.ndarray, pooling: str, random: int | None) -> dict[str, np.ndarray]:
+        """The head that every fit begins with."""
+        network = self._network_of(job.method)
+        known, sessions = network.copies(pooling, random)[:, rows], [self.problem.train[i].session for i in rows]
+        head = fit_head(known, self.targets[rows], self.problem.target.size, sessions, job.seed)
+        with torch.no_grad():
+            return {
+                part: self._answer(head(torch.from_numpy(network.features(pooling, random)[part])).numpy())
+                for part in network.tests
+            }
+
     def _fitted(self, job: Job, rows: np.ndarray, pooling: str) -> dict[str, np.ndarray]:
         network = self._network_of(job.method)
         model = fit(
@@ -128,7 +148,7 @@ class Bench:
             cast(Mode, job.base),
             self.recipe.tune.model_copy(update={"pooling": pooling}),
             job.seed,
-            None if job.base == "scratch" else network.features(pooling, None)[None][rows],
+            None if job.base == "scratch" else network.copies(pooling, None)[:, rows],
         )
         return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}
 

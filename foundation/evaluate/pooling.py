@@ -11,13 +11,13 @@ from foundation.data.tokens import TokenSpec, layout_of
 from foundation.signal import Signal
 
 #: In the order in which they are preferred where they do equally well.
-POOLINGS = ("moments", "columns")
+POOLINGS = ("moments", "context", "columns")
 
 
 def possible_poolings(signals: Sequence[Signal], spec: TokenSpec) -> tuple[str, ...]:
     """Those that give features of one length for all of these."""
     cuts = [layout_of(signal.values.shape, spec) for signal in signals]
-    return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:1]
+    return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
 
 
 def pick_pooling(
@@ -36,8 +36,6 @@ def pick_pooling(
         features: of a pooling, float32 [n, F], of the labelled training samples.
         targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
     """
-    if len(possible) == 1:
-        return possible[0], f"{possible[0]}, the only one for windows of several shapes"
     errors = {name: probe_error(features(name), targets, outputs, sessions, seed) for name in possible}
     known = {name: error for name, error in errors.items() if error is not None}
     if not known:
