@@ -188,7 +188,9 @@ class FinetuneRecipe(Section):
 
     name: str
     out: Path
-    checkpoint: str = Field(description="an exported folder, a training checkpoint, or an org/name on the Hub")
+    checkpoint: str = Field(
+        description="an exported folder, a training checkpoint, an org/name on the Hub, or wfm-small, which comes along"
+    )
     task: TaskSection
     fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use")
     seed: int = 0

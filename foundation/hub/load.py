@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
@@ -18,6 +19,7 @@ from foundation.data.contents import FILE_NAME as CONTENTS
 from foundation.data.contents import Hashes, load_hashes
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.errors import CheckpointError
+from foundation.hub.released import released, resolve
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import CorpusSection, PretrainRecipe
 from foundation.train.checkpoint import load_checkpoint
@@ -28,7 +30,8 @@ M = TypeVar("M", bound=PreTrainedModel)
 
 
 def load_encoder(source: str | Path) -> WfmModel:
-    """The encoder from an exported folder, a training checkpoint, or an org/name on the Hub (fp32, evaluation mode).
+    """The encoder from an exported folder, a training checkpoint, an org/name on the Hub, or one that comes with the
+    package, such as "wfm-small" (fp32, evaluation mode).
 
     Raises:
         CheckpointError: there is none, or it is not one of this library's.
@@ -56,7 +59,7 @@ def provenance(source: str | Path) -> list[dict[str, Any]]:
         CheckpointError: the checkpoint is damaged, or the Hub cannot be asked.
         ShardError: the shards that a training checkpoint was trained on are gone.
     """
-    path = Path(source)
+    path = Path(source := resolve(source))
     if path.suffix == ".ckpt":
         recipe = PretrainRecipe.model_validate(load_checkpoint(path)[0])
         return seen_in_training(recipe)
@@ -94,7 +97,7 @@ def contents(source: str | Path) -> Hashes | None:
     Raises:
         CheckpointError: a record is damaged, or the Hub cannot be asked.
     """
-    path = Path(source)
+    path = Path(source := resolve(source))
     if path.suffix != ".ckpt":
         record = path / CONTENTS if path.is_dir() else _on_hub(str(source), CONTENTS)
         return load_hashes(record) if record is not None and record.is_file() else None
@@ -150,12 +153,16 @@ def _from_training(source: str | Path) -> WfmForMaskedModeling | None:
 
 
 def _from_folder(source: str | Path, kind: type[M]) -> M:
+    source = resolve(source)
     if not Path(source).is_dir() and str(source).count("/") != 1:
-        raise CheckpointError(f"{source}: no such folder; give an exported folder, a .ckpt file or an org/name.")
+        raise CheckpointError(
+            f"{source}: no such folder; give an exported folder, a .ckpt file, an org/name, "
+            f"or one that comes with the package: {', '.join(released())}."
+        )
     try:
         with quietly() if Path(source).is_dir() else nullcontext():
             loaded: Any = kind.from_pretrained(source, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{source}: cannot be loaded as a model of this library ({reason}).") from error
     model: M
