@@ -1,4 +1,4 @@
-"""Fit a supervised baseline: the budget, the loss and the augmentation of every other fit."""
+"""Fit a supervised baseline: the loss and the augmentation of every other fit, and steps enough to learn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from foundation.errors import TrainingError
 from foundation.models import Baseline, BaselineName, LinearHead
 from foundation.recipe import TuneSection
 
+STEPS, RATE = 300, 1e-3  # at least; from random weights the few steps of a LoRA fit would only flatter the encoder
 STANDARDISED = 1000  # training samples, spread evenly, that say what the mean and deviation of a channel are
 
 
@@ -36,10 +37,8 @@ def fit_baseline(
     model.standardise_by(**data.batch(rows[:: 1 + len(rows) // STANDARDISED]))
     if target.classes is None:
         _scale_targets(model.head, targets[rows])
-    groups = [
-        {"params": list(model.encoder.parameters()), "lr": tune.full_learning_rate},
-        {"params": list(model.head.parameters()), "lr": tune.learning_rate},
-    ]
+    groups = [{"params": list(model.parameters()), "lr": RATE}]
+    tune = tune.model_copy(update={"steps": max(STEPS, tune.steps)})
     descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({name})")
     return model
 
