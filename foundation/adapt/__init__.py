@@ -2,7 +2,7 @@
 
 from foundation.adapt.baseline import fit_baseline
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.probe import fit_head, frozen_features, probe_error, training_features
+from foundation.adapt.probe import fit_head, frozen_features, pooled_features, probe_error, training_features
 from foundation.adapt.store import Adapter, load_adapter, save_adapter
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "fit_head",
     "frozen_features",
     "load_adapter",
+    "pooled_features",
     "predict",
     "probe_error",
     "save_adapter",

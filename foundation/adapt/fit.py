@@ -62,7 +62,7 @@ def fit(
     # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
     known = frozen
     if known is None:
-        known = training_features(network.eval(), data, tune.pooling, rows, tune.augment)
+        known = training_features(network.eval(), data, [tune.pooling], rows, tune.augment)[tune.pooling]
     sessions = [data.signals[i].session for i in rows]
     model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), tune.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate

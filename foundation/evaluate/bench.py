@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, fit_baseline, fit_head, frozen_features, predict, training_features
+from foundation.adapt import fit, fit_baseline, fit_head, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
@@ -23,7 +23,7 @@ from foundation.evaluate.problem import Problem, blocks, refuse_overlap
 from foundation.hub.load import load_encoder
 from foundation.models import BaselineName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
-from foundation.recipe import EvaluateRecipe, FloorSection
+from foundation.recipe import EvaluateRecipe, FloorSection, TuneSection
 from foundation.signal import Signal
 
 #: Features of the training samples (key None) and of each test part.
@@ -33,30 +33,33 @@ Features = Mapping[str | None, np.ndarray]
 class Network:
     """An encoder with the tokens of a problem. Frozen features are kept of the last weights asked for."""
 
-    def __init__(self, encoder: WfmModel, problem: Problem, augment: float) -> None:
-        self.encoder, self.augment = encoder, augment
+    def __init__(self, encoder: WfmModel, problem: Problem, tune: TuneSection) -> None:
+        self.encoder, self.augment = encoder, tune.augment
         self.train = TokenSet(problem.train, encoder.config)
         self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
-        self.poolings = possible_poolings(problem.signals, encoder.config)
-        self._kept: tuple[int | None, dict[str, Features]] = (None, {})
-        self._copies: dict[str, np.ndarray] = {}
+        possible = possible_poolings(problem.signals, encoder.config)
+        self.poolings = possible if tune.pooling == "auto" else (tune.pooling,)
+        self._kept: tuple[int | None, dict[str, np.ndarray], dict[str, Features]] | None = None
 
     def features(self, pooling: str, random: int | None) -> Features:
         """Of the pretrained weights, or of random ones of this seed."""
-        if self._kept[0] != random:
-            self._kept = (random, {})
-        known = self._kept[1]
-        if pooling not in known:
-            encoder = self.encoder if random is None else _untrained(self.encoder, random)
-            sets: list[tuple[str | None, TokenSet]] = [(None, self.train), *self.tests.items()]
-            known[pooling] = {part: frozen_features(encoder, data, pooling) for part, data in sets}
-            self._copies[pooling] = training_features(encoder, self.train, pooling, None, self.augment)
-        return known[pooling]
+        return self._all(random)[1][pooling]
 
     def copies(self, pooling: str, random: int | None) -> np.ndarray:
         """What a head is fitted to, [K, n, F]: the training samples, and as fits are augmented, copies of them."""
-        self.features(pooling, random)
-        return self._copies[pooling]
+        return self._all(random)[0][pooling]
+
+    def _all(self, random: int | None) -> tuple[dict[str, np.ndarray], dict[str, Features]]:
+        if self._kept is None or self._kept[0] != random:
+            encoder = self.encoder if random is None else _untrained(self.encoder, random)
+            copies = training_features(encoder, self.train, self.poolings, None, self.augment)
+            tests = {part: pooled_features(encoder, data, self.poolings) for part, data in self.tests.items()}
+            features: dict[str, Features] = {
+                pooling: {None: copies[pooling][0], **{part: found[pooling] for part, found in tests.items()}}
+                for pooling in self.poolings
+            }
+            self._kept = (random, copies, features)
+        return self._kept[1:]
 
 
 class Bench:
@@ -100,7 +103,7 @@ class Bench:
     def _network_of(self, method: str) -> Network:
         if self._network is None or self._network[0] != method:
             source = self.recipe.sources[method].format(split=self.fold)
-            self._network = (method, Network(load_encoder(source), self.problem, self.recipe.tune.augment))
+            self._network = (method, Network(load_encoder(source), self.problem, self.recipe.tune))
         return self._network[1]
 
     def _hand_features(self, section: FloorSection) -> Features:

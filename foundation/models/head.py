@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 WIDTH = 256  # principal directions of the features that the kernel sees
 CENTRES = 2048  # training samples that carry a bump; of more, a random choice, fitted to all
-SURVEYED = 1024  # training samples that the principal directions are taken from
+SURVEYED = 512  # training samples that the principal directions are taken from
 #: Of class outputs, which lie between 0 and 1: a margin of one is then near certainty.
 SHARPNESS = 8.0
 
