@@ -15,6 +15,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.adapt.pooling import pick_pooling, possible_poolings
 from foundation.adapt.probe import fit_head, training_features
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
@@ -46,7 +47,8 @@ def fit(
         rows: samples of `data` to train on.
         targets: for all of `data`: int64 [n] classes or float32 [n, size].
         mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
-        frozen: `training_features` of these rows, where the caller has them already; not for `scratch`.
+        frozen: `training_features` of these rows and a pooling that `tune` names, where the caller has them already;
+            not for `scratch`.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -60,11 +62,19 @@ def fit(
             network = get_peft_model(network, lora)
     # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
     # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
-    known = frozen
+    sessions, known = [data.signals[i].session for i in rows], frozen
+    pooling: str = tune.pooling
     if known is None:
-        known = training_features(network.eval(), data, [tune.pooling], rows, tune.augment)[tune.pooling]
-    sessions = [data.signals[i].session for i in rows]
-    model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), tune.pooling)
+        asked = (
+            possible_poolings((s.values.shape for s in data.signals), encoder.config)
+            if pooling == "auto"
+            else (pooling,)
+        )
+        found = training_features(network.eval(), data, asked, rows, tune.augment)
+        if pooling == "auto":
+            pooling, _ = pick_pooling(asked, lambda name: found[name][0], targets[rows], target.size, sessions, seed)
+        known = found[pooling]
+    model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups = _groups(model, peak, tune)
     descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({mode})", progress)

@@ -11,6 +11,7 @@ import torch
 
 from foundation.adapt import fit, fit_baseline, fit_head, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
+from foundation.adapt.pooling import pick_pooling, possible_poolings
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.evaluate.coral import coral
@@ -18,7 +19,6 @@ from foundation.evaluate.features import hand_features
 from foundation.evaluate.floors import floor
 from foundation.evaluate.jobs import ALIGNED, BASELINES, Job
 from foundation.evaluate.outcomes import Outcome
-from foundation.evaluate.pooling import pick_pooling, possible_poolings
 from foundation.evaluate.problem import Problem, blocks, refuse_overlap
 from foundation.hub.load import load_encoder
 from foundation.models import BaselineName, WfmModel
@@ -37,7 +37,7 @@ class Network:
         self.encoder, self.augment = encoder, tune.augment
         self.train = TokenSet(problem.train, encoder.config)
         self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
-        possible = possible_poolings(problem.signals, encoder.config)
+        possible = possible_poolings((s.values.shape for s in problem.signals), encoder.config)
         self.poolings = possible if tune.pooling == "auto" else (tune.pooling,)
         self._kept: tuple[int | None, dict[str, np.ndarray], dict[str, Features]] | None = None
 

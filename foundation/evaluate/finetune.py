@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from foundation.adapt import fit, frozen_features, predict, save_adapter
+from foundation.adapt import fit, predict, save_adapter
 from foundation.adapt.store import weights_hash
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.metrics import scores
-from foundation.evaluate.pooling import pick_pooling, possible_poolings
 from foundation.evaluate.problem import Problem, refuse_overlap
 from foundation.hub.load import load_encoder
 from foundation.recipe import FinetuneRecipe
@@ -30,21 +29,7 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)
-    tune = recipe.tune
-    if tune.pooling == "auto":
-        sessions = [problem.train[i].session for i in rows]
-        possible = possible_poolings(problem.signals, encoder.config)
-        chosen, note = pick_pooling(
-            possible,
-            lambda name: frozen_features(encoder, data, name, rows),
-            targets[rows],
-            problem.target.size,
-            sessions,
-            recipe.seed,
-        )
-        print(f"pooling chosen on training sessions: {note}")
-        tune = tune.model_copy(update={"pooling": chosen})
-    model = fit(encoder, data, rows, targets, problem.target, "lora", tune, recipe.seed, progress=True)
+    model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
     save_adapter(model, problem.target, recipe.checkpoint, weights_hash(encoder), recipe.out)
     found = {}
     for part, signals in problem.tests.items():

@@ -22,7 +22,7 @@ from foundation.recipe import EvaluateRecipe
 
 #: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt")
-_MODULES = ("bench", "coral", "delay", "features", "floors", "jobs", "metrics", "pooling", "problem")
+_MODULES = ("bench", "coral", "delay", "features", "floors", "jobs", "metrics", "problem")
 _NAMES = ("truth/", "predicted/", "block/")
 #: Of a configuration: where it was read from and by what, which changes no number.
 _ASIDE = ("architectures", "dtype", "transformers_version")

@@ -37,6 +37,8 @@ def pool(output: EncoderOutput, batch: dict[str, Tensor], pooling: str) -> Tenso
         column = batch["column"].gather(1, index)
         summaries = _mean(tokens, _members(summary, column, int(batch["column"].max()) + 1, tokens.dtype))
         return torch.cat([summaries.flatten(1), context], dim=1)
+    if pooling != "moments":
+        raise ValueError(f"pooling {pooling!r}: expected moments, columns or context")
     moments = [moment for chosen in (summary, real & ~static) for moment in _moments(tokens, chosen)]
     return torch.cat([*moments, context], dim=1)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from foundation.adapt import probe_error
+from foundation.adapt.probe import probe_error
 from foundation.data.tokens import TokenSpec, layout_of
-from foundation.signal import Signal
 
 #: In the order in which they are preferred where they do equally well.
 POOLINGS = ("moments", "context", "columns")
 
 
-def possible_poolings(signals: Sequence[Signal], spec: TokenSpec) -> tuple[str, ...]:
-    """Those that give features of one length for all of these."""
-    cuts = [layout_of(signal.values.shape, spec) for signal in signals]
+def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+    """Those that give features of one length for signals of all these shapes (times, links, responses)."""
+    cuts = [layout_of(shape, spec) for shape in shapes]
     return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
 
 
