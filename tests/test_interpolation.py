@@ -62,7 +62,11 @@ def test_static_tokens_are_a_field_of_their_own() -> None:
     values = torch.where(batch["static"][..., None], 5.0, 1.0).expand_as(batch["values"])
     known = batch["observed"].clone()
     known[0, static.nonzero()[0]] = False
-    out, _ = interpolate_tokens(values, known, batch["static"], batch["grid"], batch["shape"], config.patch_shapes)
+    out, reached = interpolate_tokens(
+        values, known, batch["static"], batch["grid"], batch["shape"], config.patch_shapes
+    )
     used = batch["observed"][0]
-    assert bool((out[0, static][used[static]] == 5).all())
+    width = 2 * config.patch_shapes[int(batch["shape"][0, 0])][1]
+    assert bool((out[0, static, :width][used[static, :width]] == 5).all())
+    assert not bool(reached[0, static, width:].any()), "of the statistics only the mean is a response"
     assert bool((out[0, ~static][used[~static]] == 1).all())
