@@ -2,7 +2,7 @@
 
 from foundation.adapt.baseline import fit_baseline
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.probe import fit_head, frozen_features, pooled_features, probe_error, training_features
+from foundation.adapt.probe import fit_head, pooled_features, probe_error, training_features
 from foundation.adapt.store import Adapter, load_adapter, save_adapter
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "fit",
     "fit_baseline",
     "fit_head",
-    "frozen_features",
     "load_adapter",
     "pooled_features",
     "predict",

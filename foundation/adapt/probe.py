@@ -41,11 +41,6 @@ def pooled_features(
     return {pooling: np.concatenate(parts) for pooling, parts in found.items()}
 
 
-def frozen_features(encoder: nn.Module, data: TokenSet, pooling: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """`pooled_features` of one pooling."""
-    return pooled_features(encoder, data, [pooling], rows)[pooling]
-
-
 def training_features(
     encoder: nn.Module, data: TokenSet, poolings: Sequence[str], rows: np.ndarray | None, augment: float
 ) -> dict[str, np.ndarray]:

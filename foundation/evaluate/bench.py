@@ -116,7 +116,7 @@ class Bench:
     def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
         """A simple method on features that stay as they are, or are aligned with those of each test part."""
         train, names = features[None], list(self.truth)
-        sessions = [self.problem.train[i].session for i in rows]
+        sessions = self._sessions(rows)
         if job.mode.endswith(ALIGNED):
             if self._aligned is None or self._aligned[0] is not features:
                 self._aligned = (features, {part: coral(train, features[part]) for part in names})
@@ -132,8 +132,8 @@ class Bench:
     def _probe(self, job: Job, rows: np.ndarray, pooling: str, random: int | None) -> dict[str, np.ndarray]:
         """The head that every fit begins with."""
         network = self._network_of(job.method)
-        known, sessions = network.copies(pooling, random)[:, rows], [self.problem.train[i].session for i in rows]
-        head = fit_head(known, self.targets[rows], self.problem.target.size, sessions, job.seed)
+        known = network.copies(pooling, random)[:, rows]
+        head = fit_head(known, self.targets[rows], self.problem.target.size, self._sessions(rows), job.seed)
         with torch.no_grad():
             return {
                 part: self._answer(head(torch.from_numpy(network.features(pooling, random)[part])).numpy())
@@ -160,6 +160,9 @@ class Bench:
         model = fit_baseline(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
         return {part: self._answer(predict(model, data)) for part, data in tests.items()}
 
+    def _sessions(self, rows: np.ndarray) -> list[str]:
+        return [self.problem.train[i].session for i in rows]
+
     def _answer(self, output: np.ndarray) -> np.ndarray:
         return output if self.problem.kind == "regression" else output.argmax(1)
 
@@ -181,7 +184,7 @@ class Bench:
                 lambda name: network.features(name, random)[None][rows],
                 self.targets[rows],
                 self.problem.target.size,
-                [self.problem.train[i].session for i in rows],
+                self._sessions(rows),
                 job.seed,
             )
         return self._chosen[key]

@@ -192,7 +192,7 @@ class WfmModel(WfmPreTrainedModel):
         static = batch["static"]
         gain = torch.where(static | ~static.any(1, keepdim=True), components.gain, 0.0)
         real = visible.gather(1, index)
-        tokens = self.tokenizer(*_take(index, components.values, batch["observed"], gain), real, places)
+        tokens = self.tokenizer(*take(index, components.values, batch["observed"], gain), real, places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), real], dim=1)
         hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(places["position"]), keep)
@@ -207,11 +207,11 @@ def with_context(position: Tensor) -> Tensor:
 _PER_TOKEN = ("position", "link", "shape", "static")
 
 
-def _take(index: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+def take(index: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
     """Rows `index` [B, K] of tensors [B, N, ...]."""
     rows = torch.arange(len(index), device=index.device)[:, None]
     return tuple(t[rows, index] for t in tensors)
 
 
 def _take_all(index: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    return dict(zip(_PER_TOKEN, _take(index, *(batch[name] for name in _PER_TOKEN)), strict=True))
+    return dict(zip(_PER_TOKEN, take(index, *(batch[name] for name in _PER_TOKEN)), strict=True))

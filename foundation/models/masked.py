@@ -19,6 +19,7 @@ from foundation.models.encoder import (
     Placement,
     WfmModel,
     WfmPreTrainedModel,
+    take,
     with_context,
 )
 from foundation.nn.blocks import Transformer
@@ -118,17 +119,18 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         hidden, keep, index = encoded.last_hidden_state, encoded.keep, encoded.index
         assert hidden is not None and keep is not None and index is not None
-        rows = torch.arange(len(index), device=index.device)[:, None]
         static = batch["static"]
-        chosen = (static | ~static.any(1, keepdim=True))[rows, index] & keep[:, CONTEXT_TOKENS:]
-        values = whole.values[rows, index][chosen].clamp(-CLIP, CLIP)
-        seen = batch["observed"][rows, index][chosen].to(values.dtype)
+        summary = static | ~static.any(1, keepdim=True)
+        taken = take(index, summary, whole.values, whole.gain, batch["observed"], batch["shape"])
+        chosen = taken[0] & keep[:, CONTEXT_TOKENS:]
+        values, gain, seen, shape = (tensor[chosen] for tensor in taken[1:])
+        values, seen = values.clamp(-CLIP, CLIP), seen.to(values.dtype)
         # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
         widths = torch.tensor([2 * responses for _, responses in self.config.patch_shapes], device=index.device)
-        width, last = widths[batch["shape"][rows, index][chosen]][:, None], int(widths.max())
+        width, last = widths[shape][:, None], int(widths.max())
         within = torch.arange(last, device=index.device) < width - 2
         slope = values[:, 2 : last + 2] - values[:, :last]
-        target = torch.cat([values, slope, whole.gain[rows, index][chosen][:, None]], dim=1)
+        target = torch.cat([values, slope, gain[:, None]], dim=1)
         weight = torch.cat([seen, within * seen[:, 2 : last + 2] * seen[:, :last], torch.ones_like(seen[:, :1])], dim=1)
         error = (self.sketch(hidden[:, CONTEXT_TOKENS:][chosen]).float() - target).square()
         level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), whole.levels())
