@@ -166,7 +166,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["moments", "columns", "context", "auto"] = Field(
+    pooling: Literal["moments", "context", "columns", "response", "statistics", "auto"] = Field(
         "auto", description="auto: the one whose probe is best across training sessions; see docs/evaluation.md"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")

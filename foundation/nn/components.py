@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-6
+#: Errors are taken of entries up to this many levels of the visible ones: a hidden burst must not own the batch.
+CLIP = 5.0
 
 #: What a static token tells of each slot of its column: the mean over time, and three numbers that any gain, filter or
 #: furniture leaves alone: how strongly the slot moves and how fast (log of the root-mean-square deviation, and of the

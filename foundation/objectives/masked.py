@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from foundation.models.masked import CLIP, WfmForMaskedModeling
+from foundation.models.masked import WfmForMaskedModeling
+from foundation.nn.components import CLIP
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
@@ -27,7 +28,7 @@ class MaskedObjective:
         flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
             of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
-        sketch_weight: weight of the encoder's own account of the statistics, see `WfmForMaskedModeling.sketch_error`.
+        sketch_weight: weight of the encoder's own account of the statistics, see `foundation.models.sketch`.
         static_weight: weight of a static token's error; a dynamics token's is 1.
         blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
     """
