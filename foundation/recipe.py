@@ -45,6 +45,9 @@ class DataSection(Section):
     )
     workers: int = Field(0, ge=0)
     augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
+    in_part: float = Field(
+        0.0, ge=0, le=1, description="share of the samples with fewer links, times or responses, antennas renumbered"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSection:
