@@ -80,6 +80,14 @@ class ModelSection(Section):
     links: int = Field(
         64, gt=0, description="its square: transmit, and receive, antennas (or access points) told apart"
     )
+    experts: int = Field(0, ge=0, description="of every feed-forward layer of the encoder; 0: dense")
+    experts_active: int = Field(1, gt=0, description="that a token goes through, together as wide as the dense layer")
+
+    @model_validator(mode="after")
+    def _enough_experts(self) -> ModelSection:
+        if self.experts and self.experts_active > self.experts:
+            raise ValueError(f"experts_active={self.experts_active} is more than there are, experts={self.experts}")
+        return self
 
 
 class ObjectiveSection(Section):

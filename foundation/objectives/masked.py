@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from foundation.models import WfmConfig
 from foundation.models.masked import CLIP, WfmForMaskedModeling
 from foundation.nn.components import Components
+from foundation.nn.experts import watch_balance
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 from foundation.objectives.contrastive import contrastive_loss, projection
 from foundation.objectives.dynamics import statics_given
 from foundation.objectives.latent import latent_loss, predictor
 
+BALANCE_WEIGHT = 0.01  # of the encoder's experts, as in Switch Transformer
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
 
 
@@ -74,7 +76,7 @@ class MaskedObjective:
         model: WfmForMaskedModeling,
         batch: dict[str, Tensor],
         generator: torch.Generator,
-        heads: Mapping[str, nn.Module] | nn.ModuleDict | None = None,
+        heads: nn.ModuleDict | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
 
@@ -86,10 +88,12 @@ class MaskedObjective:
             with interpolation, `sketch` of the statistics, `flow` loss, and `tokens`, how many real tokens the batch
             held; of other objectives what they say.
         """
+        heads = nn.ModuleDict() if heads is None else heads
         candidates = batch["observed"].any(-1)
         whole = model.encoder.components(batch, candidates)
         visible, levels = self._draw(batch, candidates, whole, generator)
-        condition, components, encoded = model(visible, components=levels, **batch)
+        with watch_balance() as balances:
+            condition, components, encoded = model(visible, components=levels, **batch)
         hidden = candidates & ~visible & ~(batch["static"] & self.dynamics_only)
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
@@ -109,19 +113,15 @@ class MaskedObjective:
             "tokens": candidates.sum(),
         }
         if self.flow_weight:
-            # Few tokens are static and all hang on them: those are never left out.
-            chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
-            chosen |= batch["static"][hidden]
-            chosen[:1] = True  # at least one, so that every parameter takes part in every step
-            given = target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen]
-            flow = model.flow.loss(*given, self.flow_levels, generator)
+            flow = self._flow(model, batch["static"][hidden], target, weight, wanted, generator)
             loss, metrics["flow"] = loss + self.flow_weight * flow, flow.detach()
+        if balances:
+            balance = torch.stack(balances).mean()
+            loss, metrics["balance"] = loss + BALANCE_WEIGHT * balance, balance.detach()
         if self.contrastive_weight:
-            assert heads is not None
             other, said = contrastive_loss(heads["contrastive"], model, batch, visible, encoded, generator)
             loss, metrics = loss + self.contrastive_weight * other, metrics | said
         if self.latent_weight:
-            assert heads is not None
             other, said = latent_loss(heads["latent"], model, batch, hidden, whole, condition, encoded)
             loss, metrics = loss + self.latent_weight * other, metrics | said
         return loss, metrics
@@ -139,6 +139,23 @@ class MaskedObjective:
         if self.dynamics_only:
             visible = statics_given(visible, candidates, batch)
         return visible, whole if generates else None
+
+    def _flow(
+        self,
+        model: WfmForMaskedModeling,
+        static: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        wanted: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Diffusion loss of a sample of the hidden tokens [M, ...]."""
+        # Few tokens are static and all hang on them: those are never left out.
+        chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
+        chosen |= static
+        chosen[:1] = True  # at least one, so that every parameter takes part in every step
+        given = target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen]
+        return model.flow.loss(*given, self.flow_levels, generator)
 
     def _blended(
         self,
