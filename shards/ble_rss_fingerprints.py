@@ -5,12 +5,12 @@ Citation: Kolakowski, Automated Calibration of RSS Fingerprinting Based Systems 
 Learning, Sensors 21, 6270, 2021.
 Files: `anchors.csv`, `calibration/calibration_df.csv` (4104 points, 0.7 MB), `tests/test_robot_df.csv` (719 points) and
 `tests/test_walk_df.csv` (a walk without positions). `calibration/calib*_df.csv` hold the same points in another frame.
-Samples: one instant each with the 2.5 s around it, 16 instants, the RSSI of all anchors in dBm; of the walk, all of it. Of
-the instant alone (a packet or two of each anchor) every method is a quarter of its error worse: leaving out drives of the
-calibration, k-NN 2.06 m, of 2 s to either side 1.54 m.
+Samples: one instant each with the 2.5 s around it, 16 instants, the RSSI of all anchors in dBm; of the walk, all of it.
+Of the instant alone, a packet or two of each anchor, k-NN is wrong by 2.06 m (leaving out drives of the calibration),
+of the mean over 2 s to either side by 1.54 m.
 Labels: `position` (x, y) in metres, `heading` in radians.
-Split: `robot`: train on the calibration, test on the robot's test drive; `rest` holds the walk. A session is a drive, of which the
-calibration has four.
+Split: `robot`: train on the calibration, test on the robot's test drive; `rest` holds the walk. A session is a
+drive, of which the calibration has four.
 """
 
 from __future__ import annotations

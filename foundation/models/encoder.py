@@ -144,7 +144,8 @@ class WfmModel(WfmPreTrainedModel):
         super().__init__(config)
         self.tokenizer = Tokenizer(config)
         self.context = Context(config)
-        self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
+        sizes = config.hidden_size, config.depth, config.heads, config.dropout
+        self.transformer = Transformer(*sizes, config.experts, config.experts_active)
         self.sketch = Sketch(config)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
