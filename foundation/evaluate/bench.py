@@ -69,7 +69,7 @@ class Bench:
         self.recipe, self.fold = recipe, fold
         self.problem = Problem.load(recipe.task, fold)
         for checkpoint in recipe.sources.values():
-            refuse_overlap(checkpoint.format(split=fold), recipe.task, fold, self.problem)
+            refuse_overlap(checkpoint.format(split=fold), recipe.task.shards, fold, self.problem.tests)
         self.targets = self.problem.target.encode(self.problem.train)
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}

@@ -1,7 +1,9 @@
 """What the decoder is asked for: fill in what is missing, or make new signals from noise."""
 
 from foundation.generate.fill import Filled, fill
+from foundation.generate.hold import hold, mean_over_time
 from foundation.generate.interpolate import interpolate
+from foundation.generate.low_rank import low_rank
 from foundation.generate.sample import sample_like
 
-__all__ = ["Filled", "fill", "interpolate", "sample_like"]
+__all__ = ["Filled", "fill", "hold", "interpolate", "low_rank", "mean_over_time", "sample_like"]

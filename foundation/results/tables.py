@@ -94,14 +94,16 @@ def pivot(rows: Sequence[Row]) -> list[Pivot]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables in Markdown, each with its title; the best mean of a column is bold."""
-    parts = []
-    for table in pivot(rows):
-        lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
-        for index, cells in enumerate(table.body):
-            shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
-            lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
-        parts.append(f"{_escape(table.title)}\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(map(markdown_table, pivot(rows))) + "\n"
+
+
+def markdown_table(table: Pivot) -> str:
+    """One table in Markdown, with its title."""
+    lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
+    for index, cells in enumerate(table.body):
+        shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
+        lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
+    return f"{_escape(table.title)}\n\n" + "\n".join(lines)
 
 
 def rich_tables(rows: Sequence[Row]) -> list[Table]:
