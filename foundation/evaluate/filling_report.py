@@ -31,13 +31,13 @@ from foundation.results.tables import Pivot
 NOTES = (
     "NMSE in dB over hidden entries, lower is better: -10 dB is a tenth of the power, 0 dB no better than zeros. Every "
     "window is scaled to power 1. The truth is free of noise where it was simulated, and as measured elsewhere, where "
-    "noise is a floor that no method gets below. CSI and spectrograms in linear amplitude, other kinds as complex or real "
-    "values, RSSI in dBm.",
+    "noise is a floor that no method gets below. CSI and spectrograms in linear amplitude, other kinds as complex or "
+    "real values, RSSI in dBm.",
     "Intervals are 95 %, a bootstrap over sessions, or over windows where there are fewer than six sessions, which is "
     "too sure. The last columns are paired: how far the network's error is below (negative) that of interpolation; "
     "bold where the interval excludes 0 in the network's favour.",
-    "Low rank is completion of each window on its own; start, axis and rank are chosen by hiding visible entries of that "
-    "window. A mask that hides no part of a kind (links where there is one) has no line.",
+    "Low rank is completion of each window on its own; start, axis and rank are chosen by hiding visible entries of "
+    "that window. A mask that hides no part of a kind (links where there is one) has no line.",
 )
 
 
