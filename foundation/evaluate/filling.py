@@ -98,7 +98,9 @@ class Measured:
     def over(self) -> str:
         """In words."""
         names, (_, units) = len(set(self.sessions)), self.units()
-        return f"{units} sessions" if names >= SESSIONS else f"{units} windows of {names} sessions"
+        if names >= SESSIONS:
+            return f"{units} sessions"
+        return f"{units} windows of {names} session{'s' if names > 1 else ''}"
 
 
 def measure_filling(recipe: FillingRecipe, done: Callable[[str], None] = lambda _: None) -> list[Measured]:

@@ -23,9 +23,11 @@ from foundation.generate.interpolate import interpolate
 STARTS = (interpolate, mean_over_time)
 
 RANKS = (1, 2, 3, 5, 8)
-STEPS = 15
-HELD_OUT = 0.25  # of what is visible, to choose the rank by
-CELL = 8  # times and responses of a block of entries that are held out together
+STEPS = 10
+#: Share of what is visible that is held out to choose by, and how often. Of 0.25 and 0.4, once to three times, what told
+#: most of hidden tokens of simulated windows; on measured ones they were alike.
+HELD_OUT, DRAWS = 0.4, 2
+CELL = 4  # times and responses of a block of entries that are held out together
 ABSENT = 0.2  # share of an axis with nothing visible, from which on the mask hides all of it there
 TOLERANCE = 1.05  # a rank that is worse than the best so far by this factor ends the search
 
@@ -47,16 +49,17 @@ def low_rank(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: nothing is visible.
     """
-    held = _held_out(visible, np.random.default_rng(0))
-    chosen = Choice(0, 0, None)
-    if held.any() and (visible & ~held).any():
-        chosen = _choose(field, visible & ~held, held)
+    draws = [_errors(field, visible & ~held, held) for held in (_held_out(visible, draw) for draw in range(DRAWS))]
+    both = [choice for choice in draws[0] if all(choice in errors for errors in draws)]
+    chosen = min(both, key=lambda choice: sum(errors[choice] for errors in draws), default=Choice(0, 0, None))
     return _complete(STARTS[chosen.start](field, visible), visible, chosen.axis, chosen.rank)
 
 
-def _choose(field: np.ndarray, known: np.ndarray, held: np.ndarray) -> Choice:
-    """What tells the held-out entries best from the known ones."""
+def _errors(field: np.ndarray, known: np.ndarray, held: np.ndarray) -> dict[Choice, float]:
+    """What each choice makes of the held-out entries, from the known ones."""
     found: dict[Choice, float] = {}
+    if not held.any() or not known.any():
+        return found
     for index, begin in enumerate(STARTS):
         start = begin(field, known)
         found[Choice(index, 0, None)] = _error(start, field, held)
@@ -70,7 +73,7 @@ def _choose(field: np.ndarray, known: np.ndarray, held: np.ndarray) -> Choice:
                 if error > TOLERANCE * least:
                     break
                 least = min(least, error)
-    return min(found, key=lambda choice: found[choice])
+    return found
 
 
 def _complete(start: np.ndarray, visible: np.ndarray, axis: int, rank: int | None) -> np.ndarray:
@@ -91,15 +94,15 @@ def _complete(start: np.ndarray, visible: np.ndarray, axis: int, rank: int | Non
     return np.moveaxis((filled.T if is_tall else filled).reshape(moved.shape), 0, axis).astype(start.dtype)
 
 
-def _held_out(visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _held_out(visible: np.ndarray, draw: int) -> np.ndarray:
     """bool [T, L, R]: visible entries to choose by, hidden together as the mask hides: a whole link, a stretch of times
     or of responses where it hides such, else blocks of `CELL` times and responses of a link."""
-    shape = visible.shape
+    shape, rng = visible.shape, np.random.default_rng(draw)
     for axis in (1, 0, 2):
         places = np.flatnonzero(visible.any(axis=tuple({0, 1, 2} - {axis})))
         if len(places) > 1 and 1 - len(places) / shape[axis] >= ABSENT:
             count = 1 if axis == 1 else max(1, round(HELD_OUT * len(places)))
-            first = rng.integers(len(places) - count + 1)
+            first = int((draw + rng.random()) / DRAWS * (len(places) - count + 1))  # each draw in a part of its own
             held = np.isin(np.arange(shape[axis]), places[first : first + count])
             return visible & np.expand_dims(held, tuple({0, 1, 2} - {axis}))
     cells = rng.random((-(-shape[0] // CELL), shape[1], -(-shape[2] // CELL))) < HELD_OUT
