@@ -20,10 +20,9 @@ from pydantic import Field
 from foundation.data.stream import read_part
 from foundation.data.tokens import layout_of
 from foundation.evaluate.problem import refuse_overlap
-from foundation.generate import Filled, fill, hold, low_rank, mean_over_time
+from foundation.generate import MASK_KINDS, Filled, fill, hold, low_rank, mean_over_time
 from foundation.hub.load import load_masked
 from foundation.models import WfmConfig, WfmForMaskedModeling
-from foundation.nn.masks import MASK_KINDS
 from foundation.recipe import Section
 from foundation.signal import Signal
 

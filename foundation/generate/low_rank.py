@@ -24,8 +24,8 @@ STARTS = (interpolate, mean_over_time)
 
 RANKS = (1, 2, 3, 5, 8)
 STEPS = 10
-#: Share of what is visible that is held out to choose by, and how often. Of 0.25 and 0.4, once to three times, what told
-#: most of hidden tokens of simulated windows; on measured ones they were alike.
+#: Share of what is visible that is held out to choose by, and how often: of 0.25 and 0.4, once to three times, best on
+#: simulated windows. On measured ones they were alike.
 HELD_OUT, DRAWS = 0.4, 2
 CELL = 4  # times and responses of a block of entries that are held out together
 ABSENT = 0.2  # share of an axis with nothing visible, from which on the mask hides all of it there
