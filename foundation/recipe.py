@@ -213,7 +213,10 @@ class FloorSection(Section):
 LABELS_ALONE = ("floor", "cnn", "resnet")
 #: What test recordings can be thinned out to, see `foundation.evaluate.configurations`; `AT` joins it to a part's name.
 Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
-AS_RECORDED, AT = "as-recorded", " @ "
+SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
+#: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but pooled in
+#: a way that recordings of any shape share.
+AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
 EvaluateMode = Literal["floor", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
 
 
@@ -274,8 +277,9 @@ class EvaluateRecipe(Section):
 
     @property
     def fittings(self) -> list[str]:
-        """What heads are fitted to: training recordings as they are, and at half their rate."""
-        return [AS_RECORDED, *(["rate-x0.5"] if "rate-x2" in self.configurations else [])]
+        """What heads are fitted to, for the test recordings that are asked for."""
+        needed = {AT_HALF_RATE: ["rate-x2"], OF_ANY_SHAPE: SHAPES}
+        return [AS_RECORDED, *(name for name, uses in needed.items() if set(uses) & set(self.configurations))]
 
     def source(self, name: str, fold: str, seed: int) -> str:
         """Where a checkpoint is."""

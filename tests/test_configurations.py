@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tiny import write_recipe
 
 from foundation.adapt import fit_head, pooled_features
+from foundation.adapt.pooling import possible_poolings
 from foundation.cli import main
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import RecipeError
@@ -46,7 +47,7 @@ def _fields(trained: Path, shards: Path, **changes: Any) -> dict[str, Any]:
         "set": "simulated",
         "checkpoints": {"physical": str(trained / "model")},
         "task": {"shards": str(shards), "label": "activity", "split": "room"},
-        "modes": ["probe", "untrained"],
+        "modes": ["probe"],
         "fractions": [0.5],
         "seeds": [0, 1],
         "configurations": CONFIGURATIONS,
@@ -67,11 +68,12 @@ def test_the_command_writes_rows_a_loss_and_a_figure(
     assert {split for split, *_, metric in rows if metric == "accuracy_lost"} == set(shown)
     assert {split for split, *_, metric in rows if metric == "accuracy"} == {
         "room",
-        "room @ half rate, fitted at it",
+        "room @ fitted at half rate",
+        "room @ pooled for any shape",
         *shown,
     }
     for name in CONFIGURATIONS:
-        before = "room @ half rate, fitted at it" if name == "rate-x2" else "room"
+        before = {"rate-x0.5": "room", "rate-x2": "room @ fitted at half rate"}.get(name, "room @ pooled for any shape")
         for method in checkpoints:
             was, now, lost = (
                 rows[split, method, "probe", metric].mean
@@ -89,11 +91,11 @@ def test_the_command_writes_rows_a_loss_and_a_figure(
 
 def test_twice_the_rate_is_a_head_fitted_to_half_of_it(trained: Path, shards_dir: Path) -> None:
     """Against the same fit by hand."""
-    recipe = EvaluateRecipe.model_validate(_fields(trained, shards_dir, modes=["probe"], seeds=[0]))
+    recipe = EvaluateRecipe.model_validate(_fields(trained, shards_dir, seeds=[0]))
     outcomes = Outcomes(recipe)
-    (job,) = [job for job in outcomes.plan().values() if job.fitted != "as-recorded"]
+    (job,) = [job for job in outcomes.plan().values() if job.fitted == "fitted at half rate"]
     found = Bench(recipe, "room", job.fitted).outcome(job).parts
-    assert set(found) == {"test @ rate-x2", "test @ half rate, fitted at it"}
+    assert set(found) == {"test @ rate-x2", "test @ fitted at half rate"}
 
     encoder, problem = load_encoder(trained / "model"), Problem.load(recipe.task, "room")
     targets = problem.target.encode(problem.train)
@@ -103,7 +105,7 @@ def test_twice_the_rate_is_a_head_fitted_to_half_of_it(trained: Path, shards_dir
     head = fit_head(features, targets[rows], problem.target.size, [problem.train[i].session for i in rows], 0)
     for part, signals in (
         ("test @ rate-x2", problem.tests["test"]),
-        ("test @ half rate, fitted at it", [half_rate(signal) for signal in problem.tests["test"]]),
+        ("test @ fitted at half rate", [half_rate(signal) for signal in problem.tests["test"]]),
     ):
         asked = pooled_features(encoder, TokenSet(signals, encoder.config), ["moments"])["moments"]
         with torch.no_grad():
@@ -112,25 +114,35 @@ def test_twice_the_rate_is_a_head_fitted_to_half_of_it(trained: Path, shards_dir
 
 def test_every_configuration_has_its_reference() -> None:
     assert reference_of("test") is None
-    assert reference_of("test-D2 @ half rate, fitted at it") is None
-    assert reference_of("test-D2 @ half-band") == "test-D2"
-    assert reference_of("test @ rate-x2") == "test @ half rate, fitted at it"
+    assert reference_of("test-D2 @ fitted at half rate") is None
+    assert reference_of("test-D2 @ rate-x0.5") == "test-D2"
+    assert reference_of("test-D2 @ half-band") == "test-D2 @ pooled for any shape"
+    assert reference_of("test @ rate-x2") == "test @ fitted at half rate"
 
 
 def test_a_seed_may_name_a_pretraining(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
         (tmp_path / f"model-{seed}").symlink_to(trained / "model")
     fields = _fields(trained, shards_dir, checkpoints={"physical": str(tmp_path / "model-{seed}")}, fractions=[1.0])
-    recipe = EvaluateRecipe.model_validate(fields | {"modes": ["probe"]})
+    recipe = EvaluateRecipe.model_validate(fields)
     jobs = list(Outcomes(recipe).plan().values())
     assert {job.seed for job in jobs} == {0, 1}, "a probe with all labels draws nothing, but each seed has its weights"
+
+
+def test_columns_are_left_out_only_where_the_shape_changes(trained: Path, shards_dir: Path) -> None:
+    recipe = EvaluateRecipe.model_validate(_fields(trained, shards_dir, tune={"pooling": "auto"}))
+    encoder = load_encoder(trained / "model")
+    for fitted in recipe.fittings:
+        problem = Bench(recipe, "room", fitted).problem
+        possible = possible_poolings((s.values.shape for s in problem.signals), encoder.config)
+        assert ("columns" in possible) == (fitted != "pooled for any shape")
 
 
 def test_recordings_without_such_a_configuration_are_refused(shards_dir: Path) -> None:
     problem = Problem.load(TaskSection(shards=shards_dir, label="activity", split="room"), "room")
     single = Problem(problem.target, problem.train, {"test": [s.window(0, 2) for s in problem.tests["test"][:2]]})
     with pytest.raises(RecipeError, match=r"configurations: rate-x0\.5: half_rate needs .* Leave it out\."):
-        reconfigured(single, "as-recorded", ["rate-x0.5"])
+        reconfigured(single, "as recorded", ["rate-x0.5"])
 
 
 def test_baselines_of_one_shape_are_refused(trained: Path, shards_dir: Path) -> None:

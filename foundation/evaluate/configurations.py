@@ -10,19 +10,23 @@ from collections.abc import Callable, Sequence
 
 from foundation.errors import RecipeError, SignalError
 from foundation.evaluate.problem import Problem
-from foundation.recipe import AS_RECORDED, AT
+from foundation.recipe import AS_RECORDED, AT, AT_HALF_RATE, OF_ANY_SHAPE
 from foundation.signal import Signal
 from foundation.transforms.thinning import half_band, half_rate, half_subcarriers, one_antenna
 
 Change = Callable[[Signal], Signal]
-CHANGES: dict[str, Change] = {
-    "rate-x0.5": half_rate,
-    "half-subcarriers": half_subcarriers,
-    "half-band": half_band,
-    "one-antenna": one_antenna,
+#: What was fitted to -> what its test recordings are thinned out by (None: not), by configuration; first, under "", the
+#: recordings as the heads were fitted to, with which the others are compared.
+TESTED: dict[str, dict[str, Change | None]] = {
+    AS_RECORDED: {"": None, "rate-x0.5": half_rate},
+    AT_HALF_RATE: {"": half_rate, "rate-x2": None},
+    OF_ANY_SHAPE: {
+        "": None,
+        "half-subcarriers": half_subcarriers,
+        "half-band": half_band,
+        "one-antenna": one_antenna,
+    },
 }
-#: Test part of heads that were fitted to half the rate, as they were fitted: what `rate-x2` is compared with.
-_FITTED_AT = "half rate, fitted at it"
 
 
 def reconfigured(problem: Problem, fitted: str, configurations: Sequence[str]) -> Problem:
@@ -34,29 +38,32 @@ def reconfigured(problem: Problem, fitted: str, configurations: Sequence[str]) -
     Raises:
         RecipeError: the recordings cannot be of such a configuration.
     """
-    if fitted == AS_RECORDED:
-        train = problem.train
-        parts: dict[str, Change | None] = {"": None, **{n: CHANGES[n] for n in configurations if n in CHANGES}}
-    else:
-        train = _changed(problem.train, "rate-x2", half_rate)
-        parts = {_FITTED_AT: half_rate, "rate-x2": None}
+    train = _changed(problem.train, "rate-x2", half_rate if fitted == AT_HALF_RATE else None)
     tests = {
-        part + (f"{AT}{name}" if name else ""): signals if change is None else _changed(signals, name, change)
+        _name(part, fitted, name): _changed(signals, name or "rate-x2", change)
         for part, signals in problem.tests.items()
-        for name, change in parts.items()
+        for name, change in TESTED[fitted].items()
+        if name in ("", *configurations)
     }
     return Problem(problem.target, train, tests)
 
 
 def reference_of(part: str) -> str | None:
     """The test part that a configuration's is compared with; None of one that is itself as fitted."""
-    plain, _, name = part.partition(AT)
-    if name in ("", _FITTED_AT):
-        return None
-    return f"{plain}{AT}{_FITTED_AT}" if name == "rate-x2" else plain
+    plain, _, configuration = part.partition(AT)
+    fitted = [name for name, tested in TESTED.items() if configuration and configuration in tested]
+    return _name(plain, fitted[0], "") if fitted else None
 
 
-def _changed(signals: Sequence[Signal], name: str, change: Change) -> list[Signal]:
+def _name(part: str, fitted: str, configuration: str) -> str:
+    """Of a test part in outcomes; as recorded it keeps its own."""
+    shown = configuration or ("" if fitted == AS_RECORDED else fitted)
+    return f"{part}{AT}{shown}" if shown else part
+
+
+def _changed(signals: list[Signal], name: str, change: Change | None) -> list[Signal]:
+    if change is None:
+        return signals
     try:
         return [change(signal) for signal in signals]
     except SignalError as error:
