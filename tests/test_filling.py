@@ -14,6 +14,7 @@ from tiny import write_recipe
 from foundation.cli import main
 from foundation.errors import RecipeError
 from foundation.evaluate.filling import METHODS, FillingRecipe, Measured, measure_filling, windows_of_kinds
+from foundation.evaluate.filling_report import filling_summary
 from foundation.generate import hold, interpolate, low_rank, mean_over_time
 from foundation.generate.nmse import nmse
 from foundation.recipe import load_recipe
@@ -130,6 +131,17 @@ def test_intervals_are_over_sessions_where_there_are_enough() -> None:
     assert width[0] < 2 * width[1], "windows of one session are alike: ten of each tell no more than one"
 
 
+def test_the_summary_is_bold_where_the_network_beats_both_baselines() -> None:
+    def measured(kind: str, low_rank_error: float) -> Measured:
+        errors = {"network": 0.1, "linear interpolation": 0.2, "low rank": low_rank_error}
+        arrays = {name: np.full(8, error) for name, error in errors.items()}
+        return Measured("set", kind, "time", arrays, np.ones(8), tuple("abcdefgh"))
+
+    table = filling_summary([measured("csi", 0.15), measured("radar", 0.05)])
+    assert table.body == (("set", "csi", "-10.0 / -7.0 / -8.2"), ("set", "radar", "-10.0 / -7.0 / -13.0"))
+    assert table.best == {(0, 2)}
+
+
 def test_windows_are_spread_over_kinds_and_empty_ones_left_out() -> None:
     loud = [make_signal(seed) for seed in range(6)]
     empty = make_signal(7, values=np.full((32, 2, 16), 1e-12))
@@ -150,7 +162,7 @@ def test_the_command_writes_a_table_a_file_and_a_page(
     config = write_recipe(tmp_path / "filling.yaml", _recipe(trained, shards_dir, "test"))
     out = ["--json", str(tmp_path / "f.json"), "--html", str(tmp_path / "f.html")]
     assert main(["evaluate", "--filling", str(config), *out, "count=4"]) == 0
-    assert "| simulated, csi | time |" in capsys.readouterr().out
+    assert "| set | kind | random mask | time mask | response mask | link mask |" in capsys.readouterr().out
     raw = json.loads((tmp_path / "f.json").read_text())
     assert raw["command"] == f"wfm evaluate --filling {config} count=4"
     lines = {(row["mask"], row["method"]): row for row in raw["rows"]}

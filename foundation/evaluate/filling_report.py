@@ -67,6 +67,22 @@ def filling_table(measured: Sequence[Measured]) -> Pivot:
     return Pivot("NMSE of hidden entries, dB", header, tuple(body), frozenset(best))
 
 
+def filling_summary(measured: Sequence[Measured]) -> Pivot:
+    """One line per set and kind, one column per mask: network / linear / low rank; bold where the network is better
+    than both, with intervals that exclude 0."""
+    masks = list(dict.fromkeys(each.mask for each in measured))
+    lines = list(dict.fromkeys((each.set, each.kind) for each in measured))
+    cells, best = [["" for _ in masks] for _ in lines], set()
+    for each in measured:
+        i, j = lines.index((each.set, each.kind)), masks.index(each.mask)
+        cells[i][j] = " / ".join(f"{each.decibels(method)[0]:.1f}" for method in (NETWORK, LINEAR, LOW_RANK))
+        if all(each.decibels(NETWORK, other)[2] < 0 for other in (LINEAR, LOW_RANK)):
+            best.add((i, 2 + j))
+    title = "NMSE of hidden entries, dB: network / linear interpolation / low rank"
+    body = tuple((*line, *row) for line, row in zip(lines, cells, strict=True))
+    return Pivot(title, ("set", "kind", *(f"{mask} mask" for mask in masks)), body, frozenset(best))
+
+
 def write_filling_report(path: Path, recipe: FillingRecipe, measured: Sequence[Measured], command: str) -> None:
     """One self-contained page: the figure, the table, and a window of every kind with what was made of it."""
     facts = {"checkpoint": recipe.checkpoint, "windows": f"up to {recipe.count} of every kind", "command": command}

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from foundation.evaluate.filling import FillingRecipe, measure_filling
-from foundation.evaluate.filling_report import filling_table, save_filling, write_filling_report
+from foundation.evaluate.filling_report import filling_summary, save_filling, write_filling_report
 from foundation.evaluate.report import write_report
 from foundation.evaluate.suite import Measured, Suite
 from foundation.evaluate.suite_report import save_suite, write_suite_report
@@ -53,9 +53,9 @@ def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None
 
 
 def publish_filling(recipe: FillingRecipe, command: str, json_path: Path | None, html_path: Path | None) -> None:
-    """Measure, print the table in Markdown, replace `json_path`, and write a page to `html_path`."""
+    """Measure, print a summary in Markdown, replace `json_path`, and write a page to `html_path`."""
     measured = measure_filling(recipe, lambda name: print(f"{name}: done", flush=True))
-    print(markdown_table(filling_table(measured)))
+    print(markdown_table(filling_summary(measured)))
     if json_path is not None:
         save_filling(json_path, recipe, measured, command)
         print(f"{json_path}: {len(measured)} sets, kinds and masks written.")
