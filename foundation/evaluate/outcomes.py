@@ -46,9 +46,8 @@ class Outcomes:
         self.recipe = recipe
         shards = Manifest.load(recipe.task.shards).fingerprint()
         self._common = f"{source_hash()} {recipe.task.model_dump_json()} {shards}"
-        places = {each: recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds)}
-        hashes = {source: _network_hashes(source) for source in dict.fromkeys(places.values())}
-        self._networks = {each: hashes[source] for each, source in places.items()}
+        sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
+        self._networks = {source: _network_hashes(source) for source in sources}
 
     def path(self, job: Job) -> Path:
         """Where the outcome of the job is, or will be."""
@@ -67,8 +66,8 @@ class Outcomes:
     def twin(self, method: str) -> str:
         """The first checkpoint of the same network: its rows stand for what starts from random weights."""
         first = self.recipe.folds[0], self.recipe.seeds[0]
-        own = self._networks[method, *first][0]
-        return next(name for name in self.recipe.sources if self._networks[name, *first][0] == own)
+        networks = {name: self._networks[self.recipe.source(name, *first)][0] for name in self.recipe.sources}
+        return next(name for name, network in networks.items() if network == networks[method])
 
     def _subject(self, job: Job) -> str:
         """What is fitted, and how."""
@@ -77,7 +76,7 @@ class Outcomes:
         tune = self.recipe.tune.model_dump_json()
         if job.base in BASELINES:
             return tune
-        network, weights = self._networks[job.method, job.fold, job.seed]
+        network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
         return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"
 
 
