@@ -174,6 +174,9 @@ def test_pooling_is_the_one_that_holds_in_sessions_left_out() -> None:
     assert picked(targets[:, None].astype(np.float32), 1) == "columns"
     features["moments"] = features["columns"]
     assert picked(targets, 2) == "moments", "of equals the first"
+    told = features["columns"]
+    features["moments"] = np.concatenate([told, np.zeros_like(told)], axis=1)
+    assert picked(targets, 2) == "columns", "of equals the one of fewest numbers"
 
 
 def test_pooling_that_cannot_be_chosen_is_noted() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from foundation.adapt.probe import probe_error
 from foundation.data.tokens import TokenSpec, layout_of
 
-#: In the order in which they are preferred where they do equally well.
 POOLINGS = ("moments", "context", "columns", "response", "statistics")
 
 
@@ -28,7 +27,10 @@ def pick_pooling(
     seed: int,
 ) -> tuple[str, str]:
     """The pooling whose probe predicts held-out training sessions best, and what to note of it: the same, or why there
-    was no choice.
+    was no choice. Of classes, less than one sample of difference is none; of equals, the one of fewest numbers.
+
+    Where a single day is all there is, every pooling that tells columns apart is right on all of it, and the one with
+    the least to say holds best in the next month.
 
     Args:
         possible: `possible_poolings`.
@@ -36,9 +38,14 @@ def pick_pooling(
             other devices, that counts in the choice.
         targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
     """
-    errors = {name: probe_error(features(name), targets, outputs, sessions, seed) for name in possible}
-    known = {name: error for name, error in errors.items() if error is not None}
+    known = {}
+    for name in possible:
+        error = probe_error(features(name), targets, outputs, sessions, seed)
+        if error is not None:
+            known[name] = error
     if not known:
         return possible[0], f"{possible[0]}, too few labels to choose by"
-    chosen = min(known, key=lambda name: known[name])
+    one = 1 / len(targets) if targets.ndim == 1 else 0.0
+    equal = [name for name in known if known[name] <= min(known.values()) + one]
+    chosen = min(equal, key=lambda name: features(name).shape[-1])
     return chosen, chosen
