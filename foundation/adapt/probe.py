@@ -89,12 +89,12 @@ def probe_error(
     x, y = torch.from_numpy(features), torch.from_numpy(targets)
     errors = [
         _error(KernelHead.fitted(x[known], y[known], outputs, seed, *stiffness), x[asked], y[asked])
-        for known, asked in _folds(targets, sessions, seed)
+        for known, asked in held_out_folds(targets, sessions, seed)
     ]
     return float(np.mean(errors)) if errors else None
 
 
-def _folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to learn from and rows to test, of different sessions; of different stretches of every session and class
     where there are fewer than three sessions, or they have classes of their own. None where labels are too few to tell.
 
