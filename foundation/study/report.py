@@ -27,7 +27,8 @@ from foundation.study.trends import PARAMETERS, joint_law, numeric_axes, trends
 NOTES = (
     "Scores are of a frozen encoder on left-out training sessions: each task's training part is split by session "
     "(where it has one or two, by stretches of them), the head is fitted to the others, and the answers of all folds "
-    "count together. No test part was read. Where pretraining took the same part, it has seen these recordings, unlabelled.",
+    "count together. No test part was read. Where pretraining took the same part, it has seen these recordings, but "
+    "not their labels.",
     "The held-out masked loss asks every variant the same: samples that no run trained on, the same masks, the plain "
     "masked objective. It does not compare variants that cut or show signals differently.",
     "Intervals are 95 %, Student's t over seeds of pretraining; a seed also draws the batches, the masks and the label "

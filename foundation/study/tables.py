@@ -22,8 +22,8 @@ def differences_table(found: Sequence[Difference]) -> Pivot:
         body.append((each.variant, each.measure.text, shown, each.verdict))
     best = frozenset((i, 3) for i, each in enumerate(found) if each.verdict == "better")
     first = f" minus {found[0].first}" if found else ""
-    seeds = f" over {found[0].seeds} seeds" if found else ""
-    title = f"Each variant{first}, mean [95 % interval]{seeds}"
+    seeds = f", mean [95 % interval] over {found[0].seeds} seeds" if found and found[0].seeds > 1 else ""
+    title = f"Each variant{first}{seeds}"
     return Pivot(title, ("variant", "figure", "difference", "in words"), tuple(body), best)
 
 
@@ -42,7 +42,7 @@ def facts_table(done: Sequence[Done]) -> Pivot:
     for variant in dict.fromkeys(run.variant for run, _ in done):
         own = [measured.facts for run, measured in done if run.variant == variant]
         known = [[float(facts[name]) for facts in own if name in facts] for name in names]
-        body.append((variant, str(len(own)), *(f"{np.median(values):,.4g}" if values else "-" for values in known)))
+        body.append((variant, str(len(own)), *(_number(np.median(values)) if values else "-" for values in known)))
     title = (
         "What a run had and took, median over seeds: parameters of the encoder, data of the training part, tokens seen"
     )
@@ -53,3 +53,7 @@ def exponent_text(each: Exponent) -> str:
     """The value and its interval, if there is one."""
     ends = f" [{each.low:.3f}, {each.high:.3f}]" if np.isfinite([each.low, each.high]).all() else ""
     return f"{each.value:.3f}{ends}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
