@@ -99,11 +99,11 @@ def _logarithmic(axes: Axes, ticks: np.ndarray, x: str, y: str) -> None:
         axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     low, high = axes.get_ylim()
     # Less than a decade has no major tick of its own.
     axes.yaxis.set_minor_formatter(
-        FuncFormatter(lambda value, _: f"{value:.3g}") if high < 10 * low else NullFormatter()
+        FuncFormatter(lambda value, _: f"{value:.4g}") if high < 10 * low else NullFormatter()
     )
     dress(axes, x, y)
     axes.tick_params(which="minor", labelsize=7)

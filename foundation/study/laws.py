@@ -38,7 +38,7 @@ class Exponent:
         if not np.isfinite([self.low, self.high]).all():
             return "too few runs for an interval"
         if self.low <= 0 <= self.high:
-            return "the interval includes 0: nothing found"
+            return "includes 0: nothing found"
         return "falls" if self.value > 0 else "rises"
 
 
