@@ -120,6 +120,13 @@ def test_a_changed_recipe_is_refused_before_anything_is_run(done: Path, capsys: 
     assert snapshot(done) == before
 
 
+def test_what_is_held_out_may_not_be_trained_on(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(done)
+    assert main(["study", str(done / "study.yaml"), "held_out.part=train", "name=leak"]) == 2
+    assert "variant 'both' trains on session 'room-" in capsys.readouterr().err
+    assert snapshot(done) == before
+
+
 def test_a_file_of_something_else_is_left_alone(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = done / "other.json"
     other.write_text("[]")

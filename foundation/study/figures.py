@@ -47,11 +47,15 @@ def _panel(
 ) -> None:
     others = other_levels([run for run, _ in trained], axis)
     amounts = np.array([measured.facts[axis] for _, measured in trained], np.float64)
+    levels = np.array([run.levels[axis] for run, _ in trained])
     costs = np.array([cost_of(measure, measures(study, each)[measure]) for each in trained])
     for place, other in enumerate(dict.fromkeys(others)):
         own = np.array([name == other for name in others])
-        x = np.unique(amounts[own])
-        mean, low, high = np.array([interval(costs[own & (amounts == each)].tolist()) for each in x]).T
+        # By level: of tokens, seeds see almost as many, but not exactly.
+        cells = [own & (levels == level) for level in dict.fromkeys(levels[own])]
+        cells.sort(key=lambda cell: float(amounts[cell].mean()))
+        x = np.array([amounts[cell].mean() for cell in cells])
+        mean, low, high = np.array([interval(costs[cell].tolist()) for cell in cells]).T
         low = np.maximum(low, 0.2 * mean)  # a log axis has no 0
         style = _style(place)
         axes.errorbar(x, mean, yerr=(mean - low, high - mean), label=other, markersize=4, capsize=3, **style)
@@ -64,7 +68,8 @@ def _panel(
     axes.set_title(measure.text, fontsize=9, color=INK)
     metric = metric_of(measure.metric)
     label = "wrong, share" if metric.more_is_better else metric.label.partition(":")[0]
-    _logarithmic(axes, np.unique(amounts), f"{axis}{' of the encoder' if axis == PARAMETERS else ''}", label)
+    ticks = np.array([amounts[levels == level].mean() for level in dict.fromkeys(levels)])
+    _logarithmic(axes, ticks, f"{axis}{' of the encoder' if axis == PARAMETERS else ''}", label)
 
 
 def curves(done: Sequence[Done]) -> bytes | None:

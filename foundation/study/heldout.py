@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import torch
 
+from foundation.data.manifest import Manifest
 from foundation.data.tokens import tokenize
+from foundation.errors import RecipeError
+from foundation.hub.load import seen_in_training, training_sessions
 from foundation.models import WfmForMaskedModeling
 from foundation.nn.masks import MASK_KINDS
 from foundation.objectives import MaskedObjective
 from foundation.signal import Signal
+from foundation.study.plan import Run
+from foundation.study.recipe import HeldOutSection
 
 BATCH = 64
 ALL = "all masks"
@@ -40,3 +45,27 @@ def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> 
         total += float(metrics["mse"]) * float(metrics["tokens"])
         tokens += float(metrics["tokens"])
     return total / tokens
+
+
+def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
+    """Stop where a run trains on a session that is held out.
+
+    Raises:
+        RecipeError: names the variant and the first such session.
+        ShardError: shards are missing.
+    """
+    manifest = Manifest.load(held_out.shards)
+    asked = set(training_sessions(held_out, manifest))
+    checked: set[str] = set()
+    for run in runs:
+        data = run.pretrain.data.model_dump_json()
+        if data in checked or not run.trained:
+            continue
+        checked.add(data)
+        for seen in seen_in_training(run.pretrain):
+            both = sorted(asked & set(seen["sessions"]))
+            if both and seen["fingerprint"] == manifest.fingerprint():
+                raise RecipeError(
+                    f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
+                    "held out; hold out another part, or train on less."
+                )

@@ -16,7 +16,7 @@ from foundation.hub.load import load_masked
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.signal import Signal
 from foundation.study.facts import facts_of
-from foundation.study.heldout import held_out_losses
+from foundation.study.heldout import held_out_losses, refuse_seen
 from foundation.study.keep import Measured, Score
 from foundation.study.plan import Run, Study, Task, title
 from foundation.study.probes import Labelled, probe_scores
@@ -29,11 +29,14 @@ class Judge:
     """What all runs of a study are measured on, read once.
 
     Raises:
-        ShardError, RecipeError: a task or the held-out part cannot be read, see `Labelled.load`.
+        ShardError, RecipeError: a task or the held-out part cannot be read, see `Labelled.load`, or a run trains on
+            what is held out.
     """
 
     def __init__(self, study: Study) -> None:
         held_out = study.recipe.held_out
+        if held_out is not None:
+            refuse_seen(held_out, study.runs)
         self.fractions = study.recipe.fractions
         self.signals: list[Signal] = [] if held_out is None else list(Corpus(part_of(held_out)))
         self.tasks = [(task, Labelled.load(task)) for task in study.tasks]
