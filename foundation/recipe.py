@@ -48,6 +48,9 @@ class DataSection(Section):
     )
     workers: int = Field(0, ge=0)
     augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
+    in_part: float = Field(
+        0.0, ge=0, le=1, description="share of the samples with fewer links, times or responses, antennas renumbered"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSection:
@@ -80,6 +83,14 @@ class ModelSection(Section):
     links: int = Field(
         64, gt=0, description="its square: transmit, and receive, antennas (or access points) told apart"
     )
+    experts: int = Field(0, ge=0, description="of every feed-forward layer of the encoder; 0: dense")
+    experts_active: int = Field(1, gt=0, description="that a token goes through, together as wide as the dense layer")
+
+    @model_validator(mode="after")
+    def _enough_experts(self) -> ModelSection:
+        if self.experts and self.experts_active > self.experts:
+            raise ValueError(f"experts_active={self.experts_active} is more than there are, experts={self.experts}")
+        return self
 
 
 class ObjectiveSection(Section):
@@ -99,6 +110,10 @@ class ObjectiveSection(Section):
     sketch_weight: float = Field(1.0, ge=0)
     static_weight: float = Field(0.5, gt=0)
     blend_share: float = Field(0.25, gt=0, le=1)
+    masked_weight: float = Field(1.0, ge=0)
+    contrastive_weight: float = Field(0.0, ge=0)
+    latent_weight: float = Field(0.0, ge=0)
+    dynamics_only: bool = False
 
 
 class TrainSection(Section):
@@ -169,7 +184,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["moments", "columns", "context", "auto"] = Field(
+    pooling: Literal["moments", "context", "columns", "response", "statistics", "auto"] = Field(
         "auto", description="auto: the one whose probe is best across training sessions; see docs/evaluation.md"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")

@@ -86,9 +86,11 @@ def test_ble_rss_fingerprints(data_root: Path, tmp_path: Path) -> None:
     raw = data_root / "ble-rss-fingerprints"
     signals, splits = built("ble-rss-fingerprints", raw, tmp_path / "out")
     counts = Counter(signal.session for signal in signals)
-    assert (counts["calibration_df"], counts["test_robot_df"], counts["test_walk_df"]) == (4104, 719, 1)
-    assert splits["robot"] == {"train": {"calibration_df"}, "test": {"test_robot_df"}, "rest": {"test_walk_df"}}
-    test = [signal for signal in signals if signal.session == "test_robot_df"]
+    drives = {f"calibration_df-{drive}": count for drive, count in enumerate((1707, 1371, 490, 536))}
+    assert counts == {**drives, "test_robot_df-0": 719, "test_walk_df": 1}
+    assert splits["robot"] == {"train": set(drives), "test": {"test_robot_df-0"}, "rest": {"test_walk_df"}}
+    test = [signal for signal in signals if signal.session == "test_robot_df-0"]
+    assert {signal.values.shape for signal in test} == {(16, 6, 1)}
     wanted = ble_rss.read(raw / "tests/test_robot_df.csv", anchors=raw / "anchors.csv")
     assert [signal.labels for signal in test] == [signal.labels for signal in wanted]
     assert test[0].links[0].rx_position_m == (5.48, 2.41, 2.08)

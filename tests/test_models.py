@@ -17,6 +17,8 @@ from transformers import AutoModel
 import foundation
 from foundation.data.tokens import Batch, tokenize, untokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, WfmModel, pool
+from foundation.models.sketch import ROWS, Sketch
+from foundation.nn.components import STATISTICS
 from foundation.nn.masks import draw_mask
 from foundation.objectives import MaskedObjective
 
@@ -67,7 +69,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
     encoded = model.encoder(visible=visible, **batch)
     condition, *_ = model(visible, **batch)
     filled = model.reconstruct(visible, **batch)
-    pooled = pool(encoded, batch, "moments")
+    pooled = pool(model.encoder, encoded, batch, "moments")
     for i in range(len(visible)):
         one = _alone(batch, i)
         count = one["exists"].shape[1]
@@ -80,7 +82,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
         )
         torch.testing.assert_close(condition[i, :count], model(seen, **one)[0][0], atol=1e-5, rtol=0)
         torch.testing.assert_close(filled[i, :count], model.reconstruct(seen, **one)[0], atol=1e-4, rtol=1e-5)
-        torch.testing.assert_close(pooled[i], pool(output, one, "moments")[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(pooled[i], pool(model.encoder, output, one, "moments")[0], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -301,13 +303,13 @@ def test_pooling_keeps_dynamics_static_and_context_apart(model: WfmForMaskedMode
     batch = tokenize([signal, make_signal(1, times=16, links=2, responses=8)], CONFIG)
     output = model.encoder(**batch)
     tokens, static = output.last_hidden_state[:, CONTEXT_TOKENS:], batch["static"][0]
-    moments = pool(output, batch, "moments").unflatten(1, (-1, CONFIG.hidden_size))
+    moments = pool(model.encoder, output, batch, "moments").unflatten(1, (-1, CONFIG.hidden_size))
     for place, chosen in enumerate((static, ~static)):
         torch.testing.assert_close(moments[:, 2 * place], tokens[:, chosen].mean(1))
         deviation = tokens[:, chosen].std(1, correction=0)
         torch.testing.assert_close(moments[:, 2 * place + 1], deviation, atol=2e-4, rtol=1e-4)
     torch.testing.assert_close(moments[:, 4:], output.last_hidden_state[:, :CONTEXT_TOKENS])
-    columns = pool(output, batch, "columns").unflatten(1, (-1, CONFIG.hidden_size))
+    columns = pool(model.encoder, output, batch, "columns").unflatten(1, (-1, CONFIG.hidden_size))
     assert columns.shape[1] == 4 + CONTEXT_TOKENS
     torch.testing.assert_close(columns[:, :4], tokens[:, static])
     torch.testing.assert_close(columns[:, 4:], moments[:, 4:])
@@ -317,15 +319,56 @@ def test_pooling_keeps_dynamics_static_and_context_apart(model: WfmForMaskedMode
 def test_pooling_a_snapshot_takes_its_patches_for_summaries(model: WfmForMaskedModeling) -> None:
     batch = tokenize([make_signal(0, times=1, links=2, responses=8)], CONFIG)
     output = model.encoder(**batch)
-    columns = pool(output, batch, "columns").unflatten(1, (-1, CONFIG.hidden_size))
+    columns = pool(model.encoder, output, batch, "columns").unflatten(1, (-1, CONFIG.hidden_size))
     torch.testing.assert_close(columns[:, :-CONTEXT_TOKENS], output.last_hidden_state[:, CONTEXT_TOKENS:])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("responses", [8, 11])
+def test_the_account_pools_what_was_measured_column_by_column(model: WfmForMaskedModeling, responses: int) -> None:
+    batch = tokenize([make_signal(i, times=16, links=2, responses=responses) for i in range(2)], CONFIG)
+    output = model.encoder(**batch)
+    told = pool(model.encoder, output, batch, "statistics").unflatten(1, (-1, len(ROWS), 16))
+    seen = 2 * 2 * responses  # links, real and imaginary parts
+    logarithmic = (told[0, :, 0] != 0).sum() == seen // 2
+    assert logarithmic or (told[0, :, 0] != 0).sum() == seen
+    summary = output.last_hidden_state[:, CONTEXT_TOKENS:][:, batch["static"][0]]
+    first = model.encoder.sketch(summary)[:, :, :, 0]
+    rows = [row for row, name in enumerate(ROWS) if name != "slope"]
+    torch.testing.assert_close(told[:, :, rows, 0], first[:, :, rows])
+    response = pool(model.encoder, output, batch, "response").unflatten(1, (-1, 16))
+    torch.testing.assert_close(response[:, :, 0], told[:, :, 0, 0] + told[:, :, ROWS.index("gain"), 0])
+    assert torch.equal(response != 0, told[:, :, 0] != 0)
+
+
+def test_what_is_told_is_learned_slot_by_slot() -> None:
+    """A line through the truth itself tells it exactly, of tokens of all shapes at once."""
+    sketch = Sketch(CONFIG)
+    values, gain = torch.randn(6, CONFIG.entries), torch.randn(6)
+    shape = torch.tensor([0, 1, 2, 0, 1, 2])
+    observed = torch.rand(6, CONFIG.entries) < 0.8
+    sketch.forward = lambda summary: summary.unflatten(1, (len(ROWS), -1))  # type: ignore[method-assign]
+    width = max(sketch.widths)
+    truth = torch.zeros(6, len(ROWS), width)
+    for row, (which, each) in enumerate(zip(shape.tolist(), values, strict=True)):
+        wide = sketch.widths[which]
+        for statistic in range(min(len(STATISTICS), len(each) // wide)):
+            truth[row, statistic, :wide] = each[statistic * wide : (statistic + 1) * wide]
+        truth[row, 4, : wide - 2] = truth[row, 0, 2:wide] - truth[row, 0, : wide - 2]
+        truth[row, 5, 0] = gain[row]
+    assert float(sketch.error(truth.flatten(1), values, gain, observed, shape)) == 0
+    wrong = truth.clone()
+    wrong[0, 0, 0] += 1
+    known = sketch.known(observed, shape)
+    expected = bool(known[0, 0, 0]) / float(known.sum())
+    assert float(sketch.error(wrong.flatten(1), values, gain, observed, shape)) == pytest.approx(expected)
 
 
 def test_pooling_a_single_token_has_a_gradient(model: WfmForMaskedModeling) -> None:
     batch = tokenize([make_signal(0, times=1, links=1, responses=4)], CONFIG)
     output = model.encoder(**batch)
     output.last_hidden_state.retain_grad()
-    pool(output, batch, "columns").sum().backward()
+    pool(model.encoder, output, batch, "columns").sum().backward()
     assert bool(torch.isfinite(output.last_hidden_state.grad).all())
 
 

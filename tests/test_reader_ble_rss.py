@@ -32,12 +32,30 @@ def test_points_with_positions(tmp_path: Path, end: str) -> None:
     assert ble_rss.sniff(path.read_bytes())
     with pytest.warns(UserWarning, match="dropped 1 of 3 rows without any RSSI"):
         first, second = ble_rss.read(path, anchors=written(tmp_path, ANCHORS, "anchors.csv"))
-    assert (first.kind, first.is_real, first.session, first.values.shape) == ("rssi", True, "a_df", (1, 2, 1))
+    assert (first.kind, first.is_real, first.session, first.values.shape) == ("rssi", True, "a_df-0", (1, 2, 1))
     assert first.values[0, :, 0].tolist() == [-54, -56.5]
     assert first.labels == {"position": (4.5, 3.25), "heading": 0.1}
     assert second.labels == {"position": (1, 2), "heading": -2}
     assert second.mask[0, :, 0].tolist() == [False, True]
     assert [(link.rx, link.rx_position_m) for link in first.links] == [(0, (0.5, 0, 2.5)), (1, (1, 2, 3))]
+
+
+def test_a_point_holds_the_instants_around_it_of_its_own_drive(tmp_path: Path) -> None:
+    rows = [  # a second apart, the third late, the last one in another drive
+        "0,1000000000,0,0,0,-50,-70",
+        "1,2000000000,1,0,0,-51,",
+        "2,4100000000,3,0,0,-53,-73",
+        "3,99000000000,9,0,0,-59,-79",
+    ]
+    table = written(tmp_path, ",ts,x,heading,y,rssi_1,rssi_4\n" + "\n".join(rows) + "\n")
+    first, second, third, last = ble_rss.read(table, around=2)
+    assert [signal.session for signal in (first, second, third, last)] == ["a_df-0"] * 3 + ["a_df-1"]
+    np.testing.assert_allclose(second.time_s, 1.55 * np.array([-2, -1, 0, 1]))
+    assert second.values[:, 0, 0].real.tolist() == [0, -50, -51, -53]
+    assert second.mask[:, :, 0].tolist() == [[False, False], [True, True], [True, False], [True, True]]
+    assert last.mask[:, 0, 0].tolist() == [False, False, True, False]
+    assert first.values[:, 0, 0].real.tolist() == [0, 0, -50, -51]
+    assert third.labels["position"] == (3, 0)
 
 
 def test_a_walk_is_one_signal(tmp_path: Path) -> None:

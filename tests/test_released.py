@@ -30,7 +30,7 @@ def test_it_loads_by_name_and_reads_every_kind_in_one_batch() -> None:
     encoder = load_encoder("wfm-small")
     batch = tokenize(_one_of_each_kind(), encoder.config)
     with torch.no_grad():
-        features = pool(encoder(**batch), batch, "moments")
+        features = pool(encoder, encoder(**batch), batch, "moments")
     assert features.shape == (len(KINDS), 6 * encoder.config.hidden_size)
     assert bool(torch.isfinite(features).all())
 

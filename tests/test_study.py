@@ -219,9 +219,8 @@ def test_a_study_that_cannot_be_is_refused(
         Study.load(path)
 
 
-@pytest.mark.parametrize("name", ["masks", "positions", "scaling", "diversity"])
+@pytest.mark.parametrize("name", ["objectives", "masks", "positions", "experts", "scaling", "diversity"])
 def test_studies_train_on_nothing_that_the_corpus_recipe_leaves_out(name: str) -> None:
-    """Objectives and experts have keys of their own and the same base."""
     study = Study.load(RECIPES / "studies" / f"{name}.yaml")
     corpus = load_recipe(RECIPES / "pretrain" / "corpus.yaml", PretrainRecipe)
     allowed = {(source.shards, source.split, source.part) for source in corpus.data.sources}

@@ -72,7 +72,7 @@ def fit(
         )
         found = training_features(network.eval(), data, asked, rows, tune.augment)
         if pooling == "auto":
-            pooling, _ = pick_pooling(asked, lambda name: found[name][0], targets[rows], target.size, sessions, seed)
+            pooling, _ = pick_pooling(asked, found.__getitem__, targets[rows], target.size, sessions, seed)
         known = found[pooling]
     model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate

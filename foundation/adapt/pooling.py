@@ -10,7 +10,7 @@ from foundation.adapt.probe import probe_error
 from foundation.data.tokens import TokenSpec, layout_of
 
 #: In the order in which they are preferred where they do equally well.
-POOLINGS = ("moments", "context", "columns")
+POOLINGS = ("moments", "context", "columns", "response", "statistics")
 
 
 def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
@@ -32,7 +32,8 @@ def pick_pooling(
 
     Args:
         possible: `possible_poolings`.
-        features: of a pooling, float32 [n, F], of the labelled training samples.
+        features: of a pooling, of the labelled training samples, see `training_features`: where fits are to hold on
+            other devices, that counts in the choice.
         targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
     """
     errors = {name: probe_error(features(name), targets, outputs, sessions, seed) for name in possible}

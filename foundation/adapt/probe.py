@@ -37,7 +37,7 @@ def pooled_features(
         batch = data.batch(chosen[start : start + 128], augment, seed + start)
         output = encoder(**batch)
         for pooling, parts in found.items():
-            parts.append(pool(output, batch, pooling).float().numpy())
+            parts.append(pool(encoder, output, batch, pooling).float().numpy())
     return {pooling: np.concatenate(parts) for pooling, parts in found.items()}
 
 
@@ -64,14 +64,10 @@ def fit_head(features: np.ndarray, targets: np.ndarray, outputs: int, sessions: 
         targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
         sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
     """
-    if features.ndim == 3:
-        copies = len(features)
-        features, sessions = np.concatenate(list(features)), [*sessions] * copies
-        targets = np.concatenate([targets] * copies)
     errors = [probe_error(features, targets, outputs, sessions, seed, each) for each in STIFFNESS]
     known = [error for error in errors if error is not None]
     chosen = STIFFNESS[errors.index(min(known))] if known else STIFFNESS[1]
-    return KernelHead.fitted(torch.from_numpy(features), torch.from_numpy(targets), outputs, seed, *chosen)
+    return KernelHead.fitted(*_stacked(features, targets), outputs, seed, *chosen)
 
 
 def probe_error(
@@ -86,12 +82,18 @@ def probe_error(
 
     Args as of `fit_head`. None where the labels are too few to tell.
     """
-    x, y = torch.from_numpy(features), torch.from_numpy(targets)
-    errors = [
-        _error(KernelHead.fitted(x[known], y[known], outputs, seed, *stiffness), x[asked], y[asked])
-        for known, asked in held_out_folds(targets, sessions, seed)
-    ]
+    errors = []
+    for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
+        head = KernelHead.fitted(*_stacked(features[..., known, :], targets[known]), outputs, seed, *stiffness)
+        errors.append(_error(head, *_stacked(features[..., asked, :], targets[asked])))
     return float(np.mean(errors)) if errors else None
+
+
+def _stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features [n, F] or of copies [K, n, F], and targets [n, ...], as [K n, F] and [K n, ...]."""
+    x = torch.from_numpy(features.reshape(-1, features.shape[-1]))
+    y = torch.from_numpy(targets)
+    return x, torch.cat([y] * (len(x) // len(y)))
 
 
 def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -181,7 +181,7 @@ class Bench:
         if key not in self._chosen:
             self._chosen[key] = pick_pooling(
                 network.poolings,
-                lambda name: network.features(name, random)[None][rows],
+                lambda name: network.copies(name, random)[:, rows],
                 self.targets[rows],
                 self.problem.target.size,
                 self._sessions(rows),

@@ -34,6 +34,8 @@ class WfmConfig(PretrainedConfig):
         links: size of the tables of antenna indices: its square is told apart, of transmitters and receivers each.
         kinds: size of the table of signal kinds; larger than today's list, so that a new kind fits an old checkpoint.
         dropout: of the encoder's residual branches.
+        experts: of every feed-forward layer of the encoder, 0 where it is dense; experts_active: that a token goes
+            through, together as wide as the dense layer.
     """
 
     model_type = "wfm"
@@ -54,6 +56,8 @@ class WfmConfig(PretrainedConfig):
         links: int = 64,
         kinds: int = 32,
         dropout: float = 0.0,
+        experts: int = 0,
+        experts_active: int = 1,
         **kwargs: Any,
     ) -> None:
         self.hidden_size = hidden_size
@@ -70,6 +74,8 @@ class WfmConfig(PretrainedConfig):
         self.links = links
         self.kinds = kinds
         self.dropout = dropout
+        self.experts = experts
+        self.experts_active = experts_active
         super().__init__(**kwargs)
 
     @property

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from foundation.models.config import WfmConfig
+from foundation.models.sketch import Sketch
 from foundation.nn.blocks import Transformer
 from foundation.nn.components import Columns, Components, fold_matrices, split
 from foundation.nn.positions import PositionEmbedding, scalar_features
@@ -143,14 +144,15 @@ class WfmModel(WfmPreTrainedModel):
         super().__init__(config)
         self.tokenizer = Tokenizer(config)
         self.context = Context(config)
-        self.transformer = Transformer(config.hidden_size, config.depth, config.heads, config.dropout)
+        sizes = config.hidden_size, config.depth, config.heads, config.dropout
+        self.transformer = Transformer(*sizes, config.experts, config.experts_active)
+        self.sketch = Sketch(config)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
         self._keys_to_ignore_on_load_unexpected = [
             r"^decoder\.",
             r"^mean\.",
             r"^trust\.",
-            r"^sketch\.",
             r"^levels\.",
             r"^flow\.",
         ]
@@ -189,8 +191,7 @@ class WfmModel(WfmPreTrainedModel):
         index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         places = _take_all(index, batch)
         # Only where the static response is told: dynamics look the same whatever automatic gain control does.
-        static = batch["static"]
-        gain = torch.where(static | ~static.any(1, keepdim=True), components.gain, 0.0)
+        gain = torch.where(summaries(batch), components.gain, 0.0)
         real = visible.gather(1, index)
         tokens = self.tokenizer(*take(index, components.values, batch["observed"], gain), real, places)
         context = self.context(batch["kind"], batch["radio"], components.levels())
@@ -202,6 +203,12 @@ class WfmModel(WfmPreTrainedModel):
 def with_context(position: Tensor) -> Tensor:
     """Positions [B, K, 6] with those of the context tokens, which stand at the origin, in front."""
     return torch.cat([position.new_zeros(len(position), CONTEXT_TOKENS, position.shape[-1]), position], dim=1)
+
+
+def summaries(batch: dict[str, Tensor]) -> Tensor:
+    """bool [B, N] which tokens sum up a column: static ones; of a single snapshot, which has none, its patches."""
+    static = batch["static"]
+    return static | ~static.any(1, keepdim=True)
 
 
 _PER_TOKEN = ("position", "link", "shape", "static")

@@ -19,6 +19,7 @@ from foundation.models.encoder import (
     Placement,
     WfmModel,
     WfmPreTrainedModel,
+    summaries,
     take,
     with_context,
 )
@@ -28,8 +29,6 @@ from foundation.nn.diffusion import FlowHead, cosine_counts
 from foundation.nn.interpolation import LINES, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 
-#: Hidden entries are measured in units of the visible ones; a burst behind the mask must not own the batch.
-CLIP = 5.0
 LEVEL_WEIGHT = 0.1  # levels are logarithms (RSSI: dBm) that differ by many units between devices
 
 
@@ -75,7 +74,6 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
         self.trust = nn.Linear(config.decoder_size, config.entries * LINES)
-        self.sketch = nn.Linear(config.hidden_size, config.entries + 2 * max(r for _, r in config.patch_shapes) + 1)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
@@ -109,32 +107,19 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         return (trust.softmax(0).to(guess.dtype) * choices).sum(0)
 
     def sketch_error(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Tensor:
-        """How far the encoder's summary tokens are from telling, linearly, the statistics of their whole column, of
-        which they saw a part, how the mean changes along the response axis, and the gain of the link; and its context
-        from telling the levels. Mean square (of the levels Huber's), a scalar.
+        """How far the encoder's summary tokens are from telling, linearly, what `Sketch` asks of their whole column, of
+        which they saw a part; and its context from telling the levels (Huber's). A scalar.
 
-        Masked feature prediction (Wei et al. 2022, arXiv 2112.09133) at the encoder itself. What only a decoder reads
-        may be scattered over all tokens; what a line through one token must read is there for any head. Without it
-        the summaries of a pretrained encoder told less of a place or an activity than those of an untrained one.
+        Without it the summaries of a pretrained encoder told less of a place or an activity than those of an untrained
+        one.
         """
         hidden, keep, index = encoded.last_hidden_state, encoded.keep, encoded.index
         assert hidden is not None and keep is not None and index is not None
-        static = batch["static"]
-        summary = static | ~static.any(1, keepdim=True)
-        taken = take(index, summary, whole.values, whole.gain, batch["observed"], batch["shape"])
+        taken = take(index, summaries(batch), whole.values, whole.gain, batch["observed"], batch["shape"])
         chosen = taken[0] & keep[:, CONTEXT_TOKENS:]
-        values, gain, seen, shape = (tensor[chosen] for tensor in taken[1:])
-        values, seen = values.clamp(-CLIP, CLIP), seen.to(values.dtype)
-        # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
-        widths = torch.tensor([2 * responses for _, responses in self.config.patch_shapes], device=index.device)
-        width, last = widths[shape][:, None], int(widths.max())
-        within = torch.arange(last, device=index.device) < width - 2
-        slope = values[:, 2 : last + 2] - values[:, :last]
-        target = torch.cat([values, slope, gain[:, None]], dim=1)
-        weight = torch.cat([seen, within * seen[:, 2 : last + 2] * seen[:, :last], torch.ones_like(seen[:, :1])], dim=1)
-        error = (self.sketch(hidden[:, CONTEXT_TOKENS:][chosen]).float() - target).square()
+        told = self.encoder.sketch.error(hidden[:, CONTEXT_TOKENS:][chosen], *(tensor[chosen] for tensor in taken[1:]))
         level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), whole.levels())
-        return (error * weight).sum() / weight.sum().clamp(min=1) + LEVEL_WEIGHT * level
+        return told + LEVEL_WEIGHT * level
 
     def _restore(self, values: Tensor, batch: dict[str, Tensor], components: Components) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput
+from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, summaries, take
 from foundation.models.head import KernelHead
+from foundation.models.sketch import ROWS, Sketch
 
 EPSILON = 1e-8  # the slope of a root is infinite at 0
 
 
-def pool(output: EncoderOutput, batch: dict[str, Tensor], pooling: str) -> Tensor:
-    """One vector per sample, from summary tokens: the static token of every column, which the encoder makes tell how
-    its column moves as well (see `WfmForMaskedModeling.sketch_error`); of a single snapshot, its patches.
+def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], pooling: str) -> Tensor:
+    """One vector per sample, from what the encoder (a `WfmModel`, or one wrapped by PEFT) made of it.
 
-    `columns`: the summary of every (link, response patch), then context, [B, C H + 2 H]: keeps where on the response
-    axis something happened; samples must share links and responses.
+    `columns`: the summary token of every (link, response patch), then context, [B, C H + 2 H]: keeps where on the
+    response axis something happened; samples must share links and responses.
     `moments`: mean and deviation of the summaries over links and responses, the same of the dynamics over these and
     time, context, [B, 6 H]: comparable between any two signals. The deviation says what moves, and nothing of the room
     (6 points of accuracy in rooms never seen, chosen by leaving out one training room at a time).
     `context`: what was measured with and how strong it was, [B, 2 H]: where a few levels tell all that carries over to
     another place, as of impulse responses.
+    `statistics`: what the encoder says, in plain numbers, of every column (`foundation.models.sketch`), [B, C R W];
+    shapes as for `columns`.
+    `response`: of that the mean alone, with the gain of the link, [B, C W]: the fewest numbers in which a place is
+    told, and the best where labels are few.
     """
     hidden, keep, index = output.last_hidden_state, output.keep, output.index
     assert hidden is not None and keep is not None and index is not None
@@ -31,16 +35,25 @@ def pool(output: EncoderOutput, batch: dict[str, Tensor], pooling: str) -> Tenso
     if pooling == "context":
         return context
     real = keep[:, CONTEXT_TOKENS:]
-    static = batch["static"].gather(1, index)
-    summary = real & (static | ~batch["static"].any(1, keepdim=True))
+    summary = summaries(batch).gather(1, index) & real
+    if pooling == "moments":
+        groups = (summary, real & ~batch["static"].gather(1, index))
+        return torch.cat([*(moment for chosen in groups for moment in _moments(tokens, chosen)), context], dim=1)
+    column = batch["column"].gather(1, index)
+    member = _members(summary, column, int(batch["column"].max()) + 1, tokens.dtype)
     if pooling == "columns":
-        column = batch["column"].gather(1, index)
-        summaries = _mean(tokens, _members(summary, column, int(batch["column"].max()) + 1, tokens.dtype))
-        return torch.cat([summaries.flatten(1), context], dim=1)
-    if pooling != "moments":
-        raise ValueError(f"pooling {pooling!r}: expected moments, columns or context")
-    moments = [moment for chosen in (summary, real & ~static) for moment in _moments(tokens, chosen)]
-    return torch.cat([*moments, context], dim=1)
+        return torch.cat([_mean(tokens, member).flatten(1), context], dim=1)
+    if pooling not in ("statistics", "response"):
+        raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, statistics or response")
+    sketch = cast(Sketch, encoder.sketch)
+    told = tokens.new_zeros(*summary.shape, len(ROWS), max(sketch.widths))
+    seen, shape = (tensor[summary] for tensor in take(index, batch["observed"], batch["shape"]))
+    told[summary] = sketch(tokens[summary]) * sketch.known(seen, shape)
+    told = _mean(told.flatten(2), member).unflatten(2, told.shape[2:])
+    if pooling == "response":
+        mean, gain = told[:, :, ROWS.index("mean")], told[:, :, ROWS.index("gain"), :1]
+        told = torch.where(mean != 0, mean + gain, 0.0)
+    return told.flatten(1)
 
 
 def _moments(tokens: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,4 +82,4 @@ class TaskModel(nn.Module):
         self.encoder, self.head, self.pooling = encoder, head, pooling
 
     def forward(self, **batch: Any) -> Tensor:
-        return self.head(pool(self.encoder(**batch), batch, self.pooling))
+        return self.head(pool(self.encoder, self.encoder(**batch), batch, self.pooling))

@@ -14,13 +14,16 @@ Shapes: B samples, N tokens, E entries a token, C columns, W slots a column ((re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 EPSILON = 1e-6
+#: Errors are taken of entries up to this many levels of the visible ones: a hidden burst must not own the batch.
+CLIP = 5.0
 
 #: What a static token tells of each slot of its column: the mean over time, and three numbers that any gain, filter or
 #: furniture leaves alone: how strongly the slot moves and how fast (log of the root-mean-square deviation, and of the
@@ -88,37 +91,66 @@ class Columns:
     fold: Tensor
     widths: tuple[int, ...]
 
-    def mean(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted mean of entries [B, N, E] per slot [B, C, W], and where any weight fell."""
-        total, count = self._sum(values * weight), self._sum(weight)
-        return total / count.clamp(min=1), count > 0
+    def slots(self, values: Tensor) -> Tensor:
+        """Entries [B, N, E] of dynamics tokens, summed over the times of each: [B, N, W]."""
+        return self._each(lambda shape, x: x @ self.fold[2 * shape].to(x.dtype), values)
 
-    def spread(self, slots: Tensor) -> Tensor:
-        """Copy slots [B, C, W] to the entries [B, N, E] that they cover; 0 on unused entries."""
-        rows = torch.arange(len(slots), device=slots.device)[:, None]
-        return self._by_kind(slots[rows, self.column], transposed=True)
-
-    def tell(self, statistics: Tensor) -> Tensor:
-        """Statistics [B, C, S, W] as the entries [B, N, E] of their static tokens; 0 in dynamics tokens."""
-        out = statistics.new_zeros(*self.column.shape, self.fold.shape[1])
-        for shape, width in enumerate(self.widths):
-            sample, token = (self.which == 2 * shape + 1).nonzero(as_tuple=True)
-            told = statistics[sample, self.column[sample, token], :, :width].flatten(1)[:, : out.shape[-1]]
-            out[sample, token, : told.shape[1]] = told
-        return out
+    def unfold(self, slots: Tensor) -> Tensor:
+        """Slots [B, N, W] at the entries [B, N, E] of dynamics tokens that they cover; 0 on unused entries."""
+        return self._each(lambda shape, x: x @ self.fold[2 * shape].T.to(x.dtype), slots)
 
     def changes(self, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Differences of neighbouring times within a token, [B, N, E], and their weight; of the last time there is
-        none."""
-        out, both = torch.zeros_like(values), torch.zeros_like(weight)
-        for width in sorted(set(self.widths)):
-            shapes = [2 * shape for shape, other in enumerate(self.widths) if other == width]
-            chosen = torch.isin(self.which, torch.tensor(shapes, device=self.which.device))
-            x, w = values[chosen], weight[chosen]
-            step, pair = torch.zeros_like(x), torch.zeros_like(w)
-            step[:, :-width], pair[:, :-width] = x[:, width:] - x[:, :-width], w[:, width:] * w[:, :-width]
-            out[chosen], both[chosen] = step, pair
-        return out, both
+        """Squares of the differences of neighbouring times within a dynamics token, summed, and how many there are:
+        entries [B, N, E] -> [B, N, W] twice."""
+
+        def both(shape: int, x: Tensor, w: Tensor) -> Tensor:
+            width = self.widths[shape]
+            pair = w[..., width:] * w[..., :-width]
+            step = (x[..., width:] - x[..., :-width]).square_().mul_(pair)
+            fold = self.fold[2 * shape, :-width].to(x.dtype)
+            return torch.cat([step @ fold, pair @ fold], dim=-1)
+
+        square, count = self._each(both, values, weight).chunk(2, dim=-1)
+        return square, count
+
+    def collect(self, *slots: Tensor) -> tuple[Tensor, ...]:
+        """Sums of each [B, N, W] over the tokens of a column: [B, C, W]."""
+        joined = torch.cat(slots, dim=-1)
+        batch, columns = len(joined), int(self.column.max()) + 1
+        row = self.column + columns * torch.arange(batch, device=joined.device)[:, None]
+        out = joined.new_zeros(batch * columns, joined.shape[-1]).index_add_(0, row.flatten(), joined.flatten(0, 1))
+        return out.view(batch, columns, -1).split([x.shape[-1] for x in slots], dim=-1)
+
+    def at_tokens(self, slots: Tensor) -> Tensor:
+        """Slots of columns [B, C, W] at their tokens [B, N, W]."""
+        return slots[torch.arange(len(slots), device=slots.device)[:, None], self.column]
+
+    @cached_property
+    def within(self) -> Tensor:
+        """bool [B, 1, W]: slots that the columns of a sample have."""
+        return self.fold[1::2].any(1)[self.which[:, 0] // 2][:, None]
+
+    @cached_property
+    def _samples(self) -> dict[int, Tensor]:
+        """Patch shape -> samples that are cut by it: all tokens of a sample are."""
+        shape = self.which[:, 0] // 2
+        return {index: (shape == index).nonzero().squeeze(1) for index in shape.unique().tolist()}
+
+    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        """function(patch shape, rows of the tensors [B, ...]), for the samples of each shape."""
+        if len(self._samples) == 1:
+            return function(*self._samples, *tensors)
+        found = torch.cat([function(shape, *(x[rows] for x in tensors)) for shape, rows in self._samples.items()])
+        return found[torch.cat(list(self._samples.values())).argsort()]
+
+    def tell(self, statistics: Tensor, observed: Tensor, values: Tensor) -> None:
+        """Write the statistics [B, C, S, W] of every column into the observed entries of its static token, in `values`
+        [B, N, E]."""
+        for shape, width in enumerate(self.widths):
+            sample, token = (self.which == 2 * shape + 1).nonzero(as_tuple=True)
+            told = statistics[sample, self.column[sample, token], :, :width].flatten(1)[:, : values.shape[-1]]
+            entries = sample, token, slice(told.shape[1])
+            values[entries] = told * observed[entries]
 
     def link_mean(self, slots: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of seen slots [B, C, W] over each link, copied to its columns [B, C] and its tokens [B, N].
@@ -136,25 +168,6 @@ class Columns:
         mean = torch.where(links[1] > 0, links[0] / links[1].clamp(min=1), overall)
         return mean.gather(1, of_column), mean.gather(1, self.link)
 
-    def _sum(self, values: Tensor) -> Tensor:
-        folded = self._by_kind(values, transposed=False)
-        batch = len(self.column)
-        columns = int(self.column.max()) + 1
-        row = self.column + columns * torch.arange(batch, device=values.device)[:, None]
-        out = values.new_zeros(batch * columns, folded.shape[-1])
-        return out.index_add_(0, row.flatten(), folded.flatten(0, 1)).view(batch, columns, -1)
-
-    def _by_kind(self, x: Tensor, transposed: bool) -> Tensor:
-        """x [B, N, in] times the fold matrix of each token's kind."""
-        fold = self.fold.to(x.dtype)
-        if transposed:
-            fold = fold.transpose(1, 2)
-        out = x.new_zeros(*x.shape[:2], fold.shape[-1])
-        for kind in self.which.unique().tolist():
-            chosen = self.which == kind
-            out[chosen] = x[chosen] @ fold[kind]
-        return out
-
 
 def split(
     values: Tensor, observed: Tensor, visible: Tensor, static: Tensor, logarithmic: Tensor, columns: Columns
@@ -169,10 +182,13 @@ def split(
             snapshot) is not split: nothing is subtracted but the offset.
         logarithmic: bool [B] entries are logarithms: a gain is an offset, to be removed by subtraction.
     """
-    weight = (observed & ~static[..., None]).to(values.dtype)
-    seen = weight * visible[..., None]
-    mean_seen, any_seen = columns.mean(values, seen)
-    mean_all, _ = columns.mean(values, weight)
+    # A token is seen as a whole or not at all: its slots are summed once, for what is seen and for all.
+    weight, shown = (observed & ~static[..., None]).to(values.dtype), visible[..., None].to(values.dtype)
+    measured = values * weight
+    total, count = columns.slots(measured), columns.slots(weight)
+    seen_total, seen_count, all_total, all_count = columns.collect(total * shown, count * shown, total, count)
+    mean_seen, any_seen = seen_total / seen_count.clamp(min=1), seen_count > 0
+    mean_all = all_total / all_count.clamp(min=1)
     is_split = static.any(1)  # [B]
     seen_column = any_seen & is_split[:, None, None]
     column = torch.where(any_seen, mean_seen, mean_all)
@@ -183,37 +199,48 @@ def split(
         torch.where(is_split[:, None], mean, offset[:, None]) * logarithmic[:, None] for mean in means
     )
 
-    field = torch.where(is_split[:, None, None], columns.spread(column), by_token[..., None])
-    dynamic = values - field
-    dynamic_level = _rms(dynamic, seen)
-    dynamic = dynamic / dynamic_level[:, None, None]
+    under = torch.where(is_split[:, None, None], column, by_column[..., None])
+    field = columns.unfold(columns.at_tokens(under))
+    dynamic = torch.sub(values, field, out=measured).mul_(weight)  # all of this is as slow as memory: one array less
+    power = columns.slots(dynamic.square())
+    dynamic_level = _level((power * shown).flatten(1).sum(1), (count * shown).flatten(1).sum(1))
+    dynamic.div_(dynamic_level[:, None, None])
     # Together with the dynamics: the few columns that a block mask leaves may have hardly any shape of their own, and a
     # flat response, blown up to unit size, taught the encoder the room (2 to 3 points of accuracy in rooms never seen).
     shape = _rms(column - by_column[..., None], seen_column)
     static_level = torch.where(is_split, torch.hypot(shape, dynamic_level), dynamic_level)
     mean = (column - by_column[..., None]) / static_level[:, None, None]
     # As of the mean: where nothing is seen, what the decoder is asked for.
-    used = torch.where(columns.spread(any_seen.to(values.dtype)) > 0, seen, weight)
-    statistics = torch.stack([mean, *motion(dynamic, used, columns)], dim=2)
+    used = torch.where(columns.at_tokens(any_seen), shown, 1.0)
+    power = power / dynamic_level.square()[:, None, None]
+    statistics = torch.stack([mean, *motion(dynamic, weight, power, count, used, columns)], dim=2)
     # A visible static token says nothing of slots that only hidden tokens measured.
     told = seen_column[:, :, None] | ~_any_visible(visible & static, columns)
-    normalised = torch.where(static[..., None], columns.tell(told * statistics), dynamic)
+    columns.tell(told * statistics, observed, dynamic)
     gain = by_token - offset[:, None]
-    return Components(normalised * observed, field, gain, offset, static_level, dynamic_level)
+    return Components(dynamic, field, gain, offset, static_level, dynamic_level)
 
 
-def motion(dynamic: Tensor, weight: Tensor, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
-    """`STATISTICS` after the mean, of entries [B, N, E] that are centred in time and of unit level: [B, C, W] each."""
-    power, _ = columns.mean(dynamic.square(), weight)
-    step, pair = columns.changes(dynamic, weight)
-    change, known = columns.mean(step.square(), pair)
+def motion(
+    dynamic: Tensor, weight: Tensor, power: Tensor, count: Tensor, used: Tensor, columns: Columns
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`STATISTICS` after the mean: [B, C, W] each.
+
+    Args:
+        dynamic: entries [B, N, E] centred in time and of unit level, 0 where weight [B, N, E] is: not measured.
+        power, count: sums of their squares, and how many there are, by token and slot [B, N, W].
+        used: [B, N, W] 1 for the tokens that a slot is told from, 0 for the others.
+    """
     moment = columns.moment[..., None]
-    place, _ = columns.mean(moment.expand_as(dynamic), weight)
-    spread, _ = columns.mean(moment.square().expand_as(dynamic), weight)
-    slope, _ = columns.mean(dynamic * moment, weight)
+    many, turn = count * used, columns.slots(dynamic) * moment
+    step, pair = columns.changes(dynamic, weight)
+    parts = (many, many * moment, many * moment.square(), power * used, turn * used, step * used, pair * used)
+    total, *sums, step, pair = columns.collect(*parts)
+    place, spread, square, slope = (x / total.clamp(min=1) for x in sums)
+    change = torch.where(pair > 0, _log_level(step / pair.clamp(min=1)), 0.0)
     # Over one patch in time there is no slope to tell.
     trend = slope / (spread - place.square()).clamp(min=0.1)
-    return _log_level(power), torch.where(known, _log_level(change), 0.0), trend
+    return _log_level(square), change, trend
 
 
 def _log_level(power: Tensor) -> Tensor:
@@ -235,8 +262,11 @@ def restore(values: Tensor, static: Tensor, columns: Columns, components: Compon
     """
     base = (components.gain + components.offset[:, None])[..., None]
     as_static = values * components.static_level[:, None, None] + base
-    column, known = columns.mean(as_static, static[..., None].expand_as(values).to(values.dtype))
-    under = torch.where(columns.spread(known.to(values.dtype)) > 0, columns.spread(column), components.static)
+    told = (static[..., None] & columns.within).to(values.dtype)
+    # The mean is the first that a static token tells.
+    total, count = columns.collect(as_static[..., : told.shape[-1]] * told, told)
+    known, column = (columns.unfold(columns.at_tokens(x)) for x in (count, total / count.clamp(min=1)))
+    under = torch.where(known > 0, column, components.static)
     return torch.where(static[..., None], as_static, values * components.dynamic_level[:, None, None] + under)
 
 
@@ -248,3 +278,7 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
 
 def _rms(values: Tensor, weight: Tensor) -> Tensor:
     return _mean(values.square(), weight).sqrt().clamp(min=EPSILON)
+
+
+def _level(power: Tensor, count: Tensor) -> Tensor:
+    return (power / count.clamp(min=1)).sqrt().clamp(min=EPSILON)

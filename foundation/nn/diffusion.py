@@ -33,7 +33,8 @@ class ResidualLayer(nn.Module):
         nn.init.zeros_(self.modulate.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        shift, scale, gate = self.modulate(F.silu(condition)).chunk(3, dim=-1)
+        """`condition`: activated already, once for all layers."""
+        shift, scale, gate = self.modulate(condition).chunk(3, dim=-1)
         return x + gate * self.mlp(self.norm(x) * (1 + scale) + shift)
 
 
@@ -59,14 +60,14 @@ class FlowHead(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor, observed: Tensor) -> Tensor:
         time = scalar_features(t[:, None] * 8, waves=8).to(condition.dtype)
-        context = self.time(time) + self.condition(condition)
+        context = F.silu(self.time(time) + self.condition(condition))
         variance = ((1 - t).square() + t.square())[:, None]
         scale = variance.rsqrt()
         # Entries that the token does not have would be noise without end, most of a static token.
         hidden = self.embed(torch.where(observed, x * scale, 0.0))
         for layer in self.layers:
             hidden = layer(hidden, context)
-        return x * (2 * t[:, None] - 1) / variance + scale * self.out(self.norm(hidden))
+        return x * ((2 * t[:, None] - 1) / variance) + scale * self.out(self.norm(hidden))
 
     def loss(self, x: Tensor, weight: Tensor, condition: Tensor, levels: int, generator: torch.Generator) -> Tensor:
         """Flow-matching loss of clean tokens x [M, E] with weight [M, E] (0: not observed), `levels` times each."""

@@ -57,7 +57,7 @@ def _fill(values: Tensor, known: Tensor, grid: Tensor, chosen: Tensor, patch: tu
     at, wanted = ((sample[which], *grid[which].unbind(-1)) for which in (told, chosen))
     field[at], given[at] = values[told][:, entries], known[told][:, entries]
     measured = tuple(_as_lines(x, patch, parts) for x in (field, given))
-    by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1) for x in measured)))
+    by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1).contiguous() for x in measured)))
     found = []
     for filled in zip(_along_last(*measured), _along_last(*by_time), strict=True):
         tokens = filled[0].new_zeros(int(chosen.sum()), values.shape[-1], LINES)
@@ -80,12 +80,12 @@ def _as_tokens(x: Tensor, patch: tuple[int, int]) -> Tensor:
 def _along_last(lines: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """Fill lines [..., K] from their seen entries, and where there were any; lines without are 0."""
     last = lines.shape[-1]
-    index = torch.arange(last, device=lines.device).expand_as(lines)
-    left = torch.where(seen, index, -1).cummax(-1).values
-    right = torch.where(seen, index, last).flip(-1).cummin(-1).values.flip(-1)
+    index = torch.arange(last, device=lines.device, dtype=torch.int32)
+    left = (seen * (index + 1)).cummax(-1).values - 1  # -1 where there is none
+    right = last - (seen * (last - index)).flip(-1).cummax(-1).values.flip(-1)
     start, end = torch.where(left < 0, right, left), torch.where(right == last, left, right)
-    start, end = start.clamp(0, last - 1), end.clamp(0, last - 1)
-    low, high = lines.gather(-1, start), lines.gather(-1, end)
-    share = (index - start) / (end - start).clamp(min=1)
+    start, end = start.clamp_(0, last - 1), end.clamp_(0, last - 1)
+    low, high = lines.gather(-1, start.long()), lines.gather(-1, end.long())
+    share = (index - start).to(lines.dtype) / (end - start).clamp_(min=1).to(lines.dtype)
     reached = seen.any(-1, keepdim=True).expand_as(seen)
-    return torch.where(reached, low + share * (high - low), 0.0), reached
+    return torch.lerp(low, high, share) * reached, reached

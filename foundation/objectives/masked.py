@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from foundation.models.masked import CLIP, WfmForMaskedModeling
+from foundation.models import WfmConfig
+from foundation.models.masked import WfmForMaskedModeling
+from foundation.nn.components import CLIP, Components
+from foundation.nn.experts import watch_balance
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
+from foundation.objectives.contrastive import contrastive_loss, projection
+from foundation.objectives.dynamics import statics_given
+from foundation.objectives.latent import latent_loss, predictor
 
+BALANCE_WEIGHT = 0.01  # of the encoder's experts, as in Switch Transformer
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
 
 
@@ -27,9 +34,13 @@ class MaskedObjective:
         flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
             of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
-        sketch_weight: weight of the encoder's own account of the statistics, see `WfmForMaskedModeling.sketch_error`.
+        sketch_weight: weight of the encoder's own account of the statistics, see `foundation.models.sketch`.
         static_weight: weight of a static token's error; a dynamics token's is 1.
         blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
+        masked_weight: weight of what the mean head says of hidden tokens, and of its blend with interpolation.
+        contrastive_weight, latent_weight: weights of two other objectives, see the modules of these names; at 0 they
+            cost nothing, and the network is the same.
+        dynamics_only: hide and predict dynamics tokens alone, see `foundation.objectives.dynamics`.
     """
 
     ratio: tuple[float, float] = (0.6, 0.85)
@@ -41,6 +52,15 @@ class MaskedObjective:
     sketch_weight: float = 1.0
     static_weight: float = 0.5
     blend_share: float = 0.25
+    masked_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    latent_weight: float = 0.0
+    dynamics_only: bool = False
+
+    def heads(self, config: WfmConfig) -> nn.ModuleDict:
+        """What the objectives beside masked modelling learn and no encoder keeps: empty where their weights are 0."""
+        made = {"contrastive": (self.contrastive_weight, projection), "latent": (self.latent_weight, predictor)}
+        return nn.ModuleDict({name: make(config) for name, (weight, make) in made.items() if weight})
 
     @property
     def hidden_share(self) -> float:
@@ -52,25 +72,29 @@ class MaskedObjective:
         return self.generation_share * 2 / 3 + (1 - self.generation_share) * masked
 
     def __call__(
-        self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
+        self,
+        model: WfmForMaskedModeling,
+        batch: dict[str, Tensor],
+        generator: torch.Generator,
+        heads: nn.ModuleDict | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
+
+        Args:
+            heads: as `heads` makes them; needed where a weight beside masked modelling is not 0.
 
         Returns:
             (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, the same `blended`
             with interpolation, `sketch` of the statistics, `flow` loss, and `tokens`, how many real tokens the batch
-            held.
+            held; of other objectives what they say.
         """
+        heads = nn.ModuleDict() if heads is None else heads
         candidates = batch["observed"].any(-1)
-        if float(torch.rand((), generator=generator)) < self.generation_share:
-            visible = draw_revealed(candidates, batch["static"], generator)
-            whole = model.encoder.components(batch, candidates)
-            condition, components, encoded = model(visible, components=whole, **batch)
-        else:
-            visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
-            whole = model.encoder.components(batch, candidates)
-            condition, components, encoded = model(visible, **batch)
-        hidden = candidates & ~visible
+        whole = model.encoder.components(batch, candidates)
+        visible, levels = self._draw(batch, candidates, whole, generator)
+        with watch_balance() as balances:
+            condition, components, encoded = model(visible, components=levels, **batch)
+        hidden = candidates & ~visible & ~(batch["static"] & self.dynamics_only)
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
         observed = batch["observed"][hidden].to(target.dtype)
@@ -79,32 +103,79 @@ class MaskedObjective:
         wanted = condition[hidden]
         guess = model.mean(wanted).float()
         mse = _mean_square(guess - target, weight)
-        few = slice(max(1, round(self.blend_share * len(hidden))))
-        part, seen, first = {name: x[few] for name, x in batch.items()}, visible[few], hidden[few]
-        lines = model.interpolated(seen, components.values[few], part)
-        count = int(first.sum())
-        blend = model.blend(wanted[:count], guess[:count], *(x[first] for x in lines))
-        # Reconstruction is never asked for the static response of a column that it has seen part of.
-        told = part["static"] & has_visible_patch(part["grid"], part["static"], seen)
-        blended = _mean_square(blend - target[:count], weight[:count] * ~told[first][:, None])
+        blended = self._blended(model, batch, visible, hidden, components, wanted, guess, target, weight)
         sketch = model.sketch_error(encoded, whole, batch)
-        loss = mse + blended + self.sketch_weight * sketch
+        loss = self.masked_weight * (mse + blended) + self.sketch_weight * sketch
         metrics = {
             "mse": mse.detach(),
             "blended": blended.detach(),
             "sketch": sketch.detach(),
             "tokens": candidates.sum(),
         }
-        if self.flow_weight == 0:
-            return loss, metrics
+        if self.flow_weight:
+            flow = self._flow(model, batch["static"][hidden], target, weight, wanted, generator)
+            loss, metrics["flow"] = loss + self.flow_weight * flow, flow.detach()
+        if balances:
+            balance = torch.stack(balances).mean()
+            loss, metrics["balance"] = loss + BALANCE_WEIGHT * balance, balance.detach()
+        if self.contrastive_weight:
+            other, said = contrastive_loss(heads["contrastive"], model, batch, visible, encoded, generator)
+            loss, metrics = loss + self.contrastive_weight * other, metrics | said
+        if self.latent_weight:
+            other, said = latent_loss(heads["latent"], model, batch, hidden, whole, condition, encoded)
+            loss, metrics = loss + self.latent_weight * other, metrics | said
+        return loss, metrics
+
+    def _draw(
+        self, batch: dict[str, Tensor], candidates: Tensor, whole: Components, generator: torch.Generator
+    ) -> tuple[Tensor, Components | None]:
+        """Which tokens the encoder sees, bool [B, N], and the components it sees them by where it practises generation;
+        None where it fills in gaps."""
+        generates = float(torch.rand((), generator=generator)) < self.generation_share
+        if generates:
+            visible = draw_revealed(candidates, batch["static"], generator)
+        else:
+            visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
+        if self.dynamics_only:
+            visible = statics_given(visible, candidates, batch)
+        return visible, whole if generates else None
+
+    def _flow(
+        self,
+        model: WfmForMaskedModeling,
+        static: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        wanted: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Diffusion loss of a sample of the hidden tokens [M, ...]."""
         # Few tokens are static and all hang on them: those are never left out.
         chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
-        chosen |= batch["static"][hidden]
+        chosen |= static
         chosen[:1] = True  # at least one, so that every parameter takes part in every step
-        flow = model.flow.loss(
-            target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen], self.flow_levels, generator
-        )
-        return loss + self.flow_weight * flow, metrics | {"flow": flow.detach()}
+        given = target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen]
+        return model.flow.loss(*given, self.flow_levels, generator)
+
+    def _blended(
+        self,
+        model: WfmForMaskedModeling,
+        batch: dict[str, Tensor],
+        visible: Tensor,
+        hidden: Tensor,
+        components: Components,
+        *of_hidden: Tensor,
+    ) -> Tensor:
+        """Error of the guess, drawn to interpolated lines; `of_hidden`: condition, guess, target and weight of the
+        hidden tokens [M, ...]."""
+        few = slice(max(1, round(self.blend_share * len(hidden))))
+        part, seen, first = {name: x[few] for name, x in batch.items()}, visible[few], hidden[few]
+        lines = model.interpolated(seen, components.values[few], part)
+        wanted, guess, target, weight = (x[: int(first.sum())] for x in of_hidden)
+        blend = model.blend(wanted, guess, *(x[first] for x in lines))
+        # Reconstruction is never asked for the static response of a column that it has seen part of.
+        told = part["static"] & has_visible_patch(part["grid"], part["static"], seen)
+        return _mean_square(blend - target, weight * ~told[first][:, None])
 
 
 def _mean_square(error: Tensor, weight: Tensor) -> Tensor:

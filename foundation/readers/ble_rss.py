@@ -23,6 +23,7 @@ from foundation.signal import Link, Signal
 #: The middle of the three advertising channels, 2402, 2426 and 2480 MHz; the tables do not say which one was used.
 CARRIER_HZ = 2.441e9
 _HEADER = re.compile(rb",ts(,(x|y|heading))*(,rssi_\d+)+\r?\n")
+PAUSE_S = 60.0  # between two drives
 _WEAKEST, _STRONGEST = -150.0, 20.0
 
 
@@ -31,15 +32,19 @@ def sniff(head: bytes) -> bool:
     return _HEADER.match(head) is not None
 
 
-def read(path: Path, *, anchors: Path | None = None) -> list[Signal]:
+def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Signal]:
     """Read one table; values [times, anchors, 1] in dBm, kind "rssi"; what was not received is invalid.
 
-    With positions in the table: one signal per row, with the labels `position`, metres, and `heading`, radians.
+    With positions in the table: one signal per row, with the labels `position`, metres, and `heading`, radians; its
+    session is the drive, `TABLE-N`: a new one begins where the table pauses for a minute.
     Without: one signal, a walk over time. `Link.rx` counts the anchors as in the file. Rows in which no anchor received
     anything are dropped, with a warning.
 
     Args:
         anchors: the `anchors.csv` (id, x, y, z) that gives the links their positions; None leaves them unknown.
+        around: instants of the same drive before a row, and one fewer after it, that its signal holds as well (on a
+            grid of the table's own interval; what the drive lacks is invalid): one packet fades by several decibels, a
+            few seconds hardly. 0: the row alone.
 
     Raises:
         ReadError: a file is missing, empty or not such a table, a field is no number or no possible strength, or an
@@ -67,14 +72,40 @@ def read(path: Path, *, anchors: Path | None = None) -> list[Signal]:
     known = table[:, [names.index(name) for name in labels]]
     if not np.isfinite(known[rows]).all():
         raise ReadError(f"{path}: a row has an RSSI but no {' or no '.join(labels)}; remove it or copy the file again.")
+    clock = whole.time_s
+    pauses = np.diff(clock) > PAUSE_S
+    drive = np.concatenate([[0], np.cumsum(pauses)])
+    interval = float(np.median(np.diff(clock)[~pauses])) if len(clock) > 1 else 1.0
+    steps = np.arange(-around, around) if around else np.zeros(1, int)
     signals = []
     for index, row in enumerate(rows):
         at = dict(zip(labels, map(float, known[row]), strict=True))
         heading = {"heading": at["heading"]} if "heading" in at else {}
-        own = {"position": (at["x"], at["y"]), **heading}
-        one = slice(index, index + 1)
-        signals.append(whole.with_(values=whole.values[one], valid=whole.mask[one], time_s=np.zeros(1), labels=own))
+        values, valid = _window(whole, index, drive, steps, interval)
+        signals.append(
+            whole.with_(
+                values=values,
+                valid=valid,
+                time_s=steps * interval,
+                session=f"{path.stem}-{drive[index]}",
+                labels={"position": (at["x"], at["y"]), **heading},
+            )
+        )
     return signals
+
+
+def _window(
+    whole: Signal, index: int, drive: NDArray[np.int64], steps: NDArray[np.int64], interval: float
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+    """What was received at these steps of `interval` seconds from row `index`, in its drive."""
+    first, last = max(0, index - len(steps)), index + len(steps) + 1
+    near = first + np.flatnonzero(drive[first:last] == drive[index])
+    step = np.rint((whole.time_s[near] - whole.time_s[index]) / interval).astype(int) - steps[0]
+    inside = (step >= 0) & (step < len(steps))
+    values = np.zeros((len(steps), *whole.values.shape[1:]), whole.values.dtype)
+    valid = np.zeros(values.shape, bool)
+    values[step[inside]], valid[step[inside]] = whole.values[near[inside]], whole.mask[near[inside]]
+    return values, valid
 
 
 def _signal(

@@ -81,7 +81,7 @@ def _answers(
 ) -> np.ndarray:
     """What a head that learnt from `rows` says of the rows `asked`: class indices or numbers."""
     own, size = [labelled.signals[i].session for i in rows], labelled.target.size
-    pooling, _ = pick_pooling(list(features), lambda name: features[name][0][rows], targets[rows], size, own, seed)
+    pooling, _ = pick_pooling(list(features), lambda name: features[name][:, rows], targets[rows], size, own, seed)
     head = fit_head(features[pooling][:, rows], targets[rows], size, own, seed)
     with torch.no_grad():
         output = head(torch.from_numpy(features[pooling][0][asked])).numpy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling
+from foundation.nn.experts import Experts
 from foundation.objectives import MaskedObjective
 
 
@@ -36,8 +37,9 @@ def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samp
 
 
 def weights(module: nn.Module) -> int:
-    """Entries of all matrices of a module, each of which costs one multiply-add per token."""
-    return sum(p.numel() for p in module.parameters() if p.ndim == 2)
+    """Entries of all matrices of a module that a token goes through: each costs one multiply-add per token."""
+    idle = sum(layer.idle for layer in module.modules() if isinstance(layer, Experts))
+    return sum(p.numel() for p in module.parameters() if p.ndim == 2) - idle
 
 
 def _transformer(module: nn.Module, depth: int, width: int, samples: float, tokens: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lightning as L
 
-from foundation.data.augment import device_response
+from foundation.data.augment import device_response, in_part
 from foundation.data.loader import Loader
 from foundation.data.stream import ShardStream
 from foundation.recipe import PretrainRecipe
@@ -37,7 +37,7 @@ class Shards(L.LightningDataModule):
             world=self.trainer.world_size,
             batch_tokens=recipe.train.batch_tokens,
             temperature=recipe.data.temperature,
-            augment=self._augment if recipe.data.augment else None,
+            augment=self._augment if recipe.data.augment or recipe.data.in_part else None,
         )
         return Loader(stream, recipe.data.workers)
 
@@ -52,4 +52,5 @@ class Shards(L.LightningDataModule):
         self.position, self.since = state["position"], state["step"]
 
     def _augment(self, signal: Signal, seed: int) -> Signal:
-        return device_response(signal, seed, self.recipe.data.augment)
+        data = self.recipe.data
+        return device_response(in_part(signal, seed, data.in_part), seed, data.augment)

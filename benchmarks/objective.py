@@ -1,0 +1,89 @@
+"""Training steps of the whole objective against a plain masked model: the same encoder, decoder and mean head alone.
+
+The plain step hides tokens by the recipe's masks and takes the mean square error of what the mean head says of them:
+no flow head, no trust in interpolation, no sketch of statistics, no practice of generation. Batch, draws, optimizer,
+gradient clipping and threads are the same, both take turns in one process, and a turn is eight steps, each with draws
+of its own, as masks and generation differ from step to step. `without flow` says what the flow head costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.rows import Rows, device, in_turns
+from benchmarks.steps import DTYPES, SIZES, batch_of, recipe_of, step_of
+from foundation.models import WfmForMaskedModeling
+from foundation.nn.masks import draw_mask
+from foundation.objectives import MaskedObjective
+from foundation.train.module import PretrainModule
+
+DRAWS = 8  # steps of a turn
+
+Loss = Callable[[WfmForMaskedModeling, dict[str, Tensor], torch.Generator], Tensor]
+
+
+def plain(objective: MaskedObjective) -> Loss:
+    """Masked modelling with nothing beside it."""
+
+    def loss(model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+        candidates = batch["observed"].any(-1)
+        masks = objective.ratio, objective.masks
+        visible = draw_mask(batch["grid"], candidates, batch["static"], *masks, generator)
+        condition, components, _ = model(visible, **batch)
+        hidden = candidates & ~visible
+        error = model.mean(condition[hidden]).float() - components.values[hidden]
+        weight = batch["observed"][hidden].to(error.dtype)
+        return (error.square() * weight).sum() / weight.sum()
+
+    return loss
+
+
+def steps_of(
+    model: WfmForMaskedModeling, loss: Loss, batch: dict[str, Tensor], dtype: torch.dtype
+) -> Callable[[], None]:
+    """`DRAWS` steps, the same draws in every call."""
+    drawn = torch.Generator()
+    step = step_of(model, lambda: loss(model, batch, drawn), dtype)
+
+    def steps() -> None:
+        drawn.manual_seed(0)
+        for _ in range(DRAWS):
+            step()
+
+    return steps
+
+
+def compare(rows: Rows, size: str, rounds: int) -> None:
+    torch.manual_seed(0)
+    samples = SIZES[size][1]
+    module = PretrainModule(recipe_of(size)).to(device())
+    batch = batch_of(module.model.config, samples)
+    losses: dict[str, Loss] = {
+        "plain": plain(module.objective),
+        "without flow": lambda *given: replace(module.objective, flow_weight=0.0)(*given)[0],
+        "whole objective": lambda *given: module.objective(*given)[0],
+    }
+    ways = {
+        f"{name} {what}": steps_of(deepcopy(module.model), loss, batch, dtype)
+        for name, dtype in DTYPES.items()
+        for what, loss in losses.items()
+    }
+    seconds = in_turns(ways, rounds)
+    for name, took in seconds.items():
+        against = f"{name.split()[0]} plain"
+        rows.add(f"{size}, {name}", DRAWS / took, "steps/s", against, seconds[against] / took)
+
+
+def main() -> None:
+    rows = Rows(__file__)
+    compare(rows, "quickstart", rounds=5)
+    rows.write()
+
+
+if __name__ == "__main__":
+    main()
