@@ -229,6 +229,12 @@ class FloorSection(Section):
 
 #: Modes of `EvaluateRecipe` that take nothing from a checkpoint, and are run once.
 LABELS_ALONE = ("floor", "cnn", "resnet")
+#: What test recordings can be thinned out to, see `foundation.evaluate.configurations`; `AT` joins it to a part's name.
+Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
+SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
+#: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but pooled in
+#: a way that recordings of any shape share.
+AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
 EvaluateMode = Literal["floor", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
 
 
@@ -237,12 +243,17 @@ class EvaluateRecipe(Section):
 
     name: str
     set: str
-    checkpoint: str | None = Field(None, description="as for finetune; {split} stands for the fold's name")
+    checkpoint: str | None = Field(
+        None, description="as for finetune; {split} stands for the fold's name, {seed} for the seed"
+    )
     checkpoints: dict[str, str] = Field({}, description="several in one table, each under a name of its own")
     task: TaskSection
     modes: list[EvaluateMode] = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
     fractions: list[float] = [0.01, 0.1, 1.0]
     seeds: list[int] = [0, 1, 2]
+    configurations: list[Configuration] = Field(
+        [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
+    )
     align: Literal["none", "coral"] = Field(
         "none", description="coral: floors and frozen features also with the unlabelled test recordings, in own rows"
     )
@@ -260,6 +271,9 @@ class EvaluateRecipe(Section):
             raise ValueError("give either checkpoint, or checkpoints with a name for each")
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
+        fixed = [mode for mode in self.modes if mode in LABELS_ALONE]
+        if self.configurations and fixed:
+            raise ValueError(f"configurations: {fixed[0]} takes recordings of one shape only; leave it out of modes")
         return self
 
     @property
@@ -279,11 +293,24 @@ class EvaluateRecipe(Section):
         """The splits, one unless the task is cross-validated."""
         return [self.task.split] if isinstance(self.task.split, str) else self.task.split
 
+    @property
+    def fittings(self) -> list[str]:
+        """What heads are fitted to, for the test recordings that are asked for."""
+        needed = {AT_HALF_RATE: ["rate-x2"], OF_ANY_SHAPE: SHAPES}
+        return [AS_RECORDED, *(name for name, uses in needed.items() if set(uses) & set(self.configurations))]
+
+    def source(self, name: str, fold: str, seed: int) -> str:
+        """Where a checkpoint is."""
+        return self.sources[name].format(split=fold, seed=seed)
+
     def part_name(self, part: str) -> str:
         """How a test part is named in result rows."""
+        plain, at, configuration = part.partition(AT)
         if len(self.folds) > 1:
-            return f"{len(self.folds)} folds"
-        return self.folds[0] if part == "test" else part.removeprefix("test-")
+            plain = f"{len(self.folds)} folds"
+        else:
+            plain = self.folds[0] if plain == "test" else plain.removeprefix("test-")
+        return plain + at + configuration
 
 
 def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:

@@ -234,3 +234,16 @@ def test_a_constant_signal_stays_finite() -> None:
     assert torch.isfinite(found.levels()).all()
     none = _split(batch, torch.zeros_like(batch["exists"]))
     assert torch.isfinite(none.values).all()
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_components_are_those_of_the_same_field_at_any_strength(scale: float) -> None:
+    signal = make_signal(0, kind="radar")
+    parts = []
+    for each in (signal, signal.with_(values=signal.values * scale)):
+        batch = tokenize([each], CONFIG)
+        parts.append(_split(batch, batch["exists"]))
+    torch.testing.assert_close(parts[0].values, parts[1].values, rtol=1e-4, atol=1e-4)
+    still = signal.with_(values=np.ones_like(signal.values) * np.float32(0.1))
+    batch = tokenize([still], CONFIG)
+    assert float(_split(batch, batch["exists"]).values[~batch["static"]].abs().max()) < 0.5, "rounding is no motion"

@@ -67,7 +67,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _refuse(checkpoint: Path, shards: Path, split: str, test: str) -> None:
     task = TaskSection(shards=shards, label="activity", split=split, train="train", tests=[test])
-    refuse_overlap(str(checkpoint), task, split, Problem.load(task, split))
+    refuse_overlap(str(checkpoint), shards, split, Problem.load(task, split).tests)
 
 
 def test_the_record_is_of_the_training_part(trained: Path, shards_dir: Path) -> None:

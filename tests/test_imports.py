@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "generate": {"signal", "data", "models", "nn", "drawing"},
     "evaluate": {
         "signal",
+        "transforms",
         "data",
         "models",
         "objectives",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ EXAMPLES = """examples:
   wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
   wfm evaluate --suite recipes/suite.yaml --json suite.json --html suite.html
   wfm evaluate --suite recipes/suite.yaml --array 3/16         one share of the fits; see docs/evaluation.md
+  wfm evaluate --filling recipes/filling.yaml --html filling.html
   wfm evaluate --leaderboard ours.json theirs.json --html leaderboard.html
 """
 
@@ -23,6 +25,9 @@ def add(commands: Any) -> None:
     what = evaluate.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE", help="a recipe, see recipes/evaluate/")
     what.add_argument("--suite", type=Path, metavar="FILE", help="many recipes with one report, see recipes/suite.yaml")
+    what.add_argument(
+        "--filling", type=Path, metavar="FILE", help="hidden parts of every kind of signal, see recipes/filling.yaml"
+    )
     what.add_argument(
         "--leaderboard", type=Path, nargs="+", metavar="JSON", help="compare the checkpoints in files of rows"
     )
@@ -57,6 +62,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         _suite(args)
     elif args.leaderboard is not None:
         _leaderboard(args)
+    elif args.filling is not None:
+        _filling(args)
     else:
         _one(args)
 
@@ -88,6 +95,20 @@ def _suite(args: argparse.Namespace) -> None:
         own, left = suite.run_share(*args.array)
         then = "the same command without --array writes the report" if left == 0 else "run the other shares"
         print(f"share {args.array[0]} of {args.array[1]}: its {own} fits are done, {left} of all are left; {then}.")
+
+
+def _filling(args: argparse.Namespace) -> None:
+    from foundation.evaluate.filling import FillingRecipe
+    from foundation.recipe import dump_recipe, load_recipe
+
+    recipe = load_recipe(args.filling, FillingRecipe, args.overrides)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return
+    from foundation.evaluate.publish import publish_filling
+
+    command = shlex.join(["wfm", "evaluate", "--filling", str(args.filling), *args.overrides])
+    publish_filling(recipe, command, args.json, args.html)
 
 
 def _leaderboard(args: argparse.Namespace) -> None:

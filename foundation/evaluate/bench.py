@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from foundation.adapt.fit import Mode
 from foundation.adapt.pooling import pick_pooling, possible_poolings
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
+from foundation.evaluate.configurations import reconfigured
 from foundation.evaluate.coral import coral
 from foundation.evaluate.features import hand_features
 from foundation.evaluate.floors import floor
@@ -65,11 +67,12 @@ class Network:
 class Bench:
     """A problem under one recipe; a network and its features are computed when a job first needs them."""
 
-    def __init__(self, recipe: EvaluateRecipe, fold: str) -> None:
+    def __init__(self, recipe: EvaluateRecipe, fold: str, fitted: str) -> None:
         self.recipe, self.fold = recipe, fold
-        self.problem = Problem.load(recipe.task, fold)
-        for checkpoint in recipe.sources.values():
-            refuse_overlap(checkpoint.format(split=fold), recipe.task, fold, self.problem)
+        problem = Problem.load(recipe.task, fold)
+        for checkpoint in dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, [fold], recipe.seeds)):
+            refuse_overlap(checkpoint, recipe.task.shards, fold, problem.tests)
+        self.problem = reconfigured(problem, fitted, recipe.configurations)
         self.targets = self.problem.target.encode(self.problem.train)
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
@@ -95,15 +98,15 @@ class Bench:
             elif job.mode in ("probe", "untrained"):
                 predicted = self._probe(job, rows, pooling, random)
             else:
-                features = self._network_of(job.method).features(pooling, random)
+                features = self._network_of(job).features(pooling, random)
                 predicted = self._shallow(features, rows, "knn" if job.base == "knn" else "kernel", job)
             pooling = note
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
 
-    def _network_of(self, method: str) -> Network:
-        if self._network is None or self._network[0] != method:
-            source = self.recipe.sources[method].format(split=self.fold)
-            self._network = (method, Network(load_encoder(source), self.problem, self.recipe.tune))
+    def _network_of(self, job: Job) -> Network:
+        source = self.recipe.source(job.method, self.fold, job.seed)
+        if self._network is None or self._network[0] != source:
+            self._network = (source, Network(load_encoder(source), self.problem, self.recipe.tune))
         return self._network[1]
 
     def _hand_features(self, section: FloorSection) -> Features:
@@ -131,7 +134,7 @@ class Bench:
 
     def _probe(self, job: Job, rows: np.ndarray, pooling: str, random: int | None) -> dict[str, np.ndarray]:
         """The head that every fit begins with."""
-        network = self._network_of(job.method)
+        network = self._network_of(job)
         known = network.copies(pooling, random)[:, rows]
         head = fit_head(known, self.targets[rows], self.problem.target.size, self._sessions(rows), job.seed)
         with torch.no_grad():
@@ -141,7 +144,7 @@ class Bench:
             }
 
     def _fitted(self, job: Job, rows: np.ndarray, pooling: str) -> dict[str, np.ndarray]:
-        network = self._network_of(job.method)
+        network = self._network_of(job)
         model = fit(
             network.encoder,
             network.train,
@@ -177,7 +180,7 @@ class Bench:
         given = self.recipe.tune.pooling
         if given != "auto":
             return given, given
-        network, key = self._network_of(job.method), (job.method, random, job.fraction, job.seed)
+        network, key = self._network_of(job), (job.method, random, job.fraction, job.seed)
         if key not in self._chosen:
             self._chosen[key] = pick_pooling(
                 network.poolings,

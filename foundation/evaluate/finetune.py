@@ -25,7 +25,7 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
         raise RecipeError("task.split: fine-tuning makes one adapter, so give one split; 'wfm evaluate' takes several.")
     encoder = load_encoder(recipe.checkpoint)
     problem = Problem.load(recipe.task, recipe.task.split)
-    refuse_overlap(recipe.checkpoint, recipe.task, recipe.task.split, problem)
+    refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, problem.tests)
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from foundation.recipe import EvaluateRecipe, FloorSection
 from foundation.results.rows import WITH_TARGET_DATA
@@ -17,9 +18,11 @@ ALIGNABLE, ALIGNED = ("floor", "untrained", "probe", "knn"), WITH_TARGET_DATA
 
 @dataclass(frozen=True)
 class Job:
-    """One fit. `method` is the name of its rows: a floor's, a baseline's or a checkpoint's."""
+    """One fit. `method` is the name of its rows: a floor's, a baseline's or a checkpoint's; `fitted` what it is fitted
+    to, see `EvaluateRecipe.fittings`."""
 
     fold: str
+    fitted: str
     method: str
     mode: str
     seed: int
@@ -31,21 +34,21 @@ class Job:
         return self.mode.removesuffix(ALIGNED)
 
     @property
-    def group(self) -> tuple[str, str, str, int]:
+    def group(self) -> tuple[str, str, str, str, int]:
         """Jobs that share most of their work: features of the same weights."""
-        return (self.fold, self.method, self.base, self.seed)
+        return (self.fold, self.fitted, self.method, self.base, self.seed)
 
 
 def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
     """Every mode x seed x label fraction of every fold; those that share features follow one another."""
-    for fold in recipe.folds:
+    for fold, fitted in product(recipe.folds, recipe.fittings):
         for method, base, draws in _lines(recipe):
             for seed in recipe.seeds:
                 for fraction in recipe.fractions:
                     if seed != recipe.seeds[0] and fraction == 1 and not draws:
                         continue
                     for mode in _modes(recipe, base):
-                        yield Job(fold, method, mode, seed, fraction)
+                        yield Job(fold, fitted, method, mode, seed, fraction)
 
 
 def _lines(recipe: EvaluateRecipe) -> Iterator[tuple[str, str, bool]]:
@@ -55,10 +58,10 @@ def _lines(recipe: EvaluateRecipe) -> Iterator[tuple[str, str, bool]]:
     for mode in recipe.modes:
         if mode in BASELINES:
             yield BASELINES[mode], mode, True
-    for name in recipe.sources:
+    for name, source in recipe.sources.items():
         for mode in recipe.modes:
             if mode != "floor" and mode not in BASELINES:
-                yield name, mode, mode not in DETERMINISTIC
+                yield name, mode, mode not in DETERMINISTIC or "{seed}" in source
 
 
 def _draws(floor: FloorSection) -> bool:

@@ -82,14 +82,14 @@ def run_jobs(recipe: EvaluateRecipe, jobs: Mapping[Path, Job], done: Callable[[]
 def _work(item: tuple[str, Job, Path]) -> Outcome:
     """Do one job and keep its outcome."""
     text, job, path = item
-    outcome = _bench(text, job.fold).outcome(job)
+    outcome = _bench(text, job.fold, job.fitted).outcome(job)
     save_outcome(path, outcome)
     return outcome
 
 
 @lru_cache(maxsize=2)
-def _bench(text: str, fold: str) -> Bench:
-    return Bench(EvaluateRecipe.model_validate_json(text), fold)
+def _bench(text: str, fold: str, fitted: str) -> Bench:
+    return Bench(EvaluateRecipe.model_validate_json(text), fold, fitted)
 
 
 def pool_folds(recipe: EvaluateRecipe, found: Mapping[Job, Outcome]) -> dict[Line, Runs]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from foundation.recipe import EvaluateRecipe
 
 #: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt")
-_MODULES = ("bench", "coral", "delay", "features", "floors", "jobs", "metrics", "problem")
+_MODULES = ("bench", "configurations", "coral", "delay", "features", "floors", "jobs", "metrics", "problem")
 _NAMES = ("truth/", "predicted/", "block/")
 #: Of a configuration: where it was read from and by what, which changes no number.
 _ASIDE = ("architectures", "dtype", "transformers_version")
@@ -45,15 +46,13 @@ class Outcomes:
         self.recipe = recipe
         shards = Manifest.load(recipe.task.shards).fingerprint()
         self._common = f"{source_hash()} {recipe.task.model_dump_json()} {shards}"
-        self._networks = {
-            (fold, name): _network_hashes(source.format(split=fold))
-            for fold in recipe.folds
-            for name, source in recipe.sources.items()
-        }
+        sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
+        self._networks = {source: _network_hashes(source) for source in sources}
 
     def path(self, job: Job) -> Path:
         """Where the outcome of the job is, or will be."""
-        how = f"{self._subject(job)} {job.fold} {job.mode} {job.seed} {job.fraction}"
+        shown = f"{job.fitted} {' '.join(self.recipe.configurations)}"
+        how = f"{self._subject(job)} {shown} {job.fold} {job.mode} {job.seed} {job.fraction}"
         return self.recipe.keep / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
 
     def plan(self) -> dict[Path, Job]:
@@ -66,9 +65,9 @@ class Outcomes:
 
     def twin(self, method: str) -> str:
         """The first checkpoint of the same network: its rows stand for what starts from random weights."""
-        fold = self.recipe.folds[0]
-        own = self._networks[fold, method][0]
-        return next(name for name in self.recipe.sources if self._networks[fold, name][0] == own)
+        first = self.recipe.folds[0], self.recipe.seeds[0]
+        networks = {name: self._networks[self.recipe.source(name, *first)][0] for name in self.recipe.sources}
+        return next(name for name, network in networks.items() if network == networks[method])
 
     def _subject(self, job: Job) -> str:
         """What is fitted, and how."""
@@ -77,7 +76,7 @@ class Outcomes:
         tune = self.recipe.tune.model_dump_json()
         if job.base in BASELINES:
             return tune
-        network, weights = self._networks[job.fold, job.method]
+        network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
         return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"
 
 

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from foundation.evaluate import plots
+from foundation.evaluate.loss_plot import LOSS_METRICS, loss_figure
 from foundation.files import write_atomically
 from foundation.results.rows import Row
 from foundation.results.tables import METRICS, Pivot, metric_of
@@ -81,7 +82,8 @@ def curves(rows: Sequence[Row]) -> list[str]:
             f"{metric_of(metric).label}. {better}Bars are 95 % intervals over seeds; a point without one was run once. "
             "Two results differ only where their bars lie clearly apart."
         )
-        found.append(figure(plots.fractions([row for row in rows if row.metric == metric]), caption))
+        draw = loss_figure if metric in LOSS_METRICS else plots.fractions
+        found.append(figure(draw([row for row in rows if row.metric == metric]), caption))
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -52,18 +54,21 @@ class Problem:
         return "regression" if self.target.classes is None else "classification"
 
 
-def refuse_overlap(checkpoint: str, task: TaskSection, split: str, problem: Problem) -> None:
+def refuse_overlap(checkpoint: str, shards: Path, split: str, tests: Mapping[str, Sequence[Signal]]) -> None:
     """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
 
     Samples are compared by their exact values, see `foundation.data.contents`. Copies that were scaled, resampled or
     cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell.
 
+    Args:
+        tests: part of the split -> its signals.
+
     Raises:
         RecipeError: names the data set, the part and the first session, or counts the samples.
     """
-    build = Manifest.load(task.shards).fingerprint()
+    build = Manifest.load(shards).fingerprint()
     for seen in provenance(checkpoint):
-        for part, signals in problem.tests.items():
+        for part, signals in tests.items():
             both = sorted(set(seen["sessions"]) & {signal.session for signal in signals})
             if both and seen["fingerprint"] == build:
                 raise RecipeError(
@@ -73,11 +78,11 @@ def refuse_overlap(checkpoint: str, task: TaskSection, split: str, problem: Prob
     known = contents(checkpoint)
     if known is None:
         return
-    for part in task.tests:
-        hashes = hashes_of([Part(task.shards, split, part)])
+    for part in tests:
+        hashes = hashes_of([Part(shards, split, part)])
         if seen_too := int(np.isin(hashes, known).sum()):
             raise RecipeError(
-                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {task.shards}, part {part!r}, "
+                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
                 "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
                 "test another part."
             )

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from foundation.evaluate.filling import FillingRecipe, measure_filling
+from foundation.evaluate.filling_report import filling_summary, save_filling, write_filling_report
 from foundation.evaluate.report import write_report
 from foundation.evaluate.suite import Measured, Suite
 from foundation.evaluate.suite_report import save_suite, write_suite_report
 from foundation.evaluate.verdicts import rankings, verdicts
 from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
-from foundation.results.tables import rich_tables
+from foundation.results.tables import markdown_table, rich_tables
 
 
 def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
@@ -47,6 +49,18 @@ def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None
         print(f"{json_path}: {save_suite(json_path, measured, tests, ranks)} rows written.")
     if html_path is not None:
         write_suite_report(html_path, suite.recipe.name, measured, tests, ranks)
+        print(f"{html_path}: report written.")
+
+
+def publish_filling(recipe: FillingRecipe, command: str, json_path: Path | None, html_path: Path | None) -> None:
+    """Measure, print a summary in Markdown, replace `json_path`, and write a page to `html_path`."""
+    measured = measure_filling(recipe, lambda name: print(f"{name}: done", flush=True))
+    print(markdown_table(filling_summary(measured)))
+    if json_path is not None:
+        save_filling(json_path, recipe, measured, command)
+        print(f"{json_path}: {len(measured)} sets, kinds and masks written.")
+    if html_path is not None:
+        write_filling_report(html_path, recipe, measured, command)
         print(f"{html_path}: report written.")
 
 

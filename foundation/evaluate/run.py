@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundation.data.stream import read_part
+from foundation.evaluate.losses import loss_rows
 from foundation.evaluate.measure import pool_folds, pooling_sentences, progress, rows_of, run_jobs
 from foundation.evaluate.outcomes import Outcomes
 from foundation.evaluate.reconstruction import MODEL, decoder_rows
@@ -27,7 +28,7 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
     if recipe.tune.pooling == "auto":
         for sentence in pooling_sentences(runs):
             print(f"pooling chosen on training sessions: {sentence}")
-    return rows_of(recipe, runs, command) + decoder(recipe, command)
+    return rows_of(recipe, runs, command) + loss_rows(recipe, runs, command) + decoder(recipe, command)
 
 
 def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
@@ -39,8 +40,8 @@ def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
     chosen = signals[:: max(1, len(signals) // SHOWN)][:SHOWN]
     names: dict[str, str] = {"set_name": recipe.set, "split": fold, "command": command}
     rows: list[Row] = []
-    for name, source in recipe.sources.items():
-        found = decoder_rows(load_masked(source.format(split=fold)), chosen, **names)
+    for name in recipe.sources:
+        found = decoder_rows(load_masked(recipe.source(name, fold, recipe.seeds[0])), chosen, **names)
         # Of several checkpoints each goes by its name; what no checkpoint had a part in stands once.
         new = [_named(row, name) for row in found] if len(recipe.sources) > 1 else found
         rows = merge_rows(rows, new)

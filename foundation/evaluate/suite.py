@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foundation.errors import RecipeError
 from foundation.evaluate.jobs import Job
+from foundation.evaluate.losses import loss_rows
 from foundation.evaluate.measure import Line, Runs, pool_folds, progress, rows_of, run_jobs
 from foundation.evaluate.outcomes import Outcomes
 from foundation.evaluate.run import decoder
@@ -65,8 +66,8 @@ class Suite:
             for task in self.tasks:
                 bar.update(whole, description=f"{self.recipe.name}: {_title(task.recipe)}")
                 runs = pool_folds(task.recipe, run_jobs(task.recipe, task.jobs, lambda: bar.advance(whole)))
-                rows = rows_of(task.recipe, runs, task.command) + decoder(task.recipe, task.command)
-                done.append(Measured(task, runs, rows))
+                rows = rows_of(task.recipe, runs, task.command) + loss_rows(task.recipe, runs, task.command)
+                done.append(Measured(task, runs, rows + decoder(task.recipe, task.command)))
         return done
 
     def run_share(self, share: int, shares: int) -> tuple[int, int]:
@@ -100,7 +101,7 @@ class Suite:
                 yield task, jobs
 
 
-def _groups(task: Task) -> list[tuple[str, str, str, int]]:
+def _groups(task: Task) -> list[tuple[str, str, str, str, int]]:
     return list(dict.fromkeys(job.group for job in task.jobs.values()))
 
 

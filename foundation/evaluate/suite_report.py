@@ -7,8 +7,9 @@ from pathlib import Path
 
 from foundation import __version__
 from foundation.evaluate import plots
+from foundation.evaluate.loss_plot import LOSS_METRICS
 from foundation.evaluate.measure import pooling_sentences
-from foundation.evaluate.page import commands_of, facts_list, figure, paragraphs, section, table_of, write_page
+from foundation.evaluate.page import commands_of, curves, facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.evaluate.rank_plot import critical_difference
 from foundation.evaluate.ranks import Ranking
 from foundation.evaluate.suite import Measured
@@ -147,8 +148,9 @@ def _set(name: str, measured: Sequence[Measured]) -> str:
     """Curves of the headline metric, and all tables, without unlabelled test recordings."""
     own = [each for each in measured if each.task.recipe.set == name]
     shown = [row for row in headline_rows(own) if not row.has_target_data]
-    tables = pivot([row for each in own for row in each.rows if not row.has_target_data])
-    return section(name, [_curve(shown), *map(table_of, tables)])
+    blind = [row for each in own for row in each.rows if not row.has_target_data]
+    lost = curves([row for row in blind if row.metric in LOSS_METRICS])
+    return section(name, [_curve(shown), *lost, *map(table_of, pivot(blind))])
 
 
 def _curve(rows: Sequence[Row]) -> str:

@@ -37,6 +37,11 @@ class Filled:
     prediction: np.ndarray
     interpolated: np.ndarray
 
+    @property
+    def visible(self) -> np.ndarray:
+        """Entries that the model saw; there `prediction` holds what was measured, all that a baseline may read."""
+        return np.asarray(self.signal.mask & ~self.hidden)
+
 
 @torch.no_grad()
 def fill(

@@ -21,7 +21,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-EPSILON = 1e-6
+EPSILON = 1e-6  # of a column's strength: dynamics below it are rounding
+#: Levels below it count as silence. Radar echoes of ordinary rooms are 1e-7 of what was sent.
+SILENCE = 1e-12
 #: Errors are taken of entries up to this many levels of the visible ones: a hidden burst must not own the batch.
 CLIP = 5.0
 
@@ -204,6 +206,7 @@ def split(
     dynamic = torch.sub(values, field, out=measured).mul_(weight)  # all of this is as slow as memory: one array less
     power = columns.slots(dynamic.square())
     dynamic_level = _level((power * shown).flatten(1).sum(1), (count * shown).flatten(1).sum(1))
+    dynamic_level = torch.maximum(dynamic_level, EPSILON * _rms(column, any_seen))
     dynamic.div_(dynamic_level[:, None, None])
     # Together with the dynamics: the few columns that a block mask leaves may have hardly any shape of their own, and a
     # flat response, blown up to unit size, taught the encoder the room (2 to 3 points of accuracy in rooms never seen).
@@ -277,8 +280,8 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _rms(values: Tensor, weight: Tensor) -> Tensor:
-    return _mean(values.square(), weight).sqrt().clamp(min=EPSILON)
+    return _mean(values.square(), weight).sqrt().clamp(min=SILENCE)
 
 
 def _level(power: Tensor, count: Tensor) -> Tensor:
-    return (power / count.clamp(min=1)).sqrt().clamp(min=EPSILON)
+    return (power / count.clamp(min=1)).sqrt().clamp(min=SILENCE)

@@ -44,6 +44,9 @@ METRICS = {
     "mean_error_m": Metric("mean error, m", 1.0, 2, False),
     "median_error_m": Metric("median error, m", 1.0, 2, False),
     "masked_mse": Metric("masked loss: mean square error of hidden tokens", 1.0, 4, False),
+    "accuracy_lost": Metric("accuracy lost, points", 100.0, 1, False),
+    "mean_error_added_m": Metric("mean error added, m", 1.0, 2, False),
+    "median_error_added_m": Metric("median error added, m", 1.0, 2, False),
     "nmse": Metric("NMSE", 1.0, 4, False),
     "nmse_db": Metric("NMSE, dB", 1.0, 1, False),
     "autocorrelation": Metric("distance of the temporal autocorrelation", 1.0, 3, False),
@@ -95,14 +98,16 @@ def pivot(rows: Sequence[Row]) -> list[Pivot]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables in Markdown, each with its title; the best mean of a column is bold."""
-    parts = []
-    for table in pivot(rows):
-        lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
-        for index, cells in enumerate(table.body):
-            shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
-            lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
-        parts.append(f"{_escape(table.title)}\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(map(markdown_table, pivot(rows))) + "\n"
+
+
+def markdown_table(table: Pivot) -> str:
+    """One table in Markdown, with its title."""
+    lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
+    for index, cells in enumerate(table.body):
+        shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
+        lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
+    return f"{_escape(table.title)}\n\n" + "\n".join(lines)
 
 
 def rich_tables(rows: Sequence[Row]) -> list[Table]:

@@ -1,0 +1,49 @@
+"""What a head loses on recordings of a configuration that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from foundation.evaluate.configurations import reference_of
+from foundation.evaluate.measure import Line, Runs
+from foundation.evaluate.metrics import scores
+from foundation.recipe import EvaluateRecipe
+from foundation.results.rows import Row, summarise
+
+#: Metric -> the name of its loss, and the sign that makes it positive where something was lost.
+LOSSES = {
+    "accuracy": ("accuracy_lost", -1),
+    "mean_error_m": ("mean_error_added_m", 1),
+    "median_error_m": ("median_error_added_m", 1),
+}
+
+
+def loss_rows(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> list[Row]:
+    """One row per configuration, line and metric: by how much it is worse than the same heads on recordings as they
+    were fitted to, with the interval over seeds; samples are the same."""
+    rows = []
+    for line, shown in runs.items():
+        part = reference_of(line.part)
+        if part is None:
+            continue
+        reference, found = runs[line._replace(part=part)], defaultdict(list)
+        for seed, predicted in shown.predicted.items():
+            before = scores(reference.truth, reference.predicted[seed])
+            for metric, value in scores(shown.truth, predicted).items():
+                found[metric].append(LOSSES[metric][1] * (value - before[metric]))
+        rows += [
+            summarise(
+                values,
+                set=recipe.set,
+                split=recipe.part_name(line.part),
+                method=line.method,
+                mode=line.mode,
+                fraction=line.fraction,
+                metric=LOSSES[metric][0],
+                n=len(shown.truth),
+                command=command,
+            )
+            for metric, values in found.items()
+        ]
+    return rows

@@ -1,0 +1,81 @@
+"""A recording as a radio of another configuration would have made it: fewer packets, tones, hertz or antennas.
+
+Entries are dropped as they are, and axes stay physical. A packet or a tone is a sample of the channel, taken in
+microseconds: a receiver that takes half of them has no filter in front that would average over the others, so neither
+is there one here, and what moves faster than half the new rate aliases, as it would there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foundation.errors import SignalError
+from foundation.signal import Signal
+
+
+def half_rate(signal: Signal) -> Signal:
+    """Every second packet, the first one included: half the sampling rate over the same seconds.
+
+    Raises:
+        SignalError: there are fewer than 4 times.
+    """
+    if len(signal.time_s) < 4:
+        raise SignalError(f"half_rate needs at least 4 times; this signal has {len(signal.time_s)}.")
+    return _kept(signal, 0, np.arange(0, len(signal.time_s), 2))
+
+
+def half_subcarriers(signal: Signal) -> Signal:
+    """Every second subcarrier, the first one included: the same band at twice the spacing.
+
+    Raises:
+        SignalError: the response axis is delay, or there are fewer than 4 subcarriers.
+    """
+    return _kept(signal, 2, np.arange(0, _subcarriers(signal, "half_subcarriers"), 2))
+
+
+def half_band(signal: Signal) -> Signal:
+    """The middle half of the subcarriers: half the bandwidth at the same carrier and spacing.
+
+    Raises:
+        SignalError: the response axis is delay, or there are fewer than 4 subcarriers.
+    """
+    count = _subcarriers(signal, "half_band")
+    first = (count - count // 2) // 2
+    kept = _kept(signal, 2, np.arange(first, first + count // 2))
+    return kept.with_(bandwidth_hz=signal.bandwidth_hz / 2)
+
+
+def one_antenna(signal: Signal) -> Signal:
+    """The links of the first receive antenna; of a single one, those of the first transmit antenna.
+
+    Raises:
+        SignalError: there is one link.
+    """
+    for end in ("rx", "tx"):
+        antennas = np.array([getattr(link, end) for link in signal.links])
+        places = np.flatnonzero(antennas == antennas[0])
+        if len(places) < len(antennas):
+            return _kept(signal, 1, places)
+    raise SignalError("one_antenna needs a signal of two antennas or more at one end; this one has a single link.")
+
+
+def _subcarriers(signal: Signal, name: str) -> int:
+    if signal.frequency_hz is None or len(signal.frequency_hz) < 4:
+        found = f"{len(signal.response)} responses over {signal.domain}"
+        raise SignalError(f"{name} needs at least 4 subcarriers; this signal has {found}.")
+    return len(signal.frequency_hz)
+
+
+def _kept(signal: Signal, axis: int, places: np.ndarray) -> Signal:
+    """The signal at these places of an axis of its values, in their order."""
+    arrays = {"values": signal.values, "valid": signal.mask}
+    if signal.clean is not None:
+        arrays["clean"] = signal.clean
+    changes: dict[str, object] = {name: array.take(places, axis) for name, array in arrays.items()}
+    if axis == 0:
+        changes["time_s"] = signal.time_s[places]
+    elif axis == 1:
+        changes["links"] = tuple(signal.links[place] for place in places)
+    else:
+        changes["frequency_hz"] = signal.response[places]
+    return signal.with_(**changes)
