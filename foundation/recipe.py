@@ -31,6 +31,9 @@ class CorpusSection(Section):
     split: str | None = None
     part: str | list[str] | None = None
     weight: float = Field(1.0, gt=0, description="of this corpus in a mixture")
+    kinds: list[str] | None = Field(None, min_length=1, description="only signals of these kinds; null: all")
+    sessions: int | None = Field(None, gt=0, description="only the first so many sessions; null: all")
+    samples: int | None = Field(None, gt=0, description="only so many samples, alike of every session; null: all")
 
 
 class DataSection(Section):
@@ -60,7 +63,7 @@ class DataSection(Section):
         """What is read, in either form."""
         if self.shards is None:
             return self.corpora
-        return [CorpusSection(shards=self.shards, split=self.split, part=self.part, weight=1.0)]
+        return [CorpusSection.model_validate({"shards": self.shards, "split": self.split, "part": self.part})]
 
 
 class ModelSection(Section):
@@ -351,14 +354,23 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     if not sign or not key:
         raise RecipeError(f"override {override!r}: expected key=value with a dotted key, such as train.steps=100.")
     *parents, last = key.split(".")
+    place: Any = raw
     for parent in parents:
-        raw = raw.setdefault(parent, {})
-        if not isinstance(raw, dict):
+        place = place[_index(place, parent, override)] if isinstance(place, list) else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
             raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
     try:
-        raw[last] = _number(yaml.safe_load(text))
+        value = _number(yaml.safe_load(text))
     except yaml.YAMLError:
         raise RecipeError(f"override {override!r}: {text!r} is not valid YAML; quote it.") from None
+    place[_index(place, last, override) if isinstance(place, list) else last] = value
+
+
+def _index(items: list[Any], word: str, override: str) -> int:
+    """Of an item of a list that is there."""
+    if not word.isdecimal() or int(word) >= len(items):
+        raise RecipeError(f"override {override!r}: {word} is no item of a list of {len(items)}; they count from 0.")
+    return int(word)
 
 
 def _number(value: Any) -> Any:

@@ -46,6 +46,20 @@ ALLOWED: dict[str, set[str]] = {
         "recipe",
         "suite",
     },
+    "study": {
+        "signal",
+        "data",
+        "models",
+        "nn",
+        "objectives",
+        "adapt",
+        "train",
+        "hub",
+        "evaluate",
+        "results",
+        "drawing",
+        "recipe",
+    },
 }
 
 #: Packages that stand on these libraries and the standard library alone.

@@ -2,7 +2,7 @@
 
 from foundation.adapt.baseline import fit_baseline
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.probe import fit_head, pooled_features, probe_error, training_features
+from foundation.adapt.probe import fit_head, held_out_folds, pooled_features, probe_error, training_features
 from foundation.adapt.store import Adapter, load_adapter, save_adapter
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "fit",
     "fit_baseline",
     "fit_head",
+    "held_out_folds",
     "load_adapter",
     "pooled_features",
     "predict",

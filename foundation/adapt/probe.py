@@ -83,7 +83,7 @@ def probe_error(
     Args as of `fit_head`. None where the labels are too few to tell.
     """
     errors = []
-    for known, asked in _folds(targets, sessions, seed):  # of samples: their copies are held out with them
+    for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
         head = KernelHead.fitted(*_stacked(features[..., known, :], targets[known]), outputs, seed, *stiffness)
         errors.append(_error(head, *_stacked(features[..., asked, :], targets[asked])))
     return float(np.mean(errors)) if errors else None
@@ -96,7 +96,7 @@ def _stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, t
     return x, torch.cat([y] * (len(x) // len(y)))
 
 
-def _folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to learn from and rows to test, of different sessions; of different stretches of every session and class
     where there are fewer than three sessions, or they have classes of their own. None where labels are too few to tell.
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from foundation.cli import hub, inspect, pretrain, quickstart, runs, shards, slurm, tasks
+from foundation.cli import hub, inspect, pretrain, quickstart, runs, shards, slurm, study, tasks
 from foundation.errors import WfmError
 
 EXAMPLES = """examples:
@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
   wfm plan --config recipes/pretrain/1b.yaml --gpu h100        memory, throughput and days, before a cluster is asked
   wfm runs                                                     every run: state, step, loss, newest checkpoint
+  wfm study recipes/studies/masks.yaml --html masks.html       ablations and scaling laws, judged alike
   wfm slurm submit pretrain --config FILE --nodes 4 --gpus 8   the same as a job that survives its time limit
   wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
 """
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_plan,
         runs.add_runs,
         tasks.add,
+        study.add,
         hub.add,
         slurm.add,
         quickstart.add,

@@ -67,10 +67,15 @@ def record(path: Path, parts: Sequence[Part]) -> None:
         CheckpointError: the file is there and damaged.
     """
     parts = [part for part in parts if not is_url(str(part.directory))]
-    sources = json.dumps([[Manifest.load(p.directory).fingerprint(), p.split, p.part] for p in parts])
+    sources = json.dumps([[Manifest.load(p.directory).fingerprint(), p.split, p.part, *_thinned(p)] for p in parts])
     if path.is_file() and _open(path)[1] == sources:
         return
     save_hashes(path, hashes_of(parts), sources)
+
+
+def _thinned(part: Part) -> list[object]:
+    """What tells a thinned part from the whole; nothing of a whole one, as files of earlier versions have it."""
+    return [part.kinds, part.sessions, part.samples] if part.is_thinned else []
 
 
 def save_hashes(path: Path, hashes: Hashes, sources: str = "") -> None:

@@ -7,6 +7,8 @@ number of them: it comes with every batch.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +22,7 @@ from foundation.data.batches import cut
 from foundation.data.manifest import Manifest, Shard
 from foundation.data.order import Mixture, Order
 from foundation.data.tarfiles import TarShard, is_url, open_shard
+from foundation.data.thin import demand_kinds, sessions_of, thinned
 from foundation.data.tokens import Batch, TokenSpec, layout_of, pad, tokenize_one
 from foundation.errors import ShardError, SignalError
 from foundation.signal import Signal, decode, stored_shape
@@ -30,19 +33,30 @@ OPEN_SHARDS = 48
 
 @dataclass(frozen=True)
 class Part:
-    """Samples of one shard directory: those of a split's part, or all. `weight` counts in a mixture of several."""
+    """Samples of one shard directory: those of a split's part, or all. `weight` counts in a mixture of several.
+
+    `kinds`, `sessions` and `samples` take less of it, see `foundation.data.thin`; None: all.
+    """
 
     directory: str | Path
     split: str | None = None
     part: str | Sequence[str] | None = None
     weight: float = 1.0
+    kinds: Sequence[str] | None = None
+    sessions: int | None = None
+    samples: int | None = None
+
+    @property
+    def is_thinned(self) -> bool:
+        return (self.kinds, self.sessions, self.samples) != (None, None, None)
 
 
 class Corpus:
     """Random access to the samples of a part, in shard order.
 
     Raises:
-        ShardError: no such directory, split or part, or only half of the two: that would read test sessions unasked.
+        ShardError: no such directory, split or part, only half of the two (that would read test sessions unasked), or
+            less in it than is asked for.
     """
 
     def __init__(self, part: Part) -> None:
@@ -62,11 +76,23 @@ class Corpus:
                     f"{part.directory}: shard {shard.file} of the manifest is missing; "
                     f"restore it or rebuild, then run 'wfm shards verify {part.directory}'."
                 )
+        if part.kinds is not None:
+            self._keep_kinds(part.kinds, list(manifest.summary.kinds))
+        if part.is_thinned:
+            self.shards = thinned(self.shards, part.sessions, part.samples, str(part.directory))
 
     @property
     def counts(self) -> list[int]:
         """Wanted samples of every shard."""
         return [len(places) for _, places in self.shards]
+
+    @property
+    def sessions(self) -> dict[str, int]:
+        """Wanted samples of every session."""
+        counts: Counter[str] = Counter()
+        for shard, places in self.shards:
+            counts.update(sessions_of(shard, places).tolist())
+        return dict(counts)
 
     def read(self, shard: int, index: int) -> Signal:
         """The `index`-th wanted sample of a shard.
@@ -105,6 +131,23 @@ class Corpus:
         for shard, count in enumerate(self.counts):
             for index in range(count):
                 yield self.read(shard, index)
+
+    def _keep_kinds(self, kinds: Sequence[str], known: Sequence[str]) -> None:
+        """The manifest counts kinds over all samples: which sample is of which only the samples tell."""
+        kept = []
+        for number, (shard, places) in enumerate(self.shards):
+            own = [self._kind(number, index) in kinds for index in range(len(places))]
+            kept.append((shard, places[np.array(own, bool)]))
+        demand_kinds(sum(len(places) for _, places in kept), kinds, known, str(self.directory))
+        self.shards = [(shard, places) for shard, places in kept if len(places)]
+        self._open.cache_clear()  # shards have other numbers now
+
+    def _kind(self, shard: int, index: int) -> str:
+        where, members = self.members(shard, index)
+        try:
+            return str(json.loads(bytes(members["meta.json"]))["kind"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise ShardError(f"{where}: its kind cannot be read ({error}); run 'wfm shards verify'.") from error
 
     def _opened(self, index: int) -> TarShard:
         shard = self.shards[index][0]
@@ -189,12 +232,13 @@ class ShardStream(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[tuple[Batch, int]]:
         worker = torch.utils.data.get_worker_info()
         index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self._length)
+        every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self.length)
         # The loader asks its workers in turn: together they give the order that one would give.
         for ranks in islice(every, index, self.steps - self.start, workers):
             yield self._batch(ranks[self.rank]), ranks[-1].stop
 
-    def _length(self, position: int) -> int:
+    def length(self, position: int) -> int:
+        """Tokens of the sample at a position of the order that all processes share."""
         which, within = self.mixture.at(position)
         return self.corpora[which].tokens(*self.orders[which].at(within), self.spec)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from foundation.data.contents import FILE_NAME, save_hashes
-from foundation.data.manifest import Manifest, count_sessions
+from foundation.data.manifest import Manifest
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.card import CardFacts, DataSeen, write_card
@@ -65,7 +65,6 @@ def _facts(recipe: PretrainRecipe, model: WfmForMaskedModeling, rows: Path | Non
     seen, kinds = [], dict[str, int]()
     for source in recipe.data.sources:
         manifest = Manifest.load(source.shards)
-        counts = count_sessions(manifest.shards)
         kinds |= manifest.summary.kinds
         seen.append(
             DataSeen(
@@ -74,7 +73,7 @@ def _facts(recipe: PretrainRecipe, model: WfmForMaskedModeling, rows: Path | Non
                 licence=manifest.licence,
                 citation=manifest.citation,
                 homepage=manifest.homepage,
-                samples=sum(counts[session] for session in training_sessions(source, manifest)),
+                samples=sum(training_sessions(source, manifest).values()),
             )
         )
     return CardFacts(

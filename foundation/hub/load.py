@@ -18,12 +18,14 @@ from transformers.utils import logging
 from foundation.data.contents import FILE_NAME as CONTENTS
 from foundation.data.contents import Hashes, load_hashes
 from foundation.data.manifest import Manifest, count_sessions
+from foundation.data.stream import Corpus
 from foundation.errors import CheckpointError
 from foundation.hub.released import released, resolve
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.recipe import CorpusSection, PretrainRecipe
 from foundation.train.checkpoint import load_checkpoint
 from foundation.train.module import model_config
+from foundation.train.parts import part_of
 
 PROVENANCE = "pretraining.json"
 M = TypeVar("M", bound=PreTrainedModel)
@@ -108,11 +110,14 @@ def contents(source: str | Path) -> Hashes | None:
     return np.unique(np.concatenate(known)) if known else None
 
 
-def training_sessions(source: CorpusSection, manifest: Manifest) -> list[str]:
-    """Sessions of a corpus that training reads."""
+def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
+    """Sessions of a corpus that training reads, with the number of samples that it reads of each."""
+    if part_of(source).is_thinned:
+        return Corpus(part_of(source)).sessions
+    counts = count_sessions(manifest.shards)
     if source.split and source.part:
-        return manifest.sessions(source.split, source.part)
-    return list(count_sessions(manifest.shards))
+        return {session: counts[session] for session in manifest.sessions(source.split, source.part)}
+    return counts
 
 
 def _on_hub(repo_id: str, name: str) -> Path | None:

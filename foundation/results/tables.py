@@ -43,6 +43,7 @@ METRICS = {
     "macro_f1": Metric("macro F1, %", 100.0, 1, True),
     "mean_error_m": Metric("mean error, m", 1.0, 2, False),
     "median_error_m": Metric("median error, m", 1.0, 2, False),
+    "masked_mse": Metric("masked loss: mean square error of hidden tokens", 1.0, 4, False),
     "accuracy_lost": Metric("accuracy lost, points", 100.0, 1, False),
     "mean_error_added_m": Metric("mean error added, m", 1.0, 2, False),
     "median_error_added_m": Metric("median error added, m", 1.0, 2, False),

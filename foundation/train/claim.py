@@ -42,12 +42,17 @@ def claim(recipe: PretrainRecipe) -> None:
     if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
         write_atomically(path, text)
         return
-    changed = differences(_completed(yaml.safe_load(path.read_text())), recipe.model_dump(mode="json"))
+    changed = changes(yaml.safe_load(path.read_text()), recipe)
     if changed:
         raise RecipeError(
             f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
             "set out= to a new directory, or restore the recipe to resume."
         )
+
+
+def changes(old: dict, recipe: PretrainRecipe) -> list[str]:
+    """`differences` of a recipe that was written down, perhaps by an earlier version, from today's."""
+    return differences(_completed(old), recipe.model_dump(mode="json"))
 
 
 def _completed(old: dict) -> dict:
@@ -71,7 +76,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
 
 
 def refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
-    changed = differences(_completed(load_checkpoint(last)[0]), recipe.model_dump(mode="json"))
+    changed = changes(load_checkpoint(last)[0], recipe)
     if changed:
         raise CheckpointError(
             f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "

@@ -5,13 +5,14 @@ from __future__ import annotations
 import lightning as L
 import torch
 
-from foundation.data.stream import Corpus, Part
+from foundation.data.stream import Corpus
 from foundation.errors import WfmError
 from foundation.files import write_atomically
 from foundation.recipe import PretrainRecipe
 from foundation.signal import Signal
 from foundation.train.loggers import log_picture
 from foundation.train.module import PretrainModule
+from foundation.train.parts import part_of
 from foundation.train.stepwise import Stepwise
 
 FOLDER = "pictures"
@@ -79,7 +80,7 @@ def samples(recipe: PretrainRecipe) -> list[Signal]:
     Raises:
         ShardError: one cannot be read.
     """
-    corpora = [Corpus(Part(one.shards, one.split, one.part)) for one in recipe.data.sources[:MOST]]
+    corpora = [Corpus(part_of(one)) for one in recipe.data.sources[:MOST]]
     count = max(SHOWN, len(corpora))
     found = []
     for number in range(count):

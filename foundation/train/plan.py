@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from foundation.data.manifest import Manifest, count_sessions
+from foundation.data.stream import Corpus
 from foundation.data.tarfiles import is_url
 from foundation.data.tokens import layout_of
 from foundation.errors import RecipeError, ShardError
@@ -22,6 +23,7 @@ from foundation.train.flops import training_flops
 from foundation.train.gpus import Gpu, find_gpu
 from foundation.train.memory import STAGES, States, activation_bytes, model_states, parameter_count
 from foundation.train.module import model_config
+from foundation.train.parts import part_of
 
 #: Share of a GPU's memory that a plan fills: the rest is for CUDA, fragmentation and the optimizer's temporaries.
 FILLED = 0.9
@@ -212,4 +214,6 @@ def _corpus(source: CorpusSection, config: WfmConfig) -> Samples:
     if source.split is not None and source.part is not None:
         wanted = set(manifest.sessions(source.split, source.part))
         count = sum(n for session, n in count_sessions(manifest.shards).items() if session in wanted)
+    if part_of(source).is_thinned:
+        count = sum(Corpus(part_of(source)).counts)
     return Samples(tokens, manifest.bytes / manifest.count, count, manifest.name)

@@ -17,7 +17,6 @@ from pathlib import Path
 import lightning as L
 
 from foundation.data.contents import FILE_NAME, record
-from foundation.data.stream import Part
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe
@@ -29,6 +28,7 @@ from foundation.train.keep import Keep, newest
 from foundation.train.layout import FINAL, FOLDER
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
+from foundation.train.parts import part_of
 from foundation.train.requeue import Requeue
 from foundation.train.shards import Shards
 from foundation.train.strategy import machines_of
@@ -62,7 +62,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         return Run(directory, final, is_writer=_rank() == 0)
     last = _resumed(recipe)
     if _rank() == 0:
-        record(directory / FILE_NAME, [Part(s.shards, s.split, s.part) for s in recipe.data.sources])
+        record(directory / FILE_NAME, [part_of(source) for source in recipe.data.sources])
     keep = Keep(recipe)
     requeue = Requeue(keep)
     L.seed_everything(recipe.seed, workers=True, verbose=False)

@@ -6,10 +6,11 @@ import lightning as L
 
 from foundation.data.augment import device_response, in_part
 from foundation.data.loader import Loader
-from foundation.data.stream import Part, ShardStream
+from foundation.data.stream import ShardStream
 from foundation.recipe import PretrainRecipe
 from foundation.signal import Signal
 from foundation.train.module import PretrainModule
+from foundation.train.parts import part_of
 
 
 class Shards(L.LightningDataModule):
@@ -25,7 +26,7 @@ class Shards(L.LightningDataModule):
         recipe, module = self.recipe, self.trainer.lightning_module
         assert isinstance(module, PretrainModule)
         stream = ShardStream(
-            [Part(source.shards, source.split, source.part, source.weight) for source in recipe.data.sources],
+            [part_of(source) for source in recipe.data.sources],
             module.model.config,
             recipe.train.batch_size,
             recipe.seed,

@@ -1,0 +1,1 @@
+"""Studies: many small pretrainings that differ in one thing, judged alike. `wfm study`."""

@@ -1,0 +1,72 @@
+"""Variants beside one another: rows with intervals over seeds, and differences from the first one, seed by seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from foundation.results.rows import Row, interval, summarise
+from foundation.results.tables import metric_of
+from foundation.study.measures import MASKED, Measure, measures
+from foundation.study.plan import Study
+from foundation.study.runs import Done
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant minus the first one. With one seed there is no interval: the three are equal."""
+
+    measure: Measure
+    variant: str
+    first: str
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says, in words."""
+        if self.seeds < 2:
+            return "one seed: no interval"
+        if self.low <= 0 <= self.high:
+            return "includes 0: nothing found"
+        return "better" if (self.mean > 0) == metric_of(self.measure.metric).more_is_better else "worse"
+
+
+def rows_of(study: Study, done: Sequence[Done]) -> list[Row]:
+    """One row per variant and figure."""
+    found: dict[tuple[str, Measure], list[float]] = defaultdict(list)
+    for each in done:
+        for measure, value in measures(study, each).items():
+            found[each[0].variant, measure].append(value)
+    return [
+        summarise(
+            values,
+            set=measure.set,
+            split=measure.split,
+            method=variant,
+            mode="" if measure.metric == MASKED else "probe",
+            fraction=measure.fraction,
+            metric=measure.metric,
+            n=measure.n,
+            command=study.command,
+        )
+        for (variant, measure), values in found.items()
+    ]
+
+
+def differences(study: Study, done: Sequence[Done]) -> Iterator[Difference]:
+    """Of variants; the cells of a grid are for its laws. A seed draws initial weights, batches, masks and the label
+    subset, the same for all variants, so seeds are compared one by one."""
+    first = next(iter(study.recipe.variants), None)
+    values = {(each[0].variant, each[0].seed): measures(study, each) for each in done}
+    if first is None:
+        return
+    for measure in dict.fromkeys(measure for each in values.values() for measure in each if measure.is_headline):
+        for variant in dict.fromkeys(variant for variant, _ in values if variant != first):
+            both = [seed for seed in study.recipe.seeds if (variant, seed) in values and (first, seed) in values]
+            if both:
+                apart = [values[variant, seed][measure] - values[first, seed][measure] for seed in both]
+                yield Difference(measure, variant, first, *interval(apart), len(both))

@@ -1,0 +1,68 @@
+"""What a run had and took: parameters, data, steps, tokens, seconds. Read from its files: a kept run tells it too."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foundation.data.stream import ShardStream
+from foundation.errors import CheckpointError
+from foundation.models import WfmForMaskedModeling
+from foundation.recipe import PretrainRecipe
+from foundation.train.layout import FINAL, FOLDER
+from foundation.train.parts import part_of
+
+
+def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool) -> dict[str, Any]:
+    """Facts of a run, for the file of results.
+
+    `parameters` are the encoder's (`model_parameters`: with the decoder and the heads); `samples` and `sessions` what
+    the training part holds; `samples_seen`, `tokens` and `steps` what training took, repetitions included; `train_s`
+    seconds within training steps, without start and end.
+    """
+    stream = ShardStream(
+        [part_of(source) for source in recipe.data.sources],
+        model.config,
+        recipe.train.batch_size,
+        recipe.seed,
+        recipe.train.steps,
+        temperature=recipe.data.temperature,
+    )
+    found: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in model.encoder.parameters()),
+        "model_parameters": sum(p.numel() for p in model.parameters()),
+        "samples": stream.total,
+        "sessions": sum(len(corpus.sessions) for corpus in stream.corpora),
+    }
+    if not trained:
+        return found | {"steps": 0, "samples_seen": 0, "tokens": 0}
+    seen = _position(recipe.out / FOLDER / FINAL)
+    steps, paces = recipe.train.steps, [row["samples_per_s"] for row in history(recipe.out) if "samples_per_s" in row]
+    seconds = seen / len(paces) * sum(1 / pace for pace in paces) if paces else math.nan
+    took = {"train_s": seconds, "steps_per_s": steps / seconds} if math.isfinite(seconds) else {}
+    tokens = sum(stream.length(position) for position in range(seen))
+    return found | {"steps": steps, "samples_seen": seen, "tokens": tokens, **took}
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    """Rows of every log of a run (one per start), by step; of a step that was logged twice, the last."""
+    rows: dict[float, dict[str, float]] = {}
+    for path in sorted((run / "logs").glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name[8:])):
+        with path.open(newline="") as file:
+            for line in csv.DictReader(file):
+                row = {name: float(value) for name, value in line.items() if value}
+                rows[row["step"]] = {**rows.get(row["step"], {}), **row}
+    return [rows[step] for step in sorted(rows)]
+
+
+def _position(checkpoint: Path) -> int:
+    """Samples that training has had."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    try:
+        return int(state["Shards"]["position"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{checkpoint}: does not tell its place in the stream; pretrain the run again.") from None

@@ -1,0 +1,71 @@
+"""The held-out masked loss: one number for every variant, whatever its own loss was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from foundation.data.manifest import Manifest
+from foundation.data.tokens import tokenize
+from foundation.errors import RecipeError
+from foundation.hub.load import seen_in_training, training_sessions
+from foundation.models import WfmForMaskedModeling
+from foundation.nn.masks import MASK_KINDS
+from foundation.objectives import MaskedObjective
+from foundation.signal import Signal
+from foundation.study.plan import Run
+from foundation.study.recipe import HeldOutSection
+
+BATCH = 64
+ALL = "all masks"
+
+
+@torch.no_grad()
+def held_out_losses(model: WfmForMaskedModeling, signals: Sequence[Signal]) -> dict[str, float]:
+    """Mean square error of the hidden tokens of these signals, in units of the visible entries' level: by mask kind,
+    and `ALL`, the mean over kinds.
+
+    Every model is asked the same: the plain masked objective, masks drawn by a generator that starts anew with every
+    batch, nothing of the weights of a variant's own loss. A batch counts with its tokens. Variants that cut or show
+    signals differently (`model.patch_shapes`, `model.views`) have other tokens to guess, and other units: their losses
+    do not compare.
+    """
+    found = {kind: _loss(model, signals, kind) for kind in MASK_KINDS}
+    return {ALL: sum(found.values()) / len(found), **found}
+
+
+def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> float:
+    # The trust in interpolation costs more than all else and is no part of this loss: one sample is the least there is.
+    objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, blend_share=1 / BATCH)
+    total = tokens = 0.0
+    for start in range(0, len(signals), BATCH):
+        batch = tokenize(signals[start : start + BATCH], model.config)
+        _, metrics = objective(model, batch, torch.Generator().manual_seed(start))
+        total += float(metrics["mse"]) * float(metrics["tokens"])
+        tokens += float(metrics["tokens"])
+    return total / tokens
+
+
+def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
+    """Stop where a run trains on a session that is held out.
+
+    Raises:
+        RecipeError: names the variant and the first such session.
+        ShardError: shards are missing.
+    """
+    manifest = Manifest.load(held_out.shards)
+    asked = set(training_sessions(held_out, manifest))
+    checked: set[str] = set()
+    for run in runs:
+        data = run.pretrain.data.model_dump_json()
+        if data in checked or not run.trained:
+            continue
+        checked.add(data)
+        for seen in seen_in_training(run.pretrain):
+            both = sorted(asked & set(seen["sessions"]))
+            if both and seen["fingerprint"] == manifest.fingerprint():
+                raise RecipeError(
+                    f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
+                    "held out; hold out another part, or train on less."
+                )

@@ -1,0 +1,72 @@
+"""Doing the runs of a study, each once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from foundation.errors import TrainingError
+from foundation.study.keep import (
+    Measured,
+    file_of,
+    is_trained,
+    load_measured,
+    refuse_changed,
+    save_measured,
+)
+from foundation.study.measure import Judge
+from foundation.study.plan import Run, Study
+from foundation.train.run import pretrain
+
+#: A run with what it was measured to be.
+Done = tuple[Run, Measured]
+
+
+class StoppedError(TrainingError):
+    """A scheduler asked for the machine back; the same command goes on."""
+
+
+def state(study: Study, run: Run) -> str:
+    """How far the run is, in a few words."""
+    if file_of(study, run).exists():
+        return "done"
+    return "to measure" if is_trained(run) else "to pretrain"
+
+
+def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> list[str]:
+    """Do what is not done yet of these runs. One whose loss is not finite is left, and the others are done.
+
+    Returns:
+        what went wrong, one sentence each.
+
+    Raises:
+        RecipeError: a kept run has another recipe.
+        StoppedError: a scheduler stopped a pretraining, whose checkpoint is saved.
+        ShardError, CheckpointError: shards are missing, or a checkpoint is damaged.
+    """
+    refuse_changed(study.runs)
+    waiting = [run for run in runs if not file_of(study, run).exists()]
+    say(f"{study.recipe.name}: {len(runs) - len(waiting)} of {len(runs)} runs are done.")
+    judge, problems = Judge(study) if waiting else None, []
+    for number, run in enumerate(waiting, start=1):
+        assert judge is not None
+        name, began = f"[{number}/{len(waiting)}] {run.variant}, seed {run.seed}", time.perf_counter()
+        say(f"{name}: {'measuring' if is_trained(run) else 'pretraining'}")
+        try:
+            if not is_trained(run) and not pretrain(run.pretrain).finished:
+                raise StoppedError(f"{run.folder}: told to stop; run the same command again to go on.")
+        except StoppedError:
+            raise
+        except TrainingError as error:
+            problems.append(f"{run.variant}, seed {run.seed}: {error}")
+            say(problems[-1])
+            continue
+        save_measured(file_of(study, run), judge.measure(run))
+        say(f"{name}: done in {time.perf_counter() - began:.0f} s.")
+    return problems
+
+
+def results(study: Study) -> list[Done]:
+    """The runs that are done, with their measurements."""
+    found = ((run, load_measured(file_of(study, run))) for run in study.runs)
+    return [(run, measured) for run, measured in found if measured is not None]
