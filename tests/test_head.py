@@ -64,6 +64,15 @@ def test_few_samples_and_features_that_never_vary_give_finite_outputs(count: int
     assert bool(torch.isfinite(output).all())
 
 
+def test_hundreds_of_features_that_never_vary_change_nothing() -> None:
+    """As of statistics that a kind of signal does not have: LAPACK gave up on so many equal eigenvalues."""
+    (x, y), (new, _) = _moons(400), _moons(50, seed=1)
+    padded, asked = (np.concatenate([part, np.full((len(part), 189), 3.0, np.float32)], axis=1) for part in (x, new))
+    with torch.no_grad():
+        expected, found = _fitted(x, y, 2)(torch.from_numpy(new)), _fitted(padded, y, 2)(torch.from_numpy(asked))
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_head_is_as_stiff_as_held_out_sessions_ask_for() -> None:
     rng = np.random.default_rng(0)
     session = np.repeat(np.arange(8), 30)

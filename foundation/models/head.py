@@ -84,11 +84,17 @@ def kernel(left: Tensor, right: Tensor) -> Tensor:
 
 def _directions(x: Tensor) -> Tensor:
     """The first `WIDTH` principal directions of centred features [n, F], fewer where n or F is less, as columns."""
-    width = min(WIDTH, *x.shape)
-    if x.shape[0] >= x.shape[1]:
-        return torch.linalg.eigh(x.T @ x).eigenvectors[:, -width:]
-    values, vectors = torch.linalg.eigh(x @ x.T)
-    return x.T @ vectors[:, -width:] * values[-width:].clamp(min=1e-9).rsqrt()
+    moving = x.any(0)  # hundreds of equal eigenvalues of 0 are more than LAPACK converges on
+    told, directions = x[:, moving], x.new_zeros(x.shape[1], max(1, min(WIDTH, len(x), int(moving.sum()))))
+    if not len(told.T):
+        return directions
+    width = directions.shape[1]
+    if told.shape[0] >= told.shape[1]:
+        directions[moving] = torch.linalg.eigh(told.T @ told).eigenvectors[:, -width:]
+        return directions
+    values, vectors = torch.linalg.eigh(told @ told.T)
+    directions[moving] = told.T @ vectors[:, -width:] * values[-width:].clamp(min=1e-9).rsqrt()
+    return directions
 
 
 def _solve(place: Tensor, centres: Tensor, y: Tensor, ridge: float) -> Tensor:
