@@ -21,8 +21,9 @@ from foundation.evaluate.configurations import reconfigured, reference_of
 from foundation.evaluate.outcomes import Outcomes
 from foundation.evaluate.problem import Problem
 from foundation.hub.load import load_encoder, load_masked
-from foundation.recipe import EvaluateRecipe, PretrainRecipe, TaskSection, load_recipe
+from foundation.recipe import EvaluateRecipe, TaskSection, load_recipe
 from foundation.results.rows import load_rows
+from foundation.study.plan import Study
 from foundation.transforms.thinning import half_rate
 
 pytest_plugins = ["tiny"]
@@ -153,12 +154,14 @@ def test_baselines_of_one_shape_are_refused(trained: Path, shards_dir: Path) -> 
 def test_the_published_recipe_compares_positions_at_an_equal_budget() -> None:
     recipe = load_recipe(RECIPES / "evaluate" / "configurations.yaml", EvaluateRecipe)
     assert recipe.configurations == CONFIGURATIONS
+    study = Study.load(RECIPES / "studies" / "positions.yaml")
     made = {}
     for name, source in recipe.sources.items():
-        pretrained = load_recipe(RECIPES / "pretrain" / f"positions-{name}.yaml", PretrainRecipe, ["seed=0"])
-        assert str(pretrained.out / "model") == source.format(seed=0, split="room")
-        assert pretrained.model.positions == name
-        made[name] = pretrained.model_dump(exclude={"name", "out"}) | {
-            "model": pretrained.model.model_dump(exclude={"positions"})
+        run = next(run for run in study.runs if run.trained and (run.variant, run.seed) == (name, recipe.seeds[0]))
+        last = run.folder / "checkpoints" / f"step={run.pretrain.train.steps}.ckpt"
+        assert str(last) == source.format(seed=run.seed, split="room")
+        assert run.pretrain.model.positions == name
+        made[name] = run.pretrain.model_dump(exclude={"name", "out"}) | {
+            "model": run.pretrain.model.model_dump(exclude={"positions"})
         }
     assert made["physical"] == made["index"]
