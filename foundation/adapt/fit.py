@@ -15,7 +15,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.pooling import pick_pooling, possible_poolings
+from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.adapt.probe import fit_head, training_features
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
@@ -65,11 +65,7 @@ def fit(
     sessions, known = [data.signals[i].session for i in rows], frozen
     pooling: str = tune.pooling
     if known is None:
-        asked = (
-            possible_poolings((s.values.shape for s in data.signals), encoder.config)
-            if pooling == "auto"
-            else (pooling,)
-        )
+        asked = asked_poolings(pooling, (s.values.shape for s in data.signals), encoder.config)
         found = training_features(network.eval(), data, asked, rows, tune.augment)
         if pooling == "auto":
             pooling, _ = pick_pooling(asked, found.__getitem__, targets[rows], target.size, sessions, seed)

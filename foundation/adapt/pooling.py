@@ -18,6 +18,11 @@ def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tup
     return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
 
 
+def asked_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+    """What `tune.pooling` asks for: `auto` for all that are possible, to choose from; else the one it names."""
+    return possible_poolings(shapes, spec) if pooling == "auto" else (pooling,)
+
+
 def pick_pooling(
     possible: Sequence[str],
     features: Callable[[str], np.ndarray],

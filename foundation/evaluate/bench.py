@@ -12,7 +12,7 @@ import torch
 
 from foundation.adapt import fit, fit_baseline, fit_head, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
-from foundation.adapt.pooling import pick_pooling, possible_poolings
+from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.evaluate.configurations import reconfigured
@@ -39,8 +39,7 @@ class Network:
         self.encoder, self.augment = encoder, tune.augment
         self.train = TokenSet(problem.train, encoder.config)
         self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
-        possible = possible_poolings((s.values.shape for s in problem.signals), encoder.config)
-        self.poolings = possible if tune.pooling == "auto" else (tune.pooling,)
+        self.poolings = asked_poolings(tune.pooling, (s.values.shape for s in problem.signals), encoder.config)
         self._kept: tuple[int | None, dict[str, np.ndarray], dict[str, Features]] | None = None
 
     def features(self, pooling: str, random: int | None) -> Features:

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from foundation.evaluate.configurations import reference_of
-from foundation.evaluate.measure import Line, Runs
+from foundation.evaluate.measure import Line, Runs, row_of
 from foundation.evaluate.metrics import scores
 from foundation.recipe import EvaluateRecipe
-from foundation.results.rows import Row, summarise
+from foundation.results.rows import Row
 
 #: Metric -> the name of its loss, and the sign that makes it positive where something was lost.
 LOSSES = {
@@ -33,17 +33,7 @@ def loss_rows(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -
             for metric, value in scores(shown.truth, predicted).items():
                 found[metric].append(LOSSES[metric][1] * (value - before[metric]))
         rows += [
-            summarise(
-                values,
-                set=recipe.set,
-                split=recipe.part_name(line.part),
-                method=line.method,
-                mode=line.mode,
-                fraction=line.fraction,
-                metric=LOSSES[metric][0],
-                n=len(shown.truth),
-                command=command,
-            )
+            row_of(recipe, line, LOSSES[metric][0], values, len(shown.truth), command)
             for metric, values in found.items()
         ]
     return rows

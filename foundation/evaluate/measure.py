@@ -7,7 +7,7 @@ done: an evaluation that was stopped goes on, one that is repeated only reads.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -128,21 +128,23 @@ def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> 
         for predicted in found.predicted.values():
             for metric, value in scores(found.truth, predicted).items():
                 per_seed[metric].append(value)
-        rows += [
-            summarise(
-                values,
-                set=recipe.set,
-                split=recipe.part_name(line.part),
-                method=line.method,
-                mode=line.mode,
-                fraction=line.fraction,
-                metric=metric,
-                n=len(found.truth),
-                command=command,
-            )
-            for metric, values in per_seed.items()
-        ]
+        rows += [row_of(recipe, line, metric, values, len(found.truth), command) for metric, values in per_seed.items()]
     return rows
+
+
+def row_of(recipe: EvaluateRecipe, line: Line, metric: str, values: Sequence[float], n: int, command: str) -> Row:
+    """The row of a line in one metric, of its values by seed on n samples."""
+    return summarise(
+        values,
+        set=recipe.set,
+        split=recipe.part_name(line.part),
+        method=line.method,
+        mode=line.mode,
+        fraction=line.fraction,
+        metric=metric,
+        n=n,
+        command=command,
+    )
 
 
 def pooling_sentences(runs: Mapping[Line, Runs]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.models import CONTEXT_TOKENS, EncoderOutput, WfmConfig, WfmForMaskedModeling
+from foundation.models.encoder import summaries
 from foundation.nn.masks import has_visible_patch
 
 PROJECTED = 64  # numbers of a view that are compared
@@ -42,7 +43,7 @@ def contrastive_loss(
     """
     other = second_view(visible, batch, generator)
     output = model.encoder(visible=other, **(batch | {"values": as_another_device(batch, generator)}))
-    views = [_summary(view, batch["static"]) for view in (encoded, output)]
+    views = [_summary(view, summaries(batch)) for view in (encoded, output)]
     # A sample of which one view shows no summary has nothing to compare.
     told = views[0][1] & views[1][1]
     left, right = (F.normalize(project(mean).float(), dim=-1) for mean, _ in views)
@@ -75,10 +76,10 @@ def as_another_device(batch: dict[str, Tensor], generator: torch.Generator) -> T
     return torch.where(batch["logarithmic"][:, None, None], values + gain * batch["observed"], values * gain.exp())
 
 
-def _summary(output: EncoderOutput, static: Tensor) -> tuple[Tensor, Tensor]:
+def _summary(output: EncoderOutput, sums_up: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of the summary tokens [B, H], and which samples have one [B]."""
     hidden, keep, index = output.last_hidden_state, output.keep, output.index
     assert hidden is not None and keep is not None and index is not None
-    summary = (static | ~static.any(1, keepdim=True)).gather(1, index) & keep[:, CONTEXT_TOKENS:]
+    summary = sums_up.gather(1, index) & keep[:, CONTEXT_TOKENS:]
     weight = summary[..., None].to(hidden.dtype)
     return (hidden[:, CONTEXT_TOKENS:] * weight).sum(1) / weight.sum(1).clamp(min=1), summary.any(1)

@@ -9,7 +9,7 @@ import torch
 
 from foundation import __version__
 from foundation.adapt import training_features
-from foundation.adapt.pooling import possible_poolings
+from foundation.adapt.pooling import asked_poolings
 from foundation.data.labelled import TokenSet
 from foundation.data.stream import Corpus
 from foundation.hub.load import load_masked
@@ -64,7 +64,7 @@ class Judge:
     def _scores(self, task: Task, labelled: Labelled, encoder: WfmModel, seed: int) -> list[Score]:
         tune, data = task.recipe.tune, TokenSet(labelled.signals, encoder.config)
         shapes = (signal.values.shape for signal in labelled.signals)
-        poolings = possible_poolings(shapes, encoder.config) if tune.pooling == "auto" else (tune.pooling,)
+        poolings = asked_poolings(tune.pooling, shapes, encoder.config)
         features = training_features(encoder, data, poolings, None, tune.augment)
         set_, split = title(task)
         return [
