@@ -61,17 +61,12 @@ def in_part(signal: Signal, seed: int, share: float) -> Signal:
         rows = slice(int(rng.integers(2)), None, 2)
     if draw[3] < 0.5 and responses > 1:
         columns, width = _fewer_responses(signal, rng)
-    valid = signal.mask[rows, :, columns][:, chosen]
-    if not valid.any():  # nothing was measured there
+    if not signal.mask[rows][:, chosen][:, :, columns].any():  # nothing was measured there
         return signal
-    axis = "frequency_hz" if signal.domain == "frequency" else "delay_s"
-    return signal.with_(
-        values=signal.values[rows, :, columns][:, chosen],
-        valid=valid,
-        clean=None if signal.clean is None else signal.clean[rows, :, columns][:, chosen],
-        **{axis: signal.response[columns]},
-        time_s=signal.time_s[rows] - signal.time_s[rows][0],
-        links=_renumbered(signal, np.arange(links)[chosen], rng),
+    part = signal.part(rows, chosen, columns)
+    return part.with_(
+        time_s=part.time_s - part.time_s[0],
+        links=_renumbered(signal, part.links, rng),
         bandwidth_hz=signal.bandwidth_hz * width,
     )
 
@@ -89,12 +84,11 @@ def _fewer_responses(signal: Signal, rng: np.random.Generator) -> tuple[slice, f
     return slice(start, start + length), length / count
 
 
-def _renumbered(signal: Signal, kept: np.ndarray, rng: np.random.Generator) -> tuple[Link, ...]:
+def _renumbered(signal: Signal, links: tuple[Link, ...], rng: np.random.Generator) -> tuple[Link, ...]:
     """The links that are left; of exchangeable antennas the receivers' numbers go round among themselves, and so do the
     transmitters'."""
-    links = [signal.links[i] for i in kept]
     if signal.kind not in EXCHANGEABLE:
-        return tuple(links)
+        return links
     tx, rx = (sorted({getattr(link, end) for link in signal.links}) for end in ("tx", "rx"))
     new_tx, new_rx = (dict(zip(old, rng.permutation(old).tolist(), strict=True)) for old in (tx, rx))
     return tuple(replace(link, tx=new_tx[link.tx], rx=new_rx[link.rx]) for link in links)

@@ -17,6 +17,7 @@ from foundation.errors import SignalError
 from foundation.signal.kinds import KINDS
 
 Label = str | int | float | tuple[float, ...]
+Places = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -176,13 +177,24 @@ class Signal:
             raise SignalError(
                 f"window [{start}, {start + length}) lies outside a signal of {len(self.time_s)} samples."
             )
-        rows = slice(start, start + length)
+        part = self.part(times=slice(start, start + length))
+        return part.with_(time_s=part.time_s - self.time_s[start])
+
+    def part(self, times: Places = slice(None), links: Places = slice(None), responses: Places = slice(None)) -> Signal:
+        """The entries at these places of each axis, in their order; axes keep their units and origin.
+
+        Raises:
+            SignalError: nothing was measured there.
+        """
         return replace(
             self,
-            values=self.values[rows],
-            valid=self.mask[rows],
-            clean=None if self.clean is None else self.clean[rows],
-            time_s=self.time_s[rows] - self.time_s[start],
+            values=self.values[times][:, links][:, :, responses],
+            valid=self.mask[times][:, links][:, :, responses],
+            clean=None if self.clean is None else self.clean[times][:, links][:, :, responses],
+            time_s=self.time_s[times],
+            links=tuple(self.links[i] for i in np.arange(len(self.links))[links]),
+            frequency_hz=None if self.frequency_hz is None else self.frequency_hz[responses],
+            delay_s=None if self.delay_s is None else self.delay_s[responses],
         )
 
 

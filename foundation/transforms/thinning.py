@@ -21,7 +21,7 @@ def half_rate(signal: Signal) -> Signal:
     """
     if len(signal.time_s) < 4:
         raise SignalError(f"half_rate needs at least 4 times; this signal has {len(signal.time_s)}.")
-    return _kept(signal, 0, np.arange(0, len(signal.time_s), 2))
+    return signal.part(times=slice(0, None, 2))
 
 
 def half_subcarriers(signal: Signal) -> Signal:
@@ -30,7 +30,7 @@ def half_subcarriers(signal: Signal) -> Signal:
     Raises:
         SignalError: the response axis is delay, or there are fewer than 4 subcarriers.
     """
-    return _kept(signal, 2, np.arange(0, _subcarriers(signal, "half_subcarriers"), 2))
+    return signal.part(responses=slice(0, _subcarriers(signal, "half_subcarriers"), 2))
 
 
 def half_band(signal: Signal) -> Signal:
@@ -41,8 +41,7 @@ def half_band(signal: Signal) -> Signal:
     """
     count = _subcarriers(signal, "half_band")
     first = (count - count // 2) // 2
-    kept = _kept(signal, 2, np.arange(first, first + count // 2))
-    return kept.with_(bandwidth_hz=signal.bandwidth_hz / 2)
+    return signal.part(responses=slice(first, first + count // 2)).with_(bandwidth_hz=signal.bandwidth_hz / 2)
 
 
 def one_antenna(signal: Signal) -> Signal:
@@ -55,7 +54,7 @@ def one_antenna(signal: Signal) -> Signal:
         antennas = np.array([getattr(link, end) for link in signal.links])
         places = np.flatnonzero(antennas == antennas[0])
         if len(places) < len(antennas):
-            return _kept(signal, 1, places)
+            return signal.part(links=places)
     raise SignalError("one_antenna needs a signal of two antennas or more at one end; this one has a single link.")
 
 
@@ -64,18 +63,3 @@ def _subcarriers(signal: Signal, name: str) -> int:
         found = f"{len(signal.response)} responses over {signal.domain}"
         raise SignalError(f"{name} needs at least 4 subcarriers; this signal has {found}.")
     return len(signal.frequency_hz)
-
-
-def _kept(signal: Signal, axis: int, places: np.ndarray) -> Signal:
-    """The signal at these places of an axis of its values, in their order."""
-    arrays = {"values": signal.values, "valid": signal.mask}
-    if signal.clean is not None:
-        arrays["clean"] = signal.clean
-    changes: dict[str, object] = {name: array.take(places, axis) for name, array in arrays.items()}
-    if axis == 0:
-        changes["time_s"] = signal.time_s[places]
-    elif axis == 1:
-        changes["links"] = tuple(signal.links[place] for place in places)
-    else:
-        changes["frequency_hz"] = signal.response[places]
-    return signal.with_(**changes)
