@@ -219,6 +219,7 @@ def _with(*items: tuple[str, dict[str, object]]) -> Callable[[], Iterator[tuple[
         (_with(("a", {"labels": {"activity": 0.5}})), "needs a name or an integer"),
         (_with(("a", {"labels": {"place": "here"}})), "needs a number"),
         (_with(("a", {"labels": {"place": 1.0}}), ("b", {"labels": {"place": (1.0, 2.0)}})), "has 2 components"),
+        (_with(("a", {"labels": {"place": (1.0, float("nan"))}})), "leave the label out where it is not known"),
         (_with(("a", {})), "session s9 of train has no samples"),
         (lambda: iter(()), "no samples"),
     ],
