@@ -56,7 +56,7 @@ def test_one_class_cannot_be_learnt_and_an_unknown_one_not_be_told(tmp_path: Pat
     with pytest.raises(RecipeError, match="all 2 training samples are of one class of 'which', walk"):
         _problem(tmp_path / "one", ["walk", "walk"], ["walk"])
     problem = _problem(tmp_path / "new", ["walk", "sit"], ["fall"])
-    with pytest.raises(RecipeError, match="test classes fall of 'which' .* trains on every class"):
+    with pytest.raises(RecipeError, match=r"test classes fall of 'which' .* trains on every class"):
         problem.target.encode(problem.tests["test"])
 
 
