@@ -295,7 +295,9 @@ def test_verify_finds_leaks_and_wrong_counts(built: Path) -> None:
     problems = verify(built)
     assert "split main: session s0 leaks: it is in train and in test." in problems
     assert "split main: session s3 is listed twice in test." in problems
-    assert "split main: session s8 of test has no samples in any shard." in problems
+    assert any(
+        problem.startswith("split main: session s8 of test has no samples in any shard;") for problem in problems
+    )
     assert "manifest: count is 21 but its shards add up to 20." in problems
 
 

@@ -110,10 +110,10 @@ class Bench:
 
     def _hand_features(self, section: FloorSection) -> Features:
         if self._hand is None or self._hand[0] != section.features:
-            sets: dict[str | None, list[Signal]] = {None: self.problem.train, **self.problem.tests}
-            ends = np.cumsum([len(signals) for signals in sets.values()])
+            sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
+            ends = np.cumsum([len(signals) for _, signals in sets])
             rows = np.split(feature_rows(self.problem.signals, section.features), ends[:-1])
-            self._hand = (section.features, dict(zip(sets, rows, strict=True)))
+            self._hand = (section.features, {part: own for (part, _), own in zip(sets, rows, strict=True)})
         return self._hand[1]
 
     def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:

@@ -117,7 +117,9 @@ class Signal:
                 f"Signal.valid has shape {valid.shape}, which does not broadcast to {self.values.shape}."
             ) from None
         if not valid.any():
-            raise SignalError("Signal.valid is False everywhere: nothing was measured.")
+            raise SignalError(
+                f"Signal.valid is False everywhere (session {self.session!r}): nothing was measured; leave it out."
+            )
         finite = np.isfinite(self.values)
         if not finite.all() and (bad := ~finite & valid).any():
             raise SignalError(
