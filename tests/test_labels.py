@@ -12,6 +12,7 @@ import pytest
 from conftest import make_signal
 
 from foundation.data.dataset import Dataset
+from foundation.data.labelled import Target
 from foundation.data.write import write_shards
 from foundation.errors import RecipeError
 from foundation.evaluate.problem import Problem
@@ -58,6 +59,12 @@ def test_one_class_cannot_be_learnt_and_an_unknown_one_not_be_told(tmp_path: Pat
     problem = _problem(tmp_path / "new", ["walk", "sit"], ["fall"])
     with pytest.raises(RecipeError, match=r"test classes fall of 'which' .* trains on every class"):
         problem.target.encode(problem.tests["test"])
+
+
+def test_a_number_that_is_none_is_named() -> None:
+    signals = [make_signal(labels={"x": value}, session=f"take-{value}") for value in (1.0, float("nan"))]
+    with pytest.raises(RecipeError, match="'x' is no finite number in session 'take-nan'"):
+        Target.of(signals, "x").encode(signals)
 
 
 def test_labels_may_be_entries_and_rows_of_arrays() -> None:

@@ -51,11 +51,18 @@ class Target:
         """int64 [n] class indices or float32 [n, size].
 
         Raises:
-            RecipeError: a class that training did not have.
+            RecipeError: a class that training did not have, or a number that is not finite.
         """
         values = [signal.labels[self.label] for signal in signals]
         if self.classes is None:
-            return np.array([np.atleast_1d(np.asarray(value)) for value in values], np.float32).reshape(-1, self.size)
+            numbers = np.array([np.atleast_1d(value) for value in values], np.float32).reshape(-1, self.size)
+            if not np.isfinite(numbers).all():
+                raise RecipeError(
+                    f"task.label: {self.label!r} is no finite number in session "
+                    f"{signals[int(np.argmin(np.isfinite(numbers).all(axis=1)))].session!r}; build the shards again, "
+                    "without the label where it is not known."
+                )
+            return numbers
         unknown = sorted({str(value) for value in values} - set(self.classes))
         if unknown:
             raise RecipeError(
