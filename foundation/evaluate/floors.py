@@ -57,7 +57,7 @@ def floor(
     if kind not in METHODS:
         raise RecipeError(f"floor: no kind {kind!r}; expected one of {', '.join(METHODS)}.")
     if method not in METHODS[kind]:
-        raise RecipeError(f"floor: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
+        raise RecipeError(f"floors: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
     if kind == "classification" and len(np.unique(train_y)) < 2:
         raise RecipeError("floor: the training rows hold one class only; a classifier needs at least two.")
     if method == "kernel":

@@ -46,7 +46,8 @@ class KernelHead(nn.Module):
         if pooled.shape[1] != len(self.mean):
             raise SignalError(
                 f"a head fitted to {len(self.mean)} features was given {pooled.shape[1]}: these signals have "
-                "other links or responses than the training samples; give signals of one shape, or fit with tune.pooling=moments."
+                "other links or responses than the training samples; give signals of one shape, or fit with "
+                "tune.pooling=moments."
             )
         place = (pooled.float() - self.mean) @ self.project
         return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
