@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -198,7 +198,7 @@ class TaskSection(Section):
     label: str
     split: str | list[str] = Field(description="several splits are folds: their test samples are scored together")
     train: str = "train"
-    tests: list[str] = ["test"]
+    tests: list[str] = Field(["test"], min_length=1)
 
 
 class FinetuneRecipe(Section):
@@ -249,8 +249,8 @@ class EvaluateRecipe(Section):
     checkpoints: dict[str, str] = Field({}, description="several in one table, each under a name of its own")
     task: TaskSection
     modes: list[EvaluateMode] = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
-    fractions: list[float] = [0.01, 0.1, 1.0]
-    seeds: list[int] = [0, 1, 2]
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field([0.01, 0.1, 1.0], min_length=1)
+    seeds: list[int] = Field([0, 1, 2], min_length=1)
     configurations: list[Configuration] = Field(
         [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
     )

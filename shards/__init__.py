@@ -2,6 +2,7 @@
 
     from shards import open_dataset
     dataset = open_dataset("polyu-csi-ips", raw=Path("polyu-csi-ips"))
+    dataset = open_dataset("my_set.py", raw=Path("recordings"))                # one of your own, wherever it is
 
 `README.md` beside this file says how to add one.
 """
@@ -10,6 +11,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from foundation.data.dataset import Dataset
 from foundation.data.manifest import nearest
@@ -51,14 +55,19 @@ DATASETS: dict[str, str] = {
 
 
 def open_dataset(name: str, **options: object) -> Dataset:
-    """The data set of that name, bound to its options: `raw` (its folder of raw files), or what it is simulated from.
+    """The data set of that name, or of that file (`*.py`), bound to its options: `raw` (its folder of raw files), or
+    what it is simulated from.
 
     Raises:
-        ShardError: an unknown name, an unknown or missing option, or raw files that are not there.
+        ShardError: an unknown name, a file without `build`, an unknown or missing option, or raw files that are not
+            there.
     """
-    if name not in DATASETS:
-        raise ShardError(f"no data set {name!r}; {nearest(name, DATASETS)}")
-    build = importlib.import_module(DATASETS[name]).build
+    if name.endswith(".py"):
+        build = _own(Path(name))
+    elif name in DATASETS:
+        build = importlib.import_module(DATASETS[name]).build
+    else:
+        raise ShardError(f"no data set {name!r}; name one, or the file of your own, *.py; {nearest(name, DATASETS)}")
     wanted = inspect.signature(build).parameters
     for option in options:
         if option not in wanted:
@@ -67,5 +76,24 @@ def open_dataset(name: str, **options: object) -> Dataset:
         if parameter.default is parameter.empty and option not in options:
             raise ShardError(f"data set {name} needs the option {option!r}; it takes {', '.join(wanted)}.")
     dataset = build(**options)
-    assert isinstance(dataset, Dataset)
+    if not isinstance(dataset, Dataset):
+        raise ShardError(
+            f"{name}: build(...) gives {type(dataset).__name__}; expected a foundation.data.dataset.Dataset."
+        )
     return dataset
+
+
+def _own(path: Path) -> Callable[..., object]:
+    """`build` of a file that is no part of this package. Its folder stays importable: workers look its functions up."""
+    if not path.is_file():
+        raise ShardError(f"{path}: no such file; expected a module with build(raw), see 'Add one' in shards/README.md.")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = None if "." in path.stem else importlib.import_module(path.stem)
+    if module is None or Path(module.__file__ or "").resolve() != path.resolve():
+        raise ShardError(f"{path}: another module is called {path.stem!r}, or none can be; rename the file.")
+    if not hasattr(module, "build"):
+        raise ShardError(f"{path}: has no function build; expected build(raw) that gives a Dataset.")
+    build: Callable[..., object] = module.build
+    return build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.data.dataset import Dataset, Parameter, Sample, Splits, TaskType, fingerprint
+from foundation.errors import ShardError, SignalError
 from foundation.readers.layouts import Layout, load_layout
 from foundation.signal import Signal
 
@@ -46,7 +48,7 @@ def from_files(
             order the sessions must follow each other. Every value must pickle, see `Dataset.pieces`.
         parameters: what shapes the samples besides the raw files.
     """
-    numbered = list(enumerate(reads.values()))
+    numbered = list(enumerate(reads.items()))
     size = max(1, math.ceil(len(numbered) / PIECES))
     return Dataset(
         name=name,
@@ -64,17 +66,29 @@ def from_files(
     )
 
 
-def _samples(numbered: Sequence[tuple[int, Read]], tasks: Sequence[str], name: str, licence: str) -> Iterator[Sample]:
-    for number, read in numbered:
-        for index, signal in enumerate(read()):
-            labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
-            yield f"{number:06d}_{index:08d}", signal.with_(labels=labels, source=name, licence=licence)
+def _samples(
+    numbered: Sequence[tuple[int, tuple[Path, Read]]], tasks: Sequence[str], name: str, licence: str
+) -> Iterator[Sample]:
+    for number, (path, read) in numbered:
+        try:
+            for index, signal in enumerate(read()):
+                labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
+                yield f"{number:06d}_{index:08d}", signal.with_(labels=labels, source=name, licence=licence)
+        except SignalError as error:
+            raise ShardError(f"{name}: {path}: {error}") from error
 
 
 def windows(signal: Signal, length: int) -> Iterator[Signal]:
-    """Windows that do not overlap; what is left at the end is dropped."""
+    """Windows that do not overlap; what is left at the end is dropped, and so, with a warning, are those in which
+    nothing was measured."""
     for start in range(0, len(signal.time_s) - length + 1, length):
-        yield signal.window(start, length)
+        if signal.mask[start : start + length].any():
+            yield signal.window(start, length)
+        else:
+            warnings.warn(
+                f"session {signal.session}: left out times {start} to {start + length - 1}, where nothing was measured",
+                stacklevel=2,
+            )
 
 
 def parts(part_of: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from peft import PeftModel
+from test_readers import intel_record, random_csi, written
 from tiny import python, snapshot, write_recipe
 
 from foundation.adapt import fit, load_adapter, predict, save_adapter
@@ -19,13 +23,15 @@ from foundation.adapt.store import weights_hash
 from foundation.cli import main
 from foundation.data.labelled import Target, TokenSet
 from foundation.data.stream import read_part
-from foundation.errors import CheckpointError, TrainingError
+from foundation.errors import CheckpointError, SignalError, TrainingError
+from foundation.evaluate.finetune import finetune
 from foundation.hub.load import load_encoder
 from foundation.models import TaskModel, WfmModel
-from foundation.recipe import TuneSection
+from foundation.recipe import FinetuneRecipe, TuneSection
 
 pytest_plugins = ["tiny"]
 
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "evaluation.md"
 TUNE = TuneSection(steps=30, batch_size=8, learning_rate=5e-3, dropout=0.1)
 
 
@@ -204,6 +210,36 @@ def test_a_damaged_folder_is_refused(name: str, damage: str, saved: Path, traine
 def test_a_diverging_fit_stops(trained: Path, data: TokenSet, target: Target) -> None:
     with pytest.raises(TrainingError, match=r"fine-tuning loss is (nan|inf) at step \d+"):
         _fit(load_encoder(trained / "model"), data, target, "full", full_learning_rate=1e30, learning_rate=1e30)
+
+
+def test_the_document_tells_captures_with_a_saved_adapter(
+    trained: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Intel capture has other links and subcarriers than what was fitted: a pooling must be able to tell it."""
+    (text,) = re.findall(r"```python\n(from pathlib.*?load_adapter.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    capture = written(tmp_path / "a.dat", *(intel_record(random_csi(i, rx=1), 1000 * i) for i in range(230)))
+    text = text.replace("wfm-small", str(trained / "model")).replace("capture.dat", str(capture))
+    encoder, out = load_encoder(trained / "model"), {}
+    for pooling in ("moments", "columns"):
+        out[pooling] = tmp_path / pooling
+        recipe = {
+            "name": "tiny-activity",
+            "out": str(out[pooling]),
+            "checkpoint": str(trained / "model"),
+            "task": {"shards": str(shards_dir), "label": "activity", "split": "room"},
+            "tune": {"steps": 1, "batch_size": 8, "pooling": pooling},
+        }
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            finetune(FinetuneRecipe.model_validate(recipe))
+        assert not [each for each in caught if "vocabulary" in str(each.message)]
+    exec(text.replace("runs/finetune/activity", str(out["moments"])), {})
+    classes = load_adapter(out["moments"], encoder).target.classes or ()
+    told = ast.literal_eval(capsys.readouterr().out.strip().splitlines()[-1])
+    assert len(told) == 2
+    assert set(told) <= set(classes)
+    with pytest.raises(SignalError, match="other links or responses than the training samples"):
+        exec(text.replace("runs/finetune/activity", str(out["columns"])), {})
 
 
 def test_finetune_writes_an_adapter_once(

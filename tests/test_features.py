@@ -11,7 +11,7 @@ from conftest import make_signal
 from foundation.errors import RecipeError, SignalError
 from foundation.evaluate.coral import coral
 from foundation.evaluate.delay import DELAY_STATISTICS
-from foundation.evaluate.features import FEATURES, hand_features
+from foundation.evaluate.features import FEATURES, feature_rows, hand_features
 from foundation.evaluate.floors import METHODS, floor
 from foundation.signal import Link, Signal
 
@@ -121,6 +121,30 @@ def test_features_that_cannot_be_had_say_why() -> None:
         hand_features(make_signal().with_(values=np.zeros((32, 2, 16))), "invariant")
     with pytest.raises(SignalError, match="at least 2 times"):
         hand_features(make_signal(times=1), "doppler")
+
+
+def test_rows_name_the_recording_that_does_not_fit() -> None:
+    assert feature_rows([make_signal(0, times=20), make_signal(1, times=32)], "invariant").shape == (
+        2,
+        2 * (4 * 16 - 1),
+    )
+    with pytest.raises(SignalError, match="'a' has 32 times x 2 links x 16 responses, session 'b' 20 times"):
+        feature_rows([make_signal(session="a"), make_signal(session="b", times=20)], "doppler")
+    with pytest.raises(SignalError, match="session 'b' 32 times x 3 links"):
+        feature_rows([make_signal(session="a"), make_signal(session="b", links=3)], "amplitude")
+    silent = make_signal(session="b").with_(values=np.zeros((32, 2, 16)))
+    with pytest.raises(SignalError, match=r"session 'b': .*every measured value is 0"):
+        feature_rows([make_signal(session="a"), silent], "invariant")
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e9, 1e12])
+@pytest.mark.parametrize(("kind", "method"), [(kind, name) for kind, names in METHODS.items() for name in names])
+def test_floors_do_not_depend_on_the_unit_of_amplitudes(kind: str, method: str, unit: float) -> None:
+    rng = np.random.default_rng(0)
+    x = 1 + rng.random((120, 4))
+    truth = x[:, 0] if kind == "regression" else (x[:, 0] > 1.5).astype(np.int64)
+    plain, scaled = (floor(each[:80], truth[:80], each[80:], kind, method) for each in (x, unit * x))
+    np.testing.assert_allclose(scaled, plain, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", METHODS)

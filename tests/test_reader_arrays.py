@@ -16,6 +16,7 @@ import pytest
 import yaml
 from scipy.io import loadmat, savemat
 
+import foundation
 from foundation.errors import ReadError
 from foundation.readers import containers
 from foundation.readers.arrays import read, stream
@@ -523,3 +524,10 @@ class TestHostileFiles:
             assert containers.sniff(path.read_bytes()[:4096])
         assert not containers.sniff(b"a,b\n1,2")
         assert not containers.sniff(b"")
+
+
+def test_an_array_of_unknown_meaning_is_told_how_it_can_be_read(tmp_path: Path) -> None:
+    for name, array in [("taps", np.zeros((5, 128), np.complex64)), ("cube", np.zeros((5, 16, 32)))]:
+        np.save(tmp_path / f"{name}.npy", array)
+        with pytest.raises(ReadError, match="read by the format 'arrays', with a layout"):
+            foundation.read(tmp_path / f"{name}.npy")

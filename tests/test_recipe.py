@@ -206,6 +206,22 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         PretrainRecipe.model_validate({"name": "x", "out": "y", "data": {"shards": "z"}, "train": {"steps": 1}, "q": 1})
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seeds=[]", "seeds: .*at least 1"),
+        ("fractions=[]", "fractions: .*at least 1"),
+        ("fractions=[2]", r"fractions\.0: .*less than or equal to 1"),
+        ("fractions=[0]", r"fractions\.0: .*greater than 0"),
+        ("task.tests=[]", r"task\.tests: .*at least 1"),
+    ],
+)
+def test_an_evaluation_of_nothing_is_refused(path: Path, override: str, message: str) -> None:
+    path.write_text("{name: a, set: b, checkpoint: c, task: {shards: d, label: e, split: f}}")
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path, EvaluateRecipe, [override])
+
+
 def test_several_corpora_stand_in_place_of_one(path: Path) -> None:
     corpora = "data.corpora=[{shards: a, weight: 2}, {shards: 's3://bucket/b', split: room, part: train}]"
     recipe = _load(path, "data.shards=null", "data.split=null", "data.part=null", corpora)

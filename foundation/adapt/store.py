@@ -53,7 +53,8 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     model.encoder.peft_config["default"].base_model_name_or_path = base
-    model.encoder.save_pretrained(str(partial))
+    # Without: PEFT asks the Hub for a vocabulary of the base, and warns where it finds none.
+    model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
     safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
     task = {

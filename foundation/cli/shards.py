@@ -18,7 +18,9 @@ def add(commands: Any) -> None:
     about = "build, merge, verify and describe WebDataset shards"
     actions = commands.add_parser("shards", help=about).add_subparsers(required=True, metavar="ACTION")
     build = command(actions, "build", _build, "write a data set as shards with a manifest (resumes by itself)")
-    build.add_argument("name", help="a name of shards/README.md, such as simulated or polyu-csi-ips")
+    build.add_argument(
+        "name", help="a name of shards/README.md, such as simulated, or the file of a set of your own: my_set.py"
+    )
     build.add_argument("--out", type=Path, required=True, metavar="DIR")
     build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
     build.add_argument("--count", type=int, help="windows to simulate")

@@ -97,6 +97,9 @@ def split_problems(splits: Splits, sessions: Iterable[str] | None = None) -> lis
                 elif session in seen:
                     problems.append(f"split {split}: session {session} is listed twice in {part}.")
                 elif known is not None and session not in known:
-                    problems.append(f"split {split}: session {session} of {part} has no samples in any shard.")
+                    problems.append(
+                        f"split {split}: session {session} of {part} has no samples in any shard; name it as its "
+                        "samples do, or leave it out of the splits if it gave none (too short for a window?)."
+                    )
                 seen[session] = part
     return problems

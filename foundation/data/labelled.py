@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foundation.data.augment import device_response
+from foundation.data.dataset import TaskType
 from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
 from foundation.errors import RecipeError
 from foundation.signal import Signal
@@ -22,18 +23,27 @@ class Target:
     size: int
 
     @classmethod
-    def of(cls, signals: Sequence[Signal], label: str) -> Target:
-        """Derived from training signals: text is a class, numbers are a regression.
+    def of(cls, signals: Sequence[Signal], label: str, kind: TaskType | None = None) -> Target:
+        """Derived from training signals.
+
+        Args:
+            kind: what the shards declare the label to be: there a class may be an integer, or a number and a word.
+                None: text is a class, numbers are a regression.
 
         Raises:
-            RecipeError: no signal carries the label; names those that exist.
+            RecipeError: no signal carries the label (names those that exist), or all are of one class.
         """
         found = [signal.labels[label] for signal in signals if label in signal.labels]
         if not found:
             known = sorted({name for signal in signals for name in signal.labels})
             raise RecipeError(f"task.label: no training sample carries {label!r}; known labels: {', '.join(known)}.")
-        if isinstance(found[0], str):
+        if kind == "classification" or (kind is None and isinstance(found[0], str)):
             names = tuple(sorted({str(value) for value in found}))
+            if len(names) < 2:
+                raise RecipeError(
+                    f"task.label: all {len(found)} training samples are of one class of {label!r}, {names[0]}; name a "
+                    "split whose training part has two at least."
+                )
             return cls(label, names, len(names))
         return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
 
@@ -41,15 +51,23 @@ class Target:
         """int64 [n] class indices or float32 [n, size].
 
         Raises:
-            RecipeError: a class that training did not have.
+            RecipeError: a class that training did not have, or a number that is not finite.
         """
         values = [signal.labels[self.label] for signal in signals]
         if self.classes is None:
-            return np.array([np.atleast_1d(np.asarray(value)) for value in values], np.float32).reshape(-1, self.size)
+            numbers = np.array([np.atleast_1d(value) for value in values], np.float32).reshape(-1, self.size)
+            if not np.isfinite(numbers).all():
+                raise RecipeError(
+                    f"task.label: {self.label!r} is no finite number in session "
+                    f"{signals[int(np.argmin(np.isfinite(numbers).all(axis=1)))].session!r}; build the shards again, "
+                    "without the label where it is not known."
+                )
+            return numbers
         unknown = sorted({str(value) for value in values} - set(self.classes))
         if unknown:
             raise RecipeError(
-                f"task.label: test classes {', '.join(unknown)} of {self.label!r} are not in the training part."
+                f"task.label: test classes {', '.join(unknown)} of {self.label!r} are not in the training part; name a "
+                "split that trains on every class, or leave the label out of samples that are not to be scored."
             )
         return np.array([self.classes.index(str(value)) for value in values], np.int64)
 

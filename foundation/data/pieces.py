@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from foundation.data.dataset import Sample, TaskType
 from foundation.data.manifest import sha256_of
 from foundation.data.summary import Summary
-from foundation.errors import ShardError
+from foundation.errors import ShardError, SignalError
 from foundation.files import write_atomically
 from foundation.signal import Signal, encode
 
@@ -92,7 +92,7 @@ def make_piece(job: Job) -> PieceIndex:
     """Read, encode and store a piece, unless it is there already.
 
     Raises:
-        ShardError: a bad key, no session, or a label that is not declared.
+        ShardError: a bad key, no session, a label that is not declared, or a sample that is no Signal.
     """
     present = job.file.load()
     if present is not None and present.build == job.build:
@@ -103,7 +103,7 @@ def make_piece(job: Job) -> PieceIndex:
     temporary = job.file.blocks.with_suffix(f".{os.getpid()}.partial")
     with warnings.catch_warnings(record=True) as caught, temporary.open("wb") as file:
         warnings.simplefilter("always")
-        for key, signal in job.read():
+        for key, signal in _read(job):
             _check(f"{job.name}: sample {key}", key, signal)
             summary.add(signal, job.tasks, f"{job.name}: {key}")
             samples.append((key, signal.session, _write(file, key, signal)))
@@ -118,6 +118,17 @@ def make_piece(job: Job) -> PieceIndex:
     temporary.replace(job.file.blocks)
     write_atomically(job.file.path, index.model_dump_json())
     return index
+
+
+def _read(job: Job) -> Iterator[Sample]:
+    """The samples of the piece; an error of a signal says which one it is."""
+    last = "the first of its piece"
+    try:
+        for key, signal in job.read():
+            last = f"the one after {key}"
+            yield key, signal
+    except SignalError as error:
+        raise ShardError(f"{job.name}: a sample, {last}: {error}") from error
 
 
 def _check(where: str, key: str, signal: Signal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -46,7 +47,7 @@ class Summary(BaseModel):
             where: data set and key, named in errors.
 
         Raises:
-            ShardError: a label is not among the tasks, or of the wrong type for its task.
+            ShardError: a label is not among the tasks, or of the wrong type for its task, or no finite number.
         """
         _count(self.kinds, signal.kind)
         _count(self.shapes, "x".join(str(n) for n in signal.values.shape))
@@ -88,7 +89,8 @@ class Summary(BaseModel):
         if tasks[task] == "classification":
             if not isinstance(label, str | int):
                 raise ShardError(
-                    f"{where}: label {task!r} is {label!r}; a classification task needs a name or an integer."
+                    f"{where}: label {task!r} is {label!r}; a classification task needs a name or an integer; "
+                    "write str(...) of it, or 'categorical: true' in a layout."
                 )
             _count(self.labels.setdefault(task, {}), str(label))
             return
@@ -97,6 +99,8 @@ class Summary(BaseModel):
                 f"{where}: label {task!r} is {label!r}; a regression task needs a number or a tuple of them."
             )
         values = label if isinstance(label, tuple) else (float(label),)
+        if not all(math.isfinite(value) for value in values):
+            raise ShardError(f"{where}: label {task!r} is {label!r}; leave the label out where it is not known.")
         self._extend_ranges(task, [(float(value), float(value)) for value in values], where)
 
     def _extend_ranges(self, task: str, ranges: list[Range], where: str) -> None:

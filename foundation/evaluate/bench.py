@@ -17,7 +17,7 @@ from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.evaluate.configurations import reconfigured
 from foundation.evaluate.coral import coral
-from foundation.evaluate.features import hand_features
+from foundation.evaluate.features import feature_rows
 from foundation.evaluate.floors import floor
 from foundation.evaluate.jobs import ALIGNED, BASELINES, Job
 from foundation.evaluate.outcomes import Outcome
@@ -111,8 +111,9 @@ class Bench:
     def _hand_features(self, section: FloorSection) -> Features:
         if self._hand is None or self._hand[0] != section.features:
             sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
-            found = {part: np.stack([hand_features(s, section.features) for s in signals]) for part, signals in sets}
-            self._hand = (section.features, found)
+            ends = np.cumsum([len(signals) for _, signals in sets])
+            rows = np.split(feature_rows(self.problem.signals, section.features), ends[:-1])
+            self._hand = (section.features, {part: own for (part, _), own in zip(sets, rows, strict=True)})
         return self._hand[1]
 
     def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ received level can tell; the others drop it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,32 @@ def hand_features(signal: Signal, name: str) -> Features:
         raise SignalError(f"hand_features: no features named {name!r}; expected one of {', '.join(FEATURES)}.")
     vector = FEATURES[name](signal)
     return np.asarray(vector, dtype=np.float64)
+
+
+def feature_rows(signals: Sequence[Signal], name: str) -> Features:
+    """The named features of signals, one row each: float64 [n, F].
+
+    Raises:
+        SignalError: a signal cannot have them, or has more or fewer than the first; names its session.
+    """
+    rows: list[Features] = []
+    for signal in signals:
+        try:
+            rows.append(hand_features(signal, name))
+        except SignalError as error:
+            raise SignalError(f"floors: a sample of session {signal.session!r}: {error}") from error
+        if len(rows[-1]) != len(rows[0]):
+            raise SignalError(
+                f"floors: {name} features need windows of one shape: session {signals[0].session!r} has "
+                f"{_shape(signals[0])}, session {signal.session!r} {_shape(signal)}; cut or resample them when shards "
+                "are built, or leave this floor out."
+            )
+    return np.stack(rows)
+
+
+def _shape(signal: Signal) -> str:
+    times, links, responses = signal.values.shape
+    return f"{times} times x {links} links x {responses} responses"
 
 
 def _amplitude(signal: Signal) -> Features:

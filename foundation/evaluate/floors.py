@@ -23,6 +23,9 @@ METHODS = {
     "regression": ("kernel", "ridge", "extra-trees", "knn"),
 }
 
+#: Features none of which varies by more are measured in their own unit.
+FAINT = 1e-3
+
 
 def floor(
     train_x: NDArray[np.float64],
@@ -54,7 +57,7 @@ def floor(
     if kind not in METHODS:
         raise RecipeError(f"floor: no kind {kind!r}; expected one of {', '.join(METHODS)}.")
     if method not in METHODS[kind]:
-        raise RecipeError(f"floor: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
+        raise RecipeError(f"floors: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
     if kind == "classification" and len(np.unique(train_y)) < 2:
         raise RecipeError("floor: the training rows hold one class only; a classifier needs at least two.")
     if method == "kernel":
@@ -75,9 +78,12 @@ def _kernel(
         outputs = targets.shape[1]
     else:
         targets, outputs = np.asarray(np.searchsorted(names, train_y)), len(names)
-    head = fit_head(np.asarray(train_x, np.float32), targets, outputs, sessions, seed)
+    # Amplitudes in the recorder's unit may all be below what the head takes for rounding.
+    spread = float(train_x.std(axis=0).max())
+    unit = spread if 0 < spread < FAINT else 1.0
+    head = fit_head(np.asarray(train_x / unit, np.float32), targets, outputs, sessions, seed)
     with torch.no_grad():
-        found: NDArray[Any] = head(torch.from_numpy(np.asarray(test_x, np.float32))).numpy()
+        found: NDArray[Any] = head(torch.from_numpy(np.asarray(test_x / unit, np.float32))).numpy()
     return found.reshape(len(found), *train_y.shape[1:]) if names is None else np.asarray(names[found.argmax(1)])
 
 

@@ -32,10 +32,10 @@ class Problem:
         """Read the parts of one split; samples without the label are left out.
 
         Raises:
-            ShardError, RecipeError: no such shards, split, part or label.
+            ShardError, RecipeError: no such shards, split, part or label, or a part without a sample that has it.
         """
         parts = {part: read_part(task.shards, split, part) for part in (task.train, *task.tests)}
-        target = Target.of(parts[task.train], task.label)
+        target = Target.of(parts[task.train], task.label, Manifest.load(task.shards).tasks.get(task.label))
         kept = {part: [s for s in signals if task.label in s.labels] for part, signals in parts.items()}
         empty = [part for part, signals in kept.items() if not signals]
         if empty:

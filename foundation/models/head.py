@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from foundation.errors import SignalError
+
 WIDTH = 256  # principal directions of the features that the kernel sees
 CENTRES = 2048  # training samples that carry a bump; of more, a random choice, fitted to all
 SURVEYED = 512  # training samples that the principal directions are taken from
@@ -19,7 +21,11 @@ SHARPNESS = 8.0
 
 
 class KernelHead(nn.Module):
-    """Pooled features [B, F] -> class logits or numbers [B, outputs]."""
+    """Pooled features [B, F] -> class logits or numbers [B, outputs].
+
+    Raises:
+        SignalError: F is not that of the samples it was fitted to, as `columns` of signals of another shape.
+    """
 
     mean: Tensor
     project: Tensor
@@ -37,6 +43,12 @@ class KernelHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Tensor) -> Tensor:
+        if pooled.shape[1] != len(self.mean):
+            raise SignalError(
+                f"a head fitted to {len(self.mean)} features was given {pooled.shape[1]}: these signals have "
+                "other links or responses than the training samples; give signals of one shape, or fit with "
+                "tune.pooling=moments."
+            )
         place = (pooled.float() - self.mean) @ self.project
         return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
 

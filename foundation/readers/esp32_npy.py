@@ -25,6 +25,7 @@ NPY_MAGIC = b"\x93NUMPY"
 INDICES = np.array([*range(-28, 0), *range(1, 29)])
 SPACING_HZ = 312_500.0
 CHANNEL_6_HZ = 2.437e9
+_OWN = "an array of your own is read by the format 'arrays', with a layout"
 
 
 def sniff(head: bytes) -> bool:
@@ -78,7 +79,7 @@ def _windows(array: NDArray, path: Path) -> NDArray[np.float64]:
     """Any accepted layout -> float [windows, packets, 56]."""
     if array.dtype.kind not in "fiu":
         raise ReadError(
-            f"{path}: holds {array.dtype} entries; expected real amplitudes (a labels file ends in -y.npy)."
+            f"{path}: holds {array.dtype} entries; expected real amplitudes (a labels file ends in -y.npy); {_OWN}."
         )
     if array.ndim == 2:
         array = array[None]
@@ -89,5 +90,5 @@ def _windows(array: NDArray, path: Path) -> NDArray[np.float64]:
             return array.astype(np.float64)
     raise ReadError(
         f"{path}: has shape {array.shape}; expected [56, packets], [windows, 56, packets] or the same with the 56 "
-        "subcarriers last."
+        f"subcarriers last; {_OWN}."
     )

@@ -48,7 +48,7 @@ class Signal:
         clean: complex64 [T, L, R] noise-free truth of `values` where it is known (simulation), else None.
         carrier_hz, bandwidth_hz: hertz; bandwidth 0 means not known.
         session: the unit that a split must never cut: a recording, a geometry, a day.
-        labels: task name -> class name, number or tuple of numbers (a position in metres).
+        labels: task name -> class name, number or tuple of numbers (a position in metres); NumPy's are converted.
     """
 
     values: NDArray[np.complex64]
@@ -85,6 +85,7 @@ class Signal:
         self._set(name, self._axis(name, getattr(self, name), values.shape[2]))
         if self.kind not in KINDS:
             raise SignalError(f"Signal.kind is {self.kind!r}; expected one of {', '.join(KINDS)}.")
+        self._set("labels", {name: _plain(label) for name, label in self.labels.items()})
         for scalar in ("carrier_hz", "bandwidth_hz"):
             if not np.isfinite(getattr(self, scalar)) or getattr(self, scalar) < 0:
                 raise SignalError(
@@ -117,7 +118,9 @@ class Signal:
                 f"Signal.valid has shape {valid.shape}, which does not broadcast to {self.values.shape}."
             ) from None
         if not valid.any():
-            raise SignalError("Signal.valid is False everywhere: nothing was measured.")
+            raise SignalError(
+                f"Signal.valid is False everywhere (session {self.session!r}): nothing was measured; leave it out."
+            )
         finite = np.isfinite(self.values)
         if not finite.all() and (bad := ~finite & valid).any():
             raise SignalError(
@@ -196,6 +199,12 @@ class Signal:
             frequency_hz=None if self.frequency_hz is None else self.frequency_hz[responses],
             delay_s=None if self.delay_s is None else self.delay_s[responses],
         )
+
+
+def _plain(label: Any) -> Any:
+    """A label as JSON knows it: rows of arrays and single entries of them are what labels are mostly read from."""
+    found = label.tolist() if isinstance(label, np.ndarray | np.generic) else label
+    return tuple(_plain(part) for part in found) if isinstance(found, list | tuple) else found
 
 
 def _first(where: NDArray[np.bool_]) -> list[int]:

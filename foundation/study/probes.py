@@ -43,7 +43,7 @@ class Labelled:
         total = sum(counts[session] for session in manifest.sessions(task.split, asked.train))
         samples = None if task.samples is None else min(task.samples, total)
         every = list(Corpus(Part(asked.shards, task.split, asked.train, samples=samples)))
-        target = Target.of(every, asked.label)
+        target = Target.of(every, asked.label, manifest.tasks.get(asked.label))
         signals = [signal for signal in every if asked.label in signal.labels]
         folds = held_out_folds(target.encode(signals), [signal.session for signal in signals], seed=0)
         if not folds:
