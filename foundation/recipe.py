@@ -254,8 +254,8 @@ class EvaluateRecipe(Section):
     configurations: list[Configuration] = Field(
         [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
     )
-    align: Literal["none", "coral"] = Field(
-        "none", description="coral: floors and frozen features also with the unlabelled test recordings, in own rows"
+    align: Literal["none", "coral", "self-training"] = Field(
+        "none", description="floors and frozen features also with the unlabelled test recordings, in own rows"
     )
     decoder: bool = Field(
         False, description="also NMSE of hidden tokens by mask, and samples from noise, on test signals"

@@ -2,7 +2,14 @@
 
 from foundation.adapt.baseline import fit_baseline
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.probe import fit_head, held_out_folds, pooled_features, probe_error, training_features
+from foundation.adapt.probe import (
+    fit_head,
+    held_out_folds,
+    pick_stiffness,
+    pooled_features,
+    probe_error,
+    training_features,
+)
 from foundation.adapt.store import Adapter, load_adapter, save_adapter
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "fit_head",
     "held_out_folds",
     "load_adapter",
+    "pick_stiffness",
     "pooled_features",
     "predict",
     "probe_error",

@@ -64,10 +64,17 @@ def fit_head(features: np.ndarray, targets: np.ndarray, outputs: int, sessions: 
         targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
         sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
     """
+    chosen = pick_stiffness(features, targets, outputs, sessions, seed)
+    return KernelHead.fitted(*_stacked(features, targets), outputs, seed, *chosen)
+
+
+def pick_stiffness(
+    features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+) -> tuple[float, float]:
+    """The entry of `STIFFNESS` that predicts held-out training sessions best; args as of `fit_head`."""
     errors = [probe_error(features, targets, outputs, sessions, seed, each) for each in STIFFNESS]
     known = [error for error in errors if error is not None]
-    chosen = STIFFNESS[errors.index(min(known))] if known else STIFFNESS[1]
-    return KernelHead.fitted(*_stacked(features, targets), outputs, seed, *chosen)
+    return STIFFNESS[errors.index(min(known))] if known else STIFFNESS[1]
 
 
 def probe_error(

@@ -15,13 +15,15 @@ from foundation.adapt.fit import Mode
 from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
+from foundation.errors import RecipeError
 from foundation.evaluate.configurations import reconfigured
-from foundation.evaluate.coral import coral
+from foundation.evaluate.coral import coral, standardise
 from foundation.evaluate.features import feature_rows
 from foundation.evaluate.floors import floor
-from foundation.evaluate.jobs import ALIGNED, BASELINES, Job
+from foundation.evaluate.jobs import BASELINES, Job
 from foundation.evaluate.outcomes import Outcome
 from foundation.evaluate.problem import Problem, blocks, refuse_overlap
+from foundation.evaluate.self_training import self_trained
 from foundation.hub.load import load_encoder
 from foundation.models import BaselineName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
@@ -72,6 +74,8 @@ class Bench:
         for checkpoint in dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, [fold], recipe.seeds)):
             refuse_overlap(checkpoint, recipe.task.shards, fold, problem.tests)
         self.problem = reconfigured(problem, fitted, recipe.configurations)
+        if recipe.align == "self-training" and self.problem.kind == "regression":
+            raise RecipeError(f"align: self-training needs classes, and {recipe.task.label!r} is numbers; take coral.")
         self.targets = self.problem.target.encode(self.problem.train)
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
@@ -120,17 +124,23 @@ class Bench:
         """A simple method on features that stay as they are, or are aligned with those of each test part."""
         train, names = features[None], list(self.truth)
         sessions = self._sessions(rows)
-        if job.mode.endswith(ALIGNED):
+        if job.alignment:
             if self._aligned is None or self._aligned[0] is not features:
-                self._aligned = (features, {part: coral(train, features[part]) for part in names})
-            return {
-                part: floor(aligned[rows], self.targets[rows], test, self.problem.kind, method, job.seed, sessions)
-                for part, (aligned, test) in self._aligned[1].items()
-            }
+                self._aligned = (features, {part: self._align(train, features[part]) for part in names})
+            found, y, size = {}, self.targets[rows], self.problem.target.size
+            for part, (aligned, test) in self._aligned[1].items():
+                if self.recipe.align == "coral":
+                    found[part] = floor(aligned[rows], y, test, self.problem.kind, method, job.seed, sessions)
+                else:
+                    found[part] = self_trained(aligned[rows], y, test, size, sessions, job.seed)
+            return found
         tests = np.concatenate([features[part] for part in names])
-        found = floor(train[rows], self.targets[rows], tests, self.problem.kind, method, job.seed, sessions)
+        every = floor(train[rows], self.targets[rows], tests, self.problem.kind, method, job.seed, sessions)
         ends = np.cumsum([len(features[part]) for part in names])
-        return dict(zip(names, np.split(found, ends[:-1]), strict=True))
+        return dict(zip(names, np.split(every, ends[:-1]), strict=True))
+
+    def _align(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return coral(train, test) if self.recipe.align == "coral" else (standardise(train), standardise(test))
 
     def _probe(self, job: Job, rows: np.ndarray, pooling: str, random: int | None) -> dict[str, np.ndarray]:
         """The head that every fit begins with."""

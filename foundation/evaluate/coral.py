@@ -16,13 +16,14 @@ def coral(train: Array, test: Array) -> tuple[Array, Array]:
     Sun, Feng and Saenko 2016 (arXiv 1511.05547), algorithm 1: train @ (cov(train) + I)^-1/2 @ (cov(test) + I)^1/2.
     Features that do not change are 0 in both.
     """
-    source, target = _standardise(train), _standardise(test)
+    source, target = standardise(train), standardise(test)
     aligned = _times_power(_times_power(source, source, -0.5), target, 0.5)
     # What rounding leaves in a column of zeros would be standardised into noise later on.
     return aligned * (source.any(axis=0) | target.any(axis=0)), target
 
 
-def _standardise(x: Array) -> Array:
+def standardise(x: Array) -> Array:
+    """Features [N, F], each less its mean and in units of its deviation; 0 where it does not change."""
     x = np.asarray(x, np.float64)
     std = x.std(axis=0)
     moving = std > 1e-9 * np.maximum(1.0, np.abs(x).max(axis=0))

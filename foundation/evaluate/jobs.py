@@ -12,8 +12,8 @@ from foundation.results.rows import WITH_TARGET_DATA
 BASELINES = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
 #: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
 DETERMINISTIC = ("probe", "knn", "floor")
-#: Modes whose features can be aligned with unlabelled test recordings, and what their name then ends in.
-ALIGNABLE, ALIGNED = ("floor", "untrained", "probe", "knn"), WITH_TARGET_DATA
+#: Modes whose features can be aligned with unlabelled test recordings.
+ALIGNABLE = ("floor", "untrained", "probe", "knn")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,12 @@ class Job:
     @property
     def base(self) -> str:
         """The mode, whether aligned or not."""
-        return self.mode.removesuffix(ALIGNED)
+        return self.mode.removesuffix(self.alignment)
+
+    @property
+    def alignment(self) -> str:
+        """What the mode ends in, "" where nothing is aligned."""
+        return next((end for end in WITH_TARGET_DATA if self.mode.endswith(end)), "")
 
     @property
     def group(self) -> tuple[str, str, str, str, int]:
@@ -47,7 +52,7 @@ def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
                 for fraction in recipe.fractions:
                     if seed != recipe.seeds[0] and fraction == 1 and not draws:
                         continue
-                    for mode in _modes(recipe, base):
+                    for mode in _modes(recipe, method, base):
                         yield Job(fold, fitted, method, mode, seed, fraction)
 
 
@@ -68,5 +73,11 @@ def _draws(floor: FloorSection) -> bool:
     return floor.method == "extra-trees"
 
 
-def _modes(recipe: EvaluateRecipe, base: str) -> list[str]:
-    return [base, base + ALIGNED] if recipe.align == "coral" and base in ALIGNABLE else [base]
+def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
+    if recipe.align == "none" or base not in ALIGNABLE:
+        return [base]
+    # Only a kernel head trains itself: the others are not sure of anything in a way that all of them share.
+    others = [each.title for each in recipe.floors if each.method != "kernel"]
+    if recipe.align == "self-training" and (base == "knn" or (base == "floor" and method in others)):
+        return [base]
+    return [base, f"{base}+{recipe.align}"]

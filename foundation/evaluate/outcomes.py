@@ -23,7 +23,10 @@ from foundation.recipe import EvaluateRecipe
 
 #: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt")
-_MODULES = ("bench", "configurations", "coral", "delay", "features", "floors", "jobs", "metrics", "problem")
+_MODULES = (
+    *("bench", "configurations", "coral", "delay", "features", "floors", "jobs", "metrics", "problem"),
+    "self_training",
+)
 _NAMES = ("truth/", "predicted/", "block/")
 #: Of a configuration: where it was read from and by what, which changes no number.
 _ASIDE = ("architectures", "dtype", "transformers_version")

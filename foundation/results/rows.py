@@ -18,8 +18,8 @@ Key = tuple[str, str, str, str, float, str]
 
 #: Metrics between 0 and 1.
 SHARES = ("accuracy", "macro_f1")
-#: How a mode ends that also used test recordings, without their labels (CORAL): such rows stand in tables of their own.
-WITH_TARGET_DATA = "+coral"
+#: How a mode ends that also used test recordings, without their labels: such rows stand in tables of their own.
+WITH_TARGET_DATA = ("+coral", "+self-training")
 
 
 class Row(BaseModel):
