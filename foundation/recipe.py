@@ -185,7 +185,7 @@ class TuneSection(Section):
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
     pooling: Literal["moments", "context", "columns", "response", "statistics", "auto"] = Field(
-        "auto", description="auto: the one whose probe is best across training sessions; see docs/evaluation.md"
+        "auto", description="auto: all, weighed by what holds across training sessions; see docs/evaluation.md"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
     augment: float = Field(0.0, ge=0)

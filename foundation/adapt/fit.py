@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,12 +15,13 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.pooling import asked_poolings, pick_pooling
-from foundation.adapt.probe import fit_head, training_features
+from foundation.adapt.pooling import asked_poolings
+from foundation.adapt.probe import training_features
+from foundation.adapt.stack import fit_stack
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import TrainingError
-from foundation.models import Baseline, KernelHead, LinearHead, TaskModel, WfmModel
+from foundation.models import Baseline, LinearHead, StackedHead, TaskModel, WfmModel
 from foundation.recipe import TuneSection
 
 Mode = Literal["lora", "full", "scratch"]
@@ -38,7 +39,7 @@ def fit(
     mode: Mode,
     tune: TuneSection,
     seed: int,
-    frozen: np.ndarray | None = None,
+    frozen: Mapping[str, np.ndarray] | None = None,
     progress: bool = False,
 ) -> TaskModel:
     """Fit a copy of `encoder` and a new head; the encoder passed in is left as it was.
@@ -47,8 +48,8 @@ def fit(
         rows: samples of `data` to train on.
         targets: for all of `data`: int64 [n] classes or float32 [n, size].
         mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
-        frozen: `training_features` of these rows and a pooling that `tune` names, where the caller has them already;
-            not for `scratch`.
+        frozen: `training_features` of these rows and every pooling that `tune` asks for, where the caller has them
+            already.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -62,15 +63,11 @@ def fit(
             network = get_peft_model(network, lora)
     # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
     # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
-    sessions, known = [data.signals[i].session for i in rows], frozen
-    pooling: str = tune.pooling
-    if known is None:
-        asked = asked_poolings(pooling, (s.values.shape for s in data.signals), encoder.config)
-        found = training_features(network.eval(), data, asked, rows, tune.augment)
-        if pooling == "auto":
-            pooling, _ = pick_pooling(asked, found.__getitem__, targets[rows], target.size, sessions, seed)
-        known = found[pooling]
-    model = TaskModel(network, fit_head(known, targets[rows], target.size, sessions, seed), pooling)
+    if frozen is None:
+        asked = asked_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
+        frozen = training_features(network.eval(), data, asked, rows, tune.augment)
+    stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
+    model = TaskModel(network, stack.head, stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups = _groups(model, peak, tune)
     descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({mode})", progress)
@@ -121,7 +118,7 @@ def predict(model: TaskModel | Baseline, data: TokenSet | FieldSet) -> np.ndarra
     return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
 
 
-def task_loss(output: Tensor, target: Tensor, head: KernelHead | LinearHead) -> Tensor:
+def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) -> Tensor:
     """Cross-entropy for classes; Huber on standardised targets for numbers."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)

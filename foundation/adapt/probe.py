@@ -56,18 +56,6 @@ def training_features(
     return {pooling: np.stack([found[pooling] for found in every]) for pooling in poolings}
 
 
-def fit_head(features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int) -> KernelHead:
-    """The kernel head of frozen features float32 [n, F], as stiff as held-out training sessions ask for.
-
-    Args:
-        features: also [K, n, F], copies of the same samples, see `training_features`.
-        targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
-        sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
-    """
-    chosen = pick_stiffness(features, targets, outputs, sessions, seed)
-    return KernelHead.fitted(*_stacked(features, targets), outputs, seed, *chosen)
-
-
 def pick_stiffness(
     features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> tuple[float, float]:
@@ -87,16 +75,16 @@ def probe_error(
 ) -> float | None:
     """What a kernel head gets wrong in held-out training sessions: a share of classes, or a distance of numbers.
 
-    Args as of `fit_head`. None where the labels are too few to tell.
+    Args as of `foundation.adapt.fit_head`. None where the labels are too few to tell.
     """
     errors = []
     for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
-        head = KernelHead.fitted(*_stacked(features[..., known, :], targets[known]), outputs, seed, *stiffness)
-        errors.append(_error(head, *_stacked(features[..., asked, :], targets[asked])))
+        head = KernelHead.fitted(*stacked(features[..., known, :], targets[known]), outputs, seed, *stiffness)
+        errors.append(_error(head, *stacked(features[..., asked, :], targets[asked])))
     return float(np.mean(errors)) if errors else None
 
 
-def _stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Features [n, F] or of copies [K, n, F], and targets [n, ...], as [K n, F] and [K n, ...]."""
     x = torch.from_numpy(features.reshape(-1, features.shape[-1]))
     y = torch.from_numpy(targets)

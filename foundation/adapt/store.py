@@ -19,7 +19,7 @@ from peft import PeftModel
 
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError
-from foundation.models import KernelHead, TaskModel, WfmModel
+from foundation.models import StackedHead, TaskModel, WfmModel
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         raise CheckpointError(
             f"{folder} was fitted to {task['base']} and the encoder given has other weights; load that base first."
         )
-    head = KernelHead(state["project"].shape[0], target.size, *state["centres"].T.shape)
-    head.load_state_dict(state)
+    try:
+        head = StackedHead.from_state(state, target.size)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{folder}: head.safetensors is no head of this version; fit the adapter anew."
+        ) from error
     return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, task["pooling"]).eval(), target)

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, fit_baseline, fit_head, pooled_features, predict, training_features
+from foundation.adapt import fit, fit_baseline, fit_stack, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
 from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.data.fields import FieldSet
@@ -95,15 +95,14 @@ class Bench:
             predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
         else:
             random = job.seed if job.base in ("untrained", "scratch") else None
-            pooling, note = self._pooling(job, rows, random)
             if job.base in ("lora", "full", "scratch"):
-                predicted = self._fitted(job, rows, pooling)
+                predicted, pooling = self._fitted(job, rows, random)
             elif job.mode in ("probe", "untrained"):
-                predicted = self._probe(job, rows, pooling, random)
+                predicted, pooling = self._probe(job, rows, random)
             else:
-                features = self._network_of(job).features(pooling, random)
+                chosen, pooling = self._pooling(job, rows, random)
+                features = self._network_of(job).features(chosen, random)
                 predicted = self._shallow(features, rows, "knn" if job.base == "knn" else "kernel", job)
-            pooling = note
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
 
     def _network_of(self, job: Job) -> Network:
@@ -142,18 +141,24 @@ class Bench:
     def _align(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return coral(train, test) if self.recipe.align == "coral" else (standardise(train), standardise(test))
 
-    def _probe(self, job: Job, rows: np.ndarray, pooling: str, random: int | None) -> dict[str, np.ndarray]:
-        """The head that every fit begins with."""
-        network = self._network_of(job)
-        known = network.copies(pooling, random)[:, rows]
-        head = fit_head(known, self.targets[rows], self.problem.target.size, self._sessions(rows), job.seed)
+    def _probe(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
+        """What the head says that every fit begins with, and the poolings that it reads."""
+        network, size = self._network_of(job), self.problem.target.size
+        stack = fit_stack(self._known(network, rows, random), self.targets[rows], size, self._sessions(rows), job.seed)
+        read = stack.pooling.split("+")
+        pooled = {
+            part: np.concatenate([network.features(each, random)[part] for each in read], axis=1)
+            for part in network.tests
+        }
         with torch.no_grad():
-            return {
-                part: self._answer(head(torch.from_numpy(network.features(pooling, random)[part])).numpy())
-                for part in network.tests
-            }
+            found = {part: self._answer(stack.head(torch.from_numpy(x)).numpy()) for part, x in pooled.items()}
+        return found, stack.note
 
-    def _fitted(self, job: Job, rows: np.ndarray, pooling: str) -> dict[str, np.ndarray]:
+    def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
+        """What a head of these rows is fitted to, by pooling."""
+        return {pooling: network.copies(pooling, random)[:, rows] for pooling in network.poolings}
+
+    def _fitted(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
         network = self._network_of(job)
         model = fit(
             network.encoder,
@@ -162,11 +167,11 @@ class Bench:
             self.targets,
             self.problem.target,
             cast(Mode, job.base),
-            self.recipe.tune.model_copy(update={"pooling": pooling}),
+            self.recipe.tune,
             job.seed,
-            None if job.base == "scratch" else network.copies(pooling, None)[:, rows],
+            self._known(network, rows, random),
         )
-        return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}
+        return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}, model.pooling
 
     def _baseline(self, name: BaselineName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         train, tests = self._fields
@@ -186,7 +191,7 @@ class Bench:
         return FieldSet(train, views, like=train), tests
 
     def _pooling(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[str, str]:
-        """The pooling to take, and what to note of it."""
+        """The one pooling of a method that reads no more, and what to note of it."""
         given = self.recipe.tune.pooling
         if given != "auto":
             return given, given

@@ -101,7 +101,7 @@ def pool_folds(recipe: EvaluateRecipe, found: Mapping[Job, Outcome]) -> dict[Lin
             line = Line(part, job.method, job.mode, job.fraction)
             by_line[line].setdefault(job.seed, {})[job.fold] = arrays
             if outcome.pooling is not None:
-                poolings[line][outcome.pooling] += 1
+                poolings[line].update(outcome.pooling.split("+"))  # every one that a head reads
     return {line: _joined(recipe, by_seed, poolings[line]) for line, by_seed in by_line.items()}
 
 

@@ -3,7 +3,7 @@
 from foundation.models.baselines import Baseline, BaselineName, LinearHead
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
-from foundation.models.head import KernelHead
+from foundation.models.head import KernelHead, StackedHead
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.models.task import TaskModel, pool
 
@@ -14,6 +14,7 @@ __all__ = [
     "EncoderOutput",
     "KernelHead",
     "LinearHead",
+    "StackedHead",
     "TaskModel",
     "WfmConfig",
     "WfmForMaskedModeling",

@@ -8,6 +8,8 @@ eight places where a kernel machine found 88 %.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -85,6 +87,60 @@ class KernelHead(nn.Module):
         head.target_mean.copy_(sharpness * middle)
         head.target_std.copy_(sharpness * spread)
         head.weight.copy_(weight)
+        return head
+
+
+class StackedHead(nn.Module):
+    """A weighted mean of kernel heads, each of which reads a part of the pooled features [B, F] -> [B, outputs]."""
+
+    start: Tensor
+    share: Tensor
+
+    def __init__(self, parts: Sequence[KernelHead]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
+        self.register_buffer("share", torch.zeros(len(parts)))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        said = [
+            share * part(pooled[:, start : start + len(part.mean)])
+            for part, start, share in zip(self._heads(), self.start.tolist(), self.share, strict=True)
+        ]
+        return torch.stack(said).sum(0)
+
+    def _heads(self) -> list[KernelHead]:
+        return [part for part in self.parts if isinstance(part, KernelHead)]
+
+    @property
+    def target_mean(self) -> Tensor:
+        """All parts were fitted to the same targets."""
+        return self._heads()[0].target_mean
+
+    @property
+    def target_std(self) -> Tensor:
+        return self._heads()[0].target_std
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[KernelHead, int, float]]) -> StackedHead:
+        """Of heads, the first feature that each reads, and how much it counts: shares that add up to one."""
+        head = cls([part for part, _, _ in parts])
+        head.start.copy_(torch.tensor([start for _, start, _ in parts]))
+        head.share.copy_(torch.tensor([share for _, _, share in parts]))
+        return head
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], outputs: int) -> StackedHead:
+        """What `state_dict` of a head with so many outputs holds.
+
+        Raises:
+            KeyError, RuntimeError: it is the state of something else.
+        """
+        shapes = [
+            (*state[f"parts.{k}.project"].shape, *state[f"parts.{k}.centres"].shape) for k in range(len(state["share"]))
+        ]
+        head = cls([KernelHead(features, outputs, width, count) for features, width, count, _ in shapes])
+        head.load_state_dict(state)
         return head
 
 

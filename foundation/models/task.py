@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, summaries, take
-from foundation.models.head import KernelHead
+from foundation.models.head import StackedHead
 from foundation.models.sketch import ROWS, Sketch
 
 EPSILON = 1e-8  # the slope of a root is infinite at 0
@@ -26,9 +26,12 @@ def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], po
     another place, as of impulse responses.
     `statistics`: what the encoder says, in plain numbers, of every column (`foundation.models.sketch`), [B, C R W];
     shapes as for `columns`.
+    `a+b`: one after the other.
     `response`: of that the mean alone, with the gain of the link, [B, C W]: the fewest numbers in which a place is
     told, and the best where labels are few.
     """
+    if "+" in pooling:
+        return torch.cat([pool(encoder, output, batch, each) for each in pooling.split("+")], dim=1)
     hidden, keep, index = output.last_hidden_state, output.keep, output.index
     assert hidden is not None and keep is not None and index is not None
     context, tokens = hidden[:, :CONTEXT_TOKENS].flatten(1), hidden[:, CONTEXT_TOKENS:]
@@ -77,7 +80,7 @@ def _mean(values: Tensor, member: Tensor) -> Tensor:
 class TaskModel(nn.Module):
     """Encoder, pooling and head: a token batch in, class logits or numbers out [B, outputs]."""
 
-    def __init__(self, encoder: nn.Module, head: KernelHead, pooling: str) -> None:
+    def __init__(self, encoder: nn.Module, head: StackedHead, pooling: str) -> None:
         super().__init__()
         self.encoder, self.head, self.pooling = encoder, head, pooling
 

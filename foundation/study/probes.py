@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from foundation.adapt import fit_head, held_out_folds
-from foundation.adapt.pooling import pick_pooling
+from foundation.adapt import fit_stack, held_out_folds
 from foundation.data.labelled import Target, label_subset
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.stream import Corpus, Part
@@ -57,7 +56,7 @@ class Labelled:
 def probe_scores(features: dict[str, np.ndarray], labelled: Labelled, fraction: float, seed: int) -> dict[str, float]:
     """The headline metric of the answers of all folds together, from a share of the labels of each.
 
-    As `wfm evaluate` has it for a test part: the pooling and the stiffness of the head are chosen by holding out
+    As `wfm evaluate` has it for a test part: poolings and the stiffness of heads are weighed by holding out
     sessions once more, among those that are learnt from.
 
     Args:
@@ -81,8 +80,8 @@ def _answers(
 ) -> np.ndarray:
     """What a head that learnt from `rows` says of the rows `asked`: class indices or numbers."""
     own, size = [labelled.signals[i].session for i in rows], labelled.target.size
-    pooling, _ = pick_pooling(list(features), lambda name: features[name][:, rows], targets[rows], size, own, seed)
-    head = fit_head(features[pooling][:, rows], targets[rows], size, own, seed)
+    head, pooling, _ = fit_stack({name: x[:, rows] for name, x in features.items()}, targets[rows], size, own, seed)
+    pooled = np.concatenate([features[name][0][asked] for name in pooling.split("+")], axis=1)
     with torch.no_grad():
-        output = head(torch.from_numpy(features[pooling][0][asked])).numpy()
+        output = head(torch.from_numpy(pooled)).numpy()
     return np.asarray(output.argmax(1) if targets.ndim == 1 else output)

@@ -1,0 +1,94 @@
+"""Several heads on several poolings as one: how much each of them counts, decided on training recordings alone.
+
+Stacked regression (Breiman 1996): weights that are not negative and add up to one, by least squares on what the heads
+say of held-out training sessions. Choosing one pooling and one stiffness throws away what the others tell, and chooses
+anew with every draw of labels; most weights come out as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from foundation.adapt.probe import STIFFNESS, held_out_folds, stacked
+from foundation.models import KernelHead, StackedHead
+from foundation.models.head import SHARPNESS
+
+LEAST = 0.05  # weights below it are not worth a head
+FIRM = 100.0  # how much more the weights' sum counts than all that is held out
+
+Candidate = tuple[str, tuple[float, float]]  # pooling, stiffness
+
+
+class Stack(NamedTuple):
+    """A head with the poolings that it reads, in order and joined by `+`, and what to note of them."""
+
+    head: StackedHead
+    pooling: str
+    note: str
+
+
+def fit_stack(
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+) -> Stack:
+    """The heads of all poolings and stiffnesses, weighted as held-out training sessions ask for.
+
+    Args:
+        features: by pooling, float32 [n, F], or [K, n, F] of copies of the same samples, see `training_features`.
+        targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
+        sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
+    """
+    weights = _weights(features, targets, outputs, sessions, seed)
+    first = next(iter(features))
+    kept = weights or {(first, STIFFNESS[1]): 1.0}
+    poolings = [name for name in features if name in {pooling for pooling, _ in kept}]
+    ends = np.cumsum([features[name].shape[-1] for name in poolings]).tolist()
+    starts = dict(zip(poolings, [0, *ends[:-1]], strict=True))
+    parts = [
+        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *stiffness), starts[name], weight)
+        for (name, stiffness), weight in kept.items()
+    ]
+    pooling = "+".join(poolings)
+    return Stack(StackedHead.of(parts), pooling, pooling if weights else f"{pooling}, too few labels to choose by")
+
+
+def fit_head(
+    features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+) -> StackedHead:
+    """As `fit_stack`, on features [n, F] or [K, n, F] of one pooling: as stiff as held-out sessions ask for."""
+    return fit_stack({"features": features}, targets, outputs, sessions, seed).head
+
+
+@torch.no_grad()
+def _weights(
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+) -> dict[Candidate, float]:
+    """How much each candidate counts, where that is more than nothing; empty where labels are too few to tell."""
+    candidates: list[Candidate] = [(name, stiffness) for name in features for stiffness in STIFFNESS]
+    said: list[list[np.ndarray]] = [[] for _ in candidates]
+    true: list[np.ndarray] = []
+    for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
+        for answers, (name, stiffness) in zip(said, candidates, strict=True):
+            head = KernelHead.fitted(*stacked(features[name][..., known, :], targets[known]), outputs, seed, *stiffness)
+            x, y = stacked(features[name][..., asked, :], targets[asked])
+            answers.append(_standard(head(x), head))
+        true.append(_standard(torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y, head))
+    if not true:
+        return {}
+    truth = np.concatenate(true)
+    scale = 1 / max(float(np.linalg.norm(truth)), 1e-12)
+    columns = np.stack([np.concatenate(answers).ravel() * scale for answers in said], axis=1)
+    weight, _ = nnls(np.vstack([columns, np.full(len(candidates), FIRM)]), np.append(truth.ravel() * scale, FIRM))
+    weight = np.where(weight >= min(LEAST, weight.max()), weight, 0.0)
+    share = weight / weight.sum()
+    return {candidate: float(each) for candidate, each in zip(candidates, share, strict=True) if each > 0}
+
+
+def _standard(output: torch.Tensor, head: KernelHead) -> np.ndarray:
+    """Outputs of a fit [n, outputs], in units of the spread of its targets around their mean."""
+    found: np.ndarray = ((output - head.target_mean) / head.target_std).double().numpy()
+    return found
