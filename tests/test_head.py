@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from foundation.adapt import fit_head, fit_stack, probe_error
 from foundation.adapt.probe import STIFFNESS
+from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
 from foundation.models import head as module
 
@@ -128,6 +129,9 @@ def test_a_stack_of_numbers_is_a_mean_of_its_parts_and_comes_back_from_its_state
         torch.testing.assert_close(head(pooled), torch.stack(parts).sum(0))
         again = StackedHead.from_state(head.state_dict(), 2)
         assert torch.equal(again(pooled), head(pooled))
+        for other in (pooled[:, :-1], torch.cat([pooled, pooled[:, :1]], dim=1)):
+            with pytest.raises(SignalError, match="other links or responses"):
+                head(other)
     nothing_known = float(np.linalg.norm(y - y.mean(0), axis=1).mean())
     assert float((head(pooled).detach() - torch.from_numpy(y)).norm(dim=1).mean()) < nothing_known / 2
     with pytest.raises(KeyError):

@@ -23,11 +23,7 @@ SHARPNESS = 8.0
 
 
 class KernelHead(nn.Module):
-    """Pooled features [B, F] -> class logits or numbers [B, outputs].
-
-    Raises:
-        SignalError: F is not that of the samples it was fitted to, as `columns` of signals of another shape.
-    """
+    """Pooled features [B, F] -> class logits or numbers [B, outputs]."""
 
     mean: Tensor
     project: Tensor
@@ -45,12 +41,6 @@ class KernelHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        if pooled.shape[1] != len(self.mean):
-            raise SignalError(
-                f"a head fitted to {len(self.mean)} features was given {pooled.shape[1]}: these signals have "
-                "other links or responses than the training samples; give signals of one shape, or fit with "
-                "tune.pooling=moments."
-            )
         place = (pooled.float() - self.mean) @ self.project
         return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
 
@@ -91,7 +81,11 @@ class KernelHead(nn.Module):
 
 
 class StackedHead(nn.Module):
-    """A weighted mean of kernel heads, each of which reads a part of the pooled features [B, F] -> [B, outputs]."""
+    """A weighted mean of kernel heads, each of which reads a part of the pooled features [B, F] -> [B, outputs].
+
+    Raises:
+        SignalError: F is not that of the samples it was fitted to, as `columns` of signals of another shape.
+    """
 
     start: Tensor
     share: Tensor
@@ -103,9 +97,15 @@ class StackedHead(nn.Module):
         self.register_buffer("share", torch.zeros(len(parts)))
 
     def forward(self, pooled: Tensor) -> Tensor:
+        ends = [start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)]
+        if pooled.shape[1] != max(ends):
+            raise SignalError(
+                f"a head fitted to {max(ends)} features was given {pooled.shape[1]}: these signals have other links or "
+                "responses than the training samples; give signals of one shape, or fit with tune.pooling=moments."
+            )
         said = [
-            share * part(pooled[:, start : start + len(part.mean)])
-            for part, start, share in zip(self._heads(), self.start.tolist(), self.share, strict=True)
+            share * part(pooled[:, end - len(part.mean) : end])
+            for part, end, share in zip(self._heads(), ends, self.share, strict=True)
         ]
         return torch.stack(said).sum(0)
 
