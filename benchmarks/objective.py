@@ -4,8 +4,7 @@ The plain step hides tokens by the recipe's masks and takes the mean square erro
 no flow head, no trust in interpolation, no sketch of statistics, no practice of generation. Batch, draws, optimizer,
 gradient clipping and threads are the same, both take turns in one process, and a turn is eight steps, each with draws
 of its own, as masks and generation differ from step to step. `without flow` says what the flow head costs, `with
-contrast` and `with latents` what the objectives beside it would add, `with experts` the same with four experts in each
-of the encoder's layers, of which a token goes through one.
+experts` the same with four experts in each of the encoder's layers, of which a token goes through one.
 """
 
 from __future__ import annotations
@@ -45,12 +44,6 @@ def plain(objective: MaskedObjective) -> Loss:
     return loss
 
 
-def beside(objective: MaskedObjective, model: WfmForMaskedModeling) -> Loss:
-    """With heads of its own, which the optimizer does not move: they are small."""
-    heads = objective.heads(model.config).to(device())
-    return lambda *given: objective(*given, heads)[0]
-
-
 def steps_of(
     model: WfmForMaskedModeling, loss: Loss, batch: dict[str, Tensor], dtype: torch.dtype
 ) -> Callable[[], None]:
@@ -75,8 +68,6 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
         "plain": plain(module.objective),
         "without flow": lambda *given: replace(module.objective, flow_weight=0.0)(*given)[0],
         "whole objective": lambda *given: module.objective(*given)[0],
-        "with contrast": beside(replace(module.objective, contrastive_weight=1.0), module.model),
-        "with latents": beside(replace(module.objective, latent_weight=1.0), module.model),
         "with experts": lambda *given: module.objective(*given)[0],
     }
     several = WfmForMaskedModeling(WfmConfig(**module.model.config.to_dict() | {"experts": 4})).to(device())

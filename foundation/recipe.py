@@ -111,9 +111,6 @@ class ObjectiveSection(Section):
     static_weight: float = Field(0.5, gt=0)
     blend_share: float = Field(0.25, gt=0, le=1)
     masked_weight: float = Field(1.0, ge=0)
-    contrastive_weight: float = Field(0.0, ge=0)
-    latent_weight: float = Field(0.0, ge=0)
-    dynamics_only: bool = False
 
 
 class TrainSection(Section):

@@ -243,7 +243,9 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
     class StandInObjective(MaskedObjective):
         """Stands in for MaskedObjective: finite for two steps, then NaN, and remembers the weights it was given."""
 
-        def __call__(self, model: torch.nn.Module, batch: Any, *_: Any) -> tuple[Any, dict[str, Any]]:
+        def __call__(
+            self, model: torch.nn.Module, batch: Any, generator: torch.Generator
+        ) -> tuple[Any, dict[str, Any]]:
             seen.append({name: value.clone() for name, value in model.state_dict().items()})
             loss = sum(p.square().sum() for p in model.parameters())
             factor = math.nan if len(seen) == 3 else 1.0
@@ -273,12 +275,12 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated
 ) -> None:
     plain, losses = MaskedObjective.__call__, []
 
-    def with_a_pole(self: MaskedObjective, *given: Any) -> Any:
+    def with_a_pole(self: MaskedObjective, model: Any, batch: Any, generator: Any) -> Any:
         """From the third step on: the loss as it is, plus a root whose slope is infinite where it stands."""
-        loss, metrics = plain(self, *given)
+        loss, metrics = plain(self, model, batch, generator)
         losses.append(loss.item())
         if len(losses) > 2 * accumulate:
-            weight = given[0].mean.weight
+            weight = model.mean.weight
             loss = loss + (weight - weight.detach()).square().sum().sqrt()
         return loss, metrics
 

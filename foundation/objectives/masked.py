@@ -6,16 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from foundation.models import WfmConfig
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.nn.components import CLIP, Components
 from foundation.nn.experts import watch_balance
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
-from foundation.objectives.contrastive import contrastive_loss, projection
-from foundation.objectives.dynamics import statics_given
-from foundation.objectives.latent import latent_loss, predictor
 
 BALANCE_WEIGHT = 0.01  # of the encoder's experts, as in Switch Transformer
 MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
@@ -38,9 +34,6 @@ class MaskedObjective:
         static_weight: weight of a static token's error; a dynamics token's is 1.
         blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
         masked_weight: weight of what the mean head says of hidden tokens, and of its blend with interpolation.
-        contrastive_weight, latent_weight: weights of two other objectives, see the modules of these names; at 0 they
-            cost nothing, and the network is the same.
-        dynamics_only: hide and predict dynamics tokens alone, see `foundation.objectives.dynamics`.
     """
 
     ratio: tuple[float, float] = (0.6, 0.85)
@@ -53,14 +46,6 @@ class MaskedObjective:
     static_weight: float = 0.5
     blend_share: float = 0.25
     masked_weight: float = 1.0
-    contrastive_weight: float = 0.0
-    latent_weight: float = 0.0
-    dynamics_only: bool = False
-
-    def heads(self, config: WfmConfig) -> nn.ModuleDict:
-        """What the objectives beside masked modelling learn and no encoder keeps: empty where their weights are 0."""
-        made = {"contrastive": (self.contrastive_weight, projection), "latent": (self.latent_weight, predictor)}
-        return nn.ModuleDict({name: make(config) for name, (weight, make) in made.items() if weight})
 
     @property
     def hidden_share(self) -> float:
@@ -72,29 +57,21 @@ class MaskedObjective:
         return self.generation_share * 2 / 3 + (1 - self.generation_share) * masked
 
     def __call__(
-        self,
-        model: WfmForMaskedModeling,
-        batch: dict[str, Tensor],
-        generator: torch.Generator,
-        heads: nn.ModuleDict | None = None,
+        self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
-
-        Args:
-            heads: as `heads` makes them; needed where a weight beside masked modelling is not 0.
 
         Returns:
             (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, the same `blended`
             with interpolation, `sketch` of the statistics, `flow` loss, and `tokens`, how many real tokens the batch
-            held; of other objectives what they say.
+            held.
         """
-        heads = nn.ModuleDict() if heads is None else heads
         candidates = batch["observed"].any(-1)
         whole = model.encoder.components(batch, candidates)
         visible, levels = self._draw(batch, candidates, whole, generator)
         with watch_balance() as balances:
             condition, components, encoded = model(visible, components=levels, **batch)
-        hidden = candidates & ~visible & ~(batch["static"] & self.dynamics_only)
+        hidden = candidates & ~visible
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
         observed = batch["observed"][hidden].to(target.dtype)
@@ -118,12 +95,6 @@ class MaskedObjective:
         if balances:
             balance = torch.stack(balances).mean()
             loss, metrics["balance"] = loss + BALANCE_WEIGHT * balance, balance.detach()
-        if self.contrastive_weight:
-            other, said = contrastive_loss(heads["contrastive"], model, batch, visible, encoded, generator)
-            loss, metrics = loss + self.contrastive_weight * other, metrics | said
-        if self.latent_weight:
-            other, said = latent_loss(heads["latent"], model, batch, hidden, whole, condition, encoded)
-            loss, metrics = loss + self.latent_weight * other, metrics | said
         return loss, metrics
 
     def _draw(
@@ -133,12 +104,8 @@ class MaskedObjective:
         None where it fills in gaps."""
         generates = float(torch.rand((), generator=generator)) < self.generation_share
         if generates:
-            visible = draw_revealed(candidates, batch["static"], generator)
-        else:
-            visible = draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator)
-        if self.dynamics_only:
-            visible = statics_given(visible, candidates, batch)
-        return visible, whole if generates else None
+            return draw_revealed(candidates, batch["static"], generator), whole
+        return draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator), None
 
     def _flow(
         self,

@@ -13,24 +13,15 @@ from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
 
-_MODEL, _HEADS, _BATCH = "model.", "heads.", "batch."
+_MODEL, _BATCH = "model.", "batch."
 
 
-def leave_dump(
-    directory: Path,
-    network: nn.Module,
-    heads: nn.ModuleDict,
-    batch: dict[str, Tensor],
-    step: int,
-    place: int,
-    seed: int,
-) -> Path:
+def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, place: int, seed: int) -> Path:
     """Write one safetensors file into `directory`; of a network that ZeRO-3 has cut up, the batch alone."""
-    weights = {_MODEL + name: value for name, value in network.state_dict().items()}
-    weights |= {_HEADS + name: value for name, value in heads.state_dict().items()}
+    weights = network.state_dict()
     if not all(weight.numel() for weight in weights.values()):
         weights = {}
-    tensors = weights | {_BATCH + name: value for name, value in batch.items()}
+    tensors = {_MODEL + name: value for name, value in weights.items()} | {_BATCH + k: v for k, v in batch.items()}
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step={step}-batch={place}.safetensors"
     metadata = {"step": str(step), "place": str(place), "seed": str(seed)}
@@ -48,19 +39,14 @@ def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) 
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        weights, learnt, batch = (_under(tensors, start) for start in (_MODEL, _HEADS, _BATCH))
-        heads = objective.heads(model.config)
+        weights = {name.removeprefix(_MODEL): x for name, x in tensors.items() if name.startswith(_MODEL)}
         if weights:
             model.load_state_dict(weights)
-            heads.load_state_dict(learnt)
         step, place, seed = (int(metadata[name]) for name in ("step", "place", "seed"))
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: is no dump of this network ({str(error).splitlines()[0]}).") from error
-    return objective(model, batch, draws_of(seed, step, place), heads)[0]
-
-
-def _under(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+    batch = {name.removeprefix(_BATCH): x for name, x in tensors.items() if name.startswith(_BATCH)}
+    return objective(model, batch, draws_of(seed, step, place))[0]
 
 
 def draws_of(seed: int, step: int, place: int) -> torch.Generator:

@@ -31,7 +31,6 @@ class PretrainModule(L.LightningModule):
         if recipe.train.compile:
             compile_blocks(self.model)
         self.objective = MaskedObjective(**recipe.objective.model_dump())
-        self.heads = self.objective.heads(self.model.config)  # beside the network: no export carries them
         for network in (self.model.encoder.transformer, self.model.decoder.transformer):
             network.gradient_checkpointing = recipe.train.activation_checkpointing
         self.batch: dict[str, Tensor] | None = None  # that the step is made of
@@ -43,13 +42,13 @@ class PretrainModule(L.LightningModule):
         strategy = self.trainer.strategy
         self.engine = strategy if isinstance(strategy, DeepSpeedStrategy) else None
         if self.engine is not None:
-            self.gradients = LocalGradients(self)
+            self.gradients = LocalGradients(self.model)
 
     def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
         self.batch, self.position = drawn
         self.number = (self.number + 1) % self.recipe.train.accumulate
         draws = draws_of(self.recipe.seed, self.global_step, self.place)
-        loss, metrics = self.objective(self.model, self.batch, draws, self.heads)
+        loss, metrics = self.objective(self.model, self.batch, draws)
         self._demand_finite("loss", loss)
         tokens = metrics.pop("tokens")
         self._log({"loss": loss.detach(), **metrics})
@@ -100,7 +99,7 @@ class PretrainModule(L.LightningModule):
             return
         assert self.batch is not None
         where = self.recipe.out / "dumps"
-        dump = leave_dump(where, self.model, self.heads, self.batch, self.global_step, self.place, self.recipe.seed)
+        dump = leave_dump(where, self.model, self.batch, self.global_step, self.place, self.recipe.seed)
         raise TrainingError(
             f"{name} is {value.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
             "good: lower train.learning_rate or look at the data with 'wfm shards verify'. "
@@ -110,7 +109,7 @@ class PretrainModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
         optimizer = torch.optim.AdamW(
-            _groups(self, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
+            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, train.warmup_steps, train.steps)
