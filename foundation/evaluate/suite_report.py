@@ -23,9 +23,9 @@ NOTES = (
     "an interval draws nothing and was run once. Pretraining was run once, and its spread is in no interval.",
 )
 TARGET_NOTE = (
-    "These rows have also seen the test recordings, without their labels: features of the training part were given the "
-    "covariance of those of the test part (CORAL, Sun et al. 2016). They compare with one another, and with no row "
-    "above."
+    "These rows have also seen the test recordings, without their labels: +coral gives features of the training part "
+    "the covariance of those of the test part (Sun et al. 2016), +self-training fits the head to what it is surest of "
+    "there (Zou et al. 2018). They compare with one another, and with no row above."
 )
 TESTS_NOTE = (
     "A sample counts with its score averaged over seeds; samples that were recorded together (a block: one session and "
