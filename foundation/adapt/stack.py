@@ -8,6 +8,7 @@ anew with every draw of labels; most weights come out as zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -68,24 +69,25 @@ def _weights(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> dict[Candidate, float]:
     """How much each candidate counts, where that is more than nothing; empty where labels are too few to tell."""
-    candidates: list[Candidate] = [(name, stiffness) for name in features for stiffness in STIFFNESS]
-    said: list[list[np.ndarray]] = [[] for _ in candidates]
+    said: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, STIFFNESS)}
     true: list[np.ndarray] = []
     for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
-        for answers, (name, stiffness) in zip(said, candidates, strict=True):
-            head = KernelHead.fitted(*stacked(features[name][..., known, :], targets[known]), outputs, seed, *stiffness)
-            x, y = stacked(features[name][..., asked, :], targets[asked])
-            answers.append(_standard(head(x), head))
-        true.append(_standard(torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y, head))
+        for name, each in features.items():
+            heads = KernelHead.fitted_alike(*stacked(each[..., known, :], targets[known]), outputs, seed, STIFFNESS)
+            x, y = stacked(each[..., asked, :], targets[asked])
+            for stiffness, head in zip(STIFFNESS, heads, strict=True):
+                said[name, stiffness].append(_standard(head(x), head))
+        numbers = torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y
+        true.append(_standard(numbers, head))
     if not true:
         return {}
     truth = np.concatenate(true)
     scale = 1 / max(float(np.linalg.norm(truth)), 1e-12)
-    columns = np.stack([np.concatenate(answers).ravel() * scale for answers in said], axis=1)
-    weight, _ = nnls(np.vstack([columns, np.full(len(candidates), FIRM)]), np.append(truth.ravel() * scale, FIRM))
+    columns = np.stack([np.concatenate(answers).ravel() * scale for answers in said.values()], axis=1)
+    weight, _ = nnls(np.vstack([columns, np.full(len(said), FIRM)]), np.append(truth.ravel() * scale, FIRM))
     weight = np.where(weight >= min(LEAST, weight.max()), weight, 0.0)
     share = weight / weight.sum()
-    return {candidate: float(each) for candidate, each in zip(candidates, share, strict=True) if each > 0}
+    return {candidate: float(each) for candidate, each in zip(said, share, strict=True) if each > 0}
 
 
 def _standard(output: torch.Tensor, head: KernelHead) -> np.ndarray:

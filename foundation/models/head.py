@@ -45,7 +45,6 @@ class KernelHead(nn.Module):
         return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
 
     @classmethod
-    @torch.no_grad()
     def fitted(
         cls, features: Tensor, targets: Tensor, outputs: int, seed: int, ridge: float, reach: float
     ) -> KernelHead:
@@ -57,27 +56,39 @@ class KernelHead(nn.Module):
             ridge: noise of a target, in units of the kernel's variance.
             reach: radius of a bump, in units of the root-mean-square distance of a sample from the mean of all.
         """
+        return cls.fitted_alike(features, targets, outputs, seed, ((ridge, reach),))[0]
+
+    @classmethod
+    @torch.no_grad()
+    def fitted_alike(
+        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, stiffnesses: Sequence[tuple[float, float]]
+    ) -> list[KernelHead]:
+        """As `fitted`, for each (ridge, reach): the principal directions, which cost most, are those of all."""
         x, classes = features.double(), targets.dtype == torch.int64
         mean, std = x.mean(0), x.std(0, correction=0)
         # A feature that hardly varies would be blown up to noise of the size of all others.
-        x = (x - mean) / torch.where(std > 1e-6, std, torch.inf)
+        scale = torch.where(std > 1e-6, std, torch.inf)
+        x = (x - mean) / scale
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-        project = _directions(x[order[:SURVEYED]])
-        project = project * x.square().sum(1).mean().clamp(min=1e-12).rsqrt() / reach
-        place = x @ project
+        directions = _directions(x[order[:SURVEYED]])
+        directions = directions * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         middle, spread = y.mean(0), torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
-        centres = place[order[:CENTRES]] if len(place) > CENTRES else place
-        weight = _solve(place, centres, (y - middle) / spread, ridge)
-        head = cls(x.shape[1], outputs, project.shape[1], len(centres))
-        head.mean.copy_(mean)
-        head.project.copy_(project / torch.where(std > 1e-6, std, torch.inf)[:, None])
-        head.centres.copy_(centres)
         sharpness = SHARPNESS if classes else 1.0
-        head.target_mean.copy_(sharpness * middle)
-        head.target_std.copy_(sharpness * spread)
-        head.weight.copy_(weight)
-        return head
+        heads = []
+        for ridge, reach in stiffnesses:
+            project = directions / reach
+            place = x @ project
+            centres = place[order[:CENTRES]] if len(place) > CENTRES else place
+            head = cls(x.shape[1], outputs, project.shape[1], len(centres))
+            head.mean.copy_(mean)
+            head.project.copy_(project / scale[:, None])
+            head.centres.copy_(centres)
+            head.target_mean.copy_(sharpness * middle)
+            head.target_std.copy_(sharpness * spread)
+            head.weight.copy_(_solve(place, centres, (y - middle) / spread, ridge))
+            heads.append(head)
+        return heads
 
 
 class StackedHead(nn.Module):

@@ -26,9 +26,9 @@ def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], po
     another place, as of impulse responses.
     `statistics`: what the encoder says, in plain numbers, of every column (`foundation.models.sketch`), [B, C R W];
     shapes as for `columns`.
-    `a+b`: one after the other.
     `response`: of that the mean alone, with the gain of the link, [B, C W]: the fewest numbers in which a place is
     told, and the best where labels are few.
+    `a+b`: one after the other.
     """
     if "+" in pooling:
         return torch.cat([pool(encoder, output, batch, each) for each in pooling.split("+")], dim=1)
