@@ -181,7 +181,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     lora_alpha: int = Field(16, gt=0)
-    pooling: Literal["moments", "context", "columns", "response", "statistics", "auto"] = Field(
+    pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
         "auto", description="auto: all, weighed by what holds across training sessions; see docs/evaluation.md"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")

@@ -325,20 +325,27 @@ def test_pooling_a_snapshot_takes_its_patches_for_summaries(model: WfmForMaskedM
 
 @torch.no_grad()
 @pytest.mark.parametrize("responses", [8, 11])
-def test_the_account_pools_what_was_measured_column_by_column(model: WfmForMaskedModeling, responses: int) -> None:
-    batch = tokenize([make_signal(i, times=16, links=2, responses=responses) for i in range(2)], CONFIG)
+@pytest.mark.parametrize("kind", ["csi", "csi-amplitude"])
+def test_the_account_pools_what_was_measured_column_by_column(
+    model: WfmForMaskedModeling, responses: int, kind: str
+) -> None:
+    signals = [make_signal(i, times=16, links=2, responses=responses) for i in range(2)]
+    if kind == "csi-amplitude":
+        signals = [each.with_(kind=kind, values=np.abs(each.values)) for each in signals]
+    batch = tokenize(signals, CONFIG)
     output = model.encoder(**batch)
-    told = pool(model.encoder, output, batch, "statistics").unflatten(1, (-1, len(ROWS), 16))
-    seen = 2 * 2 * responses  # links, real and imaginary parts
-    logarithmic = (told[0, :, 0] != 0).sum() == seen // 2
-    assert logarithmic or (told[0, :, 0] != 0).sum() == seen
-    summary = output.last_hidden_state[:, CONTEXT_TOKENS:][:, batch["static"][0]]
-    first = model.encoder.sketch(summary)[:, :, :, 0]
-    rows = [row for row, name in enumerate(ROWS) if name != "slope"]
-    torch.testing.assert_close(told[:, :, rows, 0], first[:, :, rows])
+    static, sketch = batch["static"][0], model.encoder.sketch
+    known = sketch.known(batch["observed"][:, static].flatten(0, 1), batch["shape"][:, static].flatten())
+    told = sketch(output.last_hidden_state[:, CONTEXT_TOKENS:][:, static]) * known.unflatten(0, (2, -1))
+    row = dict(zip(ROWS, told.unbind(2), strict=True))
+    parts = 1 if kind == "csi-amplitude" else 2  # real and imaginary
+    assert (row["mean"] != 0).sum() == 2 * 2 * responses * parts
     response = pool(model.encoder, output, batch, "response").unflatten(1, (-1, 16))
-    torch.testing.assert_close(response[:, :, 0], told[:, :, 0, 0] + told[:, :, ROWS.index("gain"), 0])
-    assert torch.equal(response != 0, told[:, :, 0] != 0)
+    torch.testing.assert_close(response, (row["mean"] + row["gain"][:, :, :1]) * (row["mean"] != 0))
+    # Of fields the level holds the gain, which must not come back.
+    unit = output.components.static_level if kind == "csi-amplitude" else torch.ones(2)
+    expected = torch.stack([row["deviation"], row["change"], row["trend"], row["slope"] * unit[:, None, None]], dim=2)
+    torch.testing.assert_close(pool(model.encoder, output, batch, "invariant"), expected.flatten(1))
 
 
 def test_what_is_told_is_learned_slot_by_slot() -> None:

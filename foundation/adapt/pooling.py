@@ -9,7 +9,7 @@ import numpy as np
 from foundation.adapt.probe import probe_error
 from foundation.data.tokens import TokenSpec, layout_of
 
-POOLINGS = ("moments", "context", "columns", "response", "statistics")
+POOLINGS = ("moments", "context", "columns", "response", "invariant")
 
 
 def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:

@@ -24,9 +24,10 @@ def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], po
     (6 points of accuracy in rooms never seen, chosen by leaving out one training room at a time).
     `context`: what was measured with and how strong it was, [B, 2 H]: where a few levels tell all that carries over to
     another place, as of impulse responses.
-    `statistics`: what the encoder says, in plain numbers, of every column (`foundation.models.sketch`), [B, C R W];
-    shapes as for `columns`.
-    `response`: of that the mean alone, with the gain of the link, [B, C W]: the fewest numbers in which a place is
+    `invariant`: of what the encoder says, in plain numbers, of every column (`foundation.models.sketch`), that which a
+    change of gain, device or furniture leaves alone: how strongly its slots move, how fast and where to, and the slope
+    of the mean over responses, in nepers where entries are logarithms, [B, 4 C W]; shapes as for `columns`.
+    `response`: of what it says the mean, with the gain of the link, [B, C W]: the fewest numbers in which a place is
     told, and the best where labels are few.
     `a+b`: one after the other.
     """
@@ -46,17 +47,20 @@ def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], po
     member = _members(summary, column, int(batch["column"].max()) + 1, tokens.dtype)
     if pooling == "columns":
         return torch.cat([_mean(tokens, member).flatten(1), context], dim=1)
-    if pooling not in ("statistics", "response"):
-        raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, statistics or response")
+    if pooling not in ("invariant", "response"):
+        raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, invariant or response")
     sketch = cast(Sketch, encoder.sketch)
     told = tokens.new_zeros(*summary.shape, len(ROWS), max(sketch.widths))
     seen, shape = (tensor[summary] for tensor in take(index, batch["observed"], batch["shape"]))
     told[summary] = sketch(tokens[summary]) * sketch.known(seen, shape)
     told = _mean(told.flatten(2), member).unflatten(2, told.shape[2:])
+    row = dict(zip(ROWS, told.unbind(2), strict=True))
     if pooling == "response":
-        mean, gain = told[:, :, ROWS.index("mean")], told[:, :, ROWS.index("gain"), :1]
-        told = torch.where(mean != 0, mean + gain, 0.0)
-    return told.flatten(1)
+        return torch.where(row["mean"] != 0, row["mean"] + row["gain"][..., :1], 0.0).flatten(1)
+    assert output.components is not None
+    # In units of the static level a slope would change with all that stands elsewhere in the room.
+    unit = torch.where(batch["logarithmic"], output.components.static_level, 1.0)[:, None, None]
+    return torch.stack([row["deviation"], row["change"], row["trend"], row["slope"] * unit], dim=2).flatten(1)
 
 
 def _moments(tokens: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
