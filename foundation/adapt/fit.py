@@ -29,6 +29,10 @@ Mode = Literal["lora", "full", "scratch"]
 #: Where LoRA attaches: every matrix of the encoder's blocks (Hu et al. 2021 adapt attention; all is the safer default).
 LORA_MODULES = ["qkv", "proj", "up", "down"]
 
+#: Of the rates that a recipe asks for, in turn, for as long as a fit comes to nothing, see `_learnt`.
+RATE_SHARES = (1.0, 0.1, 0.01)
+CHECKED = 128  # training samples, spread evenly, that say whether it did
+
 
 def fit(
     encoder: WfmModel,
@@ -43,6 +47,10 @@ def fit(
     progress: bool = False,
 ) -> TaskModel:
     """Fit a copy of `encoder` and a new head; the encoder passed in is left as it was.
+
+    Bumps that features are driven away from, as those of random weights in the first step, have no gradient left to
+    come back by. A fit that ends so is begun again at a tenth of its rates, with a warning: a baseline that collapsed
+    would only flatter what it is compared with.
 
     Args:
         rows: samples of `data` to train on.
@@ -69,8 +77,18 @@ def fit(
     stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
     model = TaskModel(network, stack.head, stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
-    groups = _groups(model, peak, tune)
-    descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({mode})", progress)
+    groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"
+    start = [[p.detach().clone() for p in group["params"]] for group in groups]
+    for share in RATE_SHARES:
+        for group, values in zip(groups, start, strict=True):
+            torch._foreach_copy_([p.data for p in group["params"]], values)
+        slower = [{**group, "lr": share * group["lr"]} for group in groups]
+        descend(model, slower, data, rows, targets, tune, seed, name, progress)
+        if _learnt(model, data, rows, targets):
+            break
+        key = "learning_rate" if mode == "lora" else "full_learning_rate"
+        told = f"{name}: tells samples apart no more after training at {share:g} of the rate; lower tune.{key}."
+        warnings.warn(told, stacklevel=2)
     return model
 
 
@@ -125,6 +143,16 @@ def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) ->
     return F.smooth_l1_loss(
         (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
     )
+
+
+@torch.no_grad()
+def _learnt(model: TaskModel, data: TokenSet, rows: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether training samples are told better than by one answer for all of them, the best there is."""
+    some = rows[:: 1 + (len(rows) - 1) // CHECKED]
+    output, truth = model(**data.batch(some)), torch.from_numpy(targets[some])
+    one = F.one_hot(truth, output.shape[1]).float().mean(0).log() if truth.dtype == torch.int64 else truth.mean(0)
+    constant = task_loss(one.expand_as(output), truth, model.head)
+    return bool(constant == 0) or bool(task_loss(output, truth, model.head) < 0.9 * constant)
 
 
 def _groups(model: TaskModel, peak: float, tune: TuneSection) -> list[dict]:
