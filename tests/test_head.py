@@ -138,9 +138,14 @@ def test_a_stack_of_numbers_is_a_mean_of_its_parts_and_comes_back_from_its_state
         StackedHead.from_state(_fitted(features["left"], classes, 4).state_dict(), 4)
 
 
-def test_a_stack_that_cannot_be_weighed_is_noted() -> None:
-    features = {name: np.eye(2, dtype=np.float32) for name in ("moments", "columns")}
-    assert fit_stack(features, np.array([0, 1]), 2, ["a", "a"], seed=0).note == "moments, too few labels to choose by"
+def test_where_labels_are_too_few_to_weigh_by_every_pooling_counts_alike_and_it_is_noted() -> None:
+    """Of one sample a class: neither half of what tells four classes is enough, and both are there."""
+    features, classes, _ = _sessions(0)
+    first = [int(np.flatnonzero(classes == k)[0]) for k in range(4)]
+    some = {name: features[name][first] for name in ("left", "right")}
+    head, pooling, note = fit_stack(some, np.arange(4), 4, ["a"] * 4, seed=0)
+    assert (pooling, note) == ("left+right", "all, too few labels to choose by")
+    assert head.share.tolist() == [0.5, 0.5]
 
 
 def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:

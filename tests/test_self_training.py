@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.adapt import fit_head
+from foundation.adapt import combined, weigh
 from foundation.errors import RecipeError
 from foundation.evaluate.coral import standardise
 from foundation.evaluate.run import evaluate
@@ -21,13 +21,14 @@ pytest_plugins = ["tiny"]
 SESSIONS = [f"s{i % 4}" for i in range(120)]
 
 
-def _arcs(turned: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _arcs(turned: float, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Three classes, an arc of a circle each, the circle turned: across a boundary an arc is still one arc."""
     rng = np.random.default_rng(seed)
     targets = np.arange(len(SESSIONS)) % 3
     angle = (targets + rng.uniform(-0.25, 0.25, len(targets))) * 2 * np.pi / 3 + turned
     places = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return standardise(places + 0.05 * rng.standard_normal(places.shape)), targets
+    places = standardise(places + 0.05 * rng.standard_normal(places.shape))
+    return {"places": places.astype(np.float32)}, targets
 
 
 def test_what_has_crossed_a_boundary_is_told_by_what_lies_beside_it() -> None:
@@ -35,10 +36,11 @@ def test_what_has_crossed_a_boundary_is_told_by_what_lies_beside_it() -> None:
     gained = []
     for seed in (10, 11, 12):
         test, truth = _arcs(0.7, seed)
-        head = fit_head(train.astype(np.float32), targets, 3, SESSIONS, 0)
+        weights = weigh(train, targets, 3, SESSIONS, 0)
         with torch.no_grad():
-            before = head(torch.from_numpy(test).float()).argmax(1).numpy()
-        after = self_trained(train, targets, test, 3, SESSIONS, 0)
+            head = combined(weights, train, targets, 3, 0)
+            before = head(torch.from_numpy(test["places"])).argmax(1).numpy()
+        after = self_trained(weights, train, targets, test, 3, 0)
         gained.append((after == truth).mean() - (before == truth).mean())
     assert min(gained) > 0
     assert np.mean(gained) > 0.05
@@ -47,11 +49,13 @@ def test_what_has_crossed_a_boundary_is_told_by_what_lies_beside_it() -> None:
 def test_a_class_without_training_samples_is_never_found_and_one_class_alone_is_refused() -> None:
     train, targets = _arcs(0.0, 0)
     test, _ = _arcs(0.1, 1)
-    known = targets < 2
+    known, one = targets < 2, targets == 1
     sessions = [name for name, kept in zip(SESSIONS, known, strict=True) if kept]
-    assert set(self_trained(train[known], targets[known], test, 3, sessions, 0)) == {0, 1}
+    some = {"places": train["places"][known]}
+    weights = weigh(some, targets[known], 3, sessions, 0)
+    assert set(self_trained(weights, some, targets[known], test, 3, 0)) == {0, 1}
     with pytest.raises(RecipeError, match="one class only"):
-        self_trained(train[targets == 1], targets[targets == 1], test, 3, SESSIONS[:40], 0)
+        self_trained(weights, {"places": train["places"][one]}, targets[one], test, 3, 0)
 
 
 def _recipe(shards: Path, keep: Path, label: str, **changes: Any) -> EvaluateRecipe:

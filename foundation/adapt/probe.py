@@ -56,15 +56,6 @@ def training_features(
     return {pooling: np.stack([found[pooling] for found in every]) for pooling in poolings}
 
 
-def pick_stiffness(
-    features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
-) -> tuple[float, float]:
-    """The entry of `STIFFNESS` that predicts held-out training sessions best; args as of `fit_head`."""
-    errors = [probe_error(features, targets, outputs, sessions, seed, each) for each in STIFFNESS]
-    known = [error for error in errors if error is not None]
-    return STIFFNESS[errors.index(min(known))] if known else STIFFNESS[1]
-
-
 def probe_error(
     features: np.ndarray,
     targets: np.ndarray,

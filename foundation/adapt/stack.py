@@ -25,6 +25,14 @@ FIRM = 100.0  # how much more the weights' sum counts than all that is held out
 Candidate = tuple[str, tuple[float, float]]  # pooling, stiffness
 
 
+class Weights(NamedTuple):
+    """How much each candidate counts, the poolings that any of them reads, in order, and what to note of them."""
+
+    shares: Mapping[Candidate, float]
+    poolings: tuple[str, ...]
+    note: str
+
+
 class Stack(NamedTuple):
     """A head with the poolings that it reads, in order and joined by `+`, and what to note of them."""
 
@@ -36,25 +44,43 @@ class Stack(NamedTuple):
 def fit_stack(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> Stack:
-    """The heads of all poolings and stiffnesses, weighted as held-out training sessions ask for.
+    """The heads of all poolings and stiffnesses, weighted as held-out training sessions ask for; of args as `weigh`."""
+    weights = weigh(features, targets, outputs, sessions, seed)
+    return Stack(combined(weights, features, targets, outputs, seed), "+".join(weights.poolings), weights.note)
+
+
+def weigh(
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+) -> Weights:
+    """How much each candidate counts. Where labels are too few to tell, all poolings count alike: any one of them
+    would be the wrong one for some kind of signal (one label a class, held-out training sessions: 49 % against 31 of
+    `moments` on stability, 29 against 16 on PolyU, 52 against 60 on RadHAR).
 
     Args:
         features: by pooling, float32 [n, F], or [K, n, F] of copies of the same samples, see `training_features`.
         targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
         sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
     """
-    weights = _weights(features, targets, outputs, sessions, seed)
-    first = next(iter(features))
-    kept = weights or {(first, STIFFNESS[1]): 1.0}
-    poolings = [name for name in features if name in {pooling for pooling, _ in kept}]
-    ends = np.cumsum([features[name].shape[-1] for name in poolings]).tolist()
-    starts = dict(zip(poolings, [0, *ends[:-1]], strict=True))
+    shares = _shares(features, targets, outputs, sessions, seed)
+    if not shares:
+        alike = {(name, STIFFNESS[1]): 1 / len(features) for name in features}
+        return Weights(alike, tuple(features), "all, too few labels to choose by")
+    read = {pooling for pooling, _ in shares}
+    poolings = tuple(name for name in features if name in read)
+    return Weights(shares, poolings, "+".join(poolings))
+
+
+def combined(
+    weights: Weights, features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, seed: int
+) -> StackedHead:
+    """The heads that count, fitted to these samples: it reads the features of `weights.poolings`, side by side."""
+    ends = np.cumsum([features[name].shape[-1] for name in weights.poolings]).tolist()
+    starts = dict(zip(weights.poolings, [0, *ends[:-1]], strict=True))
     parts = [
-        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *stiffness), starts[name], weight)
-        for (name, stiffness), weight in kept.items()
+        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *stiffness), starts[name], share)
+        for (name, stiffness), share in weights.shares.items()
     ]
-    pooling = "+".join(poolings)
-    return Stack(StackedHead.of(parts), pooling, pooling if weights else f"{pooling}, too few labels to choose by")
+    return StackedHead.of(parts)
 
 
 def fit_head(
@@ -65,7 +91,7 @@ def fit_head(
 
 
 @torch.no_grad()
-def _weights(
+def _shares(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> dict[Candidate, float]:
     """How much each candidate counts, where that is more than nothing; empty where labels are too few to tell."""

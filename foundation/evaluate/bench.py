@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, fit_baseline, fit_stack, pooled_features, predict, training_features
+from foundation.adapt import combined, fit, fit_baseline, fit_stack, pooled_features, predict, training_features, weigh
 from foundation.adapt.fit import Mode
 from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.data.fields import FieldSet
@@ -32,6 +32,8 @@ from foundation.signal import Signal
 
 #: Features of the training samples (key None) and of each test part.
 Features = Mapping[str | None, np.ndarray]
+#: By test part, the features of the training samples and of its own, aligned with one another.
+Aligned = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Network:
@@ -81,8 +83,8 @@ class Bench:
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
         self._network: tuple[str, Network] | None = None
         self._hand: tuple[str, Features] | None = None
-        self._aligned: tuple[Features, dict[str, tuple[np.ndarray, np.ndarray]]] | None = None
-        self._chosen: dict[tuple[str, int | None, float, int], tuple[str, str]] = {}
+        self._aligned: dict[str, tuple[Features, Aligned]] = {}
+        self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
         """What the job predicts of every test part: class indices [n] or numbers [n, size]."""
@@ -90,7 +92,11 @@ class Bench:
         pooling = None
         if job.base == "floor":
             section = next(each for each in self.recipe.floors if each.title == job.method)
-            predicted = self._shallow(self._hand_features(section), rows, section.method, job)
+            hand = self._hand_features(section)
+            if job.alignment and section.method == "kernel":
+                predicted, _ = self._aligned_stack({"features": hand}, rows, job)
+            else:
+                predicted = self._shallow(hand, rows, section.method, job)
         elif job.base in BASELINES:
             predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
         else:
@@ -99,10 +105,13 @@ class Bench:
                 predicted, pooling = self._fitted(job, rows, random)
             elif job.mode in ("probe", "untrained"):
                 predicted, pooling = self._probe(job, rows, random)
+            elif job.base in ("probe", "untrained"):
+                network = self._network_of(job)
+                features = {each: network.features(each, random) for each in network.poolings}
+                predicted, pooling = self._aligned_stack(features, rows, job)
             else:
-                chosen, pooling = self._pooling(job, rows, random)
-                features = self._network_of(job).features(chosen, random)
-                predicted = self._shallow(features, rows, "knn" if job.base == "knn" else "kernel", job)
+                chosen, pooling = self._pooling(job, rows)
+                predicted = self._shallow(self._network_of(job).features(chosen, None), rows, "knn", job)
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
 
     def _network_of(self, job: Job) -> Network:
@@ -120,23 +129,44 @@ class Bench:
         return self._hand[1]
 
     def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
-        """A simple method on features that stay as they are, or are aligned with those of each test part."""
-        train, names = features[None], list(self.truth)
-        sessions = self._sessions(rows)
+        """A simple method on features that stay as they are, or are given the covariance of each test part's."""
+        names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
         if job.alignment:
-            if self._aligned is None or self._aligned[0] is not features:
-                self._aligned = (features, {part: self._align(train, features[part]) for part in names})
-            found, y, size = {}, self.targets[rows], self.problem.target.size
-            for part, (aligned, test) in self._aligned[1].items():
-                if self.recipe.align == "coral":
-                    found[part] = floor(aligned[rows], y, test, self.problem.kind, method, job.seed, sessions)
-                else:
-                    found[part] = self_trained(aligned[rows], y, test, size, sessions, job.seed)
-            return found
+            aligned = self._aligned_with("features", features)
+            return {
+                part: floor(train[rows], y, test, kind, method, job.seed, sessions)
+                for part, (train, test) in aligned.items()
+            }
         tests = np.concatenate([features[part] for part in names])
-        every = floor(train[rows], self.targets[rows], tests, self.problem.kind, method, job.seed, sessions)
+        every = floor(features[None][rows], y, tests, kind, method, job.seed, sessions)
         ends = np.cumsum([len(features[part]) for part in names])
         return dict(zip(names, np.split(every, ends[:-1]), strict=True))
+
+    def _aligned_stack(
+        self, features: Mapping[str, Features], rows: np.ndarray, job: Job
+    ) -> tuple[dict[str, np.ndarray], str]:
+        """What a stack says of each test part that read its unlabelled recordings, and the poolings that it reads."""
+        aligned = {name: self._aligned_with(name, each) for name, each in features.items()}
+        y, size, sessions = self.targets[rows], self.problem.target.size, self._sessions(rows)
+        found, notes = {}, []
+        for part in self.truth:
+            train = {name: each[part][0][rows].astype(np.float32) for name, each in aligned.items()}
+            test = {name: each[part][1].astype(np.float32) for name, each in aligned.items()}
+            weights = weigh(train, y, size, sessions, job.seed)
+            if self.recipe.align == "coral":
+                asked = torch.from_numpy(np.concatenate([test[name] for name in weights.poolings], axis=1))
+                with torch.no_grad():
+                    found[part] = self._answer(combined(weights, train, y, size, job.seed)(asked).numpy())
+            else:
+                found[part] = self_trained(weights, train, y, test, size, job.seed)
+            notes.append(weights.note)
+        return found, "+".join(notes)
+
+    def _aligned_with(self, name: str, features: Features) -> Aligned:
+        """Kept of the last features of this name."""
+        if name not in self._aligned or self._aligned[name][0] is not features:
+            self._aligned[name] = features, {part: self._align(features[None], features[part]) for part in self.truth}
+        return self._aligned[name][1]
 
     def _align(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return coral(train, test) if self.recipe.align == "coral" else (standardise(train), standardise(test))
@@ -190,16 +220,16 @@ class Bench:
         tests = {part: FieldSet(signals, views, like=train) for part, signals in self.problem.tests.items()}
         return FieldSet(train, views, like=train), tests
 
-    def _pooling(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[str, str]:
+    def _pooling(self, job: Job, rows: np.ndarray) -> tuple[str, str]:
         """The one pooling of a method that reads no more, and what to note of it."""
         given = self.recipe.tune.pooling
         if given != "auto":
             return given, given
-        network, key = self._network_of(job), (job.method, random, job.fraction, job.seed)
+        network, key = self._network_of(job), (job.method, job.fraction, job.seed)
         if key not in self._chosen:
             self._chosen[key] = pick_pooling(
                 network.poolings,
-                lambda name: network.copies(name, random)[:, rows],
+                lambda name: network.copies(name, None)[:, rows],
                 self.targets[rows],
                 self.problem.target.size,
                 self._sessions(rows),
