@@ -10,30 +10,25 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import combined, fit, fit_baseline, fit_stack, pooled_features, predict, training_features, weigh
+from foundation.adapt import fit, fit_baseline, fit_stack, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
 from foundation.adapt.pooling import asked_poolings, pick_pooling
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import RecipeError
+from foundation.evaluate.aligned import Aligner, Features
 from foundation.evaluate.configurations import reconfigured
-from foundation.evaluate.coral import coral, standardise
+from foundation.evaluate.coral import standardise
 from foundation.evaluate.features import feature_rows
 from foundation.evaluate.floors import floor
 from foundation.evaluate.jobs import BASELINES, Job
 from foundation.evaluate.outcomes import Outcome
 from foundation.evaluate.problem import Problem, blocks, refuse_overlap
-from foundation.evaluate.self_training import self_trained
 from foundation.hub.load import load_encoder
 from foundation.models import BaselineName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.recipe import EvaluateRecipe, FloorSection, TuneSection
 from foundation.signal import Signal
-
-#: Features of the training samples (key None) and of each test part.
-Features = Mapping[str | None, np.ndarray]
-#: By test part, the features of the training samples and of its own, aligned with one another.
-Aligned = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Network:
@@ -83,7 +78,7 @@ class Bench:
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
         self._network: tuple[str, Network] | None = None
         self._hand: tuple[str, Features] | None = None
-        self._aligned: dict[str, tuple[Features, Aligned]] = {}
+        self._aligner = Aligner(recipe.align)
         self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
@@ -91,28 +86,25 @@ class Bench:
         rows = label_subset(self.targets, job.fraction, job.seed)
         pooling = None
         if job.base == "floor":
-            section = next(each for each in self.recipe.floors if each.title == job.method)
-            hand = self._hand_features(section)
-            if job.alignment and section.method == "kernel":
-                predicted, _ = self._aligned_stack({"features": hand}, rows, job)
-            else:
-                predicted = self._shallow(hand, rows, section.method, job)
+            predicted = self._floor(job, rows)
         elif job.base in BASELINES:
             predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
+        elif job.base == "knn":
+            chosen, pooling = self._pooling(job, rows)
+            predicted = self._shallow(self._network_of(job).features(chosen, None), rows, "knn", job)
         else:
             random = job.seed if job.base in ("untrained", "scratch") else None
-            if job.base in ("lora", "full", "scratch"):
-                predicted, pooling = self._fitted(job, rows, random)
-            elif job.mode in ("probe", "untrained"):
-                predicted, pooling = self._probe(job, rows, random)
-            elif job.base in ("probe", "untrained"):
-                network = self._network_of(job)
-                features = {each: network.features(each, random) for each in network.poolings}
-                predicted, pooling = self._aligned_stack(features, rows, job)
-            else:
-                chosen, pooling = self._pooling(job, rows)
-                predicted = self._shallow(self._network_of(job).features(chosen, None), rows, "knn", job)
+            frozen = job.base in ("probe", "untrained")
+            predicted, pooling = (self._probe if frozen else self._fitted)(job, rows, random)
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
+
+    def _floor(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
+        section = next(each for each in self.recipe.floors if each.title == job.method)
+        features = self._hand_features(section)
+        if not job.alignment or section.method != "kernel":
+            return self._shallow(features, rows, section.method, job)
+        known = standardise(features[None])[rows].astype(np.float32)
+        return self._aligned_stack({"features": features}, {"features": known}, rows, job)[0]
 
     def _network_of(self, job: Job) -> Network:
         source = self.recipe.source(job.method, self.fold, job.seed)
@@ -132,49 +124,22 @@ class Bench:
         """A simple method on features that stay as they are, or are given the covariance of each test part's."""
         names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
         if job.alignment:
-            aligned = self._aligned_with("features", features)
             return {
                 part: floor(train[rows], y, test, kind, method, job.seed, sessions)
-                for part, (train, test) in aligned.items()
+                for part, (train, test) in self._aligner.aligned("features", features).items()
             }
         tests = np.concatenate([features[part] for part in names])
         every = floor(features[None][rows], y, tests, kind, method, job.seed, sessions)
         ends = np.cumsum([len(features[part]) for part in names])
         return dict(zip(names, np.split(every, ends[:-1]), strict=True))
 
-    def _aligned_stack(
-        self, features: Mapping[str, Features], rows: np.ndarray, job: Job
-    ) -> tuple[dict[str, np.ndarray], str]:
-        """What a stack says of each test part that read its unlabelled recordings, and the poolings that it reads."""
-        aligned = {name: self._aligned_with(name, each) for name, each in features.items()}
-        y, size, sessions = self.targets[rows], self.problem.target.size, self._sessions(rows)
-        found, notes = {}, []
-        for part in self.truth:
-            train = {name: each[part][0][rows].astype(np.float32) for name, each in aligned.items()}
-            test = {name: each[part][1].astype(np.float32) for name, each in aligned.items()}
-            weights = weigh(train, y, size, sessions, job.seed)
-            if self.recipe.align == "coral":
-                asked = torch.from_numpy(np.concatenate([test[name] for name in weights.poolings], axis=1))
-                with torch.no_grad():
-                    found[part] = self._answer(combined(weights, train, y, size, job.seed)(asked).numpy())
-            else:
-                found[part] = self_trained(weights, train, y, test, size, job.seed)
-            notes.append(weights.note)
-        return found, "+".join(notes)
-
-    def _aligned_with(self, name: str, features: Features) -> Aligned:
-        """Kept of the last features of this name."""
-        if name not in self._aligned or self._aligned[name][0] is not features:
-            self._aligned[name] = features, {part: self._align(features[None], features[part]) for part in self.truth}
-        return self._aligned[name][1]
-
-    def _align(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return coral(train, test) if self.recipe.align == "coral" else (standardise(train), standardise(test))
-
     def _probe(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
-        """What the head says that every fit begins with, and the poolings that it reads."""
+        """What the head says that every fit begins with, or one on aligned features; and the poolings that it reads."""
         network, size = self._network_of(job), self.problem.target.size
-        stack = fit_stack(self._known(network, rows, random), self.targets[rows], size, self._sessions(rows), job.seed)
+        known = self._known(network, rows, random)
+        if job.alignment:
+            return self._aligned_stack({name: network.features(name, random) for name in known}, known, rows, job)
+        stack = fit_stack(known, self.targets[rows], size, self._sessions(rows), job.seed)
         read = stack.pooling.split("+")
         pooled = {
             part: np.concatenate([network.features(each, random)[part] for each in read], axis=1)
@@ -183,6 +148,13 @@ class Bench:
         with torch.no_grad():
             found = {part: self._answer(stack.head(torch.from_numpy(x)).numpy()) for part, x in pooled.items()}
         return found, stack.note
+
+    def _aligned_stack(
+        self, features: Mapping[str, Features], known: Mapping[str, np.ndarray], rows: np.ndarray, job: Job
+    ) -> tuple[dict[str, np.ndarray], str]:
+        y, size = self.targets[rows], self.problem.target.size
+        said, note = self._aligner.stack(features, known, rows, y, size, self._sessions(rows), job.seed)
+        return {part: self._answer(output) for part, output in said.items()}, note
 
     def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
         """What a head of these rows is fitted to, by pooling."""

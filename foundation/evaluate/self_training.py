@@ -23,9 +23,9 @@ def self_trained(
     test: Mapping[str, NDArray[np.float32]],
     outputs: int,
     seed: int,
-) -> NDArray[np.int64]:
-    """Classes [M] of the test samples, by a stack of kernel heads fitted to the training samples and, round by round,
-    to more of the test samples, each as what the stack of the round before took it for.
+) -> NDArray[np.float32]:
+    """Outputs [M, outputs] for the test samples, of a stack of kernel heads fitted to the training samples and, round
+    by round, to more of the test samples, each as what the stack of the round before took it for.
 
     In every round the same share of each class that was found is taken, or the easiest class would be all that is
     learnt (class-balanced self-training: Zou et al. 2018, arXiv 1810.07911). How much each head counts stays as it was.
@@ -50,7 +50,7 @@ def self_trained(
         known = {name: np.concatenate([train[name], test[name][sure]]) for name in weights.poolings}
         told = np.concatenate([targets, found[sure].numpy()])
         output = combined(weights, known, told, outputs, seed)(asked)
-    return np.asarray(output.argmax(1).numpy())
+    return np.asarray(output.numpy())
 
 
 def _surest(output: torch.Tensor, found: torch.Tensor, share: float) -> torch.Tensor:
