@@ -25,6 +25,7 @@ from foundation.train.run import pretrain
 pytest_plugins = ["tiny"]
 
 MODES = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
+SPACED = "floors=[{features: invariant, method: logistic}]"
 SCHEMA = {"set", "split", "method", "mode", "fraction", "metric", "mean", "low", "high", "seeds", "n", "command"}
 
 
@@ -51,7 +52,7 @@ def written(trained: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFa
     """The rows that the command line wrote with two worker processes."""
     folder = tmp_path_factory.mktemp("evaluate")
     config = write_recipe(folder / "eval.yaml", _recipe(trained, shards_dir, workers=2))
-    done = wfm("evaluate", "--config", config, "--json", folder / "rows.json", "--html", folder / "page.html")
+    done = wfm("evaluate", "--config", config, SPACED, "--json", folder / "rows.json", "--html", folder / "page.html")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -71,7 +72,7 @@ def test_every_mode_and_fraction_has_its_rows(written: Path, shards_dir: Path) -
         assert row.low <= row.mean <= row.high
         drawn = row.fraction < 1 or row.mode not in ("floor", "probe", "knn")
         assert row.seeds == (2 if drawn else 1), "what draws nothing is run once, and says so"
-        assert row.command == f"wfm evaluate --config {written / 'eval.yaml'}"
+        assert row.command == f"wfm evaluate --config {written / 'eval.yaml'} '{SPACED}'", "a shell takes it as it is"
     assert {row.method for row in rows if row.mode == "floor"} == {"invariant features, logistic"}
 
 

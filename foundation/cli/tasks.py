@@ -77,7 +77,7 @@ def _one(args: argparse.Namespace) -> None:
     from foundation.evaluate.publish import publish
     from foundation.evaluate.run import evaluate
 
-    command = " ".join(["wfm evaluate --config", str(args.config), *args.overrides])
+    command = shlex.join(["wfm", "evaluate", "--config", str(args.config), *args.overrides])
     publish(recipe, evaluate(recipe, command), args.json, args.html)
 
 
