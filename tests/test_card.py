@@ -10,14 +10,28 @@ import pytest
 from huggingface_hub import ModelCard
 
 from foundation.errors import CheckpointError
-from foundation.hub.card import CardFacts, DataSeen, write_card
+from foundation.hub.card import CardFacts, write_card
+from foundation.pretrained.record import Seen
 from foundation.results.rows import summarise
 
-POLYU = DataSeen(
-    "polyu-csi-ips", "PolyU | CSI", "MIT", "A. Author: A data set.\nJournal, 2023", "https://example.org/a", 1000
+HOW = {"fingerprint": "0", "split": "day", "part": "train", "sessions": ["a"]}
+POLYU = Seen(
+    name="polyu-csi-ips",
+    title="PolyU | CSI",
+    licence="MIT",
+    citation="A. Author: A data set.\nJournal, 2023",
+    homepage="https://example.org/a",
+    samples=1000,
+    **HOW,
 )
-UWB = DataSeen(
-    "uwb-cirs-2018", "UWB impulse responses", "CC-BY-4.0", "B. Author, 2018", "https://example.org/b", 21_600
+UWB = Seen(
+    name="uwb-cirs-2018",
+    title="UWB impulse responses",
+    licence="CC-BY-4.0",
+    citation="B. Author, 2018",
+    homepage="https://example.org/b",
+    samples=21_600,
+    **HOW,
 )
 ROW = summarise(
     [0.7, 0.8, 0.9],
@@ -78,7 +92,7 @@ def test_the_example_is_five_lines_of_python_that_load_this_model(tmp_path: Path
 
 
 def test_text_from_a_manifest_cannot_break_the_front_matter(tmp_path: Path) -> None:
-    odd = replace(POLYU, name="a: [b\n---\nlicense: other")
+    odd = POLYU.model_copy(update={"name": "a: [b\n---\nlicense: other"})
     meta = load(tmp_path, replace(FACTS, data=(odd,))).data.to_dict()
     assert meta["datasets"] == ["a: [b\n---\nlicense: other"]
     assert meta["license"] == "apache-2.0"

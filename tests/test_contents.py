@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 from tiny import pretrain_recipe
 
-from foundation.data.contents import FILE_NAME, hashes_of, load_hashes, record, save_hashes
+from foundation.data.contents import FILE_NAME, hashes_of, load_hashes, save_hashes
 from foundation.data.dataset import Dataset, Sample
 from foundation.data.manifest import Manifest
 from foundation.data.stream import Part
 from foundation.data.write import write_shards
 from foundation.errors import CheckpointError, RecipeError
-from foundation.evaluate.bench import Problem, refuse_overlap
+from foundation.evaluate.overlap import refuse_overlap
 from foundation.hub.export import export
 from foundation.hub.load import contents
-from foundation.recipe import TaskSection
 from foundation.train.run import pretrain
 from shards import open_dataset
 
@@ -66,8 +65,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _refuse(checkpoint: Path, shards: Path, split: str, test: str) -> None:
-    task = TaskSection(shards=shards, label="activity", split=split, train="train", tests=[test])
-    refuse_overlap(str(checkpoint), shards, split, Problem.load(task, split).tests)
+    refuse_overlap(str(checkpoint), shards, split, [test])
 
 
 def test_the_record_is_of_the_training_part(trained: Path, shards_dir: Path) -> None:
@@ -130,18 +128,6 @@ def test_a_continued_model_remembers_what_it_began_with(
             _refuse(model, other, "theirs", part)
 
 
-def test_a_resumed_run_hashes_nothing_and_another_corpus_is_hashed_again(shards_dir: Path, tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
-    record(path, [Part(shards_dir, "room", "train")])
-    written = path.stat().st_mtime_ns
-    record(path, [Part(shards_dir, "room", "train")])
-    assert path.stat().st_mtime_ns == written
-    record(path, [Part(shards_dir)])
-    assert len(load_hashes(path)) == 400
-    record(path, [Part("https://nowhere.invalid/shards")])
-    assert len(load_hashes(path)) == 0, "what lies behind a URL is known by its sessions"
-
-
 def test_a_damaged_record_is_an_error(trained: Path, tmp_path: Path) -> None:
     whole = (trained / FILE_NAME).read_bytes()
     (tmp_path / FILE_NAME).write_bytes(whole[:-5])
@@ -158,7 +144,6 @@ def test_the_same_recordings_built_again_are_refused(data_root: Path, tmp_path: 
     dataset = open_dataset("stability-csi-har", raw=data_root / "stability-csi-har")
     write_shards(dataset, tmp_path / "ours")
     write_shards(_renamed(dataset), tmp_path / "theirs")
-    record(tmp_path / FILE_NAME, [Part(tmp_path / "ours", "drift", "train")])
-    seen = load_hashes(tmp_path / FILE_NAME)
+    seen = hashes_of([Part(tmp_path / "ours", "drift", "train")])
     for part, count in (("train", 404), ("test-D2", 0)):
         assert np.isin(hashes_of([Part(tmp_path / "theirs", "theirs", part)]), seen).sum() == count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from foundation.data.stream import read_part
 from foundation.data.tokens import tokenize
 from foundation.hub.load import load_encoder, provenance
 from foundation.models import WfmForMaskedModeling, WfmModel
+from foundation.pretrained.record import Record
 from foundation.results.rows import save_rows, summarise
 from foundation.train.checkpoint import load_checkpoint
 
@@ -78,10 +78,12 @@ def test_the_export_keeps_the_decoder_and_auto_model_takes_the_encoder(trained: 
 
 
 def test_pretraining_record_names_the_sessions_that_were_seen(trained: Path, shards_dir: Path) -> None:
-    (seen,) = provenance(trained / "model")
+    record = provenance(trained / "model")
+    assert record is not None
+    (seen,) = record.datasets
     manifest = Manifest.load(shards_dir)
-    assert seen["sessions"] == sorted(manifest.sessions("room", "train"))
-    assert seen["fingerprint"] == manifest.fingerprint()
+    assert seen.sessions == sorted(manifest.sessions("room", "train"))
+    assert seen.fingerprint == manifest.fingerprint()
 
 
 def test_pushed_and_loaded_over_http_bit_for_bit(
@@ -98,8 +100,9 @@ def test_pushed_and_loaded_over_http_bit_for_bit(
     reader = hub.client_env(tmp_path / "reader", token=None)
     found = _features_in_a_fresh_process(REPO, shards_dir, tmp_path / "out.npy", reader, ', revision="v1"')
     assert np.array_equal(found, expected)
-    code = f"from foundation.hub.load import provenance; import json; print(json.dumps(provenance({REPO!r})))"
-    assert json.loads(python(code, env=reader)) == provenance(trained / "model"), "a leak must be seen from afar too"
+    code = f"from foundation.hub.load import provenance; print(provenance({REPO!r}).model_dump_json())"
+    record = Record.model_validate_json(python(code, env=reader))
+    assert record == provenance(trained / "model"), "a leak must be seen from afar too"
 
 
 def test_the_card_says_what_the_weights_have_seen(trained: Path, shards_dir: Path) -> None:

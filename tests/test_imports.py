@@ -27,10 +27,11 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"nn"},
     "objectives": {"models", "nn"},
     "adapt": {"data", "models", "nn", "recipe"},
-    "train": {"signal", "data", "models", "nn", "objectives", "generate", "drawing", "recipe"},
+    "pretrained": {"data", "models", "redact"},
+    "train": {"signal", "data", "models", "nn", "objectives", "pretrained", "generate", "drawing", "recipe", "redact"},
     "results": set(),
     "cluster": {"recipe", "suite"},
-    "hub": {"signal", "data", "models", "train", "results", "recipe"},
+    "hub": {"signal", "data", "models", "pretrained", "train", "results", "recipe"},
     "generate": {"signal", "data", "models", "nn", "drawing"},
     "evaluate": {
         "signal",

@@ -12,8 +12,8 @@ import torch
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.hub.load import contents, load_encoder, load_masked, provenance
-from foundation.hub.released import FOLDER, released
 from foundation.models import pool
+from foundation.pretrained.released import FOLDER, released
 from foundation.signal import KINDS, Signal
 from foundation.simulate.corpus import corpus
 
@@ -40,11 +40,13 @@ def test_it_is_small_enough_to_live_with_the_code() -> None:
 
 
 def test_it_tells_what_it_was_pretrained_on() -> None:
-    seen = {entry["name"]: entry for entry in provenance("wfm-small")}
+    record = provenance("wfm-small")
+    assert record is not None
+    seen = {entry.name: entry for entry in record.datasets}
     assert "simulated-corpus" in seen
     assert "stability-csi-har" in seen
     assert not {"radhar", "uwb-cirs-2018"} & set(seen), "every recording of these is tested by some fold"
-    assert not any(session.startswith(("D2", "D3", "D4")) for session in seen["stability-csi-har"]["sessions"])
+    assert not any(session.startswith(("D2", "D3", "D4")) for session in seen["stability-csi-har"].sessions)
     hashes = contents("wfm-small")
     assert hashes is not None
     assert len(hashes) > 20_000

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tiny import pretrain_recipe
 
-from foundation.data.contents import hashes_of, load_hashes, record
+from foundation.data.contents import hashes_of, load_hashes
 from foundation.data.stream import Corpus, Part, ShardStream
 from foundation.data.write import write_shards
 from foundation.errors import RecipeError, ShardError
-from foundation.hub.load import seen_in_training
 from foundation.models import WfmConfig
 from foundation.recipe import CorpusSection, PretrainRecipe, load_recipe
+from foundation.train.record import seen_in_training, write_record
 from shards import open_dataset
 
 pytest_plugins = ["tiny"]
@@ -78,13 +78,14 @@ def test_training_reads_these_samples_and_no_others_and_records_them(corpus_dir:
     data = {"corpora": [{"shards": str(corpus_dir), "split": "room", "part": "train", "sessions": 3, "samples": 6}]}
     recipe = recipe.model_validate(recipe.model_dump() | {"data": data})
     (seen,) = seen_in_training(recipe)
-    assert seen["sessions"] == sorted(Corpus(part).sessions)
-    assert len(seen["sessions"]) == 3
+    assert seen.sessions == sorted(Corpus(part).sessions)
+    assert (len(seen.sessions), seen.samples) == (3, 6)
     assert len(hashes_of([part])) == 6
     path = tmp_path / "contents.safetensors"
-    record(path, [part])
+    write_record(recipe, begun=False)
     assert len(load_hashes(path)) == 6
-    record(path, [Part(corpus_dir, "room", "train", sessions=4)])
+    recipe.data.corpora[0].sessions, recipe.data.corpora[0].samples = 4, None
+    write_record(recipe, begun=False)
     assert len(load_hashes(path)) == 16, "another cut is hashed anew"
 
 

@@ -52,6 +52,7 @@ def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) 
     assert {path.name for path in trained.iterdir()} == {
         "recipe.yaml",
         "contents.safetensors",
+        "pretraining.json",
         "checkpoints",
         "logs",
         "model",

@@ -9,7 +9,6 @@ verify --against` finds those, see `foundation.data.copies`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,9 +19,7 @@ from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from foundation.data.manifest import Manifest
 from foundation.data.stream import Corpus, Part
-from foundation.data.tarfiles import is_url
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
 
@@ -57,39 +54,27 @@ def _values(corpus: Corpus) -> Iterator[int]:
                 yield int.from_bytes(hashlib.sha256(members["signal.npy"]).digest()[:8], "little")
 
 
-def record(path: Path, parts: Sequence[Part]) -> None:
-    """Write the hashes of some parts into a file, unless it holds those already: a resumed run hashes nothing.
-
-    Directories behind URLs are left out and so known by their sessions alone: hashing would fetch all of them again.
-
-    Raises:
-        ShardError: as `hashes_of`.
-        CheckpointError: the file is there and damaged.
-    """
-    parts = [part for part in parts if not is_url(str(part.directory))]
-    sources = json.dumps([[Manifest.load(p.directory).fingerprint(), p.split, p.part, *_thinned(p)] for p in parts])
-    if path.is_file() and _open(path)[1] == sources:
-        return
-    save_hashes(path, hashes_of(parts), sources)
-
-
-def _thinned(part: Part) -> list[object]:
-    """What tells a thinned part from the whole; nothing of a whole one, as files of earlier versions have it."""
-    return [part.kinds, part.sessions, part.samples] if part.is_thinned else []
-
-
 def save_hashes(path: Path, hashes: Hashes, sources: str = "") -> None:
-    """Write a file of sorted hashes, 8 bytes each."""
+    """Write a file of sorted hashes, 8 bytes each. `sources`: text by which to tell what they are of."""
     write_atomically(path, save({_NAME: hashes}, metadata={_SOURCES: sources}))
 
 
 def load_hashes(path: Path) -> Hashes:
-    """What `record` or `save_hashes` wrote.
+    """What `save_hashes` wrote.
 
     Raises:
         CheckpointError: the file is damaged.
     """
     return _open(path)[0]
+
+
+def load_sources(path: Path) -> str:
+    """What `save_hashes` was told of where the samples come from.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return _open(path)[1]
 
 
 def _open(path: Path) -> tuple[Hashes, str]:

@@ -10,27 +10,11 @@ import yaml
 
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
+from foundation.pretrained.record import Seen
 from foundation.results.rows import Row
 from foundation.results.tables import markdown
 
 TAGS = ("wireless", "radio", "foundation-model", "masked-modeling")
-
-
-@dataclass(frozen=True)
-class DataSeen:
-    """One data set that the weights were trained on.
-
-    Attributes:
-        name: as in the shard manifest; it goes into the front matter.
-        samples: how many of its samples are in the training part.
-    """
-
-    name: str
-    title: str
-    licence: str
-    citation: str
-    homepage: str
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,7 @@ class CardFacts:
     repo_id: str
     parameters: int
     kinds: Sequence[str]
-    data: Sequence[DataSeen]
+    data: Sequence[Seen]
     rows: Sequence[Row] = ()
     limits: Sequence[str] = ()
     licence: str = "apache-2.0"
@@ -118,11 +102,14 @@ _LIMITS = (
 )
 
 
-def _data(data: Sequence[DataSeen]) -> str:
-    def title(seen: DataSeen) -> str:
-        return f"[{_cell(seen.title)}]({seen.homepage})" if seen.homepage else _cell(seen.title)
+def _data(data: Sequence[Seen]) -> str:
+    def title(seen: Seen) -> str:
+        return f"[{_cell(seen.title)}]({seen.homepage})" if seen.homepage else _cell(seen.title or seen.name)
 
-    rows = [f"| {title(seen)} | `{seen.name}` | {seen.samples:,} | {_cell(seen.licence)} |" for seen in data]
+    def samples(seen: Seen) -> str:
+        return "" if seen.samples is None else f"{seen.samples:,}"
+
+    rows = [f"| {title(seen)} | `{seen.name}` | {samples(seen)} | {_cell(seen.licence)} |" for seen in data]
     return "\n".join(["| data set | name | samples | licence |", "|---|---|---:|---|", *rows])
 
 
@@ -131,7 +118,7 @@ def _cell(text: str) -> str:
 
 
 def _citation(facts: CardFacts) -> str:
-    sources = "\n".join(f"- {' '.join(seen.citation.split())}" for seen in facts.data)
+    sources = "\n".join(f"- {' '.join(seen.citation.split())}" for seen in facts.data if seen.citation)
     return f"{_BIBTEX}\n\nThe data sets are the work of others; cite them too:\n\n{sources}"
 
 

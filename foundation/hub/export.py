@@ -5,7 +5,6 @@ The folder is proved before it appears: loaded again in full, it must give the t
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import numpy as np
 import torch
 
 from foundation.data.contents import FILE_NAME, save_hashes
-from foundation.data.manifest import Manifest
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
-from foundation.hub.card import CardFacts, DataSeen, write_card
-from foundation.hub.load import PROVENANCE, contents, quietly, seen_in_training, training_sessions
+from foundation.hub.card import CardFacts, write_card
+from foundation.hub.load import contents, provenance
 from foundation.models import WfmForMaskedModeling, WfmModel
+from foundation.pretrained.load import quietly
+from foundation.pretrained.record import PROVENANCE, Record, save_record
 from foundation.recipe import PretrainRecipe
 from foundation.results.rows import load_rows
 from foundation.signal import KINDS, Link, Signal
@@ -34,11 +34,18 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
 
     Raises:
         CheckpointError: the folder exists (nothing is overwritten), the checkpoint cannot be read or does not fit its
-            recipe, or the exported model differs from the trained one.
+            recipe, its run has no record of what it saw, or the exported model differs from the trained one.
     """
     if folder.exists():
         raise CheckpointError(f"{folder} exists and is left alone; choose another folder, or delete it first.")
     raw, weights = load_checkpoint(checkpoint)
+    record = provenance(checkpoint)
+    if record is None:
+        raise CheckpointError(
+            f"{checkpoint}: its run has no {PROVENANCE}, which says what it saw; give a checkpoint in the directory of "
+            "its run, and where an earlier version wrote that, call 'wfm pretrain' with its recipe once more: it adds "
+            "the record and trains nothing."
+        )
     recipe = PretrainRecipe.model_validate(raw)
     model = WfmForMaskedModeling(model_config(recipe)).eval()
     try:
@@ -51,36 +58,21 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     partial.parent.mkdir(parents=True, exist_ok=True)
     with quietly():
         model.save_pretrained(partial)
-    record = {"recipe": recipe.model_dump(mode="json"), "datasets": seen_in_training(recipe)}
-    (partial / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n")
+    save_record(partial / PROVENANCE, record)
     if (seen := contents(checkpoint)) is not None:
         save_hashes(partial / FILE_NAME, seen)
-    write_card(partial, _facts(recipe, model, rows))
+    write_card(partial, _facts(recipe.name, record, model, rows))
     _prove(model, partial)
     partial.rename(folder)
     return folder
 
 
-def _facts(recipe: PretrainRecipe, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
-    seen, kinds = [], dict[str, int]()
-    for source in recipe.data.sources:
-        manifest = Manifest.load(source.shards)
-        kinds |= manifest.summary.kinds
-        seen.append(
-            DataSeen(
-                name=manifest.name,
-                title=manifest.title,
-                licence=manifest.licence,
-                citation=manifest.citation,
-                homepage=manifest.homepage,
-                samples=sum(training_sessions(source, manifest).values()),
-            )
-        )
+def _facts(name: str, record: Record, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
     return CardFacts(
-        repo_id=f"ORG/{recipe.name}",
+        repo_id=f"ORG/{name}",
         parameters=sum(p.numel() for p in model.parameters()),
-        kinds=list(kinds),
-        data=seen,
+        kinds=list(dict.fromkeys(kind for seen in record.datasets for kind in seen.kinds)),
+        data=record.datasets,
         rows=load_rows(rows) if rows else (),
     )
 

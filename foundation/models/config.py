@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from transformers import PretrainedConfig
@@ -18,6 +19,10 @@ DEFAULT_VIEWS = {
     "cir": "log-amplitude",
     "rssi": "field",
 }
+
+
+#: Of a saved configuration: where it was read from and by what, which changes no number.
+_ASIDE = ("architectures", "dtype", "transformers_version")
 
 
 class WfmConfig(PretrainedConfig):
@@ -82,3 +87,10 @@ class WfmConfig(PretrainedConfig):
     def entries(self) -> int:
         """Entries of a token: real and imaginary part of the largest patch."""
         return 2 * max(times * responses for times, responses in self.patch_shapes)
+
+
+def what_counts(config: WfmConfig) -> dict[str, Any]:
+    """What two networks must have in common to be the same function of the same weights."""
+    fields = {k: v for k, v in config.to_dict().items() if not k.startswith("_") and k not in _ASIDE}
+    found: dict[str, Any] = json.loads(json.dumps(fields, sort_keys=True, default=str))
+    return found

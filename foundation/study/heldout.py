@@ -9,13 +9,13 @@ import torch
 from foundation.data.manifest import Manifest
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
-from foundation.hub.load import seen_in_training, training_sessions
 from foundation.models import WfmForMaskedModeling
 from foundation.nn.masks import MASK_KINDS
 from foundation.objectives import MaskedObjective
 from foundation.signal import Signal
 from foundation.study.plan import Run
 from foundation.study.recipe import HeldOutSection
+from foundation.train.record import seen_in_training, training_sessions
 
 BATCH = 64
 ALL = "all masks"
@@ -63,8 +63,8 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
             continue
         checked.add(data)
         for seen in seen_in_training(run.pretrain):
-            both = sorted(asked & set(seen["sessions"]))
-            if both and seen["fingerprint"] == manifest.fingerprint():
+            both = sorted(asked & set(seen.sessions))
+            if both and seen.fingerprint == manifest.fingerprint():
                 raise RecipeError(
                     f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
                     "held out; hold out another part, or train on less."

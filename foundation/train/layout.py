@@ -10,6 +10,11 @@ FINAL = "final.ckpt"
 PARTIAL = ".partial"  # ending of what is being written, or being removed
 
 
+def run_of(checkpoint: Path) -> Path:
+    """The directory of the run in whose `FOLDER` a checkpoint lies."""
+    return checkpoint.parent.parent
+
+
 def numbered(folder: Path) -> list[Path]:
     """The checkpoints that carry a step, the newest first."""
     return sorted((path for path in folder.glob("step=*.ckpt") if step_of(path) is not None), key=_order, reverse=True)

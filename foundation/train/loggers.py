@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from foundation.errors import MissingExtraError
 from foundation.recipe import PretrainRecipe
+from foundation.redact import published
 
 
 def loggers_of(recipe: PretrainRecipe) -> list[Logger]:
@@ -24,7 +25,7 @@ def loggers_of(recipe: PretrainRecipe) -> list[Logger]:
                 project="foundation",
                 save_dir=recipe.out,
                 offline=offline,
-                config=recipe.model_dump(mode="json"),
+                config=published(recipe.model_dump(mode="json")),
             )
         )
     if recipe.logger == "tensorboard":

@@ -1,8 +1,8 @@
 """`pretrain(recipe)`: from a recipe to a trained run directory, or on from where a stopped one stands.
 
-A run directory holds `recipe.yaml` (resolved), `contents.safetensors` (what training sees, by hashes), `checkpoints/`
-and `logs/`. It belongs to one recipe: another recipe in the same directory is an error, the same recipe resumes, a
-finished run is left alone.
+A run directory holds `recipe.yaml` (resolved), what training sees (`pretraining.json`, and `contents.safetensors` by
+hashes), `checkpoints/` and `logs/`. It belongs to one recipe: another recipe in the same directory is an error, the
+same recipe resumes, a finished run is left alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 
 import lightning as L
 
-from foundation.data.contents import FILE_NAME, record
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
+from foundation.models.config import what_counts
+from foundation.pretrained.load import load_exported
+from foundation.pretrained.record import PROVENANCE
 from foundation.recipe import PretrainRecipe
 from foundation.train.alive import clear_mark
 from foundation.train.callbacks import callbacks_of
@@ -28,7 +30,7 @@ from foundation.train.keep import Keep, newest
 from foundation.train.layout import FINAL, FOLDER
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
-from foundation.train.parts import part_of
+from foundation.train.record import write_record
 from foundation.train.requeue import Requeue
 from foundation.train.shards import Shards
 from foundation.train.strategy import machines_of
@@ -58,11 +60,13 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
+        if _rank() == 0 and not (directory / PROVENANCE).is_file():  # it was trained by an earlier version
+            write_record(recipe, begun=True)
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=_rank() == 0)
     last = _resumed(recipe)
     if _rank() == 0:
-        record(directory / FILE_NAME, [part_of(source) for source in recipe.data.sources])
+        write_record(recipe, begun=last is not None)
     keep = Keep(recipe)
     requeue = Requeue(keep)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
@@ -130,11 +134,12 @@ def continue_from(module: PretrainModule, source: str) -> None:
     """Start from the weights of an exported model instead of random ones (continued pretraining on another domain).
 
     Raises:
-        CheckpointError: there is none, or its sizes are not those of the recipe.
+        CheckpointError: there is none, or its configuration is not the recipe's `model`.
     """
-    try:
-        before = WfmForMaskedModeling.from_pretrained(source)
-        module.model.load_state_dict(before.state_dict())
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"init: {source} cannot be continued by this recipe ({reason}).") from error
+    before = load_exported(source, WfmForMaskedModeling)
+    there, here = (what_counts(model.config) for model in (before, module.model))
+    if changed := [f"{key}: {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]:
+        raise CheckpointError(
+            f"init: {source} cannot be continued by this recipe ({'; '.join(changed[:3])}); give `model` its numbers."
+        )
+    module.model.load_state_dict(before.state_dict())

@@ -1,0 +1,99 @@
+"""What a run sees, written into its directory before its first step, so that nobody has to open the shards to know."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from foundation.data.contents import FILE_NAME as CONTENTS
+from foundation.data.contents import hashes_of, load_sources, save_hashes
+from foundation.data.manifest import Manifest, count_sessions
+from foundation.data.stream import Corpus
+from foundation.data.tarfiles import is_url
+from foundation.errors import CheckpointError
+from foundation.pretrained.record import PROVENANCE, Record, Seen, hashes_seen_by, record_of, save_record
+from foundation.recipe import CorpusSection, PretrainRecipe
+from foundation.train.parts import part_of
+
+
+def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
+    """Write both files of the record into the run's directory, unless they are there: a resumed run hashes nothing.
+
+    Directories behind URLs are known by their sessions alone: hashing would fetch all of them again.
+
+    Args:
+        begun: whether the run has taken steps, on what its record says.
+
+    Raises:
+        CheckpointError: the run has begun on other shards; or the record of `init`, or the run's own, is damaged.
+        ShardError: shards are missing or damaged.
+    """
+    contents, sources = recipe.out / CONTENTS, _sources(recipe)
+    known = load_sources(contents) if contents.is_file() else None
+    if begun and known not in (None, sources):
+        raise CheckpointError(
+            f"{recipe.out}: its shards are not those that it began with; put those back, or set out= to a new "
+            "directory to train on what they hold now."
+        )
+    if known != sources:
+        parts = [part_of(source) for source in recipe.data.sources if not is_url(source.shards)]
+        before = hashes_seen_by(recipe.init) if recipe.init else None
+        found = [hashes_of(parts), *([] if before is None else [before])]
+        save_hashes(contents, np.unique(np.concatenate(found)), sources)
+    if known != sources or not (recipe.out / PROVENANCE).is_file():
+        save_record(
+            recipe.out / PROVENANCE, Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
+        )
+
+
+def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
+    """What a recipe trains on, after what the model saw that it goes on from.
+
+    Raises:
+        ShardError: shards are missing.
+        CheckpointError: as `record_of`.
+    """
+    before = record_of(recipe.init) if recipe.init else None
+    return [*(before.datasets if before else []), *(_seen(source) for source in recipe.data.sources)]
+
+
+def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
+    """Sessions of a corpus that training reads, with the number of samples that it reads of each."""
+    if part_of(source).is_thinned:
+        return Corpus(part_of(source)).sessions
+    counts = count_sessions(manifest.shards)
+    if source.split and source.part:
+        return {session: counts[session] for session in manifest.sessions(source.split, source.part)}
+    return counts
+
+
+def _seen(source: CorpusSection) -> Seen:
+    manifest = Manifest.load(source.shards)
+    sessions = training_sessions(source, manifest)
+    return Seen(
+        name=manifest.name,
+        fingerprint=manifest.fingerprint(),
+        split=source.split,
+        part=source.part,
+        sessions=sorted(sessions),
+        samples=sum(sessions.values()),
+        title=manifest.title,
+        licence=manifest.licence,
+        citation=manifest.citation,
+        homepage=manifest.homepage,
+        kinds=list(manifest.summary.kinds),
+    )
+
+
+def _sources(recipe: PretrainRecipe) -> str:
+    """What tells a record of these samples from one of others. A thinned part names how; a whole one does not, as in
+    records of earlier versions."""
+    parts = [part_of(source) for source in recipe.data.sources if not is_url(source.shards)]
+    thin = [[part.kinds, part.sessions, part.samples] if part.is_thinned else [] for part in parts]
+    return json.dumps(
+        [
+            [Manifest.load(part.directory).fingerprint(), part.split, part.part, *how]
+            for part, how in zip(parts, thin, strict=True)
+        ]
+    )
