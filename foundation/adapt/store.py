@@ -20,6 +20,7 @@ from peft import PeftModel
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError
 from foundation.models import StackedHead, TaskModel, WfmModel
+from foundation.models.config import what_counts
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Adapter:
 
 
 def weights_hash(encoder: WfmModel) -> str:
-    """SHA-256 of an encoder's weights: an adapter on another base would give confident nonsense."""
-    digest = hashlib.sha256()
+    """SHA-256 of an encoder's configuration and weights: an adapter on another base would give confident nonsense."""
+    digest = hashlib.sha256(json.dumps(what_counts(encoder.config)).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().contiguous().cpu().view(torch.uint8).numpy().tobytes() if value.ndim else b"")
@@ -90,7 +91,8 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
     if task["base_sha256"] != weights_hash(encoder):
         raise CheckpointError(
-            f"{folder} was fitted to {task['base']} and the encoder given has other weights; load that base first."
+            f"{folder} was fitted to {task['base']} and the encoder given is another one, by its weights or its "
+            "configuration; load that base first."
         )
     try:
         head = StackedHead.from_state(state, target.size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import product
 from typing import cast
 
 import numpy as np
@@ -23,7 +22,7 @@ from foundation.evaluate.features import feature_rows
 from foundation.evaluate.floors import floor
 from foundation.evaluate.jobs import BASELINES, Job
 from foundation.evaluate.outcomes import Outcome
-from foundation.evaluate.problem import Problem, blocks, refuse_overlap
+from foundation.evaluate.problem import Problem, blocks
 from foundation.hub.load import load_encoder
 from foundation.models import BaselineName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
@@ -68,8 +67,6 @@ class Bench:
     def __init__(self, recipe: EvaluateRecipe, fold: str, fitted: str) -> None:
         self.recipe, self.fold = recipe, fold
         problem = Problem.load(recipe.task, fold)
-        for checkpoint in dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, [fold], recipe.seeds)):
-            refuse_overlap(checkpoint, recipe.task.shards, fold, problem.tests)
         self.problem = reconfigured(problem, fitted, recipe.configurations)
         if recipe.align == "self-training" and self.problem.kind == "regression":
             raise RecipeError(f"align: self-training needs classes, and {recipe.task.label!r} is numbers; take coral.")

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from foundation.data.stream import read_part
 from foundation.data.tokens import layout_of
-from foundation.evaluate.problem import refuse_overlap
+from foundation.evaluate.overlap import refuse_overlap
 from foundation.generate import MASK_KINDS, Filled, fill, hold, low_rank, mean_over_time
 from foundation.hub.load import load_masked
 from foundation.models import WfmConfig, WfmForMaskedModeling
@@ -116,7 +116,7 @@ def measure_filling(recipe: FillingRecipe, done: Callable[[str], None] = lambda 
     found = []
     for each in recipe.sets:
         tests = {part: read_part(each.shards, each.split, part) for part in each.parts}
-        refuse_overlap(recipe.checkpoint, each.shards, each.split, tests)
+        refuse_overlap(recipe.checkpoint, each.shards, each.split, each.parts)
         for kind, signals in windows_of_kinds([s for part in tests.values() for s in part], recipe.count).items():
             for mask in MASK_KINDS:
                 usable = [signal for signal in signals if _can_hide(signal, mask, model.config)]

@@ -7,7 +7,8 @@ from foundation.adapt.store import weights_hash
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.metrics import scores
-from foundation.evaluate.problem import Problem, refuse_overlap
+from foundation.evaluate.overlap import refuse_overlap
+from foundation.evaluate.problem import Problem
 from foundation.hub.load import load_encoder
 from foundation.recipe import FinetuneRecipe
 
@@ -25,7 +26,7 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
         raise RecipeError("task.split: fine-tuning makes one adapter, so give one split; 'wfm evaluate' takes several.")
     encoder = load_encoder(recipe.checkpoint)
     problem = Problem.load(recipe.task, recipe.task.split)
-    refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, problem.tests)
+    refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from foundation.recipe import EvaluateRecipe, FloorSection
+from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import WITH_TARGET_DATA
 
 BASELINES = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
-#: Modes that draw nothing but the label subset; with all labels, every seed would repeat the same numbers.
-DETERMINISTIC = ("probe", "knn", "floor")
 #: Modes whose features can be aligned with unlabelled test recordings.
 ALIGNABLE = ("floor", "untrained", "probe", "knn")
 
@@ -47,30 +45,17 @@ class Job:
 def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
     """Every mode x seed x label fraction of every fold; those that share features follow one another."""
     for fold, fitted in product(recipe.folds, recipe.fittings):
-        for method, base, draws in _lines(recipe):
-            for seed in recipe.seeds:
-                for fraction in recipe.fractions:
-                    if seed != recipe.seeds[0] and fraction == 1 and not draws:
-                        continue
-                    for mode in _modes(recipe, method, base):
-                        yield Job(fold, fitted, method, mode, seed, fraction)
+        for (method, base), seed, fraction in product(_lines(recipe), recipe.seeds, recipe.fractions):
+            for mode in _modes(recipe, method, base):
+                yield Job(fold, fitted, method, mode, seed, fraction)
 
 
-def _lines(recipe: EvaluateRecipe) -> Iterator[tuple[str, str, bool]]:
-    """Method, mode, and whether it draws more than the label subset."""
-    if "floor" in recipe.modes:
-        yield from ((each.title, "floor", _draws(each)) for each in recipe.floors)
-    for mode in recipe.modes:
-        if mode in BASELINES:
-            yield BASELINES[mode], mode, True
-    for name, source in recipe.sources.items():
-        for mode in recipe.modes:
-            if mode != "floor" and mode not in BASELINES:
-                yield name, mode, mode not in DETERMINISTIC or "{seed}" in source
-
-
-def _draws(floor: FloorSection) -> bool:
-    return floor.method == "extra-trees"
+def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
+    """Method and mode."""
+    of_floors = [(each.title, "floor") for each in recipe.floors if "floor" in recipe.modes]
+    of_networks = [(BASELINES[mode], str(mode)) for mode in recipe.modes if mode in BASELINES]
+    adapted = [mode for mode in recipe.modes if mode != "floor" and mode not in BASELINES]
+    return [*of_floors, *of_networks, *product(recipe.sources, adapted)]
 
 
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:

@@ -28,9 +28,9 @@ def loss_rows(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -
         if part is None:
             continue
         reference, found = runs[line._replace(part=part)], defaultdict(list)
-        for seed, predicted in shown.predicted.items():
+        for seed in max(shown.seeds, reference.seeds, key=len):
             before = scores(reference.truth, reference.predicted[seed])
-            for metric, value in scores(shown.truth, predicted).items():
+            for metric, value in scores(shown.truth, shown.predicted[seed]).items():
                 found[metric].append(LOSSES[metric][1] * (value - before[metric]))
         rows += [
             row_of(recipe, line, LOSSES[metric][0], values, len(shown.truth), command)

@@ -49,6 +49,13 @@ class Runs:
     predicted: Mapping[int, np.ndarray]
     poolings: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def seeds(self) -> list[int]:
+        """Those that count as runs of their own: the first alone where all say the same."""
+        first, *others = self.predicted
+        alike = all(np.array_equal(self.predicted[first], self.predicted[other]) for other in others)
+        return [first] if alike else [first, *others]
+
 
 def progress() -> Progress:
     """The bar of all commands that fit."""
@@ -121,12 +128,13 @@ def _joined(
 
 
 def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> list[Row]:
-    """One row per line and metric, with the interval over seeds."""
+    """One row per line and metric, with the interval over seeds. What draws nothing says the same at every seed, and
+    counts as one run: a simple head on few samples, from all labels."""
     rows = []
     for line, found in runs.items():
         per_seed: dict[str, list[float]] = defaultdict(list)
-        for predicted in found.predicted.values():
-            for metric, value in scores(found.truth, predicted).items():
+        for seed in found.seeds:
+            for metric, value in scores(found.truth, found.predicted[seed]).items():
                 per_seed[metric].append(value)
         rows += [row_of(recipe, line, metric, values, len(found.truth), command) for metric, values in per_seed.items()]
     return rows

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -18,18 +19,17 @@ from foundation.data.manifest import Manifest
 from foundation.evaluate.jobs import BASELINES, Job, jobs_of
 from foundation.files import write_atomically
 from foundation.hub.load import load_encoder
-from foundation.models import WfmConfig
+from foundation.models.config import what_counts
 from foundation.recipe import EvaluateRecipe
 
 #: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt")
 _MODULES = (
-    *("bench", "configurations", "coral", "delay", "features", "floors", "jobs", "metrics", "problem"),
-    "self_training",
+    *("aligned", "bench", "configurations", "coral", "delay", "features", "floors", "jobs", "metrics", "outcomes"),
+    *("problem", "self_training"),
 )
+_LIBRARIES = ("numpy", "peft", "scikit-learn", "scipy", "torch", "transformers")
 _NAMES = ("truth/", "predicted/", "block/")
-#: Of a configuration: where it was read from and by what, which changes no number.
-_ASIDE = ("architectures", "dtype", "transformers_version")
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ class Outcome:
 
 class Outcomes:
     """A file per finished job. Its name says all that the outcome depends on: the weights, the shards, how the job is
-    done and the source code of this package. Nothing stale is ever read, and what is no longer asked for stays."""
+    done, the source code of this package and the versions of the libraries that compute. Nothing stale is ever read,
+    and what is no longer asked for stays."""
 
     def __init__(self, recipe: EvaluateRecipe) -> None:
         self.recipe = recipe
         shards = Manifest.load(recipe.task.shards).fingerprint()
-        self._common = f"{source_hash()} {recipe.task.model_dump_json()} {shards}"
+        self._common = f"{source_hash()} {_versions()} {recipe.task.model_dump_json()} {shards}"
         sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
         self._networks = {source: _network_hashes(source) for source in sources}
 
@@ -109,19 +110,24 @@ def save_outcome(path: Path, outcome: Outcome) -> None:
 @cache
 def source_hash() -> str:
     """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    paths = [path for package in _PACKAGES for path in sorted((root / package).glob("*.py"))]
-    for path in [*paths, *(root / "evaluate" / f"{name}.py" for name in _MODULES)]:
+    digest = hashlib.sha256()
+    for path in hashed_files():
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def hashed_files() -> list[Path]:
+    """That source, in a fixed order."""
+    root = Path(__file__).parents[1]
+    paths = [path for package in _PACKAGES for path in sorted((root / package).glob("*.py"))]
+    return [*paths, *(root / "evaluate" / f"{name}.py" for name in _MODULES)]
+
+
+def _versions() -> str:
+    return " ".join(f"{name}={version(name)}" for name in _LIBRARIES)
 
 
 def _network_hashes(source: str) -> tuple[str, str]:
     """Of the configuration alone, and of the weights."""
     encoder = load_encoder(source)
-    return _config_text(encoder.config), weights_hash(encoder)
-
-
-def _config_text(config: WfmConfig) -> str:
-    fields = {k: v for k, v in config.to_dict().items() if not k.startswith("_") and k not in _ASIDE}
-    return json.dumps(fields, sort_keys=True, default=str)
+    return json.dumps(what_counts(encoder.config)), weights_hash(encoder)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from foundation.data.contents import hashes_of
 from foundation.data.labelled import Target
 from foundation.data.manifest import Manifest
-from foundation.data.stream import Part, read_part
+from foundation.data.stream import read_part
 from foundation.errors import RecipeError
-from foundation.hub.load import contents, provenance
 from foundation.recipe import TaskSection
 from foundation.signal import Signal
 
@@ -52,40 +48,6 @@ class Problem:
     @property
     def kind(self) -> str:
         return "regression" if self.target.classes is None else "classification"
-
-
-def refuse_overlap(checkpoint: str, shards: Path, split: str, tests: Mapping[str, Sequence[Signal]]) -> None:
-    """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
-
-    Samples are compared by their exact values, see `foundation.data.contents`. Copies that were scaled, resampled or
-    cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell.
-
-    Args:
-        tests: part of the split -> its signals.
-
-    Raises:
-        RecipeError: names the data set, the part and the first session, or counts the samples.
-    """
-    build = Manifest.load(shards).fingerprint()
-    for seen in provenance(checkpoint):
-        for part, signals in tests.items():
-            both = sorted(set(seen["sessions"]) & {signal.session for signal in signals})
-            if both and seen["fingerprint"] == build:
-                raise RecipeError(
-                    f"{checkpoint} was pretrained on session {both[0]!r} of {seen['name']}, which part {part!r} tests; "
-                    "pretrain on the training part only, or test another part."
-                )
-    known = contents(checkpoint)
-    if known is None:
-        return
-    for part in tests:
-        hashes = hashes_of([Part(shards, split, part)])
-        if seen_too := int(np.isin(hashes, known).sum()):
-            raise RecipeError(
-                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
-                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
-                "test another part."
-            )
 
 
 def blocks(signals: list[Signal], truth: np.ndarray) -> np.ndarray:

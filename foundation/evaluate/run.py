@@ -6,6 +6,7 @@ from foundation.data.stream import read_part
 from foundation.evaluate.losses import loss_rows
 from foundation.evaluate.measure import pool_folds, pooling_sentences, progress, rows_of, run_jobs
 from foundation.evaluate.outcomes import Outcomes
+from foundation.evaluate.overlap import refuse_overlaps
 from foundation.evaluate.reconstruction import MODEL, decoder_rows
 from foundation.hub.load import load_masked
 from foundation.recipe import EvaluateRecipe
@@ -21,6 +22,7 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
         RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used; a checkpoint
             that was pretrained on a test session is refused.
     """
+    refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()
     with progress() as bar:
         task = bar.add_task(f"evaluate {recipe.name}", total=len(jobs))

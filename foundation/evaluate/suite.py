@@ -11,6 +11,7 @@ from foundation.evaluate.jobs import Job
 from foundation.evaluate.losses import loss_rows
 from foundation.evaluate.measure import Line, Runs, pool_folds, progress, rows_of, run_jobs
 from foundation.evaluate.outcomes import Outcomes
+from foundation.evaluate.overlap import refuse_overlaps
 from foundation.evaluate.run import decoder
 from foundation.recipe import EvaluateRecipe
 from foundation.results.rows import Row
@@ -49,11 +50,13 @@ class Suite:
 
         Raises:
             RecipeError: as there.
-            CheckpointError, ShardError: a recipe names what is not there.
+            CheckpointError, ShardError: a recipe names what is not there. A checkpoint that was pretrained on a test
+                recording is refused here, before any fit and whatever is kept.
         """
         suite, entries = load_suite(path, overrides)
         tasks = []
         for entry in entries:
+            refuse_overlaps(entry.recipe)
             outcomes = Outcomes(entry.recipe)
             tasks.append(Task(entry.recipe, entry.command, outcomes, outcomes.plan()))
         return cls(suite, tasks)
