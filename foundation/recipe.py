@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -161,7 +161,7 @@ class PretrainRecipe(Section):
 
     name: str
     out: Path
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     init: str | None = Field(None, description="an exported model to go on from; its sizes must be those of `model`")
     data: DataSection
     model: ModelSection = ModelSection()
@@ -184,7 +184,7 @@ class TuneSection(Section):
     pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
         "auto", description="auto: all, weighed by what holds across training sessions; see docs/evaluation.md"
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="on the pooled features")
+    dropout: float = Field(0.1, ge=0, lt=1, description="before the head of the supervised networks, cnn and resnet")
     augment: float = Field(0.0, ge=0)
 
 
@@ -197,6 +197,15 @@ class TaskSection(Section):
     train: str = "train"
     tests: list[str] = Field(["test"], min_length=1)
 
+    @model_validator(mode="after")
+    def _held_out(self) -> TaskSection:
+        if self.train in self.tests:
+            raise ValueError(f"tests: part {self.train!r} is the one that is trained on; test another")
+        for name, given in (("tests", self.tests), ("split", self.split)):
+            if not isinstance(given, str) and len(set(given)) < len(given):
+                raise ValueError(f"{name}: {', '.join(given)} names one twice, which would count its samples twice")
+        return self
+
 
 class FinetuneRecipe(Section):
     """`wfm finetune`: fit LoRA and a head on one task and save the adapter into `out`."""
@@ -208,7 +217,7 @@ class FinetuneRecipe(Section):
     )
     task: TaskSection
     fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     tune: TuneSection = TuneSection()
 
 
@@ -247,7 +256,7 @@ class EvaluateRecipe(Section):
     task: TaskSection
     modes: list[EvaluateMode] = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field([0.01, 0.1, 1.0], min_length=1)
-    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
     configurations: list[Configuration] = Field(
         [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
     )
@@ -266,6 +275,8 @@ class EvaluateRecipe(Section):
     def _encoders(self) -> EvaluateRecipe:
         if self.checkpoint is not None and self.checkpoints:
             raise ValueError("give either checkpoint, or checkpoints with a name for each")
+        if not self.modes and not self.decoder:
+            raise ValueError(f"modes: none is asked for; choose from {', '.join(get_args(EvaluateMode))}")
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
         fixed = [mode for mode in self.modes if mode in LABELS_ALONE]

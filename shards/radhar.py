@@ -5,8 +5,8 @@ Citation: Singh, Sandha, Garcia and Srivastava, RadHAR: Human Activity Recogniti
 Millimeter-wave Radar, mmNets 2019.
 Files: `Data/{Train,Test}/ACTIVITY/*.txt` as published, or `radhar_points.npz` with the same recordings (186 of them, 12
 MB).
-Samples: windows of 60 frames (2 s, as in the paper) that do not overlap, range-Doppler fields; shorter recordings have
-none.
+Samples: windows of 60 frames (2 s, as in the paper) that do not overlap, as fields of velocity over range, side and
+height; shorter recordings have none.
 Labels: `activity`, 5 classes.
 Splits: `published`, the folders Train and Test; `naming-a` and `naming-b`: train on recordings named like 20_walk_1,
 test on those named like walk_20_1, and the other way round, which we take for the two days of recording: the files do

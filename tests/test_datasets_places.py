@@ -61,7 +61,7 @@ def test_radhar_text(tmp_path: Path) -> None:
         path.write_text(TEXT if name == "short" else "".join(frames))
     signals, splits = built("radhar", tmp_path / "raw", tmp_path / "out")
     assert Counter(signal.session for signal in signals) == {"Test/walk/walk_20_2": 2, "Train/walk/20_walk_1": 2}
-    assert {signal.values.shape for signal in signals} == {(60, 16, 32)}
+    assert {signal.values.shape for signal in signals} == {(60, 48, 16)}
     assert {signal.labels["activity"] for signal in signals} == {"walk"}
     assert splits["published"] == {"train": {"Train/walk/20_walk_1"}, "test": {"Test/walk/walk_20_2"}}
     assert splits["naming-a"]["train"] == splits["naming-b"]["test"] == {"Train/walk/20_walk_1"}

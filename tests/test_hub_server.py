@@ -173,6 +173,12 @@ def test_only_a_whole_and_plain_folder_is_shared(adapter: Path, tmp_path: Path) 
         shareable_files(adapter)
     (adapter / "README.md").unlink()
 
+    address = {"datasets": [], "recipe": {"data": {"shards": "https://me:key@host.example/a"}}}
+    (adapter / "pretraining.json").write_text(json.dumps(address))
+    with pytest.raises(CheckpointError, match=r"pretraining\.json: holds an address with a user, a query or a command"):
+        shareable_files(adapter)
+    (adapter / "pretraining.json").unlink()
+
     head = adapter / "head.safetensors"
     os.truncate(head, head.stat().st_size - 1)
     with pytest.raises(CheckpointError, match=r"head\.safetensors: cannot be read"):

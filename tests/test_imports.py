@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": {"signal", "data", "models", "nn", "objectives", "pretrained", "generate", "drawing", "recipe", "redact"},
     "results": set(),
     "cluster": {"recipe", "suite"},
-    "hub": {"signal", "data", "models", "pretrained", "train", "results", "recipe"},
+    "hub": {"signal", "data", "models", "pretrained", "redact", "train", "results", "recipe"},
     "generate": {"signal", "data", "models", "nn", "drawing"},
     "evaluate": {
         "signal",

@@ -20,11 +20,13 @@ BIN = 0.0435769706964
 STEP = 0.614668667316
 
 
-def message(point: int, time_s: float, distance: float, velocity: float, intensity: float) -> str:
+def message(
+    point: int, time_s: float, distance: float, velocity: float, intensity: float, y: float = 0.0, z: float = 0.0
+) -> str:
     secs, nsecs = divmod(round(time_s * 1e9), 10**9)
     return (
         f'header: \n  seq: 1\n  stamp: \n    secs: {1561686032 + secs}\n    nsecs: {nsecs}\n  frame_id: "ti_mmwave"\n'
-        f"point_id: {point}\nx: {distance}\ny: -0.0\nz: 0.0\nrange: {distance}\nvelocity: {velocity}\n"
+        f"point_id: {point}\nx: {distance}\ny: {y}\nz: {z}\nrange: {distance}\nvelocity: {velocity}\n"
         f"doppler_bin: {8 + round(velocity / STEP)}\nbearing: -0.0\nintensity: {intensity}\n---\n"
     )
 
@@ -32,9 +34,9 @@ def message(point: int, time_s: float, distance: float, velocity: float, intensi
 #: Frames of (point_id, seconds, metres, m/s, dB). In the second frame point 0 was lost.
 POINTS = [
     (0, 0.9, BIN, 0.0, 30.0),
-    (2, 0.9001, 10 * BIN, -3 * STEP, 20.0),
-    (3, 0.9002, 11 * BIN, -3 * STEP, 20.0),
-    (1, 1.0, 127 * BIN, 7 * STEP, 10.0),
+    (2, 0.9001, 20 * BIN, -3 * STEP, 20.0, -0.3, 1.1),
+    (3, 0.9002, 21 * BIN, -3 * STEP, 20.0, -0.4, 1.1),
+    (1, 1.0, 127 * BIN, 7 * STEP, 10.0, 4.0, -4.0),
     (0, 1.02, BIN, -8 * STEP, 0.0),
 ]
 TEXT = "".join(message(*point) for point in POINTS)
@@ -66,13 +68,16 @@ def gathered(path: Path, **arrays: np.ndarray) -> Path:
 class TestText:
     def test_points_land_in_their_cells(self, tmp_path: Path) -> None:
         (signal,) = radhar.read(written(tmp_path / "jack", TEXT))
-        assert signal.values.shape == (3, 16, 32)
+        assert signal.values.shape == (3, 48, 16)
         found = {tuple(map(int, at)): float(signal.values[tuple(at)].real) for at in np.argwhere(signal.values)}
-        wanted = {(0, 8, 0): 10**1.5, (0, 5, 2): 200**0.5, (1, 15, 31): 10**0.5, (2, 0, 0): 1.0}
-        assert found == pytest.approx(wanted)
+        ahead = {(0, 8, 0): 10**1.5, (0, 5, 2): 200**0.5, (1, 15, 15): 10**0.5, (2, 0, 0): 1.0}
+        aside = {(0, 24, 8): 10**1.5, (0, 21, 7): 10.0, (0, 21, 6): 10.0, (1, 31, 15): 10**0.5, (2, 16, 8): 1.0}
+        height = {(0, 40, 8): 10**1.5, (0, 37, 11): 200**0.5, (1, 47, 0): 10**0.5, (2, 32, 8): 1.0}
+        assert found == pytest.approx(ahead | aside | height)
+        assert [(link.tx, link.rx) for link in signal.links[14:18]] == [(0, 14), (0, 15), (1, 0), (1, 1)]
         np.testing.assert_allclose(signal.time_s, [0, 0.1, 0.12], atol=1e-9)
         assert signal.delay_s is not None
-        np.testing.assert_allclose(signal.delay_s * 299_792_458 / 2, (np.arange(32) + 0.5) * 4 * BIN)
+        np.testing.assert_allclose(signal.delay_s * 299_792_458 / 2, (np.arange(16) + 0.5) * 8 * BIN)
         assert (signal.kind, signal.is_real, signal.session) == ("radar", True, "a")
         assert signal.labels == {"activity": "jack"}
 
@@ -89,7 +94,7 @@ class TestText:
         )
         with pytest.warns(UserWarning, match="dropped 3 of 8 points beyond 5.6 m, beyond 4.9 m/s .* first at index 5"):
             (signal,) = radhar.read(written(tmp_path, text))
-        assert np.count_nonzero(signal.values) == 4
+        assert np.count_nonzero(signal.values[:, :16]) == 4
 
     def test_a_clock_that_stands_still_is_bridged(self, tmp_path: Path) -> None:
         text = "".join(message(0, time_s, 1.0, 0.0, 20.0) for time_s in (5.0, 5.0, 5.5, 4.0))
@@ -144,9 +149,9 @@ class TestGathered:
             ("Train/walk/a_1", "walk"),
         ]
         np.testing.assert_allclose(signals[0].time_s, np.array([0, 1, 3, 9]) / 30)
-        power = np.square(signals[0].values.real).sum(axis=(1, 2))
+        power = np.square(signals[0].values.real).reshape(4, 3, -1).sum(axis=2).T
         wanted = [np.sum(10 ** (second[second[:, 5] == frame, 4] / 10)) for frame in (0, 1, 3, 9)]
-        np.testing.assert_allclose(power, wanted, rtol=1e-5)
+        np.testing.assert_allclose(power, [wanted] * 3, rtol=1e-5, err_msg="every projection has all the power")
 
     @pytest.mark.parametrize(
         ("arrays", "message"),
@@ -236,7 +241,7 @@ def test_real_recordings(data_root: Path) -> None:
     with np.load(path, allow_pickle=False) as arrays:
         points = arrays["Train|boxing|20_boxing_1"]
     np.testing.assert_allclose(
-        np.square(boxing.values.real).sum(axis=(1, 2))[:600],
+        np.square(boxing.values[:600, :16].real).sum(axis=(1, 2)),
         np.bincount(points[:, 5].astype(int), 10 ** (points[:, 4].astype(float) / 10))[:600],
         rtol=1e-5,
     )

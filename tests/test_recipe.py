@@ -214,6 +214,11 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         ("fractions=[2]", r"fractions\.0: .*less than or equal to 1"),
         ("fractions=[0]", r"fractions\.0: .*greater than 0"),
         ("task.tests=[]", r"task\.tests: .*at least 1"),
+        ("task.tests=[train]", r"task: .*part 'train' is the one that is trained on"),
+        ("task.tests=[test, test]", r"task: .*tests: test, test names one twice"),
+        ("task.split=[f, g, f]", r"task: .*split: f, g, f names one twice"),
+        ("modes=[]", "modes: none is asked for; choose from floor, cnn"),
+        ("seeds=[-1]", r"seeds\.0: .*greater than or equal to 0"),
     ],
 )
 def test_an_evaluation_of_nothing_is_refused(path: Path, override: str, message: str) -> None:

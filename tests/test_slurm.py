@@ -114,7 +114,8 @@ def test_a_job_whose_node_crashes_waits_again_and_goes_on_elsewhere(
 
 
 def test_a_cancelled_run_saves_and_stays_cancelled(cluster: Cluster, shards_dir: Path, tmp_path: Path) -> None:
-    training = pretrain(cluster, shards_dir, tmp_path, checkpoint_every=STEPS)
+    long = 100 * STEPS  # on a busy machine the two commands below take longer than STEPS
+    training = pretrain(cluster, shards_dir, tmp_path, steps=long, checkpoint_every=long)
     logged = training.run / "logs" / "version_0" / "metrics.csv"
     cluster.wait(lambda: logged.exists() and training.steps(0), "first step")
     shown = wfm("slurm", "status", env=cluster.env).stdout

@@ -216,6 +216,12 @@ def test_a_leaderboard_compares_checkpoints_over_files(tmp_path: Path, capsys: p
         assert cell in page
     assert "s, C" not in page, "a task that one of them lacks"
     assert "mode probe" in capsys.readouterr().out
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again/ours.json").write_text(json.dumps(theirs))
+    same = [*command[:-1], str(tmp_path / "again/ours.json")]
+    assert main([*same, "--html", str(tmp_path / "same.html")]) == 0
+    assert "tiny (again/ours)" in (tmp_path / "same.html").read_text(), "files of one name stay apart"
+    capsys.readouterr()
     assert main(command[:-1]) == 2
     assert "no two checkpoints" in capsys.readouterr().err
     assert main([*command, "--json", "x.json"]) == 2

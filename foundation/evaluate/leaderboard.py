@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from os.path import commonpath
 from pathlib import Path
 
 from rich.console import Console
@@ -54,14 +55,19 @@ def leaderboard(files: Sequence[Path], html: Path | None = None) -> None:
 
 
 def _contenders(files: Sequence[Path]) -> list[Row]:
-    """Rows of encoders, by their headline metric. A name that several files use goes with the name of its file."""
+    """Rows of encoders, by their headline metric. A name that several files use goes with its file's, and where files
+    share that as well, with the path to it from where they part."""
     rows = {file: [row for row in load_rows(file) if row.mode in MODES and row.metric in HEADLINES] for file in files}
     users: dict[str, set[Path]] = defaultdict(set)
     for file, own in rows.items():
         for row in own:
             users[row.method].add(file)
+    stems = Counter(file.stem for file in rows)
+    above = commonpath([file.resolve().parent for file in rows])
+    paths = {file: file.resolve().relative_to(above).with_suffix("").as_posix() for file in rows}
+    shown = {file: file.stem if stems[file.stem] == 1 else path for file, path in paths.items()}
     return [
-        row.model_copy(update={"method": f"{row.method} ({file.stem})"}) if len(users[row.method]) > 1 else row
+        row.model_copy(update={"method": f"{row.method} ({shown[file]})"}) if len(users[row.method]) > 1 else row
         for file, own in rows.items()
         for row in own
     ]

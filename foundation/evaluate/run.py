@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from foundation.data.stream import read_part
 from foundation.evaluate.losses import loss_rows
 from foundation.evaluate.measure import pool_folds, pooling_sentences, progress, rows_of, run_jobs
@@ -39,7 +41,7 @@ def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
         return []
     fold = recipe.folds[0]
     signals = read_part(recipe.task.shards, fold, recipe.task.tests)
-    chosen = signals[:: max(1, len(signals) // SHOWN)][:SHOWN]
+    chosen = [signals[i] for i in np.unique(np.linspace(0, len(signals) - 1, SHOWN).round().astype(int))]
     names: dict[str, str] = {"set_name": recipe.set, "split": fold, "command": command}
     rows: list[Row] = []
     for name in recipe.sources:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.errors import CheckpointError
+from foundation.redact import published
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -56,7 +57,8 @@ def shareable_files(folder: Path) -> list[str]:
     """Names of the files to upload, checked: all that is needed, nothing else, every weight file readable.
 
     Raises:
-        CheckpointError: a file is missing, unexpected, in a format that runs code when loaded, or damaged.
+        CheckpointError: a file is missing, unexpected, in a format that runs code when loaded, damaged, or names an
+            address that may carry a secret.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; write one with 'wfm hub export'.")
@@ -82,7 +84,12 @@ def _check_content(path: Path) -> None:
 
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if published(content) != content:
+                raise CheckpointError(
+                    f"{path}: holds an address with a user, a query or a command, which may carry a key; export again, "
+                    "or take it out."
+                )
         elif path.suffix == ".safetensors":
             with safe_open(path, "np"):  # reads the header and compares it with the file's length
                 pass

@@ -1,12 +1,14 @@
-"""FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as range-Doppler fields.
+"""FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as fields over Doppler and space.
 
 Source: Singh et al., "RadHAR", mmNets 2019, https://github.com/nesl/RadHAR. A recording is the text of ROS messages,
 one per detected point, separated by `---`; a frame begins where `point_id` starts over. Also read: many recordings in
 one `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
 `SPLIT|ACTIVITY|RECORDING`.
 
-A point cloud is what the radar's own detector left of its range-Doppler map. The points are put back there: a cell
-holds the root of the power of its points, and 0 where nothing was detected. Angles are not kept.
+A point cloud is what the radar's own detector left of its range-Doppler-angle map. The points are put back into fields
+of velocity over three projections: range, the side (y) and the height (z). A cell holds the root of the power of its
+points, and 0 where nothing was detected. Nearly all power stands still, at a range that is another one every day: what
+tells activities apart where the person stands elsewhere is how high and how far aside they move (docs/captures.md).
 """
 
 from __future__ import annotations
@@ -31,13 +33,15 @@ SPEED_OF_LIGHT = 299_792_458.0
 #: Of the dataset's chirps, as its `range` and `velocity` values step.
 RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
 DOPPLER_BINS, STILL = 16, 8
-#: A cell is 4 range bins, 17 cm; together they reach beyond the 5.5 m within which the dataset's points lie.
-CELL_M, CELLS = 4 * RANGE_BIN_M, 32
+#: A cell is 8 range bins, 35 cm; together they reach beyond the 5.5 m within which the dataset's points lie.
+CELL_M, CELLS = 8 * RANGE_BIN_M, 16
+#: Range counts from the radar; aside and height have it in the middle, and what lies further out in their last cells.
+PROJECTIONS = ("range", "aside", "height")
 FRAME_S = 1 / 30
 ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
 
 _POINT = re.compile(
-    rb" secs: (\d+)\n *nsecs: (\d+)\n *frame_id: [^\n]*\npoint_id: (\d+)\nx: [^\n]+\ny: [^\n]+\nz: [^\n]+\n"
+    rb" secs: (\d+)\n *nsecs: (\d+)\n *frame_id: [^\n]*\npoint_id: (\d+)\nx: [^\n]+\ny: (\S+)\nz: (\S+)\n"
     rb"range: (\S+)\nvelocity: (\S+)\ndoppler_bin: [^\n]+\nbearing: [^\n]+\nintensity: (\S+)\n"
 )
 _MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
@@ -60,14 +64,16 @@ def read(path: Path) -> list[Signal]:
 
 
 def stream(path: Path) -> Iterator[Signal]:
-    """One signal per recording; values [frames, 16 Doppler bins, 32 range cells], real amplitudes, kind "radar".
+    """One signal per recording; values [frames, 48 links, 16 cells], real amplitudes, kind "radar".
 
-    `Link.rx` is the Doppler bin (8 stands still, one bin is 0.61 m/s); the delay axis is twice the range of the middle
-    of a cell over the speed of light. The label `activity` comes from the name in an `.npz`, or from the folder of a
-    text file as published. Times are those of the messages; in an `.npz` they are the frame numbers at 30 per second.
+    `Link.tx` is the projection (0 range, 1 aside, 2 height), `Link.rx` the Doppler bin (8 stands still, one bin is 0.61
+    m/s). The delay axis is twice the range of the middle of a cell over the speed of light; cells of the other two
+    projections are as wide, and their first begins 2.8 m to one side of the radar, or below it. The label `activity`
+    comes from the name in an `.npz`, or from the folder of a text file as published. Times are those of the messages;
+    in an `.npz` they are the frame numbers at 30 per second.
     Points that are not finite or lie outside the field (damaged messages) are dropped, with a warning.
 
-    Recordings of an `.npz` come sorted by session, one at a time: as fields they are 40 times as large as in the file.
+    Recordings of an `.npz` come sorted by session, one at a time: as fields they are 60 times as large as in the file.
 
     Raises:
         ReadError: the file is missing, empty, damaged or holds no point.
@@ -86,7 +92,7 @@ def stream(path: Path) -> Iterator[Signal]:
                 f"{_LEAST_POINTS} points a frame on average, so column 6 is not the frame number."
             )
         distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
-        cloud = np.column_stack([distance, points[:, 3:5]])
+        cloud = np.column_stack([points[:, 1:3], distance, points[:, 3:5]])
         labels = {"activity": name.split("|")[1]}
         yield _signal(cloud, row, frames * FRAME_S, _session(name), labels, f"{path}, {name}")
 
@@ -99,12 +105,14 @@ def _signal(
     labels: dict[str, str],
     where: str,
 ) -> Signal:
-    """From points [P, 3] (range, velocity, intensity), the frame of each and the times of the frames."""
+    """From points [P, 5] (y, z, range, velocity, intensity), the frame of each and the times of the frames."""
     with np.errstate(invalid="ignore", over="ignore"):
-        cell = np.floor(cloud[:, 0] / CELL_M)
-        doppler = np.round(cloud[:, 1] / VELOCITY_BIN_M_S) + STILL
-        power = 10 ** (cloud[:, 2] / 10)
-        good = (cell >= 0) & (cell < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
+        ahead = np.floor(cloud[:, 2] / CELL_M)
+        aside, height = np.clip(np.floor(cloud[:, :2] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
+        doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
+        power = 10 ** (cloud[:, 4] / 10)
+        good = (ahead >= 0) & (ahead < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
+        good &= np.isfinite(aside) & np.isfinite(height)
     if not good.any():
         raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
     if not good.all():
@@ -113,12 +121,15 @@ def _signal(
             f"{STILL * VELOCITY_BIN_M_S:.1f} m/s or not finite, the first at index {int(np.argmin(good))}",
             stacklevel=3,
         )
-    flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
-    field = np.bincount(flat, power[good], minlength=len(time_s) * DOPPLER_BINS * CELLS)
+    shape = (len(time_s), DOPPLER_BINS, CELLS)
+    fields = []
+    for cell in (ahead, aside, height):
+        flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
+        fields.append(np.bincount(flat, power[good], minlength=int(np.prod(shape))).reshape(shape))
     return Signal(
-        values=np.sqrt(field).reshape(len(time_s), DOPPLER_BINS, CELLS),
+        values=np.sqrt(np.concatenate(fields, axis=1)),
         time_s=time_s - time_s[0],
-        links=tuple(Link(0, index) for index in range(DOPPLER_BINS)),
+        links=tuple(Link(projection, bin_) for projection in range(len(PROJECTIONS)) for bin_ in range(DOPPLER_BINS)),
         delay_s=(np.arange(CELLS, dtype=np.float64) + 0.5) * (2 * CELL_M / SPEED_OF_LIGHT),
         kind="radar",
         carrier_hz=77e9,
@@ -131,7 +142,7 @@ def _signal(
 
 
 def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Points [P, 3] (range, velocity, intensity), their frames, and the times of the frames."""
+    """Points [P, 5] (y, z, range, velocity, intensity), their frames, and the times of the frames."""
     found = _POINT.findall(data)
     announced = data.count(b"\npoint_id:")
     if not found or announced > len(found) + 1:
