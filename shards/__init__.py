@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from foundation.data.dataset import Dataset
@@ -80,6 +82,9 @@ def open_dataset(name: str, **options: object) -> Dataset:
         raise ShardError(
             f"{name}: build(...) gives {type(dataset).__name__}; expected a foundation.data.dataset.Dataset."
         )
+    if name.endswith(".py"):  # or a build that died would go on with other code, and a finished one pass for the new
+        code = hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
+        return replace(dataset, parameters={**dataset.parameters, "code": code})
     return dataset
 
 
@@ -90,7 +95,10 @@ def _own(path: Path) -> Callable[..., object]:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    module = None if "." in path.stem else importlib.import_module(path.stem)
+    try:
+        module = None if "." in path.stem else importlib.import_module(path.stem)
+    except Exception as error:
+        raise ShardError(f"{path}: cannot be imported ({type(error).__name__}: {error}); mend it first.") from error
     if module is None or Path(module.__file__ or "").resolve() != path.resolve():
         raise ShardError(f"{path}: another module is called {path.stem!r}, or none can be; rename the file.")
     if not hasattr(module, "build"):

@@ -80,7 +80,12 @@ def _samples(
 
 def windows(signal: Signal, length: int) -> Iterator[Signal]:
     """Windows that do not overlap; what is left at the end is dropped, and so, with a warning, are those in which
-    nothing was measured."""
+    nothing was measured, and recordings shorter than one."""
+    if len(signal.time_s) < length:
+        warnings.warn(
+            f"session {signal.session}: left out, {len(signal.time_s)} times are fewer than a window of {length}",
+            stacklevel=2,
+        )
     for start in range(0, len(signal.time_s) - length + 1, length):
         if signal.mask[start : start + length].any():
             yield signal.window(start, length)

@@ -50,7 +50,7 @@ def build(raw: Path) -> Dataset:
         citation="Singh, Sandha, Garcia and Srivastava, RadHAR, mmNets 2019",
         homepage=HOMEPAGE,
         tasks={"activity": "classification"},
-        parameters={"frames": FRAMES},
+        parameters={"frames": FRAMES, "fields": "range, aside, height"},
     )
 
 

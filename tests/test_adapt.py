@@ -192,6 +192,11 @@ def test_another_base_is_refused(saved: Path, trained: Path) -> None:
         load_adapter(saved, other)
 
 
+def test_no_signals_are_named(fitted: TaskModel, trained: Path) -> None:
+    with pytest.raises(SignalError, match="predict: no signals; a recording shorter than"):
+        predict(fitted, TokenSet([], load_encoder(trained / "model").config))
+
+
 def test_an_existing_folder_is_refused_and_left_alone(saved: Path, fitted: TaskModel, target: Target) -> None:
     before = snapshot(saved)
     with pytest.raises(CheckpointError, match="exists and is left alone"):

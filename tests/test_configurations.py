@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tiny import write_recipe
 
 from foundation.adapt import fit_head, pooled_features
-from foundation.adapt.pooling import possible_poolings
+from foundation.adapt.pooling import POOLINGS, asked_poolings, possible_poolings
 from foundation.cli import main
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import RecipeError
@@ -137,6 +137,16 @@ def test_columns_are_left_out_only_where_the_shape_changes(trained: Path, shards
         problem = Bench(recipe, "room", fitted).problem
         possible = possible_poolings((s.values.shape for s in problem.signals), encoder.config)
         assert ("columns" in possible) == (fitted != "pooled for any shape")
+
+
+def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
+    spec = load_encoder(trained / "model").config
+    shapes = [(64, 1, 30), (64, 3, 30)]
+    assert asked_poolings("auto", iter(shapes[:1]), spec) == POOLINGS
+    with pytest.warns(UserWarning, match=r"columns, response, invariant need recordings .* these have 1 x 30, 3 x 30"):
+        assert asked_poolings("auto", iter(shapes), spec) == ("moments", "context")
+    with pytest.raises(RecipeError, match=r"'columns' would need .* take moments or context"):
+        asked_poolings("columns", iter(shapes), spec)
 
 
 def test_recordings_without_such_a_configuration_are_refused(shards_dir: Path) -> None:

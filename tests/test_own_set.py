@@ -88,6 +88,26 @@ def test_an_error_of_a_signal_says_which_file_or_sample_it_is(tmp_path: Path) ->
         write_shards(piece, tmp_path / "pieces")
 
 
+def test_another_code_is_another_build(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (text,) = re.findall(r"```python\n(\"\"\"my_set\.py.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    path, out = tmp_path / "coded_set.py", tmp_path / "built"
+    path.write_text(text)
+    write_shards(open_dataset(str(path), raw=recordings), out)
+    write_shards(open_dataset(str(path), raw=recordings), out)
+    path.write_text(text + "# windows are cut otherwise now\n")
+    with pytest.raises(ShardError, match=r"built holds a finished build with .*code"):
+        write_shards(open_dataset(str(path), raw=recordings), out)
+    (tmp_path / "wrong_set.py").write_text("import nothing_of_this_name\n")
+    with pytest.raises(ShardError, match=r"wrong_set\.py: cannot be imported \(ModuleNotFoundError: .*mend it first"):
+        open_dataset(str(tmp_path / "wrong_set.py"), raw=recordings)
+
+
+def test_a_recording_shorter_than_a_window_is_left_out_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="left out, 32 times are fewer than a window of 33"):
+        assert list(windows(make_signal(), 33)) == []
+
+
 def test_windows_in_which_nothing_was_measured_are_left_out_with_a_warning() -> None:
     valid = np.ones((32, 2, 16), bool)
     valid[8:16] = False

@@ -20,7 +20,7 @@ from foundation.adapt.probe import training_features
 from foundation.adapt.stack import fit_stack
 from foundation.data.fields import FieldSet
 from foundation.data.labelled import Target, TokenSet
-from foundation.errors import TrainingError
+from foundation.errors import SignalError, TrainingError
 from foundation.models import Baseline, LinearHead, StackedHead, TaskModel, WfmModel
 from foundation.recipe import TuneSection
 
@@ -131,7 +131,13 @@ def descend(
 
 @torch.no_grad()
 def predict(model: TaskModel | Baseline, data: TokenSet | FieldSet) -> np.ndarray:
-    """Logits or numbers [n, outputs] of every sample."""
+    """Logits or numbers [n, outputs] of every sample.
+
+    Raises:
+        SignalError: there is none.
+    """
+    if not len(data):
+        raise SignalError("predict: no signals; a recording shorter than the windows that it is cut into gives none.")
     model.eval()
     return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
 

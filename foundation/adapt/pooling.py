@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from foundation.adapt.probe import probe_error
 from foundation.data.tokens import TokenSpec, layout_of
+from foundation.errors import RecipeError
 
 POOLINGS = ("moments", "context", "columns", "response", "invariant")
 
@@ -19,8 +21,24 @@ def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tup
 
 
 def asked_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
-    """What `tune.pooling` asks for: `auto` for all that are possible, to choose from; else the one it names."""
-    return possible_poolings(shapes, spec) if pooling == "auto" else (pooling,)
+    """What `tune.pooling` asks for: `auto` for all that are possible, to choose from; else the one it names.
+
+    Raises:
+        RecipeError: that one is not possible. Of `auto`, a warning says which are not.
+    """
+    possible = possible_poolings(known := set(shapes), spec)
+    cuts = sorted({f"{links} x {responses}" for _, links, responses in known})
+    why = f"need recordings of one number of links x responses, and these have {', '.join(cuts[:4])}"
+    if pooling == "auto":
+        if left_out := [name for name in POOLINGS if name not in possible]:
+            warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; heads do without", stacklevel=2)
+        return possible
+    if pooling not in possible:
+        raise RecipeError(
+            f"tune.pooling: {pooling!r} would {why}; take {' or '.join(possible)}, or bring them to one shape when "
+            "shards are built."
+        )
+    return (pooling,)
 
 
 def pick_pooling(

@@ -36,13 +36,14 @@ class Target:
         found = [signal.labels[label] for signal in signals if label in signal.labels]
         if not found:
             known = sorted({name for signal in signals for name in signal.labels})
-            raise RecipeError(f"task.label: no training sample carries {label!r}; known labels: {', '.join(known)}.")
+            there = f"known labels: {', '.join(map(repr, known))}" if known else "they carry none at all"
+            raise RecipeError(f"task.label: no training sample carries {label!r}; {there}.")
         if kind == "classification" or (kind is None and isinstance(found[0], str)):
             names = tuple(sorted({str(value) for value in found}))
             if len(names) < 2:
                 raise RecipeError(
-                    f"task.label: all {len(found)} training samples are of one class of {label!r}, {names[0]}; name a "
-                    "split whose training part has two at least."
+                    f"task.label: all {len(found)} training samples are of one class of {label!r}, {names[0]!r}; "
+                    "name a split whose training part has two at least."
                 )
             return cls(label, names, len(names))
         return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
@@ -66,8 +67,8 @@ class Target:
         unknown = sorted({str(value) for value in values} - set(self.classes))
         if unknown:
             raise RecipeError(
-                f"task.label: test classes {', '.join(unknown)} of {self.label!r} are not in the training part; name a "
-                "split that trains on every class, or leave the label out of samples that are not to be scored."
+                f"task.label: test classes {', '.join(map(repr, unknown))} of {self.label!r} are not in the training "
+                "part; name a split that trains on every class, or leave the label out of samples that are not scored."
             )
         return np.array([self.classes.index(str(value)) for value in values], np.int64)
 
