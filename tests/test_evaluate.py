@@ -103,6 +103,36 @@ def test_rows_are_merged_into_an_existing_file(
     before, after = load_rows(written / "rows.json"), load_rows(rows)
     assert {row.key for row in after} > {row.key for row in before}
     assert {row.method for row in after} - {row.method for row in before} == {"other"}
+    assert main(["evaluate", "--config", str(config), "--json", str(rows)]) == 0
+    new = len(after) - len(before)
+    assert f"{new} rows written, {new} of them in place of earlier ones" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "told"),
+    [
+        ("--json", ".", "is a folder; give the name of a file"),
+        ("--html", "file/page.html", "nothing can be written into"),
+        ("--json", "file", "file: not a JSON file of rows"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_any_fit(
+    option: str,
+    place: str,
+    told: str,
+    trained: Path,
+    shards_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("notes of mine")
+    config = write_recipe(tmp_path / "eval.yaml", _recipe(trained, shards_dir, modes=["knn"]))
+    monkeypatch.setattr(Bench, "outcome", lambda *_: pytest.fail("nothing is fitted"))
+    monkeypatch.setattr(overlap, "refuse_overlap", lambda *_: pytest.fail("nothing is read"))
+    assert main(["evaluate", "--config", str(config), option, str(tmp_path / place)]) == 2
+    assert told in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "notes of mine"
 
 
 def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +39,23 @@ def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
         print(dump_recipe(recipe), end="")
         return None
     return recipe
+
+
+def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None:
+    """Before hours of fits, not after them.
+
+    Raises:
+        RecipeError: a file cannot be written, or nothing into a folder; names it.
+    """
+    from foundation.errors import RecipeError
+
+    for path in filter(None, files):
+        if path.is_dir():
+            raise RecipeError(f"{path} is a folder; give the name of a file.")
+    for folder in [*(path.parent for path in filter(None, files)), *folders]:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise RecipeError(f"{folder}: nothing can be written into {there}; name another folder.")
 
 
 def part_of_array(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command, part_of_array, recipe_command, resolved
+from foundation.cli.common import command, part_of_array, recipe_command, refuse_unwritable, resolved
 
 EXAMPLES = """examples:
   wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
@@ -74,18 +74,22 @@ def _one(args: argparse.Namespace) -> None:
     recipe = resolved(args, EvaluateRecipe)
     if recipe is None:
         return
-    from foundation.evaluate.publish import publish
+    refuse_unwritable(args.json, args.html, folders=[recipe.keep])
+    from foundation.evaluate.publish import earlier_rows, publish
     from foundation.evaluate.run import evaluate
 
+    earlier_rows(args.json)  # a file of something else is refused now, not after the fits
     command = shlex.join(["wfm", "evaluate", "--config", str(args.config), *args.overrides])
     publish(recipe, evaluate(recipe, command), args.json, args.html)
 
 
 def _suite(args: argparse.Namespace) -> None:
+    refuse_unwritable(args.json, args.html)
     from foundation.evaluate.publish import publish_suite
     from foundation.evaluate.suite import Suite
 
     suite = Suite.load(args.suite, args.overrides)
+    refuse_unwritable(folders=[task.recipe.keep for task in suite.tasks])
     if args.dry_run:
         for task in suite.tasks:
             print(f"{len(task.jobs)} fits: {task.command}")
@@ -105,6 +109,7 @@ def _filling(args: argparse.Namespace) -> None:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return
+    refuse_unwritable(args.json, args.html)
     from foundation.evaluate.publish import publish_filling
 
     command = shlex.join(["wfm", "evaluate", "--filling", str(args.filling), *args.overrides])
@@ -117,4 +122,5 @@ def _leaderboard(args: argparse.Namespace) -> None:
 
     if args.overrides or args.json or args.dry_run:
         raise RecipeError("--leaderboard reads files of rows and takes --html alone.")
+    refuse_unwritable(args.html)
     leaderboard(args.leaderboard, args.html)

@@ -17,13 +17,25 @@ from foundation.results.rows import Row, load_rows, merge_rows, save_rows
 from foundation.results.tables import markdown_table, rich_tables
 
 
+def earlier_rows(path: Path | None) -> list[Row]:
+    """Those of a file that `publish` is going to merge into; none where there is no such file.
+
+    Raises:
+        ReadError: the file holds something else.
+    """
+    return load_rows(path) if path is not None and path.exists() else []
+
+
 def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
     """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`."""
     for table in rich_tables(rows):
         Console().print(table)
     if json_path is not None:
-        save_rows(json_path, merge_rows(load_rows(json_path) if json_path.exists() else [], rows))
-        print(f"{json_path}: {len(rows)} rows written.")
+        earlier = earlier_rows(json_path)
+        save_rows(json_path, merge_rows(earlier, rows))
+        replaced = len({row.key for row in earlier} & {row.key for row in rows})
+        in_place = f", {replaced} of them in place of earlier ones" if replaced else ""
+        print(f"{json_path}: {len(rows)} rows written{in_place}.")
     if html_path is not None:
         facts = {**_checkpoints(recipe), "shards": str(recipe.task.shards), "label": recipe.task.label}
         write_report(
