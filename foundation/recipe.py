@@ -279,6 +279,12 @@ class EvaluateRecipe(Section):
             raise ValueError(f"modes: none is asked for; choose from {', '.join(get_args(EvaluateMode))}")
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
+        for source in self.sources.values():
+            try:
+                source.format(split="", seed=0)
+            except (KeyError, IndexError, ValueError):
+                told = f"checkpoint: {source}: of names in braces, {{split}} and {{seed}} alone are known"
+                raise ValueError(told) from None
         fixed = [mode for mode in self.modes if mode in LABELS_ALONE]
         if self.configurations and fixed:
             raise ValueError(f"configurations: {fixed[0]} takes recordings of one shape only; leave it out of modes")

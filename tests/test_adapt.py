@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -190,6 +191,16 @@ def test_another_base_is_refused(saved: Path, trained: Path) -> None:
         other.transformer.state_dict()[next(iter(other.transformer.state_dict()))].add_(1e-6)
     with pytest.raises(CheckpointError, match="is another one, by its weights or its configuration"):
         load_adapter(saved, other)
+
+
+@pytest.mark.parametrize("key", ["label", "size", "pooling", "base", "base_sha256"])
+def test_a_task_file_that_lacks_something_is_damaged(saved: Path, trained: Path, tmp_path: Path, key: str) -> None:
+    folder = Path(shutil.copytree(saved, tmp_path / "adapter"))
+    task = json.loads((folder / "task.json").read_text())
+    del task[key]
+    (folder / "task.json").write_text(json.dumps(task))
+    with pytest.raises(CheckpointError, match=f"adapter: cannot be read as an adapter .*{key}"):
+        load_adapter(folder, load_encoder(trained / "model"))
 
 
 def test_no_signals_are_named(fitted: TaskModel, trained: Path) -> None:

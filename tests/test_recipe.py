@@ -218,6 +218,7 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         ("task.tests=[test, test]", r"task: .*tests: test, test names one twice"),
         ("task.split=[f, g, f]", r"task: .*split: f, g, f names one twice"),
         ("modes=[]", "modes: none is asked for; choose from floor, cnn"),
+        ("checkpoint='runs/{fold}/model'", r"runs/\{fold\}/model: .* \{split\} and \{seed\} alone"),
         ("seeds=[-1]", r"seeds\.0: .*greater than or equal to 0"),
     ],
 )

@@ -82,6 +82,7 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(names)}.")
     try:
         task = json.loads((folder / "task.json").read_text())
+        base, base_hash, pooling = str(task["base"]), task["base_sha256"], str(task["pooling"])
         target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
         state = safetensors.torch.load_file(folder / "head.safetensors")
         # PEFT reads these two itself, but only after it has wrapped the encoder, and its errors name no folder.
@@ -89,9 +90,9 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         safetensors.torch.load_file(folder / "adapter_model.safetensors")
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
-    if task["base_sha256"] != weights_hash(encoder):
+    if base_hash != weights_hash(encoder):
         raise CheckpointError(
-            f"{folder} was fitted to {task['base']} and the encoder given is another one, by its weights or its "
+            f"{folder} was fitted to {base} and the encoder given is another one, by its weights or its "
             "configuration; load that base first."
         )
     try:
@@ -100,4 +101,4 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         raise CheckpointError(
             f"{folder}: head.safetensors is no head of this version; fit the adapter anew."
         ) from error
-    return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, task["pooling"]).eval(), target)
+    return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, pooling).eval(), target)
