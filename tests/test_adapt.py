@@ -195,11 +195,11 @@ def test_another_base_is_refused(saved: Path, trained: Path) -> None:
 
 @pytest.mark.parametrize("key", ["label", "size", "pooling", "base", "base_sha256"])
 def test_a_task_file_that_lacks_something_is_damaged(saved: Path, trained: Path, tmp_path: Path, key: str) -> None:
-    folder = Path(shutil.copytree(saved, tmp_path / "adapter"))
+    folder = Path(shutil.copytree(saved, tmp_path / "copy"))
     task = json.loads((folder / "task.json").read_text())
     del task[key]
     (folder / "task.json").write_text(json.dumps(task))
-    with pytest.raises(CheckpointError, match=f"adapter: cannot be read as an adapter .*{key}"):
+    with pytest.raises(CheckpointError, match=f"copy: cannot be read as an adapter .*{key}"):
         load_adapter(folder, load_encoder(trained / "model"))
 
 
