@@ -79,8 +79,8 @@ def curves(rows: Sequence[Row]) -> list[str]:
     for metric in dict.fromkeys(row.metric for row in rows):
         better = ("Higher" if METRICS[metric].more_is_better else "Lower") + " is better. " if metric in METRICS else ""
         caption = (
-            f"{metric_of(metric).label}. {better}Bars are 95 % intervals over seeds; a point without one was run once. "
-            "Two results differ only where their bars lie clearly apart."
+            f"{metric_of(metric).label}. {better}Bars are 95 % intervals over seeds; a point without one is of one "
+            "seed, or of seeds that all say the same. Two results differ only where their bars lie clearly apart."
         )
         draw = loss_figure if metric in LOSS_METRICS else plots.fractions
         found.append(figure(draw([row for row in rows if row.metric == metric]), caption))
