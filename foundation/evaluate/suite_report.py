@@ -20,7 +20,8 @@ from foundation.results.tables import Pivot, metric_of, pivot
 NOTES = (
     "Every test part holds recordings (sessions) that neither training nor a choice has seen. Intervals are 95 %, "
     "Student's t over seeds; a seed draws the label subset, initial weights and the order of batches. A figure without "
-    "an interval is of one seed, or of seeds that all say the same. Pretraining was run once, and its spread is in no interval.",
+    "an interval is of one seed, or of seeds that all say the same. Pretraining was run once, and its spread is in no "
+    "interval.",
 )
 TARGET_NOTE = (
     "These rows have also seen the test recordings, without their labels: +coral gives features of the training part "
