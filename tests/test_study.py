@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny import MODEL, TRAIN, pretrain_recipe, snapshot, write_recipe
 from foundation.cli import main
 from foundation.data.manifest import Manifest
 from foundation.data.stream import Corpus, Part
+from foundation.data.write import write_shards
 from foundation.errors import RecipeError
 from foundation.models import WfmForMaskedModeling
 from foundation.recipe import PretrainRecipe, load_recipe
@@ -23,6 +25,7 @@ from foundation.study.heldout import ALL, held_out_losses
 from foundation.study.plan import Study
 from foundation.study.probes import Labelled
 from foundation.train.module import model_config
+from shards import open_dataset
 
 pytest_plugins = ["tiny"]
 
@@ -120,10 +123,14 @@ def test_a_changed_recipe_is_refused_before_anything_is_run(done: Path, capsys: 
     assert snapshot(done) == before
 
 
-def test_what_is_held_out_may_not_be_trained_on(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_held_out_may_not_be_trained_on(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(done)
     assert main(["study", str(done / "study.yaml"), "held_out.part=train", "name=leak"]) == 2
     assert "variant 'both' trains on session 'room-" in capsys.readouterr().err
+    write_shards(replace(open_dataset("simulated", count=400, seed=0), name="other"), tmp_path / "other")
+    leak = [f"held_out.shards={tmp_path / 'other'}", "held_out.part=train", "name=leak"]
+    assert main(["study", str(done / "study.yaml"), *leak]) == 2
+    assert "variant 'both' trains on 16 of the 16 samples" in capsys.readouterr().err
     assert snapshot(done) == before
 
 

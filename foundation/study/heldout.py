@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
+from foundation.data.contents import hashes_of
 from foundation.data.manifest import Manifest
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
@@ -15,7 +17,8 @@ from foundation.objectives import MaskedObjective
 from foundation.signal import Signal
 from foundation.study.plan import Run
 from foundation.study.recipe import HeldOutSection
-from foundation.train.record import seen_in_training, training_sessions
+from foundation.train.parts import part_of
+from foundation.train.record import hashes_in_training, seen_in_training, training_sessions
 
 BATCH = 64
 ALL = "all masks"
@@ -48,17 +51,18 @@ def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> 
 
 
 def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
-    """Stop where a run trains on a session that is held out.
+    """Stop where a run trains on a session that is held out, or on its samples under any name.
 
     Raises:
-        RecipeError: names the variant and the first such session.
+        RecipeError: names the variant and the first such session, or counts the samples.
         ShardError: shards are missing.
     """
     manifest = Manifest.load(held_out.shards)
     asked = set(training_sessions(held_out, manifest))
+    hashes = hashes_of([part_of(held_out)])
     checked: set[str] = set()
     for run in runs:
-        data = run.pretrain.data.model_dump_json()
+        data = f"{run.pretrain.data.model_dump_json()} {run.pretrain.init}"
         if data in checked or not run.trained:
             continue
         checked.add(data)
@@ -69,3 +73,8 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
                     f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
                     "held out; hold out another part, or train on less."
                 )
+        if both_too := int(np.isin(hashes, hashes_in_training(run.pretrain)).sum()):
+            raise RecipeError(
+                f"held_out: variant {run.variant!r} trains on {both_too} of the {len(hashes)} samples of "
+                f"{held_out.shards} that are held out, from shards or sessions of another name; train without them."
+            )

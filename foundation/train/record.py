@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from foundation.data.contents import FILE_NAME as CONTENTS
-from foundation.data.contents import hashes_of, load_sources, save_hashes
+from foundation.data.contents import Hashes, hashes_of, load_sources, save_hashes
 from foundation.data.manifest import Manifest, count_sessions
 from foundation.data.stream import Corpus
 from foundation.data.tarfiles import is_url
@@ -37,14 +37,19 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
             "directory to train on what they hold now."
         )
     if known != sources:
-        parts = [part_of(source) for source in recipe.data.sources if not is_url(source.shards)]
-        before = hashes_seen_by(recipe.init) if recipe.init else None
-        found = [hashes_of(parts), *([] if before is None else [before])]
-        save_hashes(contents, np.unique(np.concatenate(found)), sources)
+        save_hashes(contents, hashes_in_training(recipe), sources)
     if known != sources or not (recipe.out / PROVENANCE).is_file():
         save_record(
             recipe.out / PROVENANCE, Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
         )
+
+
+def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
+    """Of the samples that a recipe trains on where they are files, and that the model saw that it goes on from."""
+    found = [hashes_of([part_of(source) for source in recipe.data.sources if not is_url(source.shards)])]
+    if recipe.init and (before := hashes_seen_by(recipe.init)) is not None:
+        found.append(before)
+    return np.unique(np.concatenate(found))
 
 
 def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
