@@ -54,7 +54,7 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> tuple[SuiteRecipe, 
     entries = []
     owner: dict[tuple[str, str], Path] = {}
     for task in suite.tasks:
-        place, words = path.parent / task.recipe, [*suite.overrides, *task.overrides, *overrides]
+        place, words = path.parent / task.recipe, _last_of_each_key([*suite.overrides, *task.overrides, *overrides])
         recipe = load_recipe(place, EvaluateRecipe, words)
         for part in recipe.task.tests:
             name = (recipe.set, recipe.part_name(part))
@@ -66,3 +66,9 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> tuple[SuiteRecipe, 
             owner[name] = place
         entries.append(Entry(recipe, shlex.join(["wfm", "evaluate", "--config", str(place), *words])))
     return suite, entries
+
+
+def _last_of_each_key(overrides: Sequence[str]) -> list[str]:
+    """Those that a later one sets again are left out: the command of a row shall say what ran."""
+    keys = [word.partition("=")[0] for word in overrides]
+    return [word for at, word in enumerate(overrides) if keys[at] not in keys[at + 1 :]]

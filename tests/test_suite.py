@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,14 @@ def _runs(correct: np.ndarray, block: np.ndarray | None = None) -> Runs:
     """Answers [seeds, n] that are right or wrong as told; the truth is 1 everywhere."""
     n = correct.shape[1]
     return Runs(np.ones(n, int), np.arange(n) if block is None else block, dict(enumerate(correct.astype(int))))
+
+
+def test_the_command_of_a_task_says_each_thing_once() -> None:
+    _, (first, *_) = load_suite(RECIPES / "suite.yaml", ["checkpoint=wfm-small", "align=none", "seeds=[3]"])
+    words = shlex.split(first.command)[4:]
+    assert len({word.partition("=")[0] for word in words}) == len(words)
+    assert {"checkpoint=wfm-small", "align=none", "seeds=[3]", "decoder=false"} <= set(words)
+    assert (first.recipe.checkpoint, first.recipe.align, first.recipe.seeds) == ("wfm-small", "none", [3])
 
 
 def test_one_seed_and_single_samples_are_the_exact_mcnemar_test() -> None:
