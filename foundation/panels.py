@@ -50,9 +50,10 @@ class Panel:
 
 
 def amplitude_panel(signal: Signal) -> Panel:
-    if signal.kind == "radar":  # a target is on one of the Doppler bins or on all antennas
-        together = np.sqrt(np.sum(np.square(np.abs(signal.values)), axis=1, keepdims=True))
-        valid = signal.mask.any(axis=1, keepdims=True)
+    if signal.kind == "radar":  # a target is on one of the Doppler bins or on all antennas; another tx, another axis
+        alike = np.array([link.tx == signal.links[0].tx for link in signal.links])
+        together = np.sqrt(np.sum(np.square(np.abs(signal.values[:, alike])), axis=1, keepdims=True))
+        valid = signal.mask[:, alike].any(axis=1, keepdims=True)
         signal = signal.with_(values=together, valid=valid, links=signal.links[:1], is_real=True, clean=None)
     level = level_of(signal)
     image, edges = raster(signal.time_s, level[:, 0], signal.mask[:, 0], COLUMNS)

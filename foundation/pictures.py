@@ -35,8 +35,8 @@ def picture(signal: Signal, title: str, facts: str) -> bytes:
     """PNG of arrivals, amplitude, phase and Doppler over time; what a signal does not have is left out.
 
     Phases are sanitised (`foundation.transforms.phase`), each link by itself: receive chains may change their phase by
-    half a turn from packet to packet. Of radar frames the amplitude is that of all links together. A single frame is
-    drawn as lines over the response axis.
+    half a turn from packet to packet. Of radar frames the amplitude is that of all links of the first transmitter (or
+    projection) together. A single frame is drawn as lines over the response axis.
 
     Args:
         title, facts: the two lines above.

@@ -21,7 +21,7 @@ from foundation.inspect import Capture, draw, load
 from foundation.panels import amplitude_panel, doppler_panel, phase_panel
 from foundation.pictures import picture
 from foundation.raster import is_regular, raster
-from foundation.signal import Signal
+from foundation.signal import Link, Signal
 from foundation.transforms.doppler import SPEED_OF_LIGHT
 from foundation.transforms.impairments import packet_loss
 from foundation.units import in_words, scaled_unit
@@ -133,6 +133,17 @@ def test_equal_signals_give_equal_pictures_and_lost_packets_show_in_grey() -> No
     assert png == picture(whole, "a.dat", "facts")
     assert blank_share(png) < 0.02
     assert blank_share(picture(lossy, "a.dat", "facts")) > blank_share(png) + 0.1
+
+
+def test_projections_of_a_radar_are_not_added_up() -> None:
+    values = np.zeros((20, 4, 8))
+    values[:, :2, 3], values[:, 2:, 6] = 3.0, 100.0
+    links = [Link(tx, rx) for tx in (0, 1) for rx in (0, 1)]
+    signal = make_signal(
+        values=values, times=20, links=4, responses=8, kind="radar", frequency_hz=None, delay_s=np.arange(8) * 1e-9
+    ).with_(links=links, is_real=True)
+    image = amplitude_panel(signal).image
+    assert np.nanargmax(np.nanmean(image, axis=1 if image.shape[0] == 8 else 0)) == 3
 
 
 ODD = [
