@@ -6,23 +6,24 @@ import re
 from typing import Any
 
 LEFT_OUT = "(left out)"
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
-_QUERY = re.compile(r"(?<=\S)\?\S+")
+_USER = re.compile(r"(?<=://)\S+@")  # to the last @: a password may hold one, and slashes
+_QUERY = re.compile(r"(?<=\S)([?#;])\S+")
 
 
 def published(value: Any) -> Any:
-    """A plain value with every address in it cut down to what may be seen by others: no user, no password, no query
-    (signed links carry their key there), and nothing of a command behind `pipe:`."""
+    """A plain value with every address in it cut down to what may be seen by others: no user, no password, no query,
+    fragment or parameter (signed links carry their keys there), and nothing of a command behind `pipe:`."""
     if isinstance(value, dict):
         return {key: published(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [published(each) for each in value]
     return _address(value) if isinstance(value, str) else value
 
 
 def _address(text: str) -> str:
-    if text.startswith("pipe:"):
-        return f"pipe:{LEFT_OUT}"
+    before, pipe, _ = text.partition("pipe:")
+    if pipe:  # also in an override, key=pipe:...
+        return f"{before}pipe:{LEFT_OUT}"
     if "://" not in text:
         return text
-    return _QUERY.sub(f"?{LEFT_OUT}", _USER.sub(f"{LEFT_OUT}@", text))
+    return _QUERY.sub(rf"\g<1>{LEFT_OUT}", _USER.sub(f"{LEFT_OUT}@", text))

@@ -69,6 +69,8 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> tuple[SuiteRecipe, 
 
 
 def _last_of_each_key(overrides: Sequence[str]) -> list[str]:
-    """Those that a later one sets again are left out: the command of a row shall say what ran."""
+    """Those that a later one sets again are left out, unless another goes inside: the command of a row shall say what
+    ran."""
     keys = [word.partition("=")[0] for word in overrides]
-    return [word for at, word in enumerate(overrides) if keys[at] not in keys[at + 1 :]]
+    inside = {key for key in keys if any(other.startswith(f"{key}.") for other in keys)}
+    return [word for at, word in enumerate(overrides) if keys[at] not in keys[at + 1 :] or keys[at] in inside]

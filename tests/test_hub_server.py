@@ -177,6 +177,9 @@ def test_only_a_whole_and_plain_folder_is_shared(adapter: Path, tmp_path: Path) 
     (adapter / "pretraining.json").write_text(json.dumps(address))
     with pytest.raises(CheckpointError, match=r"pretraining\.json: holds an address with a user, a query or a command"):
         shareable_files(adapter)
+    seen = {"datasets": [{"homepage": "https://host.example/open?id=3"}], "recipe": {}}
+    (adapter / "pretraining.json").write_text(json.dumps(seen))
+    assert "pretraining.json" in shareable_files(adapter), "a page that anybody may open"
     (adapter / "pretraining.json").unlink()
 
     head = adapter / "head.safetensors"

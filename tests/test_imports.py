@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "results",
         "drawing",
         "recipe",
+        "redact",
     },
 }
 

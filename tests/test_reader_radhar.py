@@ -92,7 +92,8 @@ class TestText:
             + "".join(message(*point) for point in damaged[:2])
             + message(3, 1.023, 1, 0, 1).replace("range: 1", "range: nan")
         )
-        with pytest.warns(UserWarning, match="dropped 3 of 8 points beyond 5.6 m, beyond 4.9 m/s .* first at index 5"):
+        text += message(4, 1.024, 1.0, 0.0, 20.0, y=float("inf"))
+        with pytest.warns(UserWarning, match="dropped 4 of 9 points beyond 5.6 m, beyond 4.9 m/s .* first at index 5"):
             (signal,) = radhar.read(written(tmp_path, text))
         assert np.count_nonzero(signal.values[:, :16]) == 4
 

@@ -219,6 +219,8 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         ("task.split=[f, g, f]", r"task: .*split: f, g, f names one twice"),
         ("modes=[]", "modes: none is asked for; choose from floor, cnn"),
         ("checkpoint='runs/{fold}/model'", r"runs/\{fold\}/model: .* \{split\} and \{seed\} alone"),
+        ("checkpoint='{split.name}'", r"\{split\} and \{seed\} alone are known"),
+        ("checkpoint='{seed[0]}'", r"\{split\} and \{seed\} alone are known"),
         ("seeds=[-1]", r"seeds\.0: .*greater than or equal to 0"),
     ],
 )

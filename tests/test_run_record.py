@@ -40,6 +40,41 @@ def test_a_resumed_run_hashes_nothing_and_another_corpus_is_hashed_again(shards_
     assert len(load_hashes(hashes)) == load_record(record).datasets[0].samples == summary.parts["room"]["test"]
 
 
+def test_until_it_has_taken_steps_a_run_may_begin_with_another_model(
+    trained: Path, shards_dir: Path, tmp_path: Path
+) -> None:
+    plain = pretrain_recipe(shards_dir, tmp_path, "room/test")
+    onward = plain.model_copy(update={"init": str(trained / "model")})
+    parts = Manifest.load(shards_dir).summary.parts["room"]
+    for recipe, samples, sets in (
+        (plain, parts["test"], 1),
+        (onward, sum(parts.values()), 2),
+        (plain, parts["test"], 1),
+    ):
+        write_record(recipe, begun=False)
+        assert len(load_hashes(tmp_path / FILE_NAME)) == samples
+        assert len(load_record(tmp_path / PROVENANCE).datasets) == sets
+    (tmp_path / PROVENANCE).unlink()  # as an earlier version left a run that goes on from a model
+    write_record(onward, begun=True)
+    assert len(load_hashes(tmp_path / FILE_NAME)) == sum(parts.values())
+    assert len(load_record(tmp_path / PROVENANCE).datasets) == 2
+
+
+def test_the_record_is_found_by_a_bare_name_and_a_link(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link.ckpt").symlink_to(trained / "checkpoints" / FINAL)
+    monkeypatch.chdir(trained / "checkpoints")
+    assert provenance(FINAL) == provenance(tmp_path / "link.ckpt") == provenance(trained / "model")
+    assert provenance(FINAL) is not None
+
+
+def test_a_misspelt_checkpoint_is_said_at_once(shards_dir: Path) -> None:
+    for wrong in ("wfm-smal", "runs/my/model"):
+        with pytest.raises(CheckpointError, match=f"{wrong}: no such folder; give an exported folder"):
+            refuse_overlap(wrong, shards_dir, "room", ["test"])
+
+
 def test_a_run_does_not_go_on_upon_shards_that_were_built_anew(shards_dir: Path, tmp_path: Path) -> None:
     write_record(pretrain_recipe(shards_dir, tmp_path), begun=False)
     before = (tmp_path / FILE_NAME).read_bytes()
@@ -101,6 +136,10 @@ def test_continuing_needs_the_same_configuration(trained: Path, shards_dir: Path
     [
         ("https://me:key@host.example/a/b.tar", "https://(left out)@host.example/a/b.tar"),
         ("https://host.example/a?X-Amz-Signature=key", "https://host.example/a?(left out)"),
+        ("https://me:k@e/y@host.example/a", "https://(left out)@host.example/a"),
+        ("s3://host.example/a;token=key", "s3://host.example/a;(left out)"),
+        ("https://host.example/a#sig=key", "https://host.example/a#(left out)"),
+        ("data.shards=pipe:cat key", "data.shards=pipe:(left out)"),
         ("pipe:curl -H 'Authorization: key' https://host.example/a", "pipe:(left out)"),
         ("runs/shards/what?", "runs/shards/what?"),
     ],

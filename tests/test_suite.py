@@ -117,6 +117,9 @@ def test_the_command_of_a_task_says_each_thing_once() -> None:
     assert len({word.partition("=")[0] for word in words}) == len(words)
     assert {"checkpoint=wfm-small", "align=none", "seeds=[3]", "decoder=false"} <= set(words)
     assert (first.recipe.checkpoint, first.recipe.align, first.recipe.seeds) == ("wfm-small", "none", [3])
+    inside = ["floors=[{method: svm}, {method: knn}]", "floors.1.features=level", "floors=[{method: kernel}]"]
+    _, (first, *_) = load_suite(RECIPES / "suite.yaml", inside)
+    assert [floor.method for floor in first.recipe.floors] == ["kernel"]
 
 
 def test_one_seed_and_single_samples_are_the_exact_mcnemar_test() -> None:

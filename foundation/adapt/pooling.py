@@ -27,8 +27,13 @@ def asked_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenS
         RecipeError: that one is not possible. Of `auto`, a warning says which are not.
     """
     possible = possible_poolings(known := set(shapes), spec)
-    cuts = sorted({f"{links} x {responses}" for _, links, responses in known})
-    why = f"need recordings of one number of links x responses, and these have {', '.join(cuts[:4])}"
+    kept = {
+        (cut.links, cut.nr): " x ".join(map(str, shape)) for shape in sorted(known) for cut in [layout_of(shape, spec)]
+    }
+    why = (
+        "need windows that are cut into patches alike, and these (times x links x responses) are not: "
+        f"{', '.join(list(kept.values())[:4])}"
+    )
     if pooling == "auto":
         if left_out := [name for name in POOLINGS if name not in possible]:
             warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; heads do without", stacklevel=2)

@@ -49,13 +49,20 @@ def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None
     """
     from foundation.errors import RecipeError
 
+    for folder in [*(path.parent for path in filter(None, files)), *folders]:
+        there = next(each for each in (folder, *folder.absolute().parents) if _is_seen(each))
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise RecipeError(f"{folder}: nothing can be written into {there}; name another folder.")
     for path in filter(None, files):
         if path.is_dir():
             raise RecipeError(f"{path} is a folder; give the name of a file.")
-    for folder in [*(path.parent for path in filter(None, files)), *folders]:
-        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise RecipeError(f"{folder}: nothing can be written into {there}; name another folder.")
+
+
+def _is_seen(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be entered
+        return False
 
 
 def part_of_array(text: str) -> tuple[int, int]:

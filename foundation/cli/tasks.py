@@ -84,16 +84,18 @@ def _one(args: argparse.Namespace) -> None:
 
 
 def _suite(args: argparse.Namespace) -> None:
-    refuse_unwritable(args.json, args.html)
     from foundation.evaluate.publish import publish_suite
     from foundation.evaluate.suite import Suite
 
+    if not args.dry_run:
+        refuse_unwritable(args.json, args.html)
     suite = Suite.load(args.suite, args.overrides)
-    refuse_unwritable(folders=[task.recipe.keep for task in suite.tasks])
     if args.dry_run:
         for task in suite.tasks:
             print(f"{len(task.jobs)} fits: {task.command}")
-    elif args.array is None:
+        return
+    refuse_unwritable(folders=[task.recipe.keep for task in suite.tasks])
+    if args.array is None:
         publish_suite(suite, suite.run(), args.json, args.html)
     else:
         own, left = suite.run_share(*args.array)

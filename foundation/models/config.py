@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any, Literal
 
@@ -19,10 +20,6 @@ DEFAULT_VIEWS = {
     "cir": "log-amplitude",
     "rssi": "field",
 }
-
-
-#: Of a saved configuration: where it was read from and by what, which changes no number.
-_ASIDE = ("architectures", "dtype", "transformers_version")
 
 
 class WfmConfig(PretrainedConfig):
@@ -90,7 +87,8 @@ class WfmConfig(PretrainedConfig):
 
 
 def what_counts(config: WfmConfig) -> dict[str, Any]:
-    """What two networks must have in common to be the same function of the same weights."""
-    fields = {k: v for k, v in config.to_dict().items() if not k.startswith("_") and k not in _ASIDE}
-    found: dict[str, Any] = json.loads(json.dumps(fields, sort_keys=True, default=str))
+    """What two networks must have in common to be the same function of the same weights: our own fields. Those that
+    transformers adds differ between its versions."""
+    own = [name for name in inspect.signature(WfmConfig.__init__).parameters if name not in ("self", "kwargs")]
+    found: dict[str, Any] = json.loads(json.dumps({name: getattr(config, name) for name in own}, sort_keys=True))
     return found

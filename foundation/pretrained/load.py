@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from foundation.errors import CheckpointError
-from foundation.pretrained.released import released, resolve
+from foundation.pretrained.released import resolve
 
 M = TypeVar("M", bound=PreTrainedModel)
 
@@ -24,11 +24,6 @@ def load_exported(source: str | Path, kind: type[M]) -> M:
         CheckpointError: there is none, or it is not one of this library's.
     """
     source = resolve(source)
-    if not Path(source).is_dir() and str(source).count("/") != 1:
-        raise CheckpointError(
-            f"{source}: no such folder; give an exported folder, a .ckpt file, an org/name, "
-            f"or one that comes with the package: {', '.join(released())}."
-        )
     try:
         with quietly() if Path(source).is_dir() else nullcontext():
             loaded: Any = kind.from_pretrained(source, output_loading_info=True)

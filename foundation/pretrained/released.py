@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foundation.errors import CheckpointError
+
 FOLDER = Path(__file__).parent
 
 
@@ -13,5 +15,18 @@ def released() -> list[str]:
 
 
 def resolve(source: str | Path) -> str | Path:
-    """The folder of a released name; anything else as it is. A folder of the caller's own has precedence."""
-    return FOLDER / str(source) if str(source) in released() and not Path(source).exists() else source
+    """The folder of a released name; a folder or an org/name as it is. A folder of the caller's own has precedence.
+
+    Raises:
+        CheckpointError: it is none of these.
+    """
+    if Path(source).is_dir():
+        return source
+    if str(source) in released():
+        return FOLDER / str(source)
+    if str(source).count("/") != 1 or str(source).startswith("/"):
+        raise CheckpointError(
+            f"{source}: no such folder; give an exported folder, a .ckpt file, an org/name, "
+            f"or one that comes with the package: {', '.join(released())}."
+        )
+    return source

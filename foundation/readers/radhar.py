@@ -8,7 +8,8 @@ one `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, inten
 A point cloud is what the radar's own detector left of its range-Doppler-angle map. The points are put back into fields
 of velocity over three projections: range, the side (y) and the height (z). A cell holds the root of the power of its
 points, and 0 where nothing was detected. Nearly all power stands still, at a range that is another one every day: what
-tells activities apart where the person stands elsewhere is how high and how far aside they move (docs/captures.md).
+tells activities apart where the person stands elsewhere is how high and how far aside they move: see
+docs/real-recordings.md.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _signal(
         doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
         power = 10 ** (cloud[:, 4] / 10)
         good = (ahead >= 0) & (ahead < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
-        good &= np.isfinite(aside) & np.isfinite(height)
+        good &= np.isfinite(cloud[:, :2]).all(axis=1)
     if not good.any():
         raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
     if not good.all():

@@ -71,7 +71,7 @@ class EvaluateRecipe(Section):
         for source in self.sources.values():
             try:
                 source.format(split="", seed=0)
-            except (KeyError, IndexError, ValueError):
+            except (KeyError, IndexError, ValueError, AttributeError, TypeError):
                 told = f"checkpoint: {source}: of names in braces, {{split}} and {{seed}} alone are known"
                 raise ValueError(told) from None
         fixed = [mode for mode in self.modes if mode in LABELS_ALONE]

@@ -9,6 +9,7 @@ import torch
 
 from foundation.data.contents import hashes_of
 from foundation.data.manifest import Manifest
+from foundation.data.tarfiles import is_url
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
 from foundation.models import WfmForMaskedModeling
@@ -59,7 +60,7 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
     """
     manifest = Manifest.load(held_out.shards)
     asked = set(training_sessions(held_out, manifest))
-    hashes = hashes_of([part_of(held_out)])
+    hashes = hashes_of([] if is_url(held_out.shards) else [part_of(held_out)])
     checked: set[str] = set()
     for run in runs:
         data = f"{run.pretrain.data.model_dump_json()} {run.pretrain.init}"

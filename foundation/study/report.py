@@ -14,6 +14,7 @@ from foundation import __version__
 from foundation.errors import RecipeError
 from foundation.evaluate.page import curves as score_curves
 from foundation.evaluate.page import facts_list, figure, paragraphs, section, table_of, write_page
+from foundation.redact import published
 from foundation.results.rows import Row, save_rows
 from foundation.results.tables import Pivot, pivot, rich_table
 from foundation.study import figures
@@ -116,7 +117,7 @@ def save_findings(path: Path, found: Findings) -> None:
         ],
         "problems": list(found.problems),
     }
-    save_rows(path, found.rows, beside)
+    save_rows(path, found.rows, published(beside))
 
 
 def write_findings(path: Path, found: Findings) -> None:
@@ -137,7 +138,7 @@ def write_findings(path: Path, found: Findings) -> None:
         f"Study: {study.recipe.name}",
         [
             paragraphs([text for text in (study.recipe.question, *found.sentences, *NOTES) if text]),
-            facts_list(_facts(found)),
+            facts_list(published(_facts(found))),
             section("Against a quantity", drawn),
             section("Scores and losses", [*plain, *map(table_of, pivot(found.rows))]),
             section("Differences", [paragraphs([DIFFERENCES_NOTE]), table_of(compared)] if compared.body else []),

@@ -11,8 +11,8 @@ PARTIAL = ".partial"  # ending of what is being written, or being removed
 
 
 def run_of(checkpoint: Path) -> Path:
-    """The directory of the run in whose `FOLDER` a checkpoint lies."""
-    return checkpoint.parent.parent
+    """The directory of the run in whose `FOLDER` a checkpoint lies, also by a bare name or a link from elsewhere."""
+    return checkpoint.resolve().parent.parent
 
 
 def numbered(folder: Path) -> list[Path]:

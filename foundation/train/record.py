@@ -18,7 +18,10 @@ from foundation.train.parts import part_of
 
 
 def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
-    """Write both files of the record into the run's directory, unless they are there: a resumed run hashes nothing.
+    """Write both files of the record into the run's directory; a resumed run that has both hashes nothing.
+
+    Until a run has taken steps its recipe may change, so that both are written anew. One that an earlier version began
+    lacks `pretraining.json`, and the hashes of what `init` saw.
 
     Directories behind URLs are known by their sessions alone: hashing would fetch all of them again.
 
@@ -36,12 +39,11 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
             f"{recipe.out}: its shards are not those that it began with; put those back, or set out= to a new "
             "directory to train on what they hold now."
         )
-    if known != sources:
-        save_hashes(contents, hashes_in_training(recipe), sources)
-    if known != sources or not (recipe.out / PROVENANCE).is_file():
-        save_record(
-            recipe.out / PROVENANCE, Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
-        )
+    if begun and known is not None and (recipe.out / PROVENANCE).is_file():
+        return
+    save_hashes(contents, hashes_in_training(recipe), sources)
+    record = Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
+    save_record(recipe.out / PROVENANCE, record)
 
 
 def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
