@@ -179,7 +179,7 @@ def test_an_unknown_label_names_the_known_ones(
 ) -> None:
     config = _tune(tmp_path, shards_dir, trained / "model", label="activities")
     told = refused("finetune", "--config", config)
-    assert "'activities'; known labels: activity, position, velocity" in told
+    assert "'activities'; known labels: 'activity', 'position', 'velocity'" in told
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "missing"])
