@@ -99,7 +99,7 @@ def test_lora_changes_what_the_encoder_says(fitted: TaskModel, trained: Path, da
 def test_a_fit_that_comes_to_nothing_begins_again_more_slowly(trained: Path, data: TokenSet, target: Target) -> None:
     """Of random weights the first step may drive features away from every bump of the head."""
     encoder = load_encoder(trained / "model")
-    with pytest.warns(UserWarning, match="1 of the rate; lower tune.full_learning_rate"):
+    with pytest.warns(UserWarning, match="1 times the rate; lower tune.full_learning_rate"):
         fitted = _fit(encoder, data, target, "scratch", full_learning_rate=0.02)
     slow = _fit(encoder, data, target, "scratch", full_learning_rate=0.002)
     truth = target.encode(data.signals)

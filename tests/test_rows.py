@@ -186,22 +186,6 @@ def test_every_committed_document_shows_the_committed_rows() -> None:
         assert fresh == text, f"{document} is out of date: python -m foundation.results.tables {document}"
 
 
-def test_classification_metrics() -> None:
-    truth, predicted = np.array(["a", "a", "b", "b", "b"]), np.array(["a", "b", "b", "b", "c"])
-    assert metrics.accuracy(truth, predicted) == pytest.approx(0.6)
-    np.testing.assert_array_equal(metrics.confusion(truth, predicted, "abc"), [[1, 1, 0], [0, 2, 1], [0, 0, 0]])
-    assert metrics.macro_f1(truth, predicted) == pytest.approx((2 / 3 + 2 / 3) / 2)  # c never occurs in the truth
-    with pytest.raises(ValueError, match="'c' is not among"):
-        metrics.confusion(truth, predicted, "ab")
-    with pytest.raises(ValueError, match="one shape"):
-        metrics.accuracy(truth, predicted[:3])
-
-
-def test_localisation_errors_are_distances() -> None:
-    errors = metrics.localisation_errors(np.zeros((3, 2)), np.array([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]]))
-    assert errors == {"mean_error_m": 2.0, "median_error_m": 1.0}
-
-
 def test_nmse_is_the_error_over_the_power_of_the_truth() -> None:
     truth = np.array([3 + 4j, 0, 100])
     predicted = np.array([3 + 3j, 2, 0])
@@ -234,7 +218,11 @@ def test_sample_distances_see_a_wrong_profile_and_a_wrong_memory() -> None:
         metrics.sample_distances(held_out, held_out[:, 1:])
 
 
-def test_scores_follow_the_shape_of_the_targets() -> None:
-    assert metrics.scores(np.array([1, 2]), np.array([1, 1])) == {"accuracy": 0.5}
-    found = metrics.scores(np.zeros((1, 2)), np.array([[3.0, 4.0]]))
-    assert found == {"mean_error_m": 5.0, "median_error_m": 5.0}
+def test_scores_follow_the_kind_of_the_targets() -> None:
+    truth, predicted = np.array(["a", "a", "b", "b", "b"]), np.array(["a", "b", "b", "b", "c"])
+    assert metrics.scores(truth, predicted, "activity") == {"accuracy": pytest.approx(0.6)}
+    with pytest.raises(ValueError, match="one shape"):
+        metrics.scores(truth, predicted[:3], "activity")
+    at, errors = np.zeros((3, 2)), np.array([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]])
+    assert metrics.scores(at, errors, "position") == {"mean_error_m": 2.0, "median_error_m": 1.0}
+    assert metrics.scores(at, errors, "velocity") == {"mean_error": 2.0, "median_error": 1.0}, "not in metres"

@@ -87,7 +87,7 @@ def fit(
         if _learnt(model, data, rows, targets):
             break
         key = "learning_rate" if mode == "lora" else "full_learning_rate"
-        told = f"{name}: tells samples apart no more after training at {share:g} of the rate; lower tune.{key}."
+        told = f"{name}: tells samples apart no more after training at {share:g} times the rate; lower tune.{key}."
         warnings.warn(told, stacklevel=2)
     return model
 

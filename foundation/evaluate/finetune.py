@@ -36,5 +36,5 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
-        found[part] = scores(problem.target.encode(signals), predicted)
+        found[part] = scores(problem.target.encode(signals), predicted, recipe.task.label)
     return found

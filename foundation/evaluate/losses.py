@@ -16,6 +16,8 @@ LOSSES = {
     "accuracy": ("accuracy_lost", -1),
     "mean_error_m": ("mean_error_added_m", 1),
     "median_error_m": ("median_error_added_m", 1),
+    "mean_error": ("mean_error_added", 1),
+    "median_error": ("median_error_added", 1),
 }
 
 
@@ -29,8 +31,8 @@ def loss_rows(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -
             continue
         reference, found = runs[line._replace(part=part)], defaultdict(list)
         for seed in max(shown.seeds, reference.seeds, key=len):
-            before = scores(reference.truth, reference.predicted[seed])
-            for metric, value in scores(shown.truth, shown.predicted[seed]).items():
+            before = scores(reference.truth, reference.predicted[seed], recipe.task.label)
+            for metric, value in scores(shown.truth, shown.predicted[seed], recipe.task.label).items():
                 found[metric].append(LOSSES[metric][1] * (value - before[metric]))
         rows += [
             row_of(recipe, line, LOSSES[metric][0], values, len(shown.truth), command)

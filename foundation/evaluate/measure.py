@@ -134,7 +134,7 @@ def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> 
     for line, found in runs.items():
         per_seed: dict[str, list[float]] = defaultdict(list)
         for seed in found.seeds:
-            for metric, value in scores(found.truth, found.predicted[seed]).items():
+            for metric, value in scores(found.truth, found.predicted[seed], recipe.task.label).items():
                 per_seed[metric].append(value)
         rows += [row_of(recipe, line, metric, values, len(found.truth), command) for metric, values in per_seed.items()]
     return rows

@@ -1,8 +1,7 @@
-"""Metrics on plain arrays. Numpy and scipy alone; shares are in 0..1 and lengths in metres."""
+"""Metrics on plain arrays. Numpy and scipy alone; shares are in 0..1."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,44 +9,6 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 Array = NDArray[Any]
-
-
-def accuracy(truth: Array, predicted: Array) -> float:
-    """Share of predictions that are right; `truth` and `predicted` are [N] classes."""
-    _same_shape(truth, predicted)
-    return float(np.mean(np.asarray(truth) == np.asarray(predicted)))
-
-
-def confusion(truth: Array, predicted: Array, classes: Sequence[Any]) -> NDArray[np.int64]:
-    """int64 [C, C]: how often class i (row) was taken for class j (column).
-
-    Raises:
-        ValueError: a class is not in `classes`.
-    """
-    _same_shape(truth, predicted)
-    place = {name: index for index, name in enumerate(classes)}
-    unknown = sorted({str(name) for name in [*truth, *predicted] if name not in place})
-    if unknown:
-        raise ValueError(f"confusion: {unknown[0]!r} is not among the classes {list(classes)}")
-    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(matrix, ([place[name] for name in truth], [place[name] for name in predicted]), 1)
-    return matrix
-
-
-def macro_f1(truth: Array, predicted: Array) -> float:
-    """Mean of the F1 scores of the classes that occur in `truth`; a class that is never right counts 0."""
-    classes = np.unique(np.concatenate([np.asarray(truth), np.asarray(predicted)]))
-    matrix = confusion(truth, predicted, list(classes))
-    occurs = matrix.sum(axis=1) > 0
-    twice = 2.0 * np.diag(matrix)
-    return float(np.mean((twice / np.maximum(matrix.sum(axis=0) + matrix.sum(axis=1), 1))[occurs]))
-
-
-def localisation_errors(truth_m: Array, predicted_m: Array) -> dict[str, float]:
-    """`mean_error_m` and `median_error_m`: Euclidean distances between the rows of two [N, D] arrays, in metres."""
-    _same_shape(truth_m, predicted_m)
-    distance = np.linalg.norm(np.asarray(predicted_m, np.float64) - np.asarray(truth_m, np.float64), axis=-1)
-    return {"mean_error_m": float(distance.mean()), "median_error_m": float(np.median(distance))}
 
 
 def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
@@ -58,11 +19,22 @@ def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(truth, np.float64), axis=-1))
 
 
-def scores(truth: Array, predicted: Array) -> dict[str, float]:
-    """The metrics of a task by its targets: [n] classes -> accuracy; [n, d] metres -> localisation errors."""
+def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
+    """The metrics of a task by its targets.
+
+    Args:
+        truth, predicted: [N] classes, or [N, D] numbers.
+        label: what the task predicts. A `position` is in metres; any other number is in whatever the shards hold.
+
+    Returns:
+        Of classes `accuracy`. Of numbers the mean and the median of Euclidean distances: `mean_error_m` and
+        `median_error_m` of a position, otherwise `mean_error` and `median_error`.
+    """
+    each = each_score(truth, predicted)
     if np.ndim(truth) == 1:
-        return {"accuracy": accuracy(truth, predicted)}
-    return localisation_errors(truth, predicted)
+        return {"accuracy": float(each.mean())}
+    unit = "_m" if label == "position" else ""
+    return {f"mean_error{unit}": float(each.mean()), f"median_error{unit}": float(np.median(each))}
 
 
 def power_profile_db(samples: Array) -> NDArray[np.float64]:

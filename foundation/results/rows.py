@@ -16,8 +16,6 @@ from foundation.files import write_atomically
 
 Key = tuple[str, str, str, str, float, str]
 
-#: Metrics between 0 and 1.
-SHARES = ("accuracy", "macro_f1")
 #: How a mode ends that also used test recordings, without their labels: such rows stand in tables of their own.
 WITH_TARGET_DATA = ("+coral", "+self-training")
 
@@ -104,7 +102,7 @@ def summarise(
     The interval of a share ends at 0 and 1: few seeds that agree badly would else promise more than everything.
     """
     mean, low, high = interval(values)
-    if metric in SHARES:
+    if metric == "accuracy":
         low, high = max(low, 0.0), min(high, 1.0)
     return Row(
         set=set,

@@ -40,13 +40,16 @@ class Metric:
 
 METRICS = {
     "accuracy": Metric("accuracy, %", 100.0, 1, True),
-    "macro_f1": Metric("macro F1, %", 100.0, 1, True),
     "mean_error_m": Metric("mean error, m", 1.0, 2, False),
     "median_error_m": Metric("median error, m", 1.0, 2, False),
+    "mean_error": Metric("mean error, unit of the label", 1.0, 3, False),
+    "median_error": Metric("median error, unit of the label", 1.0, 3, False),
     "masked_mse": Metric("masked loss: mean square error of hidden tokens", 1.0, 4, False),
     "accuracy_lost": Metric("accuracy lost, points", 100.0, 1, False),
     "mean_error_added_m": Metric("mean error added, m", 1.0, 2, False),
     "median_error_added_m": Metric("median error added, m", 1.0, 2, False),
+    "mean_error_added": Metric("mean error added, unit of the label", 1.0, 3, False),
+    "median_error_added": Metric("median error added, unit of the label", 1.0, 3, False),
     "nmse": Metric("NMSE", 1.0, 4, False),
     "nmse_db": Metric("NMSE, dB", 1.0, 1, False),
     "autocorrelation": Metric("distance of the temporal autocorrelation", 1.0, 3, False),
@@ -54,7 +57,7 @@ METRICS = {
     "power_spread_db": Metric("distance of the spread of power profiles, dB", 1.0, 2, False),
 }
 #: The metrics that tasks are compared by, one for each kind of task.
-HEADLINES = ("accuracy", "mean_error_m")
+HEADLINES = ("accuracy", "mean_error_m", "mean_error")
 
 
 @dataclass(frozen=True)

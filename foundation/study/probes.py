@@ -66,7 +66,8 @@ def probe_scores(features: dict[str, np.ndarray], labelled: Labelled, fraction: 
     targets = labelled.target.encode(labelled.signals)
     folds = [(known[label_subset(targets[known], fraction, seed)], asked) for known, asked in labelled.folds]
     answers = [_answers(features, labelled, targets, rows, asked, seed) for rows, asked in folds]
-    found = scores(np.concatenate([targets[asked] for _, asked in folds]), np.concatenate(answers))
+    truth = np.concatenate([targets[asked] for _, asked in folds])
+    found = scores(truth, np.concatenate(answers), labelled.target.label)
     return {metric: value for metric, value in found.items() if metric in HEADLINES}
 
 
