@@ -214,6 +214,16 @@ def test_supervised_networks_learn_and_never_read_what_is_invalid(name: Any) -> 
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
 
 
+def test_supervised_networks_take_steps_enough_from_few_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = _moving(4)
+    target, taken = Target.of(signals, "activity"), []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: (taken.append(1), step(self, *args)))
+    data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)
+    fit_baseline("cnn", data, np.arange(4), target.encode(signals), target, TuneSection(steps=2, max_epochs=3), 0)
+    assert len(taken) == 300, "three epochs of four samples are one"
+
+
 @pytest.mark.parametrize("shape", [(6, 1, 1), (1, 1, 160), (32, 60, 32), (3, 700, 2), (2, 50, 56)])
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_supervised_networks_take_any_axes(name: Any, shape: tuple[int, int, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -38,7 +40,9 @@ def fit_baseline(
     if target.classes is None:
         _scale_targets(model.head, targets[rows])
     groups = [{"params": list(model.parameters()), "lr": RATE}]
-    tune = tune.model_copy(update={"steps": max(STEPS, tune.steps)})
+    steps = max(STEPS, tune.steps)
+    epochs = max(tune.max_epochs, math.ceil(steps * tune.batch_size / len(rows)))
+    tune = tune.model_copy(update={"steps": steps, "max_epochs": epochs})
     descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({name})")
     return model
 
