@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
@@ -40,10 +38,7 @@ def fit_baseline(
     if target.classes is None:
         _scale_targets(model.head, targets[rows])
     groups = [{"params": list(model.parameters()), "lr": RATE}]
-    steps = max(STEPS, tune.steps)
-    epochs = max(tune.max_epochs, math.ceil(steps * tune.batch_size / len(rows)))
-    tune = tune.model_copy(update={"steps": steps, "max_epochs": epochs})
-    descend(model, groups, data, rows, targets, tune, seed, f"fit {target.label} ({name})")
+    descend(model, groups, data, rows, targets, tune, max(STEPS, tune.steps), seed, f"fit {target.label} ({name})")
     return model
 
 

@@ -78,12 +78,13 @@ def fit(
     model = TaskModel(network, stack.head, stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"
+    steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
     start = [[p.detach().clone() for p in group["params"]] for group in groups]
     for share in RATE_SHARES:
         for group, values in zip(groups, start, strict=True):
             torch._foreach_copy_([p.data for p in group["params"]], values)
         slower = [{**group, "lr": share * group["lr"]} for group in groups]
-        descend(model, slower, data, rows, targets, tune, seed, name, progress)
+        descend(model, slower, data, rows, targets, tune, steps, seed, name, progress)
         if _learnt(model, data, rows, targets):
             break
         key = "learning_rate" if mode == "lora" else "full_learning_rate"
@@ -99,18 +100,18 @@ def descend(
     rows: np.ndarray,
     targets: np.ndarray,
     tune: TuneSection,
+    steps: int,
     seed: int,
     description: str,
     progress: bool = False,
 ) -> None:
-    """Train the parameters of `groups` on these rows, and leave the model ready to predict.
+    """Train the parameters of `groups` for `steps` on these rows, and leave the model ready to predict.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(groups, weight_decay=tune.weight_decay)
-    steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     order = _endless(rows, min(tune.batch_size, len(rows)), rng)
     model.train()
