@@ -1,4 +1,4 @@
-"""How often `foundation.data.copies` misses a copy and how often it sees one where there is none.
+"""How often `foundation.data.shards.near_duplicates` misses a copy and how often it sees one where there is none.
 
     python benchmarks/copies.py [SHARDS ...]
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.copies import CopyIndex, Signs
-from foundation.data.stream import read_part
+from foundation.data.shards.corpus import read_part
+from foundation.data.shards.near_duplicates import CopyIndex, Signs
 from foundation.signal import Signal
 from foundation.simulate.generate import simulate
 

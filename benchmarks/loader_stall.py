@@ -12,10 +12,11 @@ import torch
 
 from benchmarks.rows import Rows, device
 from benchmarks.steps import recipe_of, simulated, step_of
-from foundation.data.augment import device_response
+from foundation.config import CorpusSection
 from foundation.data.loader import Loader
-from foundation.data.stream import Part, ShardStream
+from foundation.data.stream import ShardStream
 from foundation.train.module import PretrainModule
+from foundation.transforms.augment import device_response
 
 STEPS, WARM = 40, 5
 
@@ -26,7 +27,7 @@ def stall(workers: int) -> tuple[float, float]:
     module = PretrainModule(recipe).to(device())
     strength, samples = recipe.data.augment, recipe.train.batch_size
     stream = ShardStream(
-        [Part(simulated())],
+        [CorpusSection(shards=simulated())],
         module.model.config,
         samples,
         recipe.seed,

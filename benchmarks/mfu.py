@@ -1,6 +1,6 @@
 """Model-FLOP utilisation of a training step, against the machine's own matrix product of 2048 x 2048 in the same dtype.
 
-The FLOPs are those of the model (`foundation/train/flops.py`: none for padding, none for what surrounds the matrices);
+The FLOPs are those of the model (`foundation/objectives/flops.py`: none for padding, none for what surrounds the matrices);
 the step is forward, backward, clipping and optimizer, and hides the share of tokens that the recipe hides on average.
 """
 
@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.rows import Rows, device, in_turns
 from benchmarks.steps import DTYPES, SIZES, batch_of, fixed_share, our_step, recipe_of
-from foundation.train.flops import training_flops
+from foundation.objectives.flops import training_flops
 from foundation.train.module import PretrainModule
 
 SQUARE = 2048 if device().type == "cpu" else 8192

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import foundation
-from foundation.readers.layouts import Layout
+from foundation.readers.arrays.layouts import Layout
 
 REPEATS = 9
 DATA = Path(os.environ.get("WFM_DATA", Path(__file__).parents[2] / "shared" / "data"))

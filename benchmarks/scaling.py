@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.rows import Rows
 from benchmarks.steps import recipe_of, simulated
-from foundation.recipe import DataSection, dump_recipe
+from foundation.config import DataSection, dump_recipe
 
 STEPS, EVERY = 60, 5
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import device
-from foundation.data.stream import Part, ShardStream
-from foundation.data.write import write_shards
+from foundation.config import CorpusSection, PretrainRecipe, load_recipe
+from foundation.data.shards.write import write_shards
+from foundation.data.stream import ShardStream
+from foundation.datasets import open_dataset
 from foundation.models import WfmConfig
 from foundation.objectives import MaskedObjective
-from foundation.recipe import PretrainRecipe, load_recipe
 from foundation.train.module import PretrainModule
-from shards import open_dataset
 
 ROOT = Path(__file__).parents[1]
 #: Name of a size: its recipe, and samples of a step that are timed in seconds on two cores.
@@ -46,7 +46,7 @@ _kept: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def batch_of(config: WfmConfig, samples: int) -> dict[str, Tensor]:
-    batch, _ = next(iter(ShardStream([Part(simulated())], config, samples, 0, 1)))
+    batch, _ = next(iter(ShardStream([CorpusSection(shards=simulated())], config, samples, 0, 1)))
     return {name: value.to(device()) for name, value in batch.items()}
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import webdataset as wds
 
-from foundation.data.manifest import Manifest
-from foundation.data.order import Order
-from foundation.data.stream import Corpus, Part, ShardStream
-from foundation.data.write import write_shards
+from foundation.config import CorpusSection
+from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.manifest import Manifest
+from foundation.data.shards.write import write_shards
+from foundation.data.shuffle import Order
+from foundation.data.stream import ShardStream
+from foundation.datasets import open_dataset
 from foundation.models import WfmConfig
-from shards import open_dataset
 
 REPEATS = 5
 
@@ -46,13 +48,13 @@ def plain_webdataset(paths: list[Path]) -> Iterable[object]:
 
 
 def signals(directory: Path) -> Iterable[object]:
-    corpus = Corpus(Part(directory))
+    corpus = Corpus(CorpusSection(shards=directory))
     order = Order(corpus.counts, seed=0)
     return (corpus.read(*order.at(position)) for position in range(order.total))
 
 
 def batches(directory: Path, count: int) -> Iterable[object]:
-    return ShardStream([Part(directory)], WfmConfig(), 32, 0, count // 32)
+    return ShardStream([CorpusSection(shards=directory)], WfmConfig(), 32, 0, count // 32)
 
 
 def main(directory: Path) -> None:

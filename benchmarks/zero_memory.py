@@ -2,8 +2,8 @@
 
 `wfm pretrain`'s own code trains the network of recipes/pretrain/small.yaml in bf16-mixed, which DeepSpeed trains as
 bf16 with fp32 copies in the optimizer. Tensors that live (parameters, gradients, moments, DeepSpeed's buckets) are
-added up before the optimizer steps, where they are most (`tests/measure_states.py`). Theory is
-`foundation/train/memory.py` (Rajbhandari et al. 2020), without buckets.
+added up before the optimizer steps, where they are most (`tests/helpers/measure_states.py`). Theory is
+`foundation/train/planning/memory.py` (Rajbhandari et al. 2020), without buckets.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks.rows import Rows
 from benchmarks.steps import ROOT, simulated
-from foundation.recipe import DataSection, PretrainRecipe, dump_recipe, load_recipe
-from foundation.train.memory import model_states, parameter_count
+from foundation.config import DataSection, PretrainRecipe, dump_recipe, load_recipe
 from foundation.train.module import PretrainModule
+from foundation.train.planning.memory import model_states, parameter_count
 
 SMALL = ROOT / "recipes" / "pretrain" / "small.yaml"
 PRECISION = "bf16-mixed"
@@ -42,7 +42,7 @@ def held(strategy: str, devices: int) -> int:
         )
         config, out = Path(folder) / "recipe.yaml", Path(folder) / "bytes.json"
         config.write_text(dump_recipe(recipe))
-        command = [sys.executable, str(ROOT / "tests" / "measure_states.py"), str(config), str(out)]
+        command = [sys.executable, str(ROOT / "tests" / "helpers" / "measure_states.py"), str(config), str(out)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         subprocess.run(command, env=environment, check=True, capture_output=True)
         return int(json.loads(out.read_text()))

@@ -15,27 +15,22 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from foundation.data.stream import read_part
-from foundation.data.write import write_shards
+from foundation.checkpoints.export import export
+from foundation.checkpoints.load import load_masked
+from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.data.shards.corpus import read_part
+from foundation.data.shards.write import write_shards
+from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
-from foundation.evaluate.reconstruction import (
-    comparisons,
-    fill_all,
-    reconstruction_rows,
-    sample_rows,
-)
-from foundation.evaluate.report import write_report
+from foundation.evaluate.generation import comparisons, fill_all, reconstruction_rows, sample_rows
+from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.run import evaluate
-from foundation.generate.picture import reconstruction_picture
-from foundation.hub.export import export
-from foundation.hub.load import load_masked
+from foundation.generate.figure import reconstruction_picture
 from foundation.models import WfmForMaskedModeling
-from foundation.recipe import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
 from foundation.results.rows import Row, load_rows, save_rows
 from foundation.results.tables import rich_tables
 from foundation.signal import Signal
-from foundation.train.run import pretrain
-from shards import open_dataset
+from foundation.train.pretrain import pretrain
 
 COUNT, SEED = 4000, 0
 #: The parts of the loss that are worth a curve, by their name in the log.

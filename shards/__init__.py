@@ -1,6 +1,6 @@
 """One small file per data set: where it comes from, its licence, its labels and its agreed splits.
 
-    from shards import open_dataset
+    from foundation.datasets import open_dataset
     dataset = open_dataset("polyu-csi-ips", raw=Path("polyu-csi-ips"))
     dataset = open_dataset("my_set.py", raw=Path("recordings"))                # one of your own, wherever it is
 
@@ -17,42 +17,42 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from foundation.data.dataset import Dataset
-from foundation.data.manifest import nearest
+from foundation.data.shards.manifest import nearest
+from foundation.data.shards.spec import Dataset
 from foundation.errors import ShardError
 
 #: name -> module; a module is imported when its data set is asked for
 DATASETS: dict[str, str] = {
-    "ble-rss-fingerprints": "shards.ble_rss_fingerprints",
-    "contrawimae": "shards.contrawimae",
-    "csi-bench": "shards.csi_bench",
-    "csu-indoorloc-nexmon": "shards.csu_indoorloc_nexmon",
-    "deepmimo": "shards.deepmimo",
-    "ewine-uwb": "shards.ewine_uwb",
-    "hetercsi": "shards.hetercsi",
-    "lwm": "shards.lwm",
-    "mm-fi": "shards.mm_fi",
-    "ntu-fi-har": "shards.ntu_fi_har",
-    "ntu-fi-humanid": "shards.ntu_fi_humanid",
-    "polyu-csi-ips": "shards.polyu_csi_ips",
-    "powder": "shards.powder",
-    "radcom": "shards.radcom",
-    "radhar": "shards.radhar",
-    "radioml-2016": "shards.radioml_2016",
-    "radioml-2018": "shards.radioml_2018",
-    "radioml-2022": "shards.radioml_2022",
-    "signfi": "shards.signfi",
-    "simulated": "shards.simulated",
-    "simulated-corpus": "shards.simulated_corpus",
-    "stability-csi-har": "shards.stability_csi_har",
-    "ujiindoorloc": "shards.ujiindoorloc",
-    "ut-har": "shards.ut_har",
-    "uwb-cirs-2018": "shards.uwb_cirs_2018",
-    "widar3": "shards.widar3",
-    "widar3-bvp": "shards.widar3_bvp",
-    "wifo": "shards.wifo",
-    "wigesture": "shards.wigesture",
-    "xrf55": "shards.xrf55",
+    "ble-rss-fingerprints": "foundation.datasets.ble_rss_fingerprints",
+    "contrawimae": "foundation.datasets.contrawimae",
+    "csi-bench": "foundation.datasets.csi_bench",
+    "csu-indoorloc-nexmon": "foundation.datasets.csu_indoorloc_nexmon",
+    "deepmimo": "foundation.datasets.deepmimo",
+    "ewine-uwb": "foundation.datasets.ewine_uwb",
+    "hetercsi": "foundation.datasets.hetercsi",
+    "lwm": "foundation.datasets.lwm",
+    "mm-fi": "foundation.datasets.mm_fi",
+    "ntu-fi-har": "foundation.datasets.ntu_fi_har",
+    "ntu-fi-humanid": "foundation.datasets.ntu_fi_humanid",
+    "polyu-csi-ips": "foundation.datasets.polyu_csi_ips",
+    "powder": "foundation.datasets.powder",
+    "radcom": "foundation.datasets.radcom",
+    "radhar": "foundation.datasets.radhar",
+    "radioml-2016": "foundation.datasets.radioml_2016",
+    "radioml-2018": "foundation.datasets.radioml_2018",
+    "radioml-2022": "foundation.datasets.radioml_2022",
+    "signfi": "foundation.datasets.signfi",
+    "simulated": "foundation.datasets.simulated",
+    "simulated-corpus": "foundation.datasets.simulated_corpus",
+    "stability-csi-har": "foundation.datasets.stability_csi_har",
+    "ujiindoorloc": "foundation.datasets.ujiindoorloc",
+    "ut-har": "foundation.datasets.ut_har",
+    "uwb-cirs-2018": "foundation.datasets.uwb_cirs_2018",
+    "widar3": "foundation.datasets.widar3",
+    "widar3-bvp": "foundation.datasets.widar3_bvp",
+    "wifo": "foundation.datasets.wifo",
+    "wigesture": "foundation.datasets.wigesture",
+    "xrf55": "foundation.datasets.xrf55",
 }
 
 
@@ -80,7 +80,7 @@ def open_dataset(name: str, **options: object) -> Dataset:
     dataset = build(**options)
     if not isinstance(dataset, Dataset):
         raise ShardError(
-            f"{name}: build(...) gives {type(dataset).__name__}; expected a foundation.data.dataset.Dataset."
+            f"{name}: build(...) gives {type(dataset).__name__}; expected a foundation.data.shards.spec.Dataset."
         )
     if name.endswith(".py"):  # or a build that died would go on with other code, and a finished one pass for the new
         code = hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foundation.data.dataset import Dataset, Parameter, Sample, Splits, TaskType, fingerprint
+from foundation.data.shards.spec import Dataset, Parameter, Sample, Splits, TaskType, fingerprint
 from foundation.errors import ShardError, SignalError
-from foundation.readers.layouts import Layout, load_layout
+from foundation.readers.arrays.layouts import Layout, load_layout
 from foundation.signal import Signal
 
 #: The licence of a set whose publisher names none: ask before you pass it on.

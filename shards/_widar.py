@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, leave_out
 from foundation.errors import ShardError
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, leave_out
 
 HOMEPAGE = "https://tns.thss.tsinghua.edu.cn/widar3.0/"
 CARRIER_HZ = 5.825e9

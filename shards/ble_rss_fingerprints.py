@@ -18,9 +18,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import ble_rss
-from shards._build import from_files, parts
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import from_files, parts
+from foundation.readers.rssi import ble_rss
 
 NAME = "ble-rss-fingerprints"
 HOMEPAGE = "https://doi.org/10.5281/zenodo.5457591"

@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from foundation.data.dataset import Dataset, Splits, raw_files
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, layout, parts
 from foundation.errors import ShardError
-from foundation.readers.arrays import stream
-from foundation.readers.layouts import Layout
+from foundation.readers.arrays.layouts import Layout
+from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, layout, parts
 
 NAME = "csi-bench"
 HOMEPAGE = "https://github.com/Jenny-Zhu/CSI-Bench-Real-WiFi-Sensing-Benchmark"

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import nexmon
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import from_files, parts, windows
+from foundation.readers.wifi import nexmon
 from foundation.signal import Signal
-from shards._build import from_files, parts, windows
 
 NAME = "csu-indoorloc-nexmon"
 HOMEPAGE = "https://github.com/EPIC-CSU/csi-rssi-dataset-indoor-nav"

@@ -3,7 +3,7 @@
 Origin: https://deepmimo.net (one folder per scenario, from some MB to some GB). Licence: CC BY-NC-SA 4.0. Citation:
 Alkhateeb, DeepMIMO: A Generic Deep Learning Dataset for Millimeter Wave and Massive MIMO Applications, ITA 2019.
 Files: `SCENARIO/params.json` and `SCENARIO/[scene_N/]KEY_tN_txN_rN.npz` (or .mat, .npy), see
-`foundation.readers.deepmimo`.
+`foundation.readers.arrays.deepmimo`.
 Samples: one receiver each, [1, tx, subcarriers]. Options: `tx` antennas, `bandwidth_hz`, `subcarriers`.
 Labels: `position` of the receiver (x, y, z) in metres, `visibility`, LOS or NLOS.
 Splits: `scenario-NAME`, leave one scenario out. Neighbouring receivers see nearly the same channel, so a split within a
@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import from_files, leave_out
 from foundation.errors import ShardError
-from foundation.readers.deepmimo import Setup, stream
-from shards._build import from_files, leave_out
+from foundation.readers.arrays.deepmimo import Setup, stream
 
 NAME = "deepmimo"
 HOMEPAGE = "https://deepmimo.net"

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import ewine
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, parts
+from foundation.datasets.uwb_cirs_2018 import TAPS_AFTER, TAPS_BEFORE
+from foundation.readers.uwb import ewine
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, parts
-from shards.uwb_cirs_2018 import TAPS_AFTER, TAPS_BEFORE
 
 NAME = "ewine-uwb"
 HOMEPAGE = "https://github.com/ewine-project/UWB-LOS-NLOS-Data-Set"

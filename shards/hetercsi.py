@@ -13,9 +13,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers.arrays import stream
-from shards._build import NOT_STATED, from_files, layout, leave_out, parts
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, layout, leave_out, parts
+from foundation.readers.arrays.reader import stream
 
 NAME = "hetercsi"
 HOMEPAGE = "https://github.com/zcy8998/HeterCSI"

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.data.dataset import Dataset
-from foundation.readers.deepmimo import Setup
-from shards._build import parts
-from shards.deepmimo import channels, scenarios
+from foundation.data.shards.spec import Dataset
+from foundation.datasets._build import parts
+from foundation.datasets.deepmimo import channels, scenarios
+from foundation.readers.arrays.deepmimo import Setup
 
 NAME = "lwm"
 SETUP = Setup(tx=32, bandwidth_hz=32 * 30e3, subcarriers=32)

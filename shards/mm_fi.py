@@ -14,9 +14,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
-from foundation.readers.arrays import stream
-from shards._build import from_files, layout, parts
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import from_files, layout, parts
+from foundation.readers.arrays.reader import stream
 
 NAME = "mm-fi"
 HOMEPAGE = "https://github.com/ybhbingo/MMFi_dataset"

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers.arrays import stream
-from foundation.readers.layouts import Layout
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, layout, parts
+from foundation.readers.arrays.layouts import Layout
+from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, layout, parts
 
 NAME = "ntu-fi-har"
 HOMEPAGE = "https://github.com/xyanchen/WiFi-CSI-Sensing-Benchmark"

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.data.dataset import Dataset
-from shards.ntu_fi_har import ntu_fi
+from foundation.data.shards.spec import Dataset
+from foundation.datasets.ntu_fi_har import ntu_fi
 
 NAME = "ntu-fi-humanid"
 

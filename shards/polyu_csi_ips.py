@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
+from foundation.data.shards.spec import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
-from foundation.readers import intel5300
+from foundation.readers.wifi import intel5300
 
 NAME = "polyu-csi-ips"
 HOMEPAGE = "https://github.com/iVANET-PolyU/CSI_IPS_2020-21"

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
-from foundation.readers import powder
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, parts, windows
+from foundation.readers.iq import powder
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, parts, windows
 
 NAME = "powder"
 HOMEPAGE = "https://genesys-lab.org/powder"

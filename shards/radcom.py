@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import radcom
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import NOT_STATED, cut_in_tenths, from_files, split_in_tenths
+from foundation.readers.iq import radcom
 from foundation.signal import Label, Signal
-from shards._build import NOT_STATED, cut_in_tenths, from_files, split_in_tenths
 
 NAME = "radcom"
 HOMEPAGE = "https://github.com/ANDROComputationalSolutions/RadarCommDataset"

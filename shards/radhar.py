@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
-from foundation.readers import radhar
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import from_files, parts, windows
+from foundation.readers.radar import radhar
 from foundation.signal import Signal
-from shards._build import from_files, parts, windows
 
 NAME = "radhar"
 HOMEPAGE = "https://github.com/nesl/RadHAR"

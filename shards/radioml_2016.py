@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import rml_pickle
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import cut_in_tenths, from_files, split_in_tenths
+from foundation.readers.iq import rml_pickle
 from foundation.signal import Signal
-from shards._build import cut_in_tenths, from_files, split_in_tenths
 
 NAME = "radioml-2016"
 HOMEPAGE = "https://www.deepsig.ai/datasets"

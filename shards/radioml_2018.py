@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers.arrays import stream
-from foundation.readers.containers import open_container
-from foundation.readers.layouts import Layout
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import cut_in_tenths, from_files, layout, split_in_tenths
+from foundation.readers.arrays.containers import open_container
+from foundation.readers.arrays.layouts import Layout
+from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal
-from shards._build import cut_in_tenths, from_files, layout, split_in_tenths
 
 NAME = "radioml-2018"
 HOMEPAGE = "https://www.deepsig.ai/datasets"

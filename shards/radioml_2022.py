@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.data.dataset import Dataset
-from shards._build import NOT_STATED
-from shards.radioml_2016 import pickles
+from foundation.data.shards.spec import Dataset
+from foundation.datasets._build import NOT_STATED
+from foundation.datasets.radioml_2016 import pickles
 
 NAME = "radioml-2022"
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, Splits, raw_files
+from foundation.data.shards.spec import Dataset, Splits, raw_files
+from foundation.datasets._build import from_files, layout, leave_out, parts
 from foundation.errors import ShardError
-from foundation.readers.arrays import stream
-from foundation.readers.containers import open_container
+from foundation.readers.arrays.containers import open_container
+from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal
-from shards._build import from_files, layout, leave_out, parts
 
 NAME = "signfi"
 HOMEPAGE = "https://yongsen.github.io/SignFi/"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from foundation.data.dataset import Dataset, Sample
+from foundation.data.shards.spec import Dataset, Sample
 from foundation.simulate.generate import simulate, simulated_splits
 
 PIECE = 64  # windows, 8 sessions: about 8 MB

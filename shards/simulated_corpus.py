@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from foundation.data.dataset import Dataset, Sample
+from foundation.data.shards.spec import Dataset, Sample
 from foundation.simulate.corpus import corpus, corpus_splits
 
 PIECE = 256  # windows: about 6 MB

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
+from foundation.data.shards.spec import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
-from foundation.readers import esp32_npy
+from foundation.readers.wifi import esp32_npy
 
 NAME = "stability-csi-har"
 HOMEPAGE = "https://github.com/GeoTecINIT/stability-csi-har"

@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import cache, partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import uji_indoorloc
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import from_files, parts
+from foundation.readers.rssi import uji_indoorloc
 from foundation.signal import Signal
-from shards._build import from_files, parts
 
 NAME = "ujiindoorloc"
 HOMEPAGE = "https://archive.ics.uci.edu/dataset/310/ujiindoorloc"

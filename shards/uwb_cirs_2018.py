@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset, Sample, Splits, fingerprint, raw_files
+from foundation.data.shards.spec import Dataset, Sample, Splits, fingerprint, raw_files
 from foundation.errors import ShardError
-from foundation.readers import decaranging
+from foundation.readers.uwb import decaranging
 from foundation.signal import Label
 
 NAME = "uwb-cirs-2018"

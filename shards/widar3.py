@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.data.dataset import Dataset
-from foundation.readers import intel5300
+from foundation.data.shards.spec import Dataset
+from foundation.datasets._widar import CARRIER_HZ, widar
+from foundation.readers.wifi import intel5300
 from foundation.signal import Signal
-from shards._widar import CARRIER_HZ, widar
 
 NAME = "widar3"
 

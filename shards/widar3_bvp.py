@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.data.dataset import Dataset
+from foundation.data.shards.spec import Dataset
+from foundation.datasets._widar import CARRIER_HZ, widar
 from foundation.errors import ReadError
-from foundation.readers.containers import open_container
+from foundation.readers.arrays.containers import open_container
 from foundation.signal import Link, Signal
-from shards._widar import CARRIER_HZ, widar
 
 NAME = "widar3-bvp"
 SPEED_OF_LIGHT = 299_792_458.0

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from foundation.data.dataset import Dataset, raw_files
-from foundation.readers import esp32_csv
+from foundation.data.shards.spec import Dataset, raw_files
+from foundation.datasets._build import NOT_STATED, from_files, leave_out, windows
+from foundation.readers.wifi import esp32_csv
 from foundation.signal import Signal
-from shards._build import NOT_STATED, from_files, leave_out, windows
 
 NAME = "wigesture"
 HOMEPAGE = "https://github.com/RS2002/CSI-BERT/tree/main/WiGesture"

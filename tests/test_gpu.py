@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import make_signal
+from helpers.signals import make_signal
 
 from foundation.data.tokens import tokenize
 from foundation.models import WfmConfig, WfmForMaskedModeling

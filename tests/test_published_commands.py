@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
+from foundation.config import EvaluateRecipe, load_recipe
+from foundation.evaluate.generation import MASKS, MODEL
 from foundation.evaluate.jobs import BASELINES, jobs_of
-from foundation.evaluate.reconstruction import MASKS, MODEL
-from foundation.recipe import EvaluateRecipe, load_recipe
 from foundation.results.rows import Row, load_rows
 
-ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ("quality",)
 DRAWS = 3  # of masks and of noise
 RULER = "Gaussian noise, matched"  # that generated samples are measured by

@@ -1,10 +1,10 @@
 """LoRA per task: fit, save, load. PEFT lives here alone."""
 
-from foundation.adapt.baseline import fit_baseline
+from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.probe import held_out_folds, pooled_features, probe_error, training_features
-from foundation.adapt.stack import Weights, combined, fit_head, fit_stack, weigh
-from foundation.adapt.store import Adapter, load_adapter, save_adapter
+from foundation.adapt.stacking import Weights, combined, fit_head, fit_stack, weigh
+from foundation.adapt.supervised import fit_baseline
 
 __all__ = [
     "Adapter",

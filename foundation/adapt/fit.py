@@ -15,14 +15,14 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.pooling import asked_poolings
 from foundation.adapt.probe import training_features
-from foundation.adapt.stack import fit_stack
-from foundation.data.fields import FieldSet
+from foundation.adapt.select_pooling import asked_poolings
+from foundation.adapt.stacking import fit_stack
+from foundation.config import TuneSection
+from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError
 from foundation.models import Baseline, LinearHead, StackedHead, TaskModel, WfmModel
-from foundation.recipe import TuneSection
 
 Mode = Literal["lora", "full", "scratch"]
 

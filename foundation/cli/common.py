@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from foundation.recipe import Section
+    from foundation.config import Section
 
 R = TypeVar("R", bound="Section")
 
@@ -32,7 +32,7 @@ def recipe_command(commands: Any, name: str, run: Any, help_: str) -> argparse.A
 
 def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
     """The resolved recipe; None after --dry-run has printed it."""
-    from foundation.recipe import dump_recipe, load_recipe
+    from foundation.config import dump_recipe, load_recipe
 
     recipe = load_recipe(args.config, kind, args.overrides)
     if args.dry_run:

@@ -25,12 +25,12 @@ def add(commands: Any) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from foundation.hub.export import export
+    from foundation.checkpoints.export import export
 
     print(f"{export(args.checkpoint, args.directory, args.rows)}: exported and proved against the trained model.")
 
 
 def _push(args: argparse.Namespace) -> None:
-    from foundation.hub.push import push
+    from foundation.checkpoints.push import push
 
     print(push(args.directory, args.repo, private=args.private, tag=args.tag))

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def _inspect(args: argparse.Namespace) -> None:
     from foundation.files import write_atomically
-    from foundation.inspect import describe, draw, load, print_summary
+    from foundation.inspect.capture import describe, draw, load, print_summary
 
     name, *options = args.format or [None]
     capture = load(args.file, name, [*args.options, *options])

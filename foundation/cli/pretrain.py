@@ -13,16 +13,16 @@ def add(commands: Any) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
-    from foundation.train.signals import listen
+    from foundation.train.callbacks.stop_signals import listen
 
     listen()  # first of all: what follows takes seconds to load, and a time limit may be near
-    from foundation.recipe import PretrainRecipe
+    from foundation.config import PretrainRecipe
 
     recipe = resolved(args, PretrainRecipe)
     if recipe is None:
         return
-    from foundation.hub.export import export
-    from foundation.train.run import pretrain
+    from foundation.checkpoints.export import export
+    from foundation.train.pretrain import pretrain
 
     run = pretrain(recipe)
     if not run.finished:

@@ -60,11 +60,11 @@ def _shape(text: str) -> tuple[int, int, int]:
 
 
 def _plan(args: argparse.Namespace) -> None:
-    from foundation.recipe import PretrainRecipe, load_recipe
+    from foundation.config import PretrainRecipe, load_recipe
 
     recipe = load_recipe(args.config, PretrainRecipe, args.overrides)
-    from foundation.train.plan import plan
-    from foundation.train.plan_text import plan_text
+    from foundation.train.planning.plan import plan
+    from foundation.train.planning.plan_text import plan_text
 
     given = {name: value for name in ("mfu", "shape") if (value := getattr(args, name)) is not None}
     planned = plan(recipe, args.gpu, args.gpus, per_node=args.per_node, **given)
@@ -72,8 +72,8 @@ def _plan(args: argparse.Namespace) -> None:
 
 
 def _runs(args: argparse.Namespace) -> None:
-    from foundation.train.runs import find_runs
-    from foundation.train.runs_text import runs_text
+    from foundation.train.directory.listing import find_runs
+    from foundation.train.directory.listing_text import runs_text
 
     found = find_runs(args.directories)
     print(json.dumps([dataclasses.asdict(run) for run in found]) if args.json else runs_text(found))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.cli.common import command, part_of_array
 
 if TYPE_CHECKING:
-    from foundation.data.manifest import Manifest
+    from foundation.data.shards.manifest import Manifest
 
 
 def add(commands: Any) -> None:
@@ -48,9 +48,9 @@ def add(commands: Any) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
-    from foundation.data.array import write_part
-    from foundation.data.write import write_shards
-    from shards import open_dataset
+    from foundation.data.shards.array_build import write_part
+    from foundation.data.shards.write import write_shards
+    from foundation.datasets import open_dataset
 
     given = {name: value for name in ("raw", "count", "seed") if (value := getattr(args, name)) is not None}
     given |= dict(_option(text) for text in args.set)
@@ -64,7 +64,7 @@ def _build(args: argparse.Namespace) -> None:
 
 
 def _merge(args: argparse.Namespace) -> None:
-    from foundation.data.array import merge_parts
+    from foundation.data.shards.array_build import merge_parts
 
     _print_built(args.out, merge_parts(args.out))
 
@@ -83,8 +83,8 @@ def _option(text: str) -> tuple[str, str | int | float]:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    from foundation.data.overlap import overlaps, sentences
-    from foundation.data.verify import verify
+    from foundation.data.shards.overlap import overlaps, sentences
+    from foundation.data.shards.verify import verify
 
     problems = verify(args.directory, workers=args.workers)
     _refuse(problems, f"{args.directory}: {len(problems)} problems; rebuild what is named above.")
@@ -106,6 +106,6 @@ def _refuse(problems: Sequence[str], message: str) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
-    from foundation.data.verify import print_info
+    from foundation.data.shards.verify import print_info
 
     print_info(args.directory)

@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from foundation.train.signals import listen
+    from foundation.train.callbacks.stop_signals import listen
 
     listen()  # first of all: what follows takes seconds to load, and a time limit may be near
     from foundation.study.plan import Study
@@ -85,7 +85,7 @@ def _study(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace, study: Any, done: Any, problems: list[str]) -> None:
-    from foundation.study.report import Findings, print_findings, save_findings, write_findings
+    from foundation.study.report.page import Findings, print_findings, save_findings, write_findings
 
     found = Findings(study, done, problems)
     print_findings(found)

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
 
 
 def _finetune(args: argparse.Namespace) -> None:
-    from foundation.recipe import FinetuneRecipe
+    from foundation.config import FinetuneRecipe
 
     recipe = resolved(args, FinetuneRecipe)
     if recipe is None:
@@ -69,13 +69,13 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _one(args: argparse.Namespace) -> None:
-    from foundation.recipe import EvaluateRecipe
+    from foundation.config import EvaluateRecipe
 
     recipe = resolved(args, EvaluateRecipe)
     if recipe is None:
         return
     refuse_unwritable(args.json, args.html, folders=[recipe.keep])
-    from foundation.evaluate.publish import earlier_rows, publish
+    from foundation.evaluate.report.publish import earlier_rows, publish
     from foundation.evaluate.run import evaluate
 
     earlier_rows(args.json)  # a file of something else is refused now, not after the fits
@@ -84,7 +84,7 @@ def _one(args: argparse.Namespace) -> None:
 
 
 def _suite(args: argparse.Namespace) -> None:
-    from foundation.evaluate.publish import publish_suite
+    from foundation.evaluate.report.publish import publish_suite
     from foundation.evaluate.suite import Suite
 
     if not args.dry_run:
@@ -104,15 +104,15 @@ def _suite(args: argparse.Namespace) -> None:
 
 
 def _filling(args: argparse.Namespace) -> None:
-    from foundation.evaluate.filling import FillingRecipe
-    from foundation.recipe import dump_recipe, load_recipe
+    from foundation.config import dump_recipe, load_recipe
+    from foundation.config.imputation import FillingRecipe
 
     recipe = load_recipe(args.filling, FillingRecipe, args.overrides)
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return
     refuse_unwritable(args.json, args.html)
-    from foundation.evaluate.publish import publish_filling
+    from foundation.evaluate.report.publish import publish_filling
 
     command = shlex.join(["wfm", "evaluate", "--filling", str(args.filling), *args.overrides])
     publish_filling(recipe, command, args.json, args.html)
@@ -120,7 +120,7 @@ def _filling(args: argparse.Namespace) -> None:
 
 def _leaderboard(args: argparse.Namespace) -> None:
     from foundation.errors import RecipeError
-    from foundation.evaluate.leaderboard import leaderboard
+    from foundation.evaluate.report.leaderboard import leaderboard
 
     if args.overrides or args.json or args.dry_run:
         raise RecipeError("--leaderboard reads files of rows and takes --html alone.")

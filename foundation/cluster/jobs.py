@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.cluster.render import TEMPLATES, Options, render
+from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.config.suite import load_suite
 from foundation.errors import ClusterError
-from foundation.recipe import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
-from foundation.suite import load_suite
 
 WFM = [sys.executable, "-m", "foundation.cli"]  # the same environment on every node, whatever its PATH is
 PREFIX = "wfm-"  # of the names of our jobs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foundation.errors import ClusterError
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "slurm"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class _Template(string.Template):

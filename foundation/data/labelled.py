@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foundation.data.augment import device_response
-from foundation.data.dataset import TaskType
+from foundation.data.shards.spec import TaskType
 from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
 from foundation.errors import RecipeError
 from foundation.signal import Signal
+from foundation.transforms.augment import device_response
 
 
 @dataclass(frozen=True)

@@ -1,179 +1,27 @@
 """A resumable stream of token batches over shard directories (WebDataset tars and their manifests).
 
-All ranks and workers share one endless order of samples, see `foundation.data.order`; a step takes the next of it, a
-batch for every rank, see `foundation.data.batches`. The state is one number, the position, which means the same to any
+All ranks and workers share one endless order of samples, see `foundation.data.shuffle`; a step takes the next of it, a
+batch for every rank, see `foundation.data.batching`. The state is one number, the position, which means the same to any
 number of them: it comes with every batch.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch.utils.data
 
-from foundation.data.batches import cut
-from foundation.data.manifest import Manifest, Shard
-from foundation.data.order import Mixture, Order
-from foundation.data.tarfiles import TarShard, is_url, open_shard
-from foundation.data.thin import demand_kinds, sessions_of, thinned
-from foundation.data.tokens import Batch, TokenSpec, layout_of, pad, tokenize_one
-from foundation.errors import ShardError, SignalError
-from foundation.signal import Signal, decode, stored_shape
+from foundation.config import CorpusSection
+from foundation.data.batching import cut
+from foundation.data.shards.corpus import Corpus, DamagedShardError
+from foundation.data.shuffle import Mixture, Order
+from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.errors import ShardError
+from foundation.signal import Signal
 
 BAD_SAMPLES = 100  # undecodable samples after which a stream gives up
-OPEN_SHARDS = 48
-
-
-@dataclass(frozen=True)
-class Part:
-    """Samples of one shard directory: those of a split's part, or all. `weight` counts in a mixture of several.
-
-    `kinds`, `sessions` and `samples` take less of it, see `foundation.data.thin`; None: all.
-    """
-
-    directory: str | Path
-    split: str | None = None
-    part: str | Sequence[str] | None = None
-    weight: float = 1.0
-    kinds: Sequence[str] | None = None
-    sessions: int | None = None
-    samples: int | None = None
-
-    @property
-    def is_thinned(self) -> bool:
-        return (self.kinds, self.sessions, self.samples) != (None, None, None)
-
-
-class Corpus:
-    """Random access to the samples of a part, in shard order.
-
-    Raises:
-        ShardError: no such directory, split or part, only half of the two (that would read test sessions unasked), or
-            less in it than is asked for.
-    """
-
-    def __init__(self, part: Part) -> None:
-        self.directory = part.directory
-        manifest = Manifest.load(part.directory)
-        if (part.split is None) != (part.part is None):
-            raise ShardError(
-                f"{manifest.name}: split is {part.split!r} but part is {part.part!r}; give both, or neither for all."
-            )
-        wanted = None if part.split is None or part.part is None else set(manifest.sessions(part.split, part.part))
-        found = [(shard, _places(shard, wanted)) for shard in manifest.shards]
-        self.shards = [(shard, places) for shard, places in found if len(places)]
-        self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)
-        for shard, _ in self.shards:
-            if not is_url(str(part.directory)) and not Path(part.directory, shard.file).exists():
-                raise ShardError(
-                    f"{part.directory}: shard {shard.file} of the manifest is missing; "
-                    f"restore it or rebuild, then run 'wfm shards verify {part.directory}'."
-                )
-        if part.kinds is not None:
-            self._keep_kinds(part.kinds, list(manifest.summary.kinds))
-        if part.is_thinned:
-            self.shards = thinned(self.shards, part.sessions, part.samples, str(part.directory))
-
-    @property
-    def counts(self) -> list[int]:
-        """Wanted samples of every shard."""
-        return [len(places) for _, places in self.shards]
-
-    @property
-    def sessions(self) -> dict[str, int]:
-        """Wanted samples of every session."""
-        counts: Counter[str] = Counter()
-        for shard, places in self.shards:
-            counts.update(sessions_of(shard, places).tolist())
-        return dict(counts)
-
-    def read(self, shard: int, index: int) -> Signal:
-        """The `index`-th wanted sample of a shard.
-
-        Raises:
-            ShardError: the shard is missing or damaged, or the sample cannot be decoded.
-        """
-        where, members = self.members(shard, index)
-        try:
-            return decode(members, where)
-        except SignalError as error:
-            raise ShardError(f"{where}: {error}") from error
-
-    def tokens(self, shard: int, index: int, spec: TokenSpec) -> int:
-        """How many tokens the sample has; 1 where that cannot be read, as reading it will say.
-
-        Raises:
-            ShardError: the shard is missing or damaged.
-        """
-        try:
-            return layout_of(stored_shape(self.members(shard, index)[1]), spec).tokens
-        except (ValueError, KeyError):
-            return 1
-
-    def members(self, shard: int, index: int) -> tuple[str, Mapping[str, memoryview]]:
-        """Where a sample is, for errors, and its members as they are stored.
-
-        Raises:
-            ShardError: the shard is missing or damaged.
-        """
-        tar = self._open(shard)
-        key, members = tar[int(self.shards[shard][1][index])]
-        return f"{tar.where}:{key}", members
-
-    def __iter__(self) -> Iterator[Signal]:
-        for shard, count in enumerate(self.counts):
-            for index in range(count):
-                yield self.read(shard, index)
-
-    def _keep_kinds(self, kinds: Sequence[str], known: Sequence[str]) -> None:
-        """The manifest counts kinds over all samples: which sample is of which only the samples tell."""
-        kept = []
-        for number, (shard, places) in enumerate(self.shards):
-            own = [self._kind(number, index) in kinds for index in range(len(places))]
-            kept.append((shard, places[np.array(own, bool)]))
-        demand_kinds(sum(len(places) for _, places in kept), kinds, known, str(self.directory))
-        self.shards = [(shard, places) for shard, places in kept if len(places)]
-        self._open.cache_clear()  # shards have other numbers now
-
-    def _kind(self, shard: int, index: int) -> str:
-        where, members = self.members(shard, index)
-        try:
-            return str(json.loads(bytes(members["meta.json"]))["kind"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise ShardError(f"{where}: its kind cannot be read ({error}); run 'wfm shards verify'.") from error
-
-    def _opened(self, index: int) -> TarShard:
-        shard = self.shards[index][0]
-        advice = f"run 'wfm shards verify {self.directory}'"
-        try:
-            tar = open_shard(f"{self.directory}/{shard.file}")
-        except ShardError as error:
-            raise DamagedShardError(f"{error} ({advice})") from error
-        if len(tar) != shard.count:
-            raise DamagedShardError(
-                f"{self.directory}: shard {shard.file} holds {len(tar)} of {shard.count} samples; {advice}."
-            )
-        return tar
-
-
-class DamagedShardError(ShardError):
-    """A whole shard cannot be read: not a matter of one sample."""
-
-
-def read_part(directory: str | Path, split: str | None = None, part: str | Sequence[str] | None = None) -> list[Signal]:
-    """All signals of a split's part (or of the whole directory), in shard order, in memory.
-
-    Raises:
-        ShardError: as `Corpus`.
-    """
-    return list(Corpus(Part(directory, split, part)))
 
 
 class ShardStream(torch.utils.data.IterableDataset):
@@ -195,7 +43,7 @@ class ShardStream(torch.utils.data.IterableDataset):
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        parts: Sequence[CorpusSection],
         spec: TokenSpec,
         batch_size: int,
         seed: int,
@@ -216,7 +64,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
         if self.total < batch_size * world or not all(order.total for order in self.orders):
-            where = ", ".join(str(part.directory) for part in parts)
+            where = ", ".join(str(part.shards) for part in parts)
             raise ShardError(
                 f"{where}: {self.total} samples for {world} ranks, less than one batch of {batch_size} for each, or a "
                 "part is empty; build more, or lower train.batch_size."
@@ -263,14 +111,3 @@ class ShardStream(torch.utils.data.IterableDataset):
         if self.augment is not None:
             signal = self.augment(signal, self.seed * 1_000_003 + position)
         return tokenize_one(signal, self.spec)
-
-
-def _places(shard: Shard, wanted: set[str] | None) -> np.ndarray:
-    """Which samples of a shard are wanted: sessions follow each other in the order of the manifest."""
-    ends = np.cumsum(list(shard.sessions.values()))
-    ranges = [
-        np.arange(end - count, end)
-        for (session, count), end in zip(shard.sessions.items(), ends, strict=True)
-        if wanted is None or session in wanted
-    ]
-    return np.concatenate(ranges) if ranges else np.empty(0, np.int64)

@@ -2,7 +2,7 @@
 
 A token is a patch of (times x responses) of one link, real and imaginary part together. Signals of more than one time
 sample also get one static token per column (link, response patch); its content is computed inside the model, from
-visible entries only, see `foundation.nn.components`.
+visible entries only, see `foundation.nn.decomposition`.
 
 Batch keys (B samples, N tokens padded, E entries): values float32, observed bool [B, N, E]; position float32 [B, N, 6];
 link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists bool [B, N]; kind int64, logarithmic
@@ -166,7 +166,7 @@ def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
 
 
 def _static_observed(observed: np.ndarray, cut: Layout) -> np.ndarray:
-    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.components`) a static token can tell: those
+    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.decomposition`) a static token can tell: those
     of slots that were measured at any time, the change where two neighbouring times of a patch were."""
     width = 2 * cut.pr
     grid = observed[:, : cut.pt * width].reshape(cut.nt, cut.links * cut.nr, cut.pt, width)

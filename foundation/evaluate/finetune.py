@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from foundation.adapt import fit, predict, save_adapter
-from foundation.adapt.store import weights_hash
+from foundation.adapt.adapter_files import weights_hash
+from foundation.checkpoints.load import load_encoder
+from foundation.config import FinetuneRecipe
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
-from foundation.evaluate.metrics import scores
-from foundation.evaluate.overlap import refuse_overlap
-from foundation.evaluate.problem import Problem
-from foundation.hub.load import load_encoder
-from foundation.recipe import FinetuneRecipe
+from foundation.evaluate.leakage import refuse_overlap
+from foundation.evaluate.statistics.metrics import scores
+from foundation.evaluate.task import Problem
 
 
 def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:

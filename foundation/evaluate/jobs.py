@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import product
+from typing import NamedTuple
 
-from foundation.recipe import EvaluateRecipe
+import numpy as np
+
+from foundation.config import EvaluateRecipe
 from foundation.results.rows import WITH_TARGET_DATA
 
 BASELINES = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
@@ -66,3 +70,35 @@ def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
     if recipe.align == "self-training" and (base == "knn" or (base == "floor" and method in others)):
         return [base]
     return [base, f"{base}+{recipe.align}"]
+
+
+class Line(NamedTuple):
+    """What has one figure: a method in a mode, from so many labels, on a test part."""
+
+    part: str
+    method: str
+    mode: str
+    fraction: float
+
+
+@dataclass
+class Runs:
+    """The answers of one line. Folds (several splits of one set, such as leave-geometry-out) follow one another.
+
+    Attributes:
+        truth, block: [n], or [n, d], of the test samples; see `foundation.evaluate.task.blocks`.
+        predicted: seed -> as `truth`.
+        poolings: how often which pooling was taken.
+    """
+
+    truth: np.ndarray
+    block: np.ndarray
+    predicted: Mapping[int, np.ndarray]
+    poolings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that count as runs of their own: the first alone where all say the same."""
+        first, *others = self.predicted
+        alike = all(np.array_equal(self.predicted[first], self.predicted[other]) for other in others)
+        return [first] if alike else [first, *others]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from foundation.data.stream import read_part
-from foundation.evaluate.losses import loss_rows
-from foundation.evaluate.measure import pool_folds, pooling_sentences, progress, rows_of, run_jobs
-from foundation.evaluate.outcomes import Outcomes
-from foundation.evaluate.overlap import refuse_overlaps
-from foundation.evaluate.reconstruction import MODEL, decoder_rows
-from foundation.hub.load import load_masked
-from foundation.recipe import EvaluateRecipe
+from foundation.checkpoints.load import load_masked
+from foundation.config import EvaluateRecipe
+from foundation.data.shards.corpus import read_part
+from foundation.evaluate.cache import Outcomes
+from foundation.evaluate.generation import MODEL, decoder_rows
+from foundation.evaluate.leakage import refuse_overlaps
+from foundation.evaluate.runner import pool_folds, pooling_sentences, progress, rows_of, run_jobs
+from foundation.evaluate.transfer_loss import loss_rows
 from foundation.results.rows import Row, merge_rows
 
 SHOWN = 256  # signals that the decoder is judged on

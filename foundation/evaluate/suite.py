@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.config import EvaluateRecipe
+from foundation.config.suite import SuiteRecipe, load_suite
 from foundation.errors import RecipeError
-from foundation.evaluate.jobs import Job
-from foundation.evaluate.losses import loss_rows
-from foundation.evaluate.measure import Line, Runs, pool_folds, progress, rows_of, run_jobs
-from foundation.evaluate.outcomes import Outcomes
-from foundation.evaluate.overlap import refuse_overlaps
+from foundation.evaluate.cache import Outcomes
+from foundation.evaluate.jobs import Job, Line, Runs
+from foundation.evaluate.leakage import refuse_overlaps
 from foundation.evaluate.run import decoder
-from foundation.recipe import EvaluateRecipe
+from foundation.evaluate.runner import pool_folds, progress, rows_of, run_jobs
+from foundation.evaluate.transfer_loss import loss_rows
 from foundation.results.rows import Row
-from foundation.suite import SuiteRecipe, load_suite
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from transformers import PretrainedConfig
 
+from foundation.config import PretrainRecipe
+
 #: How each kind of signal is presented to the network, see foundation.data.views. Measured Wi-Fi phase carries the
 #: oscillators of two devices more than it carries the room, so CSI defaults to log amplitude.
 DEFAULT_VIEWS = {
@@ -92,3 +94,10 @@ def what_counts(config: WfmConfig) -> dict[str, Any]:
     own = [name for name in inspect.signature(WfmConfig.__init__).parameters if name not in ("self", "kwargs")]
     found: dict[str, Any] = json.loads(json.dumps({name: getattr(config, name) for name in own}, sort_keys=True))
     return found
+
+
+def model_config(recipe: PretrainRecipe) -> WfmConfig:
+    """The network's configuration of a recipe."""
+    numbers = recipe.model.model_dump()
+    numbers["patch_shapes"] = [list(shape) for shape in recipe.model.patch_shapes]
+    return WfmConfig(**numbers)

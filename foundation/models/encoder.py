@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from foundation.models.config import WfmConfig
-from foundation.models.sketch import Sketch
+from foundation.models.statistics_head import Sketch
 from foundation.nn.blocks import Transformer
-from foundation.nn.components import Columns, Components, fold_matrices, split
+from foundation.nn.decomposition import Columns, Components, fold_matrices, split
 from foundation.nn.positions import PositionEmbedding, scalar_features
 
 CONTEXT_TOKENS = 2  # what was measured with (kind, carrier, bandwidth, interval); how strong it was (levels)

@@ -24,8 +24,8 @@ from foundation.models.encoder import (
     with_context,
 )
 from foundation.nn.blocks import Transformer
-from foundation.nn.components import LEVELS, Components, restore
-from foundation.nn.diffusion import FlowHead, cosine_counts
+from foundation.nn.decomposition import LEVELS, Components, restore
+from foundation.nn.flow import FlowHead, cosine_counts
 from foundation.nn.interpolation import LINES, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 

@@ -1,7 +1,7 @@
 """What the straight line between visible tokens says of a hidden one.
 
 Interpolation is the strongest simple way to fill in a radio channel, and hard to beat where the response is smooth. The
-model may draw its guess towards the line; `foundation.generate.interpolate` is the baseline on measured fields.
+model may draw its guess towards the line; `foundation.generate.baselines.interpolate` is the baseline on measured fields.
 
 Shapes: B samples, N tokens, E entries a token.
 """

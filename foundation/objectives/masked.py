@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foundation.models.masked import WfmForMaskedModeling
-from foundation.nn.components import CLIP, Components
+from foundation.nn.decomposition import CLIP, Components
 from foundation.nn.experts import watch_balance
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 
@@ -30,7 +30,7 @@ class MaskedObjective:
         flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
             of tokens gives the same gradient on average.
         flow_levels: noise levels per token.
-        sketch_weight: weight of the encoder's own account of the statistics, see `foundation.models.sketch`.
+        sketch_weight: weight of the encoder's own account of the statistics, see `foundation.models.statistics_head`.
         static_weight: weight of a static token's error; a dynamics token's is 1.
         blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
         masked_weight: weight of what the mean head says of hidden tokens, and of its blend with interpolation.

@@ -1,4 +1,5 @@
-"""Capture and file formats -> `Signal`. One module per format, each with `sniff(head) -> bool` and `read(path)`.
+"""Capture and file formats -> `Signal`. One module per format, each with `sniff(head) -> bool` and `read(path)`, in the
+folder of what it measures.
 
 A format is recognised by its content, never by its extension.
 """
@@ -8,14 +9,15 @@ from __future__ import annotations
 import importlib
 import inspect
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from foundation.errors import ReadError
-from foundation.readers import containers
+from foundation.readers.arrays import containers
 from foundation.readers.files import read_bytes
 from foundation.signal import Signal
 
-#: Format (a module of this package) -> what it is. The order is the order of detection: the surest mark first.
+#: Format -> what it is. The order is the order of detection: the surest mark first.
 READERS: dict[str, str] = {
     "ewine": "eWINE UWB impulse responses of a DWM1000 (CSV)",
     "picoscenes": "PicoScenes Wi-Fi CSI (.csi): Intel AX200, AX210 and 5300, QCA9300, USRP",
@@ -42,7 +44,23 @@ HEADERLESS: dict[str, str] = {
     "arrays": "arrays in .mat, HDF5, .npz or .npy; layout=FILE says what they hold, such as one of shards/layouts/",
     "dca1000": "TI mmWave radar samples of a DCA1000 (.bin); its set-up in a .json beside it, or config=",
 }
+_FOLDERS: dict[str, tuple[str, ...]] = {
+    "wifi": ("picoscenes", "feitcsi", "nexmon", "esp32_npy", "esp32_csv", "atheros", "intel5300"),
+    "iq": ("powder", "sigmf", "wav_iq", "rml_pickle", "radcom", "raw_iq"),
+    "radar": ("radhar", "dca1000"),
+    "rssi": ("uji_indoorloc", "ble_rss"),
+    "uwb": ("ewine", "decaranging"),
+    "arrays": ("deepmimo",),
+}
+_MODULES = {name: f"{folder}.{name}" for folder, names in _FOLDERS.items() for name in names} | {
+    "arrays": "arrays.reader"
+}
 _HEAD_BYTES = 4096
+
+
+def reader_of(name: str) -> ModuleType:
+    """The module that reads a format, a key of `READERS` or `HEADERLESS`; each is imported when it is needed."""
+    return importlib.import_module(f"{__name__}.{_MODULES[name]}")
 
 
 def detect(path: Path) -> str:
@@ -53,7 +71,7 @@ def detect(path: Path) -> str:
     """
     head = read_bytes(path, _HEAD_BYTES)
     for name in READERS:
-        if importlib.import_module(f"{__name__}.{name}").sniff(head):
+        if reader_of(name).sniff(head):
             return name
     if containers.sniff(head):
         raise ReadError(f"{path}: holds arrays but not what they mean; name the format 'arrays' and give it a layout=.")
@@ -77,7 +95,7 @@ def read(path: str | Path, format: str | None = None, **options: Any) -> list[Si
     name = detect(path) if format is None else format
     if name not in READERS and name not in HEADERLESS:
         raise ReadError(f"no format {name!r}; known: {', '.join([*READERS, *HEADERLESS])}.")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = reader_of(name)
     known = list(inspect.signature(module.read).parameters)[1:]
     unknown = [option for option in options if option not in known]
     if unknown:

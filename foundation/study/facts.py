@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
+from foundation.checkpoints.layout import FINAL, FOLDER
+from foundation.config import PretrainRecipe
 from foundation.data.stream import ShardStream
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
-from foundation.recipe import PretrainRecipe
-from foundation.train.layout import FINAL, FOLDER
-from foundation.train.parts import part_of
 
 
 def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool) -> dict[str, Any]:
@@ -25,7 +24,7 @@ def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool)
     seconds within training steps, without start and end.
     """
     stream = ShardStream(
-        [part_of(source) for source in recipe.data.sources],
+        recipe.data.sources,
         model.config,
         recipe.train.batch_size,
         recipe.seed,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from foundation.data.contents import hashes_of
-from foundation.data.manifest import Manifest
-from foundation.data.tarfiles import is_url
+from foundation.config.study import HeldOutSection
+from foundation.data.shards.content_hashes import hashes_of
+from foundation.data.shards.manifest import Manifest
+from foundation.data.shards.tar_index import is_url
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
 from foundation.models import WfmForMaskedModeling
@@ -17,9 +18,7 @@ from foundation.nn.masks import MASK_KINDS
 from foundation.objectives import MaskedObjective
 from foundation.signal import Signal
 from foundation.study.plan import Run
-from foundation.study.recipe import HeldOutSection
-from foundation.train.parts import part_of
-from foundation.train.record import hashes_in_training, seen_in_training, training_sessions
+from foundation.train.directory.provenance import hashes_in_training, seen_in_training, training_sessions
 
 BATCH = 64
 ALL = "all masks"
@@ -60,7 +59,7 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
     """
     manifest = Manifest.load(held_out.shards)
     asked = set(training_sessions(held_out, manifest))
-    hashes = hashes_of([] if is_url(held_out.shards) else [part_of(held_out)])
+    hashes = hashes_of([] if is_url(held_out.shards) else [held_out])
     checked: set[str] = set()
     for run in runs:
         data = f"{run.pretrain.data.model_dump_json()} {run.pretrain.init}"

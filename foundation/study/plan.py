@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foundation.config import EvaluateRecipe, PretrainRecipe, load_recipe
+from foundation.config.study import UNTRAINED, Levels, StudyRecipe
 from foundation.errors import RecipeError
-from foundation.recipe import EvaluateRecipe, PretrainRecipe, load_recipe
-from foundation.study.recipe import UNTRAINED, Levels, StudyRecipe
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from foundation.adapt import fit_stack, held_out_folds
+from foundation.config import CorpusSection
 from foundation.data.labelled import Target, label_subset
-from foundation.data.manifest import Manifest, count_sessions
-from foundation.data.stream import Corpus, Part
+from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.manifest import Manifest, count_sessions
 from foundation.errors import RecipeError
-from foundation.evaluate.metrics import scores
+from foundation.evaluate.statistics.metrics import scores
 from foundation.results.tables import HEADLINES
 from foundation.signal import Signal
 from foundation.study.plan import Task
@@ -41,7 +42,7 @@ class Labelled:
         counts = count_sessions(manifest.shards)
         total = sum(counts[session] for session in manifest.sessions(task.split, asked.train))
         samples = None if task.samples is None else min(task.samples, total)
-        every = list(Corpus(Part(asked.shards, task.split, asked.train, samples=samples)))
+        every = list(Corpus(CorpusSection(shards=asked.shards, split=task.split, part=asked.train, samples=samples)))
         target = Target.of(every, asked.label, manifest.tasks.get(asked.label))
         signals = [signal for signal in every if asked.label in signal.labels]
         folds = held_out_folds(target.encode(signals), [signal.session for signal in signals], seed=0)

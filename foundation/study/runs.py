@@ -6,17 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from foundation.errors import TrainingError
-from foundation.study.keep import (
-    Measured,
-    file_of,
-    is_trained,
-    load_measured,
-    refuse_changed,
-    save_measured,
-)
-from foundation.study.measure import Judge
+from foundation.study.cache import Measured, file_of, is_trained, load_measured, refuse_changed, save_measured
+from foundation.study.judge import Judge
 from foundation.study.plan import Run, Study
-from foundation.train.run import pretrain
+from foundation.train.pretrain import pretrain
 
 #: A run with what it was measured to be.
 Done = tuple[Run, Measured]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.config.study import QUANTITIES
 from foundation.results.rows import interval
 from foundation.study.facts import history
 from foundation.study.heldout import ALL
 from foundation.study.laws import LEAST, Array, Exponent, ScalingLaw, power_law, scaling_law
 from foundation.study.measures import cost_of, measures
 from foundation.study.plan import Run, Study
-from foundation.study.recipe import QUANTITIES
 from foundation.study.runs import Done
 
 PARAMETERS = "parameters"

@@ -9,9 +9,9 @@ from pathlib import Path
 import matplotlib.image
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
+from foundation.config import PretrainRecipe
+from foundation.config.redaction import published
 from foundation.errors import MissingExtraError
-from foundation.recipe import PretrainRecipe
-from foundation.redact import published
 
 
 def loggers_of(recipe: PretrainRecipe) -> list[Logger]:

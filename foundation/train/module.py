@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning as L
@@ -12,13 +11,15 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
+from foundation.config import PretrainRecipe
 from foundation.errors import TrainingError
-from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.models import WfmForMaskedModeling
+from foundation.models.config import model_config
 from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
-from foundation.recipe import PretrainRecipe
-from foundation.train.dump import draws_of, leave_dump
-from foundation.train.gradients import LocalGradients
+from foundation.train.failed_step import draws_of, leave_dump
+from foundation.train.gradient_check import LocalGradients
+from foundation.train.optim import _groups, rate
 
 
 class PretrainModule(L.LightningModule):
@@ -103,7 +104,7 @@ class PretrainModule(L.LightningModule):
         raise TrainingError(
             f"{name} is {value.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
             "good: lower train.learning_rate or look at the data with 'wfm shards verify'. "
-            f"{dump} repeats the step: foundation.train.dump.replay."
+            f"{dump} repeats the step: foundation.train.failed_step.replay."
         )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -118,26 +119,3 @@ class PretrainModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = self.recipe.model_dump(mode="json")
-
-
-def model_config(recipe: PretrainRecipe) -> WfmConfig:
-    """The network's configuration of a recipe."""
-    numbers = recipe.model.model_dump()
-    numbers["patch_shapes"] = [list(shape) for shape in recipe.model.patch_shapes]
-    return WfmConfig(**numbers)
-
-
-def rate(step: int, warmup: int, total: int) -> float:
-    """Linear warm-up, then a cosine down to a tenth."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    done = min(1.0, (step - warmup) / max(1, total - warmup))
-    return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
-
-
-def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices only: decaying a bias, a norm or an embedding moves what it means."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    decay = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in embeddings]
-    rest = [p for p in model.parameters() if p.ndim < 2 or id(p) in embeddings]
-    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

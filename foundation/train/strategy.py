@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
 from torch import Tensor
 from torch.nn import Module
 
-from foundation.recipe import PretrainRecipe, TrainSection
-from foundation.train.layout import PARTIAL
-from foundation.train.requeue import slurm_environment
-from foundation.train.whole import WholeFiles, explained, force, list_files
+from foundation.checkpoints.atomic import explained, force, list_files, renamed
+from foundation.checkpoints.layout import PARTIAL
+from foundation.config import PretrainRecipe, TrainSection
+from foundation.train.callbacks.requeue import slurm_environment
 
 
 class WholeDeepSpeedStrategy(DeepSpeedStrategy):
@@ -178,3 +179,11 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
     strategy.config["zero_force_ds_cpu_optimizer"] = False
     strategy.config["checkpoint"] = {"load_universal": universal}
     return strategy
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints of one file. Lightning's own way leads through the system's temporary folder, often another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        with renamed(Path(path)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)

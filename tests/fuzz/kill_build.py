@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from foundation.data.array import merge_parts, write_part
-from foundation.data.write import write_shards
-from shards import open_dataset
+from foundation.data.shards.array_build import merge_parts, write_part
+from foundation.data.shards.write import write_shards
+from foundation.datasets import open_dataset
 
 COUNT, SHARD_BYTES = 640, 2**21
 ORPHAN_S = 20.0  # a worker that has just been started loads its modules before it looks for its parent

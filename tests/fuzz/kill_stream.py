@@ -18,13 +18,14 @@ from pathlib import Path
 
 import torch
 
+from foundation.config import CorpusSection
 from foundation.data.loader import Loader
-from foundation.data.stream import Part, ShardStream
+from foundation.data.shards.write import write_shards
+from foundation.data.stream import ShardStream
 from foundation.data.tokens import Batch
-from foundation.data.write import write_shards
+from foundation.datasets import open_dataset
 from foundation.files import write_atomically
 from foundation.models import WfmConfig
-from shards import open_dataset
 
 COUNT, TOTAL = 320, 2000  # samples of the set, and read by every consumer
 BATCH, TOKENS = 8, 400
@@ -81,7 +82,7 @@ def _consume(shards: Path, out: Path, world: int, workers: int, tokens: int) -> 
     notes.write_text("".join(kept))
     streams = [
         ShardStream(
-            [Part(shards)],
+            [CorpusSection(shards=shards)],
             WfmConfig(),
             BATCH,
             seed=3,

@@ -22,11 +22,11 @@ from pathlib import Path
 import torch
 import yaml
 
-from foundation.data.write import write_shards
-from foundation.recipe import PretrainRecipe
-from foundation.train.checkpoint import load_checkpoint
-from foundation.train.run import pretrain
-from shards import open_dataset
+from foundation.checkpoints.training import load_checkpoint
+from foundation.config import PretrainRecipe
+from foundation.data.shards.write import write_shards
+from foundation.datasets import open_dataset
+from foundation.train.pretrain import pretrain
 
 STEPS = 60
 MODEL = {"hidden_size": 32, "depth": 1, "heads": 2, "decoder_size": 32, "decoder_depth": 1, "decoder_heads": 2}

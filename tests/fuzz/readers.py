@@ -24,7 +24,7 @@ from seeds import Files, Seed, seeds
 
 from foundation import readers
 from foundation.errors import ReadError, SignalError
-from foundation.readers import hdf5
+from foundation.readers.arrays import hdf5
 
 #: Of processor time, and of any time: on a busy machine a new process may wait for seconds.
 LIMIT_S, PATIENCE_S = 2.0, 60.0

@@ -22,21 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from foundation.readers.deepmimo import Setup
+from foundation.readers.arrays.deepmimo import Setup
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-import test_reader_arrays as arrays
-import test_reader_dca1000 as dca1000
-import test_reader_deepmimo as deepmimo
-import test_reader_ewine as ewine
-import test_reader_powder as powder
-import test_reader_radcom as radcom
-import test_reader_radhar as radhar
-import test_reader_rml_pickle as rml_pickle
-import test_reader_sigmf as sigmf
-import test_reader_uji_indoorloc as uji_indoorloc
-import test_reader_wav_iq as wav_iq
+from helpers import arrays, dca1000, deepmimo, ewine, powder, radcom, radhar, rml_pickle, sigmf, uji_indoorloc, wav_iq
 
 Files = dict[str, bytes]
 

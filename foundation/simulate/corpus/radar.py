@@ -1,6 +1,6 @@
 """FMCW radar on a wall of a room in which people move: range-Doppler fields, and the samples of chirps.
 
-The layouts are those of `foundation.readers.radhar` and `foundation.readers.dca1000`.
+The layouts are those of `foundation.readers.radar.radhar` and `foundation.readers.radar.dca1000`.
 """
 
 from __future__ import annotations

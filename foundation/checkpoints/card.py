@@ -1,0 +1,132 @@
+"""The model card: README.md of an export, with the front matter that a Hugging Face Hub indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from foundation.checkpoints.provenance import Seen
+from foundation.errors import CheckpointError
+from foundation.files import write_atomically
+from foundation.results.rows import Row
+from foundation.results.tables import markdown
+
+TAGS = ("wireless", "radio", "foundation-model", "masked-modeling")
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says that only the run knows.
+
+    Attributes:
+        repo_id: 'organisation/name' on the Hub; the usage example loads it.
+        parameters: number of weights.
+        kinds: kinds of signal seen in training, see `foundation.signal.KINDS`.
+        data: every data set seen in training.
+        rows: scores; an empty sequence says so in the card.
+        limits: sentences on what this model is not fit for, besides those that hold for every model of this library.
+        licence: of the weights, as a Hub identifier in lower case.
+    """
+
+    repo_id: str
+    parameters: int
+    kinds: Sequence[str]
+    data: Sequence[Seen]
+    rows: Sequence[Row] = ()
+    limits: Sequence[str] = ()
+    licence: str = "apache-2.0"
+
+
+def write_card(folder: Path, facts: CardFacts) -> Path:
+    """Write the card of the export in `folder` and return its path.
+
+    Raises:
+        CheckpointError: the folder is missing, or has a card, which may have been edited by hand.
+    """
+    path = folder / "README.md"
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; the card belongs beside the exported weights.")
+    if path.exists():
+        raise CheckpointError(f"{path}: there is a card already; move it away to have it written again.")
+    write_atomically(path, card_text(facts))
+    return path
+
+
+def card_text(facts: CardFacts) -> str:
+    """The card as Markdown with YAML front matter."""
+    meta = {
+        "license": facts.licence,
+        "library_name": "transformers",
+        "pipeline_tag": "feature-extraction",
+        "tags": [*TAGS, *facts.kinds],
+        "datasets": [data.name for data in facts.data],
+    }
+    sections = {
+        "Use": _USE.replace("ORG/NAME", facts.repo_id),
+        "Data seen in training": _data(facts.data),
+        "Scores": markdown(facts.rows) if facts.rows else "This model was not evaluated.",
+        "Limits": "\n".join(f"- {limit}" for limit in (*facts.limits, *_LIMITS)),
+        "Citation": _citation(facts),
+    }
+    head = f"# {facts.repo_id.split('/')[-1]}\n\n{_WHAT.format(count=facts.parameters, kinds=', '.join(facts.kinds))}"
+    body = "\n\n".join([head, *(f"## {title}\n\n{text.strip()}" for title, text in sections.items())])
+    return f"---\n{yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)}---\n\n{body}\n"
+
+
+_WHAT = """\
+A transformer encoder for radio signals with {count:,} parameters, pretrained by masked prediction on measurements of
+these kinds: {kinds}. A signal is a complex field over (time, link, frequency), and positions are physical (seconds,
+hertz), so that one model reads recordings of different rates, bandwidths and antenna counts. Adapt it to a task with
+a LoRA adapter and a head, to a place with an adapter trained without labels."""
+
+_USE = """\
+```python
+import foundation
+from transformers import AutoModel
+model = AutoModel.from_pretrained("ORG/NAME")
+batch = foundation.tokenize(foundation.read("capture.dat"), model.config)
+features = model(**batch).last_hidden_state
+```
+
+`import foundation` registers the model with transformers; no code from this repository is run."""
+
+_LIMITS = (
+    "Devices, bands, rooms and activities that are not in the data above are outside what was tested: evaluate on your "
+    "own recordings, split by session, before you rely on it.",
+    "Wi-Fi and radar signals tell about people who did not consent to be observed; where you deploy this, the law on "
+    "personal data applies.",
+    "It is not fit for decisions on safety, health or security.",
+)
+
+
+def _data(data: Sequence[Seen]) -> str:
+    def title(seen: Seen) -> str:
+        return f"[{_cell(seen.title)}]({seen.homepage})" if seen.homepage else _cell(seen.title or seen.name)
+
+    def samples(seen: Seen) -> str:
+        return "" if seen.samples is None else f"{seen.samples:,}"
+
+    rows = [f"| {title(seen)} | `{seen.name}` | {samples(seen)} | {_cell(seen.licence)} |" for seen in data]
+    return "\n".join(["| data set | name | samples | licence |", "|---|---|---:|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _citation(facts: CardFacts) -> str:
+    sources = "\n".join(f"- {' '.join(seen.citation.split())}" for seen in facts.data if seen.citation)
+    return f"{_BIBTEX}\n\nThe data sets are the work of others; cite them too:\n\n{sources}"
+
+
+_BIBTEX = """\
+```bibtex
+@software{foundation,
+  title = {foundation: one pretrained transformer encoder for any radio signal},
+  author = {{The foundation contributors}},
+  license = {Apache-2.0}
+}
+```"""

@@ -1,0 +1,64 @@
+"""Finding out whether a checkpoint is still whole. Light: `wfm runs` looks at hundreds of them.
+
+A file of torch is a zip archive, whose directory comes last, with a CRC of every tensor, which torch itself does not
+look at when it loads. A ZeRO directory holds one such file per rank, and a list of them.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+from foundation.checkpoints.layout import numbered
+
+LIST = "files.json"
+_ARCHIVES = (".pt", ".ckpt")
+
+
+def damage(path: Path, thorough: bool = True) -> str | None:
+    """What is wrong with a checkpoint, one sentence, or None.
+
+    Args:
+        thorough: read all of it; else look whether every file is there and has its end, which a flipped bit does not
+            change.
+    """
+    files = {str(file.relative_to(path)): file for file in files_of(path)} if path.is_dir() else {path.name: path}
+    listed = path / LIST
+    try:
+        missing = sorted(set(json.loads(listed.read_text())) - set(files)) if listed.exists() else []
+    except ValueError:
+        return f"{listed}: is damaged"
+    if missing:
+        return f"{path}: lacks {missing[0]}"
+    if path.is_dir() and not any(name.endswith("model_states.pt") for name in files):
+        return f"{path}: holds no *model_states.pt"
+    archives = (file for file in files.values() if file.suffix in _ARCHIVES)
+    return next((wrong for file in archives if (wrong := _damaged(file, thorough))), None)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A checkpoint's files: itself, or those of a ZeRO directory but for their list."""
+    found = [path] if path.is_file() else sorted(path.rglob("*"))
+    return [file for file in found if file.is_file() and file.name != LIST]
+
+
+def _damaged(file: Path, thorough: bool) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            bad = archive.testzip() if thorough else None
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        return f"{file}: is torn ({error})"
+    return None if bad is None else f"{file}: is damaged in {bad}"
+
+
+def newest(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest whole checkpoint, and what is wrong with every newer one."""
+    problems: list[str] = []
+    for path in numbered(folder):
+        wrong = damage(path)
+        if wrong is None:
+            return path, problems
+        problems.append(wrong)
+    return None, problems

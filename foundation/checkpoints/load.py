@@ -1,0 +1,80 @@
+"""Models from an exported folder, a training checkpoint or the Hub, and the record of what they were pretrained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foundation.checkpoints.exported import load_exported
+from foundation.checkpoints.layout import run_of
+from foundation.checkpoints.provenance import PROVENANCE, Record, hashes_seen_by, load_record, record_of
+from foundation.checkpoints.training import load_checkpoint
+from foundation.config import PretrainRecipe
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENTS
+from foundation.data.shards.content_hashes import Hashes, load_hashes
+from foundation.models import WfmForMaskedModeling, WfmModel
+from foundation.models.config import model_config
+
+
+def load_encoder(source: str | Path) -> WfmModel:
+    """The encoder from an exported folder, a training checkpoint, an org/name on the Hub, or one that comes with the
+    package, such as "wfm-small" (fp32, evaluation mode).
+
+    Raises:
+        CheckpointError: there is none, or it is not one of this library's.
+    """
+    trained = _from_training(source)
+    encoder = trained.encoder if trained else load_exported(source, WfmModel)
+    encoder.eval()
+    return encoder
+
+
+def load_masked(source: str | Path) -> WfmForMaskedModeling:
+    """As `load_encoder`, with the decoder and both heads."""
+    model = _from_training(source) or load_exported(source, WfmForMaskedModeling)
+    model.eval()
+    return model
+
+
+def provenance(source: str | Path) -> Record | None:
+    """What pretraining saw: data set, split, part, sessions; None where there is no record beside the weights.
+
+    Args:
+        source: as for `load_encoder`: whatever can be evaluated must answer here, or a leak goes unseen. Nothing that
+            a checkpoint names is opened: it may be a stranger's.
+
+    Raises:
+        CheckpointError: the record is damaged, or the Hub cannot be asked.
+    """
+    if not _is_training(source):
+        return record_of(source)
+    path = run_of(Path(source)) / PROVENANCE
+    return load_record(path) if path.is_file() else None
+
+
+def contents(source: str | Path) -> Hashes | None:
+    """Hashes of the samples that pretraining saw, that of the model it went on from included; None: none on record.
+
+    Args:
+        source: as for `load_encoder`.
+
+    Raises:
+        CheckpointError: as `provenance`.
+    """
+    if not _is_training(source):
+        return hashes_seen_by(source)
+    path = run_of(Path(source)) / CONTENTS
+    return load_hashes(path) if path.is_file() else None
+
+
+def _is_training(source: str | Path) -> bool:
+    return Path(source).suffix == ".ckpt"
+
+
+def _from_training(source: str | Path) -> WfmForMaskedModeling | None:
+    """The network of a training checkpoint; None where `source` does not name one."""
+    if not _is_training(source):
+        return None
+    raw, weights = load_checkpoint(Path(source))
+    model = WfmForMaskedModeling(model_config(PretrainRecipe.model_validate(raw)))
+    model.load_state_dict(weights)
+    return model

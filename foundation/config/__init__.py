@@ -1,0 +1,49 @@
+"""Strict recipes, one file for each command: what may stand in them, and how they are read."""
+
+from foundation.config.evaluation import (
+    AS_RECORDED,
+    AT,
+    AT_HALF_RATE,
+    LABELS_ALONE,
+    OF_ANY_SHAPE,
+    SHAPES,
+    Configuration,
+    EvaluateMode,
+    EvaluateRecipe,
+    FloorSection,
+)
+from foundation.config.pretraining import (
+    CorpusSection,
+    DataSection,
+    ModelSection,
+    ObjectiveSection,
+    PretrainRecipe,
+    TrainSection,
+)
+from foundation.config.section import Section, dump_recipe, load_recipe
+from foundation.config.tasks import FinetuneRecipe, TaskSection, TuneSection
+
+__all__ = [
+    "AS_RECORDED",
+    "AT",
+    "AT_HALF_RATE",
+    "LABELS_ALONE",
+    "OF_ANY_SHAPE",
+    "SHAPES",
+    "Configuration",
+    "CorpusSection",
+    "DataSection",
+    "EvaluateMode",
+    "EvaluateRecipe",
+    "FinetuneRecipe",
+    "FloorSection",
+    "ModelSection",
+    "ObjectiveSection",
+    "PretrainRecipe",
+    "Section",
+    "TaskSection",
+    "TrainSection",
+    "TuneSection",
+    "dump_recipe",
+    "load_recipe",
+]

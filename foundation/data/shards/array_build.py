@@ -1,0 +1,160 @@
+"""One build shared by many jobs, such as a SLURM array: each reads a part of the pieces, and a merge joins them.
+
+Part i of n has the pieces whose number leaves the remainder i when divided by n, in a directory of its own below the
+output. Nothing is shared while the jobs run. The merge goes through all pieces in order, as a whole build does, so it
+gives the bytes of a whole build, whatever n was.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from foundation.data.shards.build_plan import Plan, only_one
+from foundation.data.shards.journal import Journal
+from foundation.data.shards.manifest import FILE_NAME, Manifest
+from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
+from foundation.data.shards.spec import Dataset
+from foundation.data.shards.worker_pool import in_order
+from foundation.data.shards.write import SHARD_BYTES, assemble, finished, jobs
+from foundation.errors import ShardError
+from foundation.files import write_atomically
+
+PART_NAME = "part.json"
+
+
+class _Part(BaseModel):
+    """`part.json`: which part of which build a directory holds, and whether all of it is there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plan: Plan
+    part: int = Field(ge=0)
+    parts: int = Field(ge=1)
+    finished: bool
+
+    @property
+    def numbers(self) -> range:
+        """Of its pieces."""
+        return range(self.part, self.plan.pieces, self.parts)
+
+
+def write_part(
+    dataset: Dataset, out: Path, part: int, parts: int, *, shard_bytes: int = SHARD_BYTES, workers: int = 1
+) -> Path | None:
+    """Read and encode part `part` (from 0) of `parts`, or go on with one that died.
+
+    Returns:
+        Its directory below `out`; None if `out` holds the whole build already.
+
+    Raises:
+        ShardError: there is no such part, its directory or `out` holds another build, or as `make_piece`.
+    """
+    if not 0 <= part < parts:
+        raise ShardError(f"there is no part {part} of {parts}; parts count from 0 to {parts - 1}.")
+    plan = Plan.of(dataset, shard_bytes)
+    folder = out / f"part-{part:05d}-of-{parts:05d}"
+    if finished(plan, out) is not None:
+        return None
+    with only_one(folder):
+        if (folder / PART_NAME).exists():
+            plan.refuse_other(folder, "a part", _load(folder).plan.identity)
+        record = _Part(plan=plan, part=part, parts=parts, finished=False)
+        write_atomically(folder / PART_NAME, record.model_dump_json())
+        files = [PieceFile(folder, number) for number in record.numbers]
+        with (
+            closing(in_order(make_piece, jobs(dataset, plan, files), workers)) as made,
+            _progress() as progress,
+        ):
+            for _ in progress.track(made, total=len(files), description=f"{plan.name}, part {part} of {parts}"):
+                pass
+        write_atomically(folder / PART_NAME, record.model_copy(update={"finished": True}).model_dump_json())
+    return folder
+
+
+def merge_parts(out: Path) -> Manifest:
+    """Join the finished parts below `out` into its shards and manifest, then remove the parts. Resumes as a build does.
+
+    Raises:
+        ShardError: a part is missing, unfinished, damaged, or of another build than the others.
+    """
+    folders = sorted(path for path in out.glob("part-*-of-*") if path.is_dir())
+    for folder in [folder for folder in folders if not any(folder.iterdir())]:
+        folder.rmdir()
+        folders.remove(folder)
+    if not folders and (out / FILE_NAME).exists():
+        return Manifest.load(out)
+    if not folders:
+        raise ShardError(f"{out}: holds no parts; build them with 'wfm shards build NAME --array i/n --out {out}'.")
+    records = {folder: _load(folder) for folder in folders}
+    plan = records[folders[0]].plan
+    with only_one(out):
+        manifest = finished(plan, out)
+        if manifest is None:
+            folder_of = _check(out, records)
+            files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
+            journal = Journal.open(plan, out)
+            indices = (_load_piece(file, plan) for file in files[journal.position.piece :])
+            manifest = assemble(journal, out, files, indices, consumed=lambda file: None)
+    for folder in folders:
+        _remove(folder)
+    return manifest
+
+
+def _remove(folder: Path) -> None:
+    """A part that is merged; its record goes last, so that a merge killed here finds what is left."""
+    for path in folder.iterdir():
+        if path.name != PART_NAME:
+            path.unlink()
+    (folder / PART_NAME).unlink()
+    folder.rmdir()
+
+
+def _progress() -> Progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _load(folder: Path) -> _Part:
+    path = folder / PART_NAME
+    try:
+        return _Part.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ShardError(f"{folder}: has no {PART_NAME}, so it is no part of a build; move it elsewhere.") from error
+    except ValidationError as error:
+        raise ShardError(f"{path}: cannot be read; delete {folder} and build that part again.") from error
+
+
+def _check(out: Path, records: dict[Path, _Part]) -> dict[int, Path]:
+    """The directory of each part, if all of one build are there and finished."""
+    first, wanted = next(iter(records.items()))
+    folder_of: dict[int, Path] = {}
+    for folder, record in records.items():
+        if record.plan.build != wanted.plan.build or record.parts != wanted.parts:
+            raise ShardError(f"{folder} and {first} are parts of different builds; delete or move those of one.")
+        if record.part in folder_of:
+            raise ShardError(f"{folder} and {folder_of[record.part]} are both part {record.part}; delete one.")
+        if not record.finished:
+            raise ShardError(
+                f"{folder}: is not finished; run 'wfm shards build' with --array {record.part}/{record.parts} again."
+            )
+        folder_of[record.part] = folder
+    missing = sorted(set(range(wanted.parts)) - set(folder_of))
+    if missing:
+        raise ShardError(
+            f"{out}: part {', '.join(map(str, missing[:10]))} of {wanted.parts} is missing; "
+            f"run 'wfm shards build' with --array {missing[0]}/{wanted.parts}."
+        )
+    return folder_of
+
+
+def _load_piece(file: PieceFile, plan: Plan) -> PieceIndex:
+    index = file.load()
+    if index is None or index.build != plan.build:
+        what = "is missing or damaged" if index is None else "belongs to another build"
+        raise ShardError(f"{file.blocks}: {what}; run the 'wfm shards build --array' of its part again.")
+    return index

@@ -1,0 +1,91 @@
+"""What shards hold, whatever they are called: a hash of the values of every sample.
+
+A hash is the first 8 bytes of the SHA-256 of a sample's array (type, shape and values): any two of 10**8 different
+samples agree by chance in one of 3,700 such corpora. The same recordings built again, under other names, keys, sessions
+or labels, give the same hashes. Copies that are scaled, cut elsewhere or in another precision do not; `wfm shards
+verify --against` finds those, see `foundation.data.shards.near_duplicates`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from foundation.config import CorpusSection
+from foundation.data.shards.corpus import Corpus
+from foundation.errors import CheckpointError
+from foundation.files import write_atomically
+
+#: Beside weights: in a run and in an export.
+FILE_NAME = "contents.safetensors"
+_NAME, _SOURCES = "sha256", "sources"
+
+Hashes = NDArray[np.uint64]
+
+
+def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
+    """The hashes of all samples of some parts, sorted, each once; with a progress bar where it takes long.
+
+    Samples whose array is missing are left out: no stream gives them.
+
+    Raises:
+        ShardError: as `Corpus`, or a shard is missing or damaged.
+    """
+    corpora = [Corpus(part) for part in parts]
+    total = sum(sum(corpus.counts) for corpus in corpora)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        found = (value for corpus in corpora for value in _values(corpus))
+        values = np.fromiter(progress.track(found, total=total, description="hash what is seen"), np.uint64)
+    return np.unique(values)
+
+
+def _values(corpus: Corpus) -> Iterator[int]:
+    for shard, count in enumerate(corpus.counts):
+        for index in range(count):
+            members = corpus.members(shard, index)[1]
+            if "signal.npy" in members:
+                yield int.from_bytes(hashlib.sha256(members["signal.npy"]).digest()[:8], "little")
+
+
+def save_hashes(path: Path, hashes: Hashes, sources: str = "") -> None:
+    """Write a file of sorted hashes, 8 bytes each. `sources`: text by which to tell what they are of."""
+    write_atomically(path, save({_NAME: hashes}, metadata={_SOURCES: sources}))
+
+
+def load_hashes(path: Path) -> Hashes:
+    """What `save_hashes` wrote.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return _open(path)[0]
+
+
+def load_sources(path: Path) -> str:
+    """What `save_hashes` was told of where the samples come from.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return _open(path)[1]
+
+
+def _open(path: Path) -> tuple[Hashes, str]:
+    try:
+        with safe_open(path, "np") as file:
+            hashes, sources = file.get_tensor(_NAME), (file.metadata() or {}).get(_SOURCES, "")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: is no record of what pretraining saw ({error}); restore it, or delete it to go by sessions alone."
+        ) from error
+    if hashes.dtype != np.uint64 or hashes.ndim != 1:
+        raise CheckpointError(f"{path}: holds {hashes.dtype} {hashes.shape}; expected sorted 64-bit hashes.")
+    return hashes, sources

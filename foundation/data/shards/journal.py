@@ -1,0 +1,92 @@
+"""What a build has finished so far: a line of JSON for its plan, and one for every finished shard."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foundation.data.shards.build_plan import Plan
+from foundation.data.shards.manifest import FILE_NAME, Shard, sha256_of
+from foundation.data.shards.summary import Summary
+from foundation.data.shards.worker_pool import in_order
+from foundation.errors import ShardError
+from foundation.files import write_atomically
+
+JOURNAL_NAME = ".build.jsonl"
+
+
+class Position(BaseModel):
+    """Where a build goes on.
+
+    Attributes:
+        piece, offset: the next sample is number `offset` of that piece. `last_key` is the key before it.
+        summary: of the pieces before `piece`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    piece: int = 0
+    offset: int = 0
+    last_key: str = ""
+    summary: Summary = Field(default_factory=Summary)
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shard: Shard
+    after: Position
+
+
+class Journal:
+    """The journal in `out`; a shard is in it when its file is there in full."""
+
+    def __init__(self, plan: Plan, out: Path, lines: list[_Line]) -> None:
+        self.plan, self.path = plan, out / JOURNAL_NAME
+        self.shards = [line.shard for line in lines]
+        self.position = lines[-1].after if lines else Position()
+        text = "".join(f"{entry.model_dump_json()}\n" for entry in (plan, *lines))
+        write_atomically(self.path, text)
+
+    @classmethod
+    def open(cls, plan: Plan, out: Path, workers: int = 1) -> Journal:
+        """The journal to go on with; a fresh one if there is none or its shards are not what it says.
+
+        Raises:
+            ShardError: it is that of another build, or there are tar files without one.
+        """
+        path = out / JOURNAL_NAME
+        if not path.exists():
+            foreign = sorted(file.name for file in out.glob("*.tar"))
+            if foreign:
+                raise ShardError(
+                    f"{out} holds {foreign[0]} but no {FILE_NAME}: choose another directory, or delete this one."
+                )
+            return cls(plan, out, [])
+        try:
+            first, *rest = path.read_bytes().splitlines(keepends=True)
+            found = Plan.model_validate_json(first)
+            lines = [_Line.model_validate_json(line) for line in rest if line.endswith(b"\n")]  # the last may be torn
+        except ValueError as error:
+            raise ShardError(f"{path}: cannot be read; delete {out} and build again.") from error
+        plan.refuse_other(out, "an unfinished build", found.identity)
+        files = [out / line.shard.file for line in lines]
+        wanted = [line.shard.sha256 for line in lines]
+        intact = all(file.is_file() for file in files) and list(in_order(sha256_of, files, workers)) == wanted
+        return cls(plan, out, lines if intact else [])
+
+    @property
+    def count(self) -> int:
+        """Samples in finished shards."""
+        return sum(shard.count for shard in self.shards)
+
+    def add(self, shard: Shard, after: Position) -> None:
+        """Record a shard, on disk too."""
+        self.shards.append(shard)
+        self.position = after
+        with self.path.open("ab") as file:
+            file.write(_Line(shard=shard, after=after).model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,159 @@
+"""`manifest.json`: what a shard directory holds, where it came from, how it is split, and the hash of every shard."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from foundation.data.shards.spec import Parameter, Splits, TaskType
+from foundation.data.shards.summary import Count, Summary
+from foundation.data.shards.tar_index import fetch, is_url
+from foundation.errors import ShardError
+from foundation.files import write_atomically
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shard(_Model):
+    """One tar file. `sessions` maps each session to its number of samples in this shard."""
+
+    # The name is joined to the directory, so it must never lead out of it.
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+-\d{6}\.tar$")]
+    count: Count
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sessions: dict[str, Count]
+
+
+class Described(_Model):
+    """What is known of a build before any sample is read."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    version: int
+    title: str
+    licence: str
+    citation: str
+    homepage: str
+    tasks: dict[str, TaskType]
+    parameters: dict[str, Parameter]
+    shard_bytes: Count
+
+
+class Manifest(Described):
+    """The manifest of one shard directory. Byte-identical for identical builds: it holds no date and no path."""
+
+    count: Count
+    bytes: Count
+    shards: list[Shard]
+    splits: Splits
+    summary: Summary
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Manifest:
+        """Read and validate the manifest of a shard directory, or of a URL that holds one.
+
+        Raises:
+            ShardError: no such directory or manifest, or a manifest that is damaged, unsafe or newer than this code.
+        """
+        path, data = f"{directory}/{FILE_NAME}", _read(directory)
+        try:
+            raw = json.loads(data)
+            newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
+            manifest = None if newer else cls.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(str(part) for part in first["loc"])
+            raise ShardError(f"{path}: {at}: {first['msg']}; rebuild the shards into a new directory.") from error
+        except (ValueError, TypeError) as error:
+            raise ShardError(
+                f"{path}: is not valid JSON ({error}); rebuild the shards into a new directory."
+            ) from error
+        if manifest is None:
+            raise ShardError(
+                f"{path}: schema_version {raw['schema_version']} is newer than {SCHEMA_VERSION}; update foundation."
+            )
+        return manifest
+
+    def save(self, directory: Path) -> None:
+        """Write `directory/manifest.json` atomically; the same manifest gives the same bytes."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        write_atomically(directory / FILE_NAME, text.encode() + b"\n")
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
+        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+
+    def parts(self, split: str) -> list[str]:
+        """Part names of a split, such as train and test.
+
+        Raises:
+            ShardError: no such split; names the nearest.
+        """
+        return list(self._split(split))
+
+    def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
+        """Sessions of one part of a split, or of several together.
+
+        Raises:
+            ShardError: no such split or part; names the nearest.
+        """
+        parts = self._split(split)
+        found: list[str] = []
+        for name in [part] if isinstance(part, str) else part:
+            if name not in parts:
+                raise ShardError(f"{self.name}: split {split!r} has no part {name!r}; {nearest(name, parts)}")
+            found += parts[name]
+        return found
+
+    def _split(self, split: str) -> dict[str, list[str]]:
+        if split not in self.splits:
+            raise ShardError(f"{self.name}: no split {split!r}; {nearest(split, self.splits)}")
+        return self.splits[split]
+
+
+def _read(directory: str | Path) -> bytes:
+    if is_url(str(directory)):
+        return fetch(f"{directory}/{FILE_NAME}")
+    path = Path(directory) / FILE_NAME
+    if not path.parent.is_dir():
+        raise ShardError(f"{directory}: no such shard directory; build it with 'wfm shards build'.")
+    if not path.is_file():
+        raise ShardError(
+            f"{directory}: no {FILE_NAME}, so no finished build is here; run 'wfm shards build' (again) into it."
+        )
+    return path.read_bytes()
+
+
+def count_sessions(shards: Iterable[Shard]) -> dict[str, int]:
+    """Samples of each session over several shards."""
+    counts: dict[str, int] = {}
+    for shard in shards:
+        for session, count in shard.sessions.items():
+            counts[session] = counts.get(session, 0) + count
+    return counts
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error sentence about an unknown name: the name that was probably meant, and all known ones."""
+    names = sorted(known)
+    match = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    guess = f"did you mean {match[0]!r}? " if match else ""
+    return f"{guess}known: {', '.join(names) or 'none'}."

@@ -1,0 +1,150 @@
+"""Pieces of a data set on disk: what one worker has read and encoded, to be joined into shards.
+
+A piece is `NNNNNN.blocks`, the members of its samples as they will stand in the shards (tar blocks without an end
+mark), and `NNNNNN.json`, its index. The index is written last: a piece with an index is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from foundation.data.shards.manifest import sha256_of
+from foundation.data.shards.spec import Sample, TaskType
+from foundation.data.shards.summary import Summary
+from foundation.errors import ShardError, SignalError
+from foundation.files import write_atomically
+from foundation.signal import Signal, encode
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # one dot-free tar name of at most 100 characters with its extension
+
+
+class PieceIndex(BaseModel):
+    """What is in a piece.
+
+    Attributes:
+        build: the build that it belongs to, see `Plan.build`.
+        sha256: of the blocks.
+        samples: key, session and bytes of each sample, in order.
+        warnings: how many there were while reading; `warning` is the first.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    build: str
+    sha256: str
+    samples: list[tuple[str, str, int]]
+    summary: Summary
+    warnings: int
+    warning: str
+
+
+@dataclass(frozen=True)
+class PieceFile:
+    """Where piece `number` of a build lies in `folder`, whether or not it is there yet."""
+
+    folder: Path
+    number: int
+
+    @property
+    def blocks(self) -> Path:
+        return self.folder / f"{self.number:06d}.blocks"
+
+    @property
+    def path(self) -> Path:
+        """Of the index."""
+        return self.folder / f"{self.number:06d}.json"
+
+    def load(self) -> PieceIndex | None:
+        """The index of a complete and undamaged piece, else None."""
+        try:
+            index = PieceIndex.model_validate_json(self.path.read_bytes())
+            return index if sha256_of(self.blocks) == index.sha256 else None
+        except (OSError, ValidationError):
+            return None
+
+    def remove(self) -> None:
+        """Index first: blocks without one are taken for nothing."""
+        self.path.unlink(missing_ok=True)
+        self.blocks.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece to read: everything a worker needs to know."""
+
+    file: PieceFile
+    read: Callable[[], Iterator[Sample]]
+    name: str
+    tasks: Mapping[str, TaskType]
+    build: str
+
+
+def make_piece(job: Job) -> PieceIndex:
+    """Read, encode and store a piece, unless it is there already.
+
+    Raises:
+        ShardError: a bad key, no session, a label that is not declared, or a sample that is no Signal.
+    """
+    present = job.file.load()
+    if present is not None and present.build == job.build:
+        return present
+    job.file.folder.mkdir(parents=True, exist_ok=True)
+    samples: list[tuple[str, str, int]] = []
+    summary = Summary()
+    temporary = job.file.blocks.with_suffix(f".{os.getpid()}.partial")
+    with warnings.catch_warnings(record=True) as caught, temporary.open("wb") as file:
+        warnings.simplefilter("always")
+        for key, signal in _read(job):
+            _check(f"{job.name}: sample {key}", key, signal)
+            summary.add(signal, job.tasks, f"{job.name}: {key}")
+            samples.append((key, signal.session, _write(file, key, signal)))
+    index = PieceIndex(
+        build=job.build,
+        sha256=sha256_of(temporary),
+        samples=samples,
+        summary=summary,
+        warnings=len(caught),
+        warning=str(caught[0].message) if caught else "",
+    )
+    temporary.replace(job.file.blocks)
+    write_atomically(job.file.path, index.model_dump_json())
+    return index
+
+
+def _read(job: Job) -> Iterator[Sample]:
+    """The samples of the piece; an error of a signal says which one it is."""
+    last = "the first of its piece"
+    try:
+        for key, signal in job.read():
+            last = f"the one after {key}"
+            yield key, signal
+    except SignalError as error:
+        raise ShardError(f"{job.name}: a sample, {last}: {error}") from error
+
+
+def _check(where: str, key: str, signal: Signal) -> None:
+    if not _KEY.fullmatch(key):
+        raise ShardError(f"{where}: a key has 1 to 80 letters, digits, '-' or '_'.")
+    if not signal.session:
+        raise ShardError(f"{where}: its session is empty; name the recording, room or day that no split may cut.")
+
+
+def _write(file: BinaryIO, key: str, signal: Signal) -> int:
+    """Tar blocks of one sample; returns their bytes."""
+    start = file.tell()
+    for extension, data in encode(signal).items():
+        member = tarfile.TarInfo(f"{key}.{extension}")  # mtime, uid and gid 0, mode 644: equal bytes every time
+        member.size = len(data)
+        file.write(member.tobuf(tarfile.USTAR_FORMAT))
+        file.write(data)
+        file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
+    return file.tell() - start

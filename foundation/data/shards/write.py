@@ -1,0 +1,241 @@
+"""Write a data set as WebDataset tar shards with a manifest: deterministic bytes, atomic, resumable, in parallel.
+
+Workers read and encode pieces (see `foundation.data.shards.pieces`); one process joins them, in order, and cuts shards where
+they reach their size. So the bytes depend on the samples alone, neither on the number of workers nor on that of the
+parts of an array (see `foundation.data.shards.array_build`), and any number of workers may take up a build that died.
+
+While a build runs, `.build.jsonl` beside the shards records which are finished, and `.pieces` holds what is not yet in
+one. The manifest is written last, so a directory without one is never taken for a data set; building into it again
+goes on where the dead build stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from foundation.data.shards.build_plan import LOCK_NAME, Plan, only_one
+from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
+from foundation.data.shards.manifest import FILE_NAME, Manifest, Shard, count_sessions
+from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
+from foundation.data.shards.spec import Dataset, split_problems
+from foundation.data.shards.summary import Summary
+from foundation.data.shards.worker_pool import in_order
+from foundation.errors import ShardError
+
+PIECES_NAME = ".pieces"
+SHARD_BYTES = 32 * 2**20
+
+
+def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES, workers: int = 1) -> Manifest:
+    """Build `dataset` into `out`, or go on with a build of it that died, or return at once if it is already there.
+
+    A shard is closed by the first sample that takes it to `shard_bytes`.
+
+    Raises:
+        ShardError: `out` holds another build or foreign tar files, or another process is building there (nothing is
+            overwritten), or the data set gives a bad or repeated key, an undeclared label, an unsorted session, or
+            splits that leak or name unknown sessions.
+    """
+    plan = Plan.of(dataset, shard_bytes)
+    if (manifest := finished(plan, out)) is not None:
+        return manifest
+    with only_one(out):
+        journal = Journal.open(plan, out, workers)
+        files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
+        with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
+            return assemble(journal, out, files, indices, consumed=PieceFile.remove)
+
+
+def jobs(dataset: Dataset, plan: Plan, files: list[PieceFile]) -> Iterator[Job]:
+    """The work behind piece files."""
+    for file in files:
+        yield Job(file, dataset.pieces[file.number], plan.name, plan.tasks, plan.build)
+
+
+def finished(plan: Plan, out: Path) -> Manifest | None:
+    """The manifest in `out`, after tidying up behind it; None if there is none yet.
+
+    Raises:
+        ShardError: it is that of another build.
+    """
+    if not (out / FILE_NAME).exists():
+        return None
+    manifest = Manifest.load(out)
+    plan.refuse_other(out, "a finished build", manifest.model_dump(mode="json"))
+    _tidy(out)
+    message = f"{out}: {plan.name} is already built ({manifest.count} samples); nothing to do."
+    Console(stderr=True).print(message, markup=False)
+    return manifest
+
+
+def assemble(
+    journal: Journal,
+    out: Path,
+    files: list[PieceFile],
+    indices: Iterator[PieceIndex],
+    *,
+    consumed: Callable[[PieceFile], None],
+) -> Manifest:
+    """Join pieces into shards and finish the build.
+
+    Args:
+        files: all pieces, in order.
+        indices: of the pieces from where the journal goes on; each is in its file when its index comes.
+        consumed: called with a file once finished shards hold all that is in it.
+
+    Raises:
+        ShardError: keys do not increase, a session is not contiguous, or as `finish`.
+    """
+    plan, console, start = journal.plan, Console(stderr=True), journal.position.piece
+    if journal.shards:
+        console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    joining = _Joining(journal, out)
+    warned, warning, kept = 0, "", start
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(plan.name, total=plan.pieces, completed=start)
+        for file, index in zip(files[start:], indices, strict=True):
+            joining.add(file, index)
+            warned, warning = warned + index.warnings, warning or index.warning
+            for done in files[kept : journal.position.piece]:
+                consumed(done)
+            kept = journal.position.piece
+            progress.update(task, advance=1, description=f"{plan.name}, {len(journal.shards)} shards")
+    joining.end()
+    if warned:
+        console.print(f"{plan.name}: {warned} warnings while reading, such as: {warning}", markup=False)
+    return _finish(out, journal, joining.summary)
+
+
+class _Joining:
+    """Pieces on one side, shards and the journal on the other."""
+
+    def __init__(self, journal: Journal, out: Path) -> None:
+        self.journal, self.out, self.plan = journal, out, journal.plan
+        self.shard: _OpenShard | None = None
+        start = journal.position
+        self.number, self.summary = start.piece, start.summary.model_copy(deep=True)
+        self.skip, self.last_key = start.offset, start.last_key
+        sessions = list(count_sessions(journal.shards))
+        self.session = sessions.pop() if sessions else ""
+        self.closed = set(sessions)
+
+    def add(self, file: PieceFile, index: PieceIndex) -> None:
+        """The next piece. Shards that it fills are closed."""
+        before = self.summary.model_copy(deep=True)
+        if index.samples:
+            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
+        skip, self.skip = self.skip, 0
+        if skip and [key for key, _, _ in index.samples[skip - 1 : skip]] != [self.last_key]:
+            raise ShardError(
+                f"{self.plan.name}: piece {self.number} does not have {self.last_key} as sample {skip}, as the "
+                f"unfinished build says; the raw files changed: delete {self.out} and build again."
+            )
+        with file.blocks.open("rb") as blocks:
+            blocks.seek(sum(size for _, _, size in index.samples[:skip]))
+            for place, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
+                self._check(key, session)
+                self.shard = self.shard or _OpenShard(self.out, f"{self.plan.name}-{len(self.journal.shards):06d}.tar")
+                self.shard.add(blocks.read(size), session)
+                if self.shard.bytes >= self.plan.shard_bytes:
+                    self._close(self.number, place, before)
+        self.number += 1
+
+    def end(self) -> None:
+        """After the last piece."""
+        if self.shard is not None:
+            self._close(self.number, 0, self.summary)
+
+    def _check(self, key: str, session: str) -> None:
+        where = f"{self.plan.name}: sample {key}"
+        if key <= self.last_key:
+            raise ShardError(f"{where}: keys must increase, but the one before is {self.last_key}.")
+        if session in self.closed:
+            raise ShardError(f"{where}: session {session!r} came before; keep a session together.")
+        if self.session and session != self.session:
+            self.closed.add(self.session)
+        self.last_key, self.session = key, session
+
+    def _close(self, piece: int, offset: int, summary: Summary) -> None:
+        """Finish the open shard and record it, and what comes next."""
+        assert self.shard is not None
+        after = Position(piece=piece, offset=offset, last_key=self.last_key, summary=summary)
+        self.journal.add(self.shard.finish(), after)
+        self.shard = None
+
+
+class _OpenShard:
+    """A tar under a temporary name, until it is finished."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        self.path = out / name
+        self.temporary = self.path.with_name(f"{name}.partial")
+        self.file = self.temporary.open("wb")
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+        self.sessions: dict[str, int] = {}
+
+    def add(self, blocks: bytes, session: str) -> None:
+        self._write(blocks)
+        self.sessions[session] = self.sessions.get(session, 0) + 1
+
+    def finish(self) -> Shard:
+        end = 2 * tarfile.BLOCKSIZE
+        self._write(bytes(end + -(self.bytes + end) % tarfile.RECORDSIZE))  # as tarfile ends an archive
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self.temporary.replace(self.path)
+        return Shard(
+            file=self.path.name,
+            count=sum(self.sessions.values()),
+            bytes=self.bytes,
+            sha256=self.digest.hexdigest(),
+            sessions=self.sessions,
+        )
+
+    def _write(self, data: bytes) -> None:
+        self.file.write(data)
+        self.digest.update(data)
+        self.bytes += len(data)
+
+
+def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
+    """Check the splits against what was written, then write the manifest: from here on the directory is a data set."""
+    plan = journal.plan
+    if not journal.count:
+        raise ShardError(f"{plan.name}: it gave no samples; check its raw folder and parameters.")
+    sessions = count_sessions(journal.shards)
+    plan.raise_first(split_problems(plan.splits, sessions))
+    summary.labels = {task: dict(sorted(counts.items())) for task, counts in summary.labels.items()}
+    for split, parts in plan.splits.items():
+        summary.parts[split] = {part: sum(sessions[name] for name in names) for part, names in parts.items()}
+    manifest = Manifest(
+        **plan.model_dump(exclude={"pieces"}),
+        count=journal.count,
+        bytes=sum(shard.bytes for shard in journal.shards),
+        shards=journal.shards,
+        summary=summary,
+    )
+    manifest.save(out)
+    _tidy(out)
+    return manifest
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a build needs only until its manifest is there, and what killed ones left."""
+    for name in (JOURNAL_NAME, LOCK_NAME):
+        (out / name).unlink(missing_ok=True)
+    for name in (JOURNAL_NAME, FILE_NAME):
+        for left in out.glob(f".{name}.*.partial"):
+            left.unlink(missing_ok=True)
+    shutil.rmtree(out / PIECES_NAME, ignore_errors=True)

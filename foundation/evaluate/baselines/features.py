@@ -1,0 +1,162 @@
+"""Hand-made features: the floor that a pretrained encoder has to beat. Numpy alone, invalid entries never read.
+
+Every kind gives a vector whose length depends on the number of links and responses (and, for "doppler", of times)
+alone, so that equal windows of one data set stack into a matrix. "amplitude" and "level" keep the gain, because the
+received level can tell; the others drop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import SignalError
+from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS, delay_features, fill_gaps
+from foundation.signal import Signal
+
+Features = NDArray[np.float64]
+
+#: Standard deviations below this share of the root mean square count as no change at all.
+STD_FLOOR = 1e-6
+#: Amplitudes below this share of the root mean square are set to it before a logarithm is taken (-60 dB).
+LOG_FLOOR = 1e-3
+
+
+def hand_features(signal: Signal, name: str) -> Features:
+    """The named features of one signal as a finite float64 vector.
+
+    Args:
+        name: one of `FEATURES`.
+            "amplitude": mean and standard deviation over time of the amplitude, per link and response; [2 L R].
+            "log-amplitude": mean over time of log amplitude, each packet's mean over link and response removed; [L R].
+            "level": mean over time of log amplitude with the gain kept, [L R] (RSSI); of impulse responses log energy
+                and log noise, [2 L].
+            "invariant": what survives a change of gain and a slow drift: differences along the response axis of the
+                mean profile; log of the standard deviation over time and of that of the time difference; mean of the
+                last third minus mean of the first third; [L (4 R - 1)].
+            "doppler": log spectrum of time-centred log amplitude, averaged over responses and links, without the zero
+                frequency; [T // 2]. Transfers between rooms, which the static response does not.
+            "delay": `foundation.evaluate.baselines.delay_features.delay_features`, for impulse responses; [10 L].
+
+    Raises:
+        SignalError: the name is not known, or the signal cannot have these features.
+    """
+    if name not in FEATURES:
+        raise SignalError(f"hand_features: no features named {name!r}; expected one of {', '.join(FEATURES)}.")
+    vector = FEATURES[name](signal)
+    return np.asarray(vector, dtype=np.float64)
+
+
+def feature_rows(signals: Sequence[Signal], name: str) -> Features:
+    """The named features of signals, one row each: float64 [n, F].
+
+    Raises:
+        SignalError: a signal cannot have them, or has more or fewer than the first; names its session.
+    """
+    rows: list[Features] = []
+    for signal in signals:
+        try:
+            rows.append(hand_features(signal, name))
+        except SignalError as error:
+            raise SignalError(f"floors: a sample of session {signal.session!r}: {error}") from error
+        if len(rows[-1]) != len(rows[0]):
+            raise SignalError(
+                f"floors: {name} features need windows of one shape: session {signals[0].session!r} has "
+                f"{_shape(signals[0])}, session {signal.session!r} {_shape(signal)}; cut or resample them when shards "
+                "are built, or leave this floor out."
+            )
+    return np.stack(rows)
+
+
+def _shape(signal: Signal) -> str:
+    times, links, responses = signal.values.shape
+    return f"{times} times x {links} links x {responses} responses"
+
+
+def _amplitude(signal: Signal) -> Features:
+    amplitude = _measured(signal)
+    return np.concatenate([fill_gaps(_mean(amplitude)).ravel(), fill_gaps(_std(amplitude)).ravel()])
+
+
+def _log_amplitude(signal: Signal) -> Features:
+    log = _log(signal)
+    count = np.maximum(np.isfinite(log).sum(axis=(1, 2), keepdims=True), 1)
+    return fill_gaps(_mean(log - np.nansum(log, axis=(1, 2), keepdims=True) / count)).ravel()
+
+
+def _level(signal: Signal) -> Features:
+    if signal.domain == "delay":
+        return delay_features(signal).reshape(-1, len(DELAY_STATISTICS))[:, :2].ravel()
+    amplitude = _measured(signal)
+    log = np.log(np.maximum(amplitude, LOG_FLOOR * _rms(amplitude)))
+    return fill_gaps(_mean(log)).ravel()
+
+
+def _invariant(signal: Signal) -> Features:
+    amplitude = _measured(signal)
+    amplitude = amplitude / _rms(amplitude)
+    profile = fill_gaps(_mean(amplitude))
+    third = max(1, len(amplitude) // 3)
+    parts = [
+        np.diff(profile, axis=1),
+        fill_gaps(np.log(_std(amplitude) + STD_FLOOR)),
+        fill_gaps(np.log(_std(np.diff(amplitude, axis=0)) + STD_FLOOR)),
+        fill_gaps(_mean(amplitude[-third:]) - _mean(amplitude[:third])),
+    ]
+    return np.concatenate([part.ravel() for part in parts])
+
+
+def _doppler(signal: Signal) -> Features:
+    times = signal.values.shape[0]
+    if times < 2:
+        raise SignalError(f"doppler features need at least 2 times; this signal has {times}.")
+    log = _log(signal)
+    valid = np.isfinite(log)
+    # Lost packets sit at the mean, where they add nothing; the missing share of the power is made up for below.
+    centred = np.where(valid, log - _mean(log), 0.0) * np.hanning(times + 2)[1:-1, None, None]
+    seen = valid.sum(axis=0)
+    power = np.abs(np.fft.rfft(centred, axis=0)[1:]) ** 2 / np.maximum(seen, 1)
+    return np.log(power[:, seen > 1].mean(axis=1) + STD_FLOOR**2) if np.any(seen > 1) else np.zeros(times // 2)
+
+
+def _measured(signal: Signal) -> Features:
+    """Amplitude [T, L, R] as float64, NaN where nothing was measured."""
+    return np.where(signal.mask, np.abs(signal.values).astype(np.float64), np.nan)
+
+
+def _log(signal: Signal) -> Features:
+    """Log amplitude relative to the root mean square, NaN where nothing was measured; 60 dB below it is the floor."""
+    amplitude = _measured(signal)
+    return np.log(np.maximum(amplitude / _rms(amplitude), LOG_FLOOR))
+
+
+def _rms(amplitude: Features) -> float:
+    rms = float(np.sqrt(np.nanmean(amplitude**2)))
+    if rms == 0:
+        raise SignalError("hand_features: every measured value is 0; drop this signal.")
+    return rms
+
+
+def _mean(array: Features) -> Features:
+    """Mean over time [L, R] of the measured entries; NaN where there are none."""
+    count = np.isfinite(array).sum(axis=0)
+    return np.where(count > 0, np.nansum(array, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _std(array: Features) -> Features:
+    """Standard deviation over time of the measured entries; NaN where there are none, 0 where there is one."""
+    if len(array) == 0:
+        return np.zeros(array.shape[1:])
+    return np.sqrt(_mean((array - _mean(array)) ** 2))
+
+
+FEATURES: dict[str, Callable[[Signal], Features]] = {
+    "amplitude": _amplitude,
+    "log-amplitude": _log_amplitude,
+    "level": _level,
+    "invariant": _invariant,
+    "doppler": _doppler,
+    "delay": delay_features,
+}

@@ -1,0 +1,131 @@
+"""Where the outcome of every fit is kept, so that a stopped evaluation goes on and an array of jobs can share one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from foundation.adapt.adapter_files import weights_hash
+from foundation.checkpoints.load import load_encoder
+from foundation.config import EvaluateRecipe
+from foundation.data.shards.manifest import Manifest
+from foundation.evaluate.jobs import BASELINES, Job, jobs_of
+from foundation.files import write_atomically
+from foundation.models.config import what_counts
+
+#: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
+#: What a fit goes through, as folders and modules of `foundation`.
+_PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt", "evaluate/baselines")
+_MODULES = ("cache", "fits", "jobs", "statistics/metrics", "task", "transfer")
+_LIBRARIES = ("numpy", "peft", "scikit-learn", "scipy", "torch", "transformers")
+_NAMES = ("truth/", "predicted/", "block/")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`parts`: test part -> (truth, prediction, block), see `foundation.evaluate.task.blocks`.
+    `pooling`: what the encoder's tokens were pooled by, and why; None where there is no encoder."""
+
+    parts: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    pooling: str | None = None
+
+
+class Outcomes:
+    """A file per finished job. Its name says all that the outcome depends on: the weights, the shards, how the job is
+    done, the source code of this package and the versions of the libraries that compute. Nothing stale is ever read,
+    and what is no longer asked for stays."""
+
+    def __init__(self, recipe: EvaluateRecipe) -> None:
+        self.recipe = recipe
+        shards = Manifest.load(recipe.task.shards).fingerprint()
+        self._common = f"{source_hash()} {_versions()} {recipe.task.model_dump_json()} {shards}"
+        sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
+        self._networks = {source: _network_hashes(source) for source in sources}
+
+    def path(self, job: Job) -> Path:
+        """Where the outcome of the job is, or will be."""
+        shown = f"{job.fitted} {' '.join(self.recipe.configurations)}"
+        how = f"{self._subject(job)} {shown} {job.fold} {job.mode} {job.seed} {job.fraction}"
+        return self.recipe.keep / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
+
+    def plan(self) -> dict[Path, Job]:
+        """All jobs by where their outcomes are kept. Two checkpoints of one network have one job for what starts from
+        random weights, under the name of the first."""
+        found: dict[Path, Job] = {}
+        for job in jobs_of(self.recipe):
+            found.setdefault(self.path(job), job)
+        return found
+
+    def twin(self, method: str) -> str:
+        """The first checkpoint of the same network: its rows stand for what starts from random weights."""
+        first = self.recipe.folds[0], self.recipe.seeds[0]
+        networks = {name: self._networks[self.recipe.source(name, *first)][0] for name in self.recipe.sources}
+        return next(name for name, network in networks.items() if network == networks[method])
+
+    def _subject(self, job: Job) -> str:
+        """What is fitted, and how."""
+        if job.base == "floor":
+            return job.method
+        tune = self.recipe.tune.model_dump_json()
+        if job.base in BASELINES:
+            return tune
+        network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
+        return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"
+
+
+def load_outcome(path: Path) -> Outcome | None:
+    """What `save_outcome` wrote, or None where the job is still to be done."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        pooling = (file.metadata() or {}).get("pooling")
+    parts = [name.removeprefix(_NAMES[0]) for name in arrays if name.startswith(_NAMES[0])]
+    truth, predicted, block = ({part: arrays[name + part] for part in parts} for name in _NAMES)
+    return Outcome({part: (truth[part], predicted[part], block[part]) for part in parts}, pooling)
+
+
+def save_outcome(path: Path, outcome: Outcome) -> None:
+    """Write one job's outcome, whole or not at all."""
+    arrays = {
+        name + part: np.ascontiguousarray(array)
+        for part, found in outcome.parts.items()
+        for name, array in zip(_NAMES, found, strict=True)
+    }
+    metadata = None if outcome.pooling is None else {"pooling": outcome.pooling}
+    write_atomically(path, save(arrays, metadata))
+
+
+@cache
+def source_hash() -> str:
+    """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
+    digest = hashlib.sha256()
+    for path in hashed_files():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def hashed_files() -> list[Path]:
+    """That source, in a fixed order."""
+    root = Path(__file__).parents[1]
+    paths = [path for package in _PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    return [*paths, *(root / "evaluate" / f"{name}.py" for name in _MODULES)]
+
+
+def _versions() -> str:
+    return " ".join(f"{name}={version(name)}" for name in _LIBRARIES)
+
+
+def _network_hashes(source: str) -> tuple[str, str]:
+    """Of the configuration alone, and of the weights."""
+    encoder = load_encoder(source)
+    return json.dumps(what_counts(encoder.config)), weights_hash(encoder)

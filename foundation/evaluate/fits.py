@@ -1,0 +1,214 @@
+"""A problem under one recipe: what each mode predicts of its test parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import torch
+
+from foundation.adapt import fit, fit_baseline, fit_stack, pooled_features, predict, training_features
+from foundation.adapt.fit import Mode
+from foundation.adapt.select_pooling import asked_poolings, pick_pooling
+from foundation.checkpoints.load import load_encoder
+from foundation.config import EvaluateRecipe, FloorSection, TuneSection
+from foundation.data.images import FieldSet
+from foundation.data.labelled import TokenSet, label_subset
+from foundation.errors import RecipeError
+from foundation.evaluate.baselines.adaptation import Aligner, Features
+from foundation.evaluate.baselines.classifiers import floor
+from foundation.evaluate.baselines.coral import standardise
+from foundation.evaluate.baselines.features import feature_rows
+from foundation.evaluate.cache import Outcome
+from foundation.evaluate.jobs import BASELINES, Job
+from foundation.evaluate.task import Problem, blocks
+from foundation.evaluate.transfer import reconfigured
+from foundation.models import BaselineName, WfmModel
+from foundation.models.config import DEFAULT_VIEWS
+from foundation.signal import Signal
+
+
+class Network:
+    """An encoder with the tokens of a problem. Frozen features are kept of the last weights asked for."""
+
+    def __init__(self, encoder: WfmModel, problem: Problem, tune: TuneSection) -> None:
+        self.encoder, self.augment = encoder, tune.augment
+        self.train = TokenSet(problem.train, encoder.config)
+        self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
+        self.poolings = asked_poolings(tune.pooling, (s.values.shape for s in problem.signals), encoder.config)
+        self._kept: tuple[int | None, dict[str, np.ndarray], dict[str, Features]] | None = None
+
+    def features(self, pooling: str, random: int | None) -> Features:
+        """Of the pretrained weights, or of random ones of this seed."""
+        return self._all(random)[1][pooling]
+
+    def copies(self, pooling: str, random: int | None) -> np.ndarray:
+        """What a head is fitted to, [K, n, F]: the training samples, and as fits are augmented, copies of them."""
+        return self._all(random)[0][pooling]
+
+    def _all(self, random: int | None) -> tuple[dict[str, np.ndarray], dict[str, Features]]:
+        if self._kept is None or self._kept[0] != random:
+            encoder = self.encoder if random is None else _untrained(self.encoder, random)
+            copies = training_features(encoder, self.train, self.poolings, None, self.augment)
+            tests = {part: pooled_features(encoder, data, self.poolings) for part, data in self.tests.items()}
+            features: dict[str, Features] = {
+                pooling: {None: copies[pooling][0], **{part: found[pooling] for part, found in tests.items()}}
+                for pooling in self.poolings
+            }
+            self._kept = (random, copies, features)
+        return self._kept[1:]
+
+
+class Bench:
+    """A problem under one recipe; a network and its features are computed when a job first needs them."""
+
+    def __init__(self, recipe: EvaluateRecipe, fold: str, fitted: str) -> None:
+        self.recipe, self.fold = recipe, fold
+        problem = Problem.load(recipe.task, fold)
+        self.problem = reconfigured(problem, fitted, recipe.configurations)
+        if recipe.align == "self-training" and self.problem.kind == "regression":
+            raise RecipeError(f"align: self-training needs classes, and {recipe.task.label!r} is numbers; take coral.")
+        self.targets = self.problem.target.encode(self.problem.train)
+        self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
+        self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
+        self._network: tuple[str, Network] | None = None
+        self._hand: tuple[str, Features] | None = None
+        self._aligner = Aligner(recipe.align)
+        self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
+
+    def outcome(self, job: Job) -> Outcome:
+        """What the job predicts of every test part: class indices [n] or numbers [n, size]."""
+        rows = label_subset(self.targets, job.fraction, job.seed)
+        pooling = None
+        if job.base == "floor":
+            predicted = self._floor(job, rows)
+        elif job.base in BASELINES:
+            predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
+        elif job.base == "knn":
+            chosen, pooling = self._pooling(job, rows)
+            predicted = self._shallow(self._network_of(job).features(chosen, None), rows, "knn", job)
+        else:
+            random = job.seed if job.base in ("untrained", "scratch") else None
+            frozen = job.base in ("probe", "untrained")
+            predicted, pooling = (self._probe if frozen else self._fitted)(job, rows, random)
+        return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
+
+    def _floor(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
+        section = next(each for each in self.recipe.floors if each.title == job.method)
+        features = self._hand_features(section)
+        if not job.alignment or section.method != "kernel":
+            return self._shallow(features, rows, section.method, job)
+        known = standardise(features[None])[rows].astype(np.float32)
+        return self._aligned_stack({"features": features}, {"features": known}, rows, job)[0]
+
+    def _network_of(self, job: Job) -> Network:
+        source = self.recipe.source(job.method, self.fold, job.seed)
+        if self._network is None or self._network[0] != source:
+            self._network = (source, Network(load_encoder(source), self.problem, self.recipe.tune))
+        return self._network[1]
+
+    def _hand_features(self, section: FloorSection) -> Features:
+        if self._hand is None or self._hand[0] != section.features:
+            sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
+            ends = np.cumsum([len(signals) for _, signals in sets])
+            rows = np.split(feature_rows(self.problem.signals, section.features), ends[:-1])
+            self._hand = (section.features, {part: own for (part, _), own in zip(sets, rows, strict=True)})
+        return self._hand[1]
+
+    def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
+        """A simple method on features that stay as they are, or are given the covariance of each test part's."""
+        names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
+        if job.alignment:
+            return {
+                part: floor(train[rows], y, test, kind, method, job.seed, sessions)
+                for part, (train, test) in self._aligner.aligned("features", features).items()
+            }
+        tests = np.concatenate([features[part] for part in names])
+        every = floor(features[None][rows], y, tests, kind, method, job.seed, sessions)
+        ends = np.cumsum([len(features[part]) for part in names])
+        return dict(zip(names, np.split(every, ends[:-1]), strict=True))
+
+    def _probe(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
+        """What the head says that every fit begins with, or one on aligned features; and the poolings that it reads."""
+        network, size = self._network_of(job), self.problem.target.size
+        known = self._known(network, rows, random)
+        if job.alignment:
+            return self._aligned_stack({name: network.features(name, random) for name in known}, known, rows, job)
+        stack = fit_stack(known, self.targets[rows], size, self._sessions(rows), job.seed)
+        read = stack.pooling.split("+")
+        pooled = {
+            part: np.concatenate([network.features(each, random)[part] for each in read], axis=1)
+            for part in network.tests
+        }
+        with torch.no_grad():
+            found = {part: self._answer(stack.head(torch.from_numpy(x)).numpy()) for part, x in pooled.items()}
+        return found, stack.note
+
+    def _aligned_stack(
+        self, features: Mapping[str, Features], known: Mapping[str, np.ndarray], rows: np.ndarray, job: Job
+    ) -> tuple[dict[str, np.ndarray], str]:
+        y, size = self.targets[rows], self.problem.target.size
+        said, note = self._aligner.stack(features, known, rows, y, size, self._sessions(rows), job.seed)
+        return {part: self._answer(output) for part, output in said.items()}, note
+
+    def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
+        """What a head of these rows is fitted to, by pooling."""
+        return {pooling: network.copies(pooling, random)[:, rows] for pooling in network.poolings}
+
+    def _fitted(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
+        network = self._network_of(job)
+        model = fit(
+            network.encoder,
+            network.train,
+            rows,
+            self.targets,
+            self.problem.target,
+            cast(Mode, job.base),
+            self.recipe.tune,
+            job.seed,
+            self._known(network, rows, random),
+        )
+        return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}, model.pooling
+
+    def _baseline(self, name: BaselineName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        train, tests = self._fields
+        model = fit_baseline(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
+        return {part: self._answer(predict(model, data)) for part, data in tests.items()}
+
+    def _sessions(self, rows: np.ndarray) -> list[str]:
+        return [self.problem.train[i].session for i in rows]
+
+    def _answer(self, output: np.ndarray) -> np.ndarray:
+        return output if self.problem.kind == "regression" else output.argmax(1)
+
+    @cached_property
+    def _fields(self) -> tuple[FieldSet, dict[str, FieldSet]]:
+        train, views = self.problem.train, dict(DEFAULT_VIEWS)
+        tests = {part: FieldSet(signals, views, like=train) for part, signals in self.problem.tests.items()}
+        return FieldSet(train, views, like=train), tests
+
+    def _pooling(self, job: Job, rows: np.ndarray) -> tuple[str, str]:
+        """The one pooling of a method that reads no more, and what to note of it."""
+        given = self.recipe.tune.pooling
+        if given != "auto":
+            return given, given
+        network, key = self._network_of(job), (job.method, job.fraction, job.seed)
+        if key not in self._chosen:
+            self._chosen[key] = pick_pooling(
+                network.poolings,
+                lambda name: network.copies(name, None)[:, rows],
+                self.targets[rows],
+                self.problem.target.size,
+                self._sessions(rows),
+                job.seed,
+            )
+        return self._chosen[key]
+
+
+def _untrained(encoder: WfmModel, seed: int) -> WfmModel:
+    torch.manual_seed(seed)
+    untrained = WfmModel(encoder.config)
+    untrained.eval()
+    return untrained

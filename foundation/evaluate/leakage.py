@@ -1,0 +1,72 @@
+"""Whether pretraining has seen what is tested: asked before anything is fitted, or read from what was fitted before."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from foundation.checkpoints.load import contents, provenance
+from foundation.config import CorpusSection, EvaluateRecipe
+from foundation.data.shards.content_hashes import Hashes, hashes_of
+from foundation.data.shards.manifest import Manifest
+from foundation.errors import RecipeError
+
+
+def refuse_overlaps(recipe: EvaluateRecipe) -> None:
+    """`refuse_overlap` of every checkpoint of a recipe with the test parts of every fold."""
+    for fold in recipe.folds:
+        sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, [fold], recipe.seeds))
+        for checkpoint in sources:
+            refuse_overlap(checkpoint, recipe.task.shards, fold, recipe.task.tests)
+
+
+def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Sequence[str]) -> None:
+    """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
+
+    Samples are compared by their exact values, see `foundation.data.shards.content_hashes`. Copies that were scaled, resampled or
+    cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell;
+    where there is no record at all, a warning says so.
+
+    Args:
+        tests: parts of the split.
+
+    Raises:
+        RecipeError: names the data set, the part and the first session, or counts the samples.
+    """
+    manifest = Manifest.load(shards)
+    record = provenance(checkpoint)
+    if record is None:
+        warnings.warn(
+            f"{checkpoint}: nothing is on record of what it was pretrained on (pretraining.json beside its weights, or "
+            "in the directory of its run), so whether it has seen the test recordings cannot be told",
+            stacklevel=2,
+        )
+    for seen, part in product(record.datasets if record else [], tests):
+        both = sorted(set(seen.sessions) & set(manifest.sessions(split, part)))
+        if both and seen.fingerprint == manifest.fingerprint():
+            raise RecipeError(
+                f"{checkpoint} was pretrained on session {both[0]!r} of {seen.name}, which part {part!r} tests; "
+                "pretrain on the training part only, or test another part."
+            )
+    known = contents(checkpoint)
+    if known is None:
+        return
+    for part in tests:
+        hashes = _hashes(str(shards), manifest.fingerprint(), split, part)
+        if seen_too := int(np.isin(hashes, known).sum()):
+            raise RecipeError(
+                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
+                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
+                "test another part."
+            )
+
+
+@lru_cache(maxsize=64)
+def _hashes(shards: str, fingerprint: str, split: str, part: str) -> Hashes:
+    """Of several checkpoints all are compared with the same test samples."""
+    return hashes_of([CorpusSection(shards=shards, split=split, part=part)])

@@ -1,0 +1,150 @@
+"""What is inside a capture file, in numbers and in a picture: the report behind `wfm inspect`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from foundation import readers
+from foundation.inspect.options import parse_options
+from foundation.inspect.raster import GAP_FACTOR, is_regular
+from foundation.inspect.units import in_words
+from foundation.signal import Signal
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A file that was read: its signals, and what the reader had to say."""
+
+    path: Path
+    format: str
+    signals: list[Signal]
+    warnings: list[str]
+
+
+def load(path: Path, format: str | None = None, options: Sequence[str] = ()) -> Capture:
+    """Read a file of any known format.
+
+    Args:
+        format: a name of `foundation.readers`; by default what the content tells.
+        options: what the file does not store, as texts `name=value`, such as `carrier_hz=5.18e9`.
+
+    Raises:
+        ReadError: as `foundation.readers.read`, or an option is unknown or of the wrong type.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name = format or readers.detect(path)
+        signals = readers.read(path, name, **parse_options(name, options))
+    return Capture(path, name, signals, [str(warning.message) for warning in caught])
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """`describe` a file whose content tells its format.
+
+    Raises:
+        ReadError: as `load`.
+    """
+    return describe(load(path))
+
+
+def describe(capture: Capture) -> dict[str, Any]:
+    """The numbers of a capture; JSON-serialisable.
+
+    Keys: `format`; `signals` (count); `frames` (times, over all signals); `shape` [T, L, R] of the first signal;
+    `kind`; `carrier_hz` and `bandwidth_hz` (0: not known); `interval_s` (median); `duration_s` (first to last frame,
+    summed over signals); `gaps` (intervals above 1.5 medians); `loss` (missing over missing plus received frames, where
+    a gap of k medians counts k - 1 missing; None where the frames come at no regular rate, so that none can be said to
+    be missing); `valid_fraction`; `is_real`; `warnings` (what the reader had to say).
+    """
+    signals, first = capture.signals, capture.signals[0]
+    frames = sum(len(signal.time_s) for signal in signals)
+    interval, gaps, loss = _regularity(signals)
+    return {
+        "format": capture.format,
+        "signals": len(signals),
+        "frames": frames,
+        "shape": list(first.values.shape),
+        "kind": first.kind,
+        "carrier_hz": float(first.carrier_hz),
+        "bandwidth_hz": float(first.bandwidth_hz),
+        "interval_s": interval,
+        "duration_s": float(sum(signal.time_s[-1] - signal.time_s[0] for signal in signals)),
+        "gaps": gaps,
+        "loss": loss,
+        "valid_fraction": float(sum(int(s.mask.sum()) for s in signals) / sum(s.mask.size for s in signals)),
+        "is_real": first.is_real,
+        "warnings": capture.warnings,
+    }
+
+
+def draw(capture: Capture) -> bytes:
+    """A PNG of the signal with most frames (the first of them), from its first link with a measurement on.
+
+    See `foundation.inspect.figure.picture`.
+    """
+    from foundation.inspect.figure import picture
+    from foundation.inspect.panels import links_of
+
+    place = max(range(len(capture.signals)), key=lambda i: len(capture.signals[i].time_s))
+    signal = capture.signals[place]
+    first = int(np.argmax(np.any(signal.mask, axis=(0, 2))))
+    link, count = signal.links[first], len(signal.links)
+    signal = links_of(signal, list(range(first, count)))
+    facts = [
+        f"signal {place + 1} of {len(capture.signals)}" * (len(capture.signals) > 1),
+        f"{capture.format}, {signal.kind}",
+        f"carrier {_hertz(signal.carrier_hz)}, bandwidth {_hertz(signal.bandwidth_hz)}",
+        f"link tx {link.tx}, rx {link.rx} ({first + 1} of {count})",
+        f"{len(signal.time_s)} frames in {in_words(signal.time_s[-1] - signal.time_s[0], 's')}"
+        if len(signal.time_s) > 1
+        else "one frame",
+        f"{signal.mask.mean():.2%} of the entries measured" * (not signal.mask.all()),
+    ]
+    return picture(signal, capture.path.name, "  ·  ".join(fact for fact in facts if fact))
+
+
+def print_summary(report: dict[str, Any], console: Console | None = None) -> None:
+    """Print a report of `inspect` as a table, and the reader's warnings below it."""
+    console = console or Console()
+    table = Table(show_header=False, box=None)
+    times, links, responses = report["shape"]
+    loss = "no regular rate" if report["loss"] is None else f"about {report['loss']:.1%} of the frames missing"
+    rows = {
+        "format": f"{report['format']}, kind {report['kind']}{', real-valued' if report['is_real'] else ''}",
+        "signals": f"{report['signals']} with {report['frames']} frames in all",
+        "shape": f"{times} times x {links} links x {responses} responses",
+        "carrier": _hertz(report["carrier_hz"]),
+        "bandwidth": _hertz(report["bandwidth_hz"]),
+        "duration": f"{report['duration_s']:.3f} s, one frame every {in_words(report['interval_s'], 's')} (median)",
+        "gaps": f"{report['gaps']}, {loss}",
+        "valid": f"{report['valid_fraction']:.2%} of the entries",
+    }
+    for name, text in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", text)
+    console.print(table)
+    for warning in report["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+
+
+def _regularity(signals: list[Signal]) -> tuple[float, int, float | None]:
+    """Median interval in seconds, number of gaps, estimated part of the frames that is missing."""
+    steps = np.concatenate([np.diff(signal.time_s) for signal in signals])
+    if len(steps) == 0:
+        return 0.0, 0, None
+    median = float(np.median(steps))
+    ratio = steps[steps > GAP_FACTOR * median] / median
+    missing = float(np.sum(np.round(ratio) - 1))
+    received = sum(len(signal.time_s) for signal in signals)
+    return median, len(ratio), missing / (missing + received) if is_regular(steps) else None
+
+
+def _hertz(value: float) -> str:
+    return f"{value / 1e6:.3f} MHz" if value > 0 else "not in the file"

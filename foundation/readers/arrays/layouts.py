@@ -1,0 +1,194 @@
+"""What an array container holds, told as data: a YAML file instead of a program for each data set.
+
+    about: who published this layout, and where
+    keys: {amplitude: CSIamp}              # role -> key in the file
+    axes: [rx*response, time]              # what each axis is; `*` where one axis holds several, the slowest first
+    sizes: {rx: 3, response: 114}
+    kind: csi-amplitude
+    subcarriers: [[-58, -2], [2, 58]]      # ranges that include both ends, and a step if it is not 1
+    spacing_hz: 312500
+    interval_s: 0.002
+
+Axes of a `.mat` file are named in the order in which MATLAB lists them, whichever version of the format holds them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from foundation.config.yaml_errors import explain, read_mapping
+from foundation.errors import ReadError
+from foundation.signal import KINDS
+
+#: In the order of a Signal; `1` is an axis of length 1 that carries nothing, and may be missing in the file.
+AXES = ("sample", "time", "rx", "tx", "link", "response", "part", "1")
+_ROLES = ({"complex"}, {"real", "imag"}, {"parts"}, {"amplitude"}, {"amplitude", "phase"})
+
+
+class Section(BaseModel):
+    """Base of every section: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Keys(Section):
+    """Which key holds which part of the field; a pattern such as `H_*` must fit exactly one key of the file.
+
+    `parts` has real and imaginary part along the axis `part`; `phase` is in radians. The array of an `.npy` file has
+    no key: call it `array`.
+    """
+
+    complex: str | None = None
+    real: str | None = None
+    imag: str | None = None
+    parts: str | None = None
+    amplitude: str | None = None
+    phase: str | None = None
+
+    @model_validator(mode="after")
+    def _one_field(self) -> Self:
+        if set(self.given) not in _ROLES:
+            known = "; ".join(" and ".join(sorted(roles)) for roles in _ROLES)
+            raise ValueError(f"expected one of: {known}")
+        return self
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Role -> key, those that are given."""
+        return {role: key for role, key in self if key is not None}
+
+
+class Source(Section):
+    """Numbers that are stored: under `key` in the same file, or in `file`, a path relative to the file's folder.
+
+    `{name}` in `file` stands for the group of that name in `Layout.path`. `categorical` turns whole numbers to text,
+    so that they are classes; `classes` gives their names, by number (from 0) or by the place of the 1 among zeros.
+    """
+
+    key: str
+    file: str | None = None
+    scale: float = 1.0
+    categorical: bool = False
+    classes: list[str] = []
+
+
+class Layout(Section):
+    """The layout of one kind of file; every number may be written here or, as a `Source`, be read from a file.
+
+    Attributes:
+        unit: of amplitudes; decibels are 20 log10 of the amplitude.
+        scale: what linear values are multiplied by.
+        bandwidth_hz: 0 means not known; without `spacing_hz` it is shared evenly among the responses.
+        step_s: delay from tap to tap, for the delay domain.
+        path: a regular expression for the end of the file's path. Its groups `session`, `subject` and `environment`
+            go to these fields of the Signal, other groups become labels, those that begin with `_` only serve `Source`.
+    """
+
+    about: str
+    keys: Keys
+    axes: list[str] = Field(min_length=1)
+    sizes: dict[str, int] = {}
+    unit: Literal["linear", "decibel"] = "linear"
+    scale: float = 1.0
+    kind: str
+    domain: Literal["frequency", "delay"] = "frequency"
+    carrier_hz: float | Source = 0.0
+    bandwidth_hz: float | Source = 0.0
+    spacing_hz: float | Source | None = None
+    subcarriers: list[list[int]] | None = None
+    step_s: float | Source | None = None
+    interval_s: float | Source | None = None
+    path: str | None = None
+    labels: dict[str, Source] = {}
+    device: str = ""
+    licence: str = ""
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"expected one of {', '.join(KINDS)}")
+        return kind
+
+    @field_validator("path")
+    @classmethod
+    def _is_pattern(cls, path: str | None) -> str | None:
+        try:
+            re.compile(path or "")
+        except re.error as error:
+            raise ValueError(f"expected a regular expression ({error})") from None
+        return path
+
+    @field_validator("subcarriers")
+    @classmethod
+    def _ranges(cls, ranges: list[list[int]] | None) -> list[list[int]] | None:
+        if ranges is not None and any(len(r) not in (2, 3) or r[1] < r[0] or r[2:] == [0] for r in ranges):
+            raise ValueError("expected ranges [first, last] or [first, last, step], upward")
+        return ranges
+
+    @model_validator(mode="after")
+    def _axes_agree(self) -> Self:
+        names = [name for axis in self.axes for name in axis.split("*")]
+        for name in [*names, *self.sizes]:
+            if name not in AXES:
+                raise ValueError(f"axis {name!r}; expected one of {', '.join(AXES)}, or several joined by '*'")
+        unique = [name for name in names if name != "1"]
+        if len(unique) != len(set(unique)):
+            raise ValueError(f"axes {self.axes} name one axis twice")
+        if "sample" in names and "sample" not in self.axes:
+            raise ValueError("the axis 'sample' cannot be joined to another by '*'")
+        if "link" in names and {"tx", "rx"} & set(names):
+            raise ValueError("axes name 'link' beside 'tx' or 'rx'; expected either")
+        if ("part" in names) != (self.keys.parts is not None):
+            raise ValueError("the axis 'part' goes with keys.parts, and only with it")
+        return self
+
+    def present(self, count: int) -> list[str]:
+        """The axes of an array that has `count` of them: those called '1' may be missing, all of them."""
+        return self.axes if count == len(self.axes) else [axis for axis in self.axes if axis != "1"]
+
+    def dimensions(self, shape: tuple[int, ...], where: str) -> list[tuple[str, int]]:
+        """(axis, length) of an array of this shape, after axes joined by '*' are taken apart.
+
+        Raises:
+            ReadError: the shape does not fit `axes` and `sizes`.
+        """
+        axes = self.present(len(shape))
+        if len(shape) != len(axes):
+            raise ReadError(self._misfit(shape, where, f"{len(self.axes)} axes"))
+        found: list[tuple[str, int]] = []
+        for axis, length in zip(axes, shape, strict=True):
+            names = axis.split("*")
+            sizes = {name: self.sizes.get(name, 2 if name == "part" else 1 if name == "1" else None) for name in names}
+            open_names = [name for name in names if sizes[name] is None]
+            known = math.prod(size for size in sizes.values() if size is not None)
+            if len(open_names) > 1:
+                raise ReadError(self._misfit(shape, where, f"sizes of all but one of {', '.join(open_names)}"))
+            if length < 1 or (length % known if open_names else length != known):
+                raise ReadError(
+                    self._misfit(shape, where, f"{axis} of length {f'n * {known}' if open_names else known}")
+                )
+            found += [(name, sizes[name] or length // known) for name in names if name != "1"]
+        return found
+
+    def _misfit(self, shape: tuple[int, ...], where: str, expected: str) -> str:
+        axes = ", ".join(axis + (f" ({self.sizes[axis]})" if axis in self.sizes else "") for axis in self.axes)
+        return f"{where}: has shape {shape}; expected {expected} in [{axes}]: correct the layout's axes or sizes."
+
+
+def load_layout(path: Path, **changes: Any) -> Layout:
+    """Read a layout file; `changes` replace its keys, such as `carrier_hz=3.5e9` for what one set of files needs.
+
+    Raises:
+        ReadError: no such file, not YAML, an unknown key (names the nearest), a missing key or a wrong value.
+    """
+    raw = read_mapping(path, ReadError, "no such layout; shards/layouts/ holds examples to copy.")
+    try:
+        return Layout.model_validate(raw | changes)
+    except ValidationError as error:
+        raise ReadError(explain(path, error, Layout)) from None

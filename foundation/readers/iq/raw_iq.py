@@ -1,0 +1,40 @@
+"""Raw interleaved IQ: nothing but samples (`.iq`, `.cs8`, `.cu8`, `.cfile`, ... of GNU Radio, HackRF, RTL-SDR, USRP).
+
+There is no header, so the format cannot be recognised and the caller names everything. Usual data types: `cf32_le` of
+GNU Radio (NumPy's complex64), `ci16_le` of UHD and bladeRF, `ci8` of HackRF, `cu8` of RTL-SDR.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foundation.readers.files import read_bytes
+from foundation.readers.iq.baseband import datatype_of, decode, signal_of
+from foundation.signal import Signal
+
+
+def sniff(head: bytes) -> bool:
+    """Always False: any bytes may be raw samples."""
+    return False
+
+
+def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float = 0.0) -> Signal:
+    """Read one recording of one channel; values [samples, 1, 1], integers scaled to their full scale.
+
+    Args:
+        datatype: a name of SigMF, see `foundation.readers.iq.baseband.DATATYPES`.
+        sample_rate_hz: samples per second.
+        carrier_hz: the centre frequency; 0 means not known.
+
+    Raises:
+        ReadError: the file is missing, empty or not a whole number of samples, no sample is finite, or the data type
+            or the rate is none.
+    """
+    where = str(path)
+    return signal_of(
+        decode(read_bytes(path), datatype_of(datatype, where), 1, where),  # without a name: freed once it is complex
+        sample_rate_hz,
+        where,
+        carrier_hz=carrier_hz,
+        session=path.stem,
+    )

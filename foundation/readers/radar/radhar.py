@@ -1,0 +1,205 @@
+"""FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as fields over Doppler and space.
+
+Source: Singh et al., "RadHAR", mmNets 2019, https://github.com/nesl/RadHAR. A recording is the text of ROS messages,
+one per detected point, separated by `---`; a frame begins where `point_id` starts over. Also read: many recordings in
+one `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
+`SPLIT|ACTIVITY|RECORDING`.
+
+A point cloud is what the radar's own detector left of its range-Doppler-angle map. The points are put back into fields
+of velocity over three projections: range, the side (y) and the height (z). A cell holds the root of the power of its
+points, and 0 where nothing was detected. Nearly all power stands still, at a range that is another one every day: what
+tells activities apart where the person stands elsewhere is how high and how far aside they move: see
+docs/real-recordings.md.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+from foundation.readers.arrays.npy import parse_npy
+from foundation.readers.files import read_bytes
+from foundation.signal import Link, Signal
+
+SPEED_OF_LIGHT = 299_792_458.0
+#: Of the dataset's chirps, as its `range` and `velocity` values step.
+RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
+DOPPLER_BINS, STILL = 16, 8
+#: A cell is 8 range bins, 35 cm; together they reach beyond the 5.5 m within which the dataset's points lie.
+CELL_M, CELLS = 8 * RANGE_BIN_M, 16
+#: Range counts from the radar; aside and height have it in the middle, and what lies further out in their last cells.
+PROJECTIONS = ("range", "aside", "height")
+FRAME_S = 1 / 30
+ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
+
+_POINT = re.compile(
+    rb" secs: (\d+)\n *nsecs: (\d+)\n *frame_id: [^\n]*\npoint_id: (\d+)\nx: [^\n]+\ny: (\S+)\nz: (\S+)\n"
+    rb"range: (\S+)\nvelocity: (\S+)\ndoppler_bin: [^\n]+\nbearing: [^\n]+\nintensity: (\S+)\n"
+)
+_MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
+_ZIP, _ZIP_NAME_AT = b"PK\x03\x04", 30
+#: The published recordings compress 6 times and have 15 points a frame or more. What is far from that is refused before
+#: it is unpacked, or laid out in fields hundreds of times its size.
+_MOST_COMPRESSION, _LEAST_POINTS = 20, 8
+
+
+def sniff(head: bytes) -> bool:
+    """True for text with points of `ti_mmwave`, and for a zip file whose first member is named as above."""
+    if head.startswith(_ZIP):
+        return _MEMBER.match(head[_ZIP_NAME_AT : _ZIP_NAME_AT + 200].decode("latin-1")) is not None
+    return b'frame_id: "ti_mmwave"' in head and b"\npoint_id: " in head.replace(b"\r\n", b"\n")
+
+
+def read(path: Path) -> list[Signal]:
+    """Every recording of a file, see `stream`."""
+    return list(stream(path))
+
+
+def stream(path: Path) -> Iterator[Signal]:
+    """One signal per recording; values [frames, 48 links, 16 cells], real amplitudes, kind "radar".
+
+    `Link.tx` is the projection (0 range, 1 aside, 2 height), `Link.rx` the Doppler bin (8 stands still, one bin is 0.61
+    m/s). The delay axis is twice the range of the middle of a cell over the speed of light; cells of the other two
+    projections are as wide, and their first begins 2.8 m to one side of the radar, or below it. The label `activity`
+    comes from the name in an `.npz`, or from the folder of a text file as published. Times are those of the messages;
+    in an `.npz` they are the frame numbers at 30 per second.
+    Points that are not finite or lie outside the field (damaged messages) are dropped, with a warning.
+
+    Recordings of an `.npz` come sorted by session, one at a time: as fields they are 60 times as large as in the file.
+
+    Raises:
+        ReadError: the file is missing, empty, damaged or holds no point.
+    """
+    data = read_bytes(path)
+    if not data.startswith(_ZIP):
+        activity = path.resolve().parent.name
+        labels = {"activity": activity} if activity in ACTIVITIES else {}
+        yield _signal(*_text_points(data.replace(b"\r\n", b"\n"), path), path.stem, labels, str(path))
+        return
+    for name, points in _arrays(data, path):
+        frames, row = np.unique(points[:, 5].astype(np.float64), return_inverse=True)
+        if len(points) < _LEAST_POINTS * len(frames):
+            raise ReadError(
+                f"{path}: member {name!r} has {len(points)} points in {len(frames)} frames; expected at least "
+                f"{_LEAST_POINTS} points a frame on average, so column 6 is not the frame number."
+            )
+        distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
+        cloud = np.column_stack([points[:, 1:3], distance, points[:, 3:5]])
+        labels = {"activity": name.split("|")[1]}
+        yield _signal(cloud, row, frames * FRAME_S, _session(name), labels, f"{path}, {name}")
+
+
+def _signal(
+    cloud: NDArray[np.float64],
+    row: NDArray[np.int64],
+    time_s: NDArray[np.float64],
+    session: str,
+    labels: dict[str, str],
+    where: str,
+) -> Signal:
+    """From points [P, 5] (y, z, range, velocity, intensity), the frame of each and the times of the frames."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        ahead = np.floor(cloud[:, 2] / CELL_M)
+        aside, height = np.clip(np.floor(cloud[:, :2] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
+        doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
+        power = 10 ** (cloud[:, 4] / 10)
+        good = (ahead >= 0) & (ahead < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
+        good &= np.isfinite(cloud[:, :2]).all(axis=1)
+    if not good.any():
+        raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
+    if not good.all():
+        warnings.warn(
+            f"{where}: dropped {int((~good).sum())} of {len(good)} points beyond {CELLS * CELL_M:.1f} m, beyond "
+            f"{STILL * VELOCITY_BIN_M_S:.1f} m/s or not finite, the first at index {int(np.argmin(good))}",
+            stacklevel=3,
+        )
+    shape = (len(time_s), DOPPLER_BINS, CELLS)
+    fields = []
+    for cell in (ahead, aside, height):
+        flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
+        fields.append(np.bincount(flat, power[good], minlength=int(np.prod(shape))).reshape(shape))
+    return Signal(
+        values=np.sqrt(np.concatenate(fields, axis=1)),
+        time_s=time_s - time_s[0],
+        links=tuple(Link(projection, bin_) for projection in range(len(PROJECTIONS)) for bin_ in range(DOPPLER_BINS)),
+        delay_s=(np.arange(CELLS, dtype=np.float64) + 0.5) * (2 * CELL_M / SPEED_OF_LIGHT),
+        kind="radar",
+        carrier_hz=77e9,
+        bandwidth_hz=SPEED_OF_LIGHT / (2 * RANGE_BIN_M),
+        is_real=True,
+        device="TI IWR1443",
+        session=session,
+        labels=labels,
+    )
+
+
+def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Points [P, 5] (y, z, range, velocity, intensity), their frames, and the times of the frames."""
+    found = _POINT.findall(data)
+    announced = data.count(b"\npoint_id:")
+    if not found or announced > len(found) + 1:
+        raise ReadError(
+            f"{path}: {len(found)} of {announced} points are complete; expected messages of ti_mmwave with point_id, "
+            "x, y, z, range, velocity, doppler_bin, bearing and intensity: copy the file again."
+        )
+    if announced > len(found):
+        warnings.warn(f"{path}: 1 of {announced} points is cut off and is dropped", stacklevel=3)
+    try:
+        table = np.array(found).astype(np.float64)
+    except ValueError as error:
+        raise ReadError(f"{path}: a point has a field that is no number ({error}); copy the file again.") from error
+    starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
+    clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
+    return table[:, 3:], np.cumsum(starts) - 1, _increasing(clock, path)
+
+
+def _increasing(clock: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    steps = np.diff(clock)
+    bad = ~((steps > 0) & (steps < 1e6))
+    if bad.any():
+        steps[bad] = FRAME_S
+        warnings.warn(
+            f"{path}: the clock stands still or jumps at {int(bad.sum())} of {len(clock)} frames, the first at frame "
+            f"{int(np.argmax(bad)) + 1}; each is put 1/30 s after the frame before it",
+            stacklevel=4,
+        )
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def _arrays(data: bytes, path: Path) -> Iterator[tuple[str, NDArray]]:
+    """(name without .npy, points [P, 6]) of every member, sorted by session."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = sorted(archive.infolist(), key=lambda member: _session(member.filename))
+            if sum(member.file_size for member in members) > _MOST_COMPRESSION * len(data):
+                raise ReadError(f"{path}: claims more than {_MOST_COMPRESSION} times its size unpacked; it is damaged.")
+            for member in members:
+                yield member.filename.removesuffix(".npy"), _points(archive.read(member), member.filename, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise ReadError(f"{path}: is not an intact .npz file ({error}); copy it again.") from error
+
+
+def _session(name: str) -> str:
+    return name.removesuffix(".npy").replace("|", "/")
+
+
+def _points(content: bytes, name: str, path: Path) -> NDArray:
+    if _MEMBER.fullmatch(name) is None:
+        raise ReadError(f"{path}: has a member {name[:80]!r}; expected SPLIT|ACTIVITY|RECORDING.npy for each.")
+    points = parse_npy(content, f"{path}: member {name!r}")
+    if points.dtype.kind != "f" or points.ndim != 2 or points.shape[1] != 6 or len(points) < 1:
+        raise ReadError(
+            f"{path}: member {name!r} has shape {points.shape} of {points.dtype}; expected floats [points, 6]."
+        )
+    if not np.isfinite(points[:, 5]).all():
+        raise ReadError(f"{path}: member {name!r} has a frame number that is not finite; copy the file again.")
+    return points

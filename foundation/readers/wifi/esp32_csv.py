@@ -1,0 +1,143 @@
+"""ESP32 Wi-Fi CSI as text lines `CSI_DATA,...,[...]`, saved from the serial port (`.csv`).
+
+Four dialects: the ESP32-CSI-Tool (github.com/StevenMHernandez/ESP32-CSI-Tool; 26 fields, numbers between spaces), the
+receivers of Espressif's esp-csi (25 fields, numbers between commas, quoted) and its receiver for the newer chips C5 and
+C6 (15 fields), and that of its radar console (28 fields). A header line `type,...` names the fields; without one their
+number tells the dialect. All other lines, such as the log of the firmware, are passed over.
+
+The numbers are signed bytes, per subcarrier the imaginary part, then the real part (`esp32_layouts` has the order). The
+chip's automatic gain is not undone, so levels change between packets. No phase turn of a 40 MHz band is undone: it is
+not documented whether the chip leaves it in.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+from foundation.readers.files import read_bytes
+from foundation.readers.split import by_kind
+from foundation.readers.wifi import clock
+from foundation.readers.wifi.esp32_lines import MARK, MalformedError, Packet, field_names, parse
+from foundation.signal import Link, Signal
+
+_HEADER = re.compile(rb"type,[\w,]*\bmac,[\w,]+\s*$")
+_SNIFF = re.compile(rb"^type,[\w,]{1,60}\bmac,|CSI_DATA,[^,\n]*,[0-9A-Fa-f]{2}:", re.MULTILINE)
+_LLTF_HIGHEST, _HT_HIGHEST = 26, 28
+
+
+def sniff(head: bytes) -> bool:
+    """True for a header line of a known kind or a line of CSI."""
+    return _SNIFF.search(head) is not None
+
+
+def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
+    """Read one file; values [packets, 1, subcarriers]: 52 (legacy), 56 (HT, 20 MHz), 114 (HT, 40 MHz) or 242 (HE).
+
+    One signal per transmitter, channel and buffer layout, the one with most packets first; with several, a warning says
+    so and the label "transmitter" holds the address. Where the chip marks the first four bytes of a buffer as invalid,
+    and in lines without that mark (only older chips write them), the subcarriers there are invalid.
+
+    Lines that are cut, garbled or of an unknown layout are dropped, with a warning; so are repetitions of the line
+    before. Where the chip's clock stands still or jumps, the packet is put one median interval after the one before it,
+    with a warning.
+
+    Args:
+        interval_s: seconds between packets, in place of the chip's clock; 0 uses the clock.
+
+    Raises:
+        ReadError: the file is missing, empty or has no sound line of CSI or no running clock.
+    """
+    packets = _packets(read_bytes(path), path)
+    regular = np.arange(len(packets), dtype=np.float64) * interval_s
+    ticks = np.array([packet.ticks for packet in packets], np.uint64)
+    time = regular if interval_s > 0 else clock.unwrap(ticks, 1e-6, path, bits=32)
+    kinds = [(packet.transmitter, packet.channel, packet.secondary, packet.layout) for packet in packets]
+    groups = by_kind(kinds, "transmitter, channel or layout", path)
+    signals = []
+    for (transmitter, *_), rows in groups.items():
+        signal = _signal([packets[row] for row in rows], time[rows] - time[rows[0]], path)
+        signals.append(signal.with_(labels={"transmitter": transmitter}) if len(groups) > 1 else signal)
+    return signals
+
+
+def _packets(data: bytes, path: Path) -> list[Packet]:
+    """Every sound line of CSI."""
+    packets: list[Packet] = []
+    names: list[str] | None = None
+    malformed = repeated = 0
+    first = ""
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if _HEADER.match(line):
+            names = field_names(line)
+        at = line.rfind(MARK)
+        if at < 0:
+            continue
+        try:
+            packet = parse(line[at:], names)
+        except MalformedError as error:
+            malformed += 1
+            first = first or f"the first, line {number}, has {error}"
+            continue
+        if packets and packet.ticks == packets[-1].ticks and np.array_equal(packet.buffer, packets[-1].buffer):
+            repeated += 1
+        else:
+            packets.append(packet)
+    lines = len(packets) + malformed + repeated
+    if not packets:
+        if not malformed:
+            raise ReadError(
+                f"{path}: no line 'CSI_DATA,...' of an ESP32; expected what the serial port printed, not a table made "
+                "from it."
+            )
+        raise ReadError(
+            f"{path}: all {lines} lines of CSI are cut, garbled or of unknown layout, {first}; record the serial port "
+            "again."
+        )
+    if malformed:
+        warnings.warn(
+            f"{path}: dropped {malformed} of {lines} lines of CSI that are cut, garbled or of unknown layout; {first}",
+            stacklevel=3,
+        )
+    if repeated:
+        warnings.warn(f"{path}: dropped {repeated} of {lines} lines that repeat the line before", stacklevel=3)
+    return packets
+
+
+def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> Signal:
+    """Packets of one transmitter, channel and layout."""
+    channel, secondary, layout = packets[0].channel, packets[0].secondary, packets[0].layout
+    part = slice(2 * layout.start, 2 * (layout.start + len(layout.indices)))
+    pairs = np.stack([packet.buffer[part] for packet in packets]).reshape(len(packets), -1, 2)
+    highest = layout.used[1]
+    if highest == _HT_HIGHEST:
+        # The legacy training field ends at 26; a channel filter may spread it to 27, never to 28.
+        edge = np.flatnonzero(np.abs(layout.indices) == _HT_HIGHEST)
+        highest = _HT_HIGHEST if pairs[:, edge].any() else _LLTF_HIGHEST
+    order = layout.order(highest)
+    values = np.empty((len(packets), 1, len(order)), np.complex64)
+    values.imag[:, 0], values.real[:, 0] = pairs[:, order, 0], pairs[:, order, 1]
+    first_word_invalid = np.array([packet.first_word_invalid for packet in packets])
+    valid = ~(first_word_invalid[:, None] & (order + layout.start < 2))[:, None]
+    carrier_hz = 0.0
+    if channel > 0:
+        carrier_hz = 2.484e9 if channel == 14 else (2.407e9 if channel < 14 else 5e9) + 5e6 * channel
+        carrier_hz += {1: 10e6, 2: -10e6}.get(secondary, 0.0) if layout.bandwidth_hz == 40e6 else 0.0
+    return Signal(
+        values=values,
+        valid=valid,
+        time_s=time_s,
+        links=(Link(),),
+        frequency_hz=np.array(layout.indices)[order] * layout.spacing_hz,
+        kind="csi",
+        carrier_hz=carrier_hz,
+        bandwidth_hz=layout.bandwidth_hz,
+        device="ESP32",
+        session=path.stem,
+    )

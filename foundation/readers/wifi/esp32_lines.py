@@ -1,0 +1,127 @@
+"""One line of ESP32 CSI text: its dialect, its fields, its buffer of signed bytes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.readers.wifi import esp32_layouts
+from foundation.readers.wifi.esp32_layouts import Layout
+
+_TOOL = (
+    "type,role,mac,rssi,rate,sig_mode,mcs,bandwidth,smoothing,not_sounding,aggregation,stbc,fec_coding,sgi,noise_floor,"
+    "ampdu_cnt,channel,secondary_channel,local_timestamp,ant,sig_len,rx_state,real_time_set,real_timestamp,len,CSI_DATA"
+)
+_ESP_CSI = _TOOL.replace("role", "id").replace("real_time_set,real_timestamp,len,CSI_DATA", "len,first_word,data")
+_ESP_CSI_C5 = (
+    "type,seq,mac,rssi,rate,noise_floor,fft_gain,agc_gain,channel,local_timestamp,sig_len,rx_state,len,first_word,data"
+)
+_RADAR = (
+    "type,seq,timestamp,taget_seq,target,mac,rssi,rate,sig_mode,mcs,bandwidth,smoothing,not_sounding,aggregation,stbc,"
+    "fec_coding,sgi,noise_floor,ampdu_cnt,channel,secondary_channel,local_timestamp,ant,sig_len,rx_state,len,first_word,"
+    "data"
+)
+#: Names that the header line of the radar console gives to fields that the others name otherwise.
+_ALIASES = {
+    "cwb": "bandwidth",
+    "channel_primary": "channel",
+    "channel_secondary": "secondary_channel",
+    "first_word_invalid": "first_word",
+}
+#: Number of fields -> their names, for files without a header line.
+DIALECTS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
+
+MARK = b"CSI_DATA,"
+_MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+_NUMBERS = re.compile(rb"[-\d ,]*")
+_WHOLE_NUMBERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
+#: All that the ESP32-CSI-Tool prints, unless told otherwise, whatever the length; what the radar console leaves of it.
+_LLTF_BYTES = (128, 104)
+_LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What a line says: `ticks` is the chip's 32-bit clock in microseconds, `buffer` int8 (imaginary, real) pairs."""
+
+    transmitter: str
+    channel: int
+    secondary: int
+    ticks: int
+    first_word_invalid: bool
+    layout: Layout
+    buffer: NDArray[np.int8]
+
+
+class MalformedError(ValueError):
+    """What is wrong with one line, in words that follow 'it has'."""
+
+
+def field_names(header: bytes) -> list[str]:
+    """The names of the fields, from a header line `type,...`, in the words of `DIALECTS`."""
+    return [_ALIASES.get(name, name) for name in header.decode("ascii").strip().split(",")]
+
+
+def parse(line: bytes, names: list[str] | None) -> Packet:
+    """One line from `CSI_DATA,` on, with the names of its fields (`field_names`) where a header line gave them.
+
+    Raises:
+        MalformedError: the line is cut, garbled, of an unknown dialect or of an unknown layout.
+    """
+    front, opening, rest = line.partition(b"[")
+    numbers, closing, _ = rest.partition(b"]")
+    if not opening or not closing:
+        raise MalformedError("no list between brackets")
+    texts = front.decode("ascii", "replace").rstrip('"').split(",")  # the last is empty, in place of the list
+    names = names or DIALECTS.get(len(texts))
+    if names is None or len(texts) != len(names):
+        wanted = len(names) if names else " or ".join(map(str, DIALECTS))
+        raise MalformedError(f"{len(texts)} fields, expected {wanted}")
+    fields = dict(zip(names, texts, strict=True))
+    buffer = _buffer(numbers)
+    length = _integer(fields, "len")
+    if len(buffer) != length and not (len(buffer) in _LLTF_BYTES and len(buffer) < length):
+        raise MalformedError(f"{len(buffer)} numbers where its length is {length}")
+    secondary = _integer(fields, "secondary_channel", 0)
+    if "secondary_channel" in fields:
+        layout = esp32_layouts.classic(len(buffer), secondary, _integer(fields, "bandwidth", 0) == 1)
+    else:
+        layout = esp32_layouts.c5(len(buffer))
+    if layout is None:
+        raise MalformedError(f"{len(buffer)} numbers, a length that no documented layout has")
+    channel = _integer(fields, "channel", 0)
+    if not _MAC.fullmatch(fields["mac"].strip()) or not 0 <= channel < 256:
+        raise MalformedError(f"the address {fields['mac']!r} on channel {channel}")
+    return Packet(
+        transmitter=fields["mac"].strip().lower(),
+        channel=channel,
+        secondary=secondary,
+        # The counter is unsigned, but some receivers print it with a sign.
+        ticks=_integer(fields, "local_timestamp" if "local_timestamp" in fields else "timestamp") & 0xFFFFFFFF,
+        first_word_invalid=_integer(fields, "first_word", 1) != 0,
+        layout=layout,
+        buffer=buffer,
+    )
+
+
+def _buffer(text: bytes) -> NDArray[np.int8]:
+    if len(text) > _LONGEST_LIST or not _NUMBERS.fullmatch(text):
+        raise MalformedError("something other than at most 612 numbers between its brackets")
+    if not _WHOLE_NUMBERS.fullmatch(text):
+        raise MalformedError("an entry that is no number")
+    numbers = np.fromstring(text.replace(b",", b" ").decode("ascii"), np.int64, sep=" ")
+    if np.any(np.abs(numbers + 0.5) > 128):
+        raise MalformedError("a number that is no signed byte")
+    return numbers.astype(np.int8)
+
+
+def _integer(fields: dict[str, str], name: str, default: int | None = None) -> int:
+    if name not in fields and default is not None:
+        return default
+    try:
+        return int(fields[name])
+    except (KeyError, ValueError):
+        raise MalformedError(f"no whole number in its field {name!r}") from None

@@ -1,0 +1,170 @@
+"""The frames of a PicoScenes file, taken apart and checked; `foundation.readers.wifi.picoscenes` makes signals of them.
+
+Layouts: `rxs_parsing_core` of the PicoScenes toolbox. Numbers are little-endian, structures packed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from foundation.errors import ReadError
+from foundation.readers.wifi.intel_ax import CLOCK_OFFSET
+
+#: At byte 4 of every frame, after its length.
+MAGIC = (0x20150315).to_bytes(4, "little")
+
+_FRAME = struct.Struct("<IIHB")
+_SEGMENT = struct.Struct("<IB")  # the bytes that follow the first number, those of the name; after the name, a version
+#: Fields of `Csi` in the versions of the segment: 2 adds `shift`, 3 `estimates`, 4 the firmware after the device.
+_CSI = {
+    1: struct.Struct("<HbHQQIHBBBBI"),
+    2: struct.Struct("<HbHQQIHBBBBhI"),
+    3: struct.Struct("<HbHQQIHBBBHBhI"),
+    4: struct.Struct("<HBbHQQIHBBBHBhI"),
+}
+_CLOCK = struct.Struct("<HQ")  # the first two fields of RxSBasic in all of its versions: device, clock
+_BASIC_VERSIONS = range(1, 6)
+_AX_CLOCK_BYTE = 2 + CLOCK_OFFSET  # MVMExtra is a length of 2 bytes, then the header of the firmware
+_CONTROL, _ACKNOWLEDGEMENTS = 1, (12, 13)
+
+
+class Csi(NamedTuple):
+    """The fields of a CSI segment before its values."""
+
+    device: int
+    packet_format: int
+    mhz: int
+    carrier_hz: int
+    rate_hz: int
+    spacing_hz: int
+    tones: int
+    streams: int
+    rx: int
+    extra_streams: int
+    estimates: int
+    antennas: int
+    shift: int
+    size: int
+
+
+class Frame(NamedTuple):
+    """One received packet.
+
+    Attributes:
+        at: the byte where the frame starts.
+        ticks: the clock of the device.
+        transmitter: MAC address; empty for CTS and ACK packets, which do not name it.
+        start: the byte where the values start; `csi.size` is their number of bytes.
+    """
+
+    at: int
+    ticks: int
+    transmitter: bytes
+    csi: Csi
+    start: int
+
+
+def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
+    """All frames with CSI, and the number of frames without.
+
+    Raises:
+        ReadError: the chain is truncated or contradicts itself, or a segment is of an unknown version.
+    """
+    frames: list[Frame] = []
+    at = without = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        if at + _FRAME.size > len(data) or end > len(data):
+            raise ReadError(
+                f"{path}: truncated, the frame at byte {at} should end at byte {max(end, at + _FRAME.size)} but the "
+                f"file has {len(data)} bytes; copy it again or cut it to {at} bytes."
+            )
+        if data[at + 4 : at + 8] != MAGIC or end < at + _FRAME.size:
+            raise _damaged(path, at, f"its magic is {data[at + 4 : at + 8].hex()} and its length {end - at - 4}")
+        frame = _frame(data, at, end, path)
+        if frame is None:
+            without += 1
+        else:
+            frames.append(frame)
+        at = end
+    return frames, without
+
+
+def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
+    _, _, version, count = _FRAME.unpack_from(data, at)
+    if version != 1:
+        raise _unknown(path, at, "frame", version)
+    ticks = ax_ticks = csi = None
+    start = mpdu = at + _FRAME.size
+    for name, version, content, stop in _segments(data, mpdu, end, count, at, path):
+        size, mpdu = stop - content, stop
+        if name == b"RxSBasic":
+            if version not in _BASIC_VERSIONS:
+                raise _unknown(path, at, "RxSBasic segment", version)
+            if size < _CLOCK.size:
+                raise _damaged(path, at, f"its RxSBasic segment has {size} bytes")
+            ticks = _CLOCK.unpack_from(data, content)[1]
+        elif name == b"MVMExtra" and size >= _AX_CLOCK_BYTE + 4:
+            ax_ticks = int.from_bytes(data[content + _AX_CLOCK_BYTE : content + _AX_CLOCK_BYTE + 4], "little")
+        elif name == b"CSI":
+            csi, start = _csi(data, content, stop, version, at, path)
+    if csi is None or ticks is None:
+        return None
+    return Frame(at, ticks if ax_ticks is None else ax_ticks, _transmitter(data[mpdu:end]), csi, start)
+
+
+def _segments(
+    data: bytes, start: int, end: int, count: int, at: int, path: Path
+) -> Iterator[tuple[bytes, int, int, int]]:
+    """Name, version, first byte of the content and end of every segment between two bytes."""
+    for _ in range(count):
+        length, name_length = _SEGMENT.unpack_from(data, start) if start + _SEGMENT.size <= end else (0, 0)
+        stop, content = start + 4 + length, start + 7 + name_length
+        if stop > end or content > stop:
+            raise _damaged(path, at, f"its segment at byte {start} does not fit")
+        yield data[start + 5 : content - 2].rstrip(b"\0"), data[content - 2] | data[content - 1] << 8, content, stop
+        start = stop
+
+
+def _csi(data: bytes, content: int, stop: int, version: int, at: int, path: Path) -> tuple[Csi, int]:
+    """The fields and the byte where the values start."""
+    if version not in _CSI:
+        raise _unknown(path, at, "CSI segment", version)
+    layout = _CSI[version]
+    if content + layout.size > stop:
+        raise _damaged(path, at, f"its CSI segment has {stop - content} bytes")
+    fields = list(layout.unpack_from(data, content))
+    if version == 4:
+        del fields[1]
+    if version < 3:
+        fields.insert(Csi._fields.index("estimates"), 1)
+    if version < 2:
+        fields.insert(Csi._fields.index("shift"), 0)
+    csi = Csi(*fields)
+    if content + layout.size + csi.size > stop:
+        raise _damaged(path, at, f"its {csi.size} bytes of CSI do not fit in the segment")
+    return csi, content + layout.size
+
+
+def _transmitter(mpdu: bytes) -> bytes:
+    """The second address of an 802.11 frame; CTS and ACK have only one (IEEE 802.11-2020, 9.3.1)."""
+    if len(mpdu) < 16 or (mpdu[0] >> 2 & 3 == _CONTROL and mpdu[0] >> 4 in _ACKNOWLEDGEMENTS):
+        return b""
+    return mpdu[10:16]
+
+
+def _damaged(path: Path, at: int, what: str) -> ReadError:
+    return ReadError(
+        f"{path}: the frame at byte {at} contradicts itself, {what}; expected frames of PicoScenes with segments "
+        f"inside: copy the file again or cut it to {at} bytes."
+    )
+
+
+def _unknown(path: Path, at: int, what: str, version: int) -> ReadError:
+    return ReadError(
+        f"{path}: the {what} at byte {at} has version {version}, which this reader does not know; record with another "
+        "release of PicoScenes or report the file."
+    )

@@ -1,0 +1,78 @@
+"""What all figures share: colours, frames and PNG bytes, and the picture of a window that a model filled in.
+
+Matplotlib without pyplot: no window system and no global state is touched.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED, GRID, BLANK = "#1f2430", "#6b7280", "#e5e7eb", "#d5d9e0"
+#: Told apart by the colour-blind too (Okabe and Ito, 2008); the first is the model's wherever there is one.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_MAP = "viridis"
+
+
+def amplitude(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.abs(values) if np.iscomplexobj(values) else values, dtype=np.float64)
+
+
+def field(
+    axes: Axes,
+    values: NDArray[Any],
+    scale: Normalize,
+    time_s: NDArray[np.float64] | None,
+    response: NDArray[np.float64] | None,
+) -> Any:
+    """A [T, R] field with time to the right and its response axis upward; what is NaN is grey."""
+    x = np.arange(values.shape[0]) if time_s is None else time_s - time_s[0]
+    y = np.arange(values.shape[1]) if response is None else response
+    colours: Colormap = matplotlib.colormaps[_MAP].with_extremes(bad=BLANK)
+    axes.set_facecolor(BLANK)
+    image = axes.pcolormesh(x, y, values.T, norm=scale, cmap=colours, shading="nearest", rasterized=True)
+    axes.tick_params(colors=MUTED, labelsize=8, length=2)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def time_label(time_s: object) -> str:
+    return "time, samples" if time_s is None else "time, s"
+
+
+def response_axis(
+    frequency_hz: NDArray[np.float64] | None, delay_s: NDArray[np.float64] | None = None, places: str = "response, bins"
+) -> tuple[NDArray[np.float64] | None, str]:
+    """The response axis in the unit of its label; None where it is not known."""
+    if frequency_hz is not None:
+        return frequency_hz / 1e6, "frequency offset, MHz"
+    return (None, places) if delay_s is None else (delay_s * 1e9, "delay, ns")
+
+
+def dress(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, color=MUTED)
+    axes.set_ylabel(y, color=MUTED)
+    axes.tick_params(colors=MUTED, labelsize=9)
+    quiet_frame(axes)
+
+
+def quiet_frame(axes: Axes) -> None:
+    """A light grid behind the data, and lines on the left and below alone."""
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(BLANK)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file. No date and no version in it: equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,93 @@
+"""What the model makes of a few training samples, drawn while it learns: numbers do not show what it does not see."""
+
+from __future__ import annotations
+
+import lightning as L
+import torch
+
+from foundation.config import PretrainRecipe
+from foundation.data.shards.corpus import Corpus
+from foundation.errors import WfmError
+from foundation.files import write_atomically
+from foundation.signal import Signal
+from foundation.train.callbacks.base import Stepwise
+from foundation.train.loggers import log_picture
+from foundation.train.module import PretrainModule
+
+FOLDER = "pictures"
+NAME = "reconstruction"  # in a tracker
+SHOWN = 3  # samples in a picture; more where the mixture has more corpora, up to MOST
+MOST = 6
+HIDDEN = 0.75  # of the tokens, at random
+
+
+class Pictures(Stepwise):
+    """Every `every` steps: truth, what was visible and the reconstruction of the same samples under the same masks.
+
+    They are written as RUN/pictures/step=N.png and handed to the tracker. Rank 0 draws by itself: no collective is
+    called, no random number of the training is drawn, and the samples are not taken from the stream.
+    """
+
+    def __init__(self, recipe: PretrainRecipe, every: int) -> None:
+        self.recipe = recipe
+        self.every = every
+        self._signals: list[Signal] | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._cut_up and trainer.is_global_zero and trainer.max_steps >= self.every:
+            print("no pictures are drawn: under zero-3 no process holds the whole network.", flush=True)
+
+    def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
+        step = trainer.global_step
+        if step % self.every or self._cut_up or not trainer.is_global_zero:
+            return
+        try:
+            png = self._draw(module, step)
+        except WfmError as error:  # a damaged sample, which the stream may pass over: no reason to end a run
+            print(f"no picture at step {step}: {error}", flush=True)
+            return
+        path = self.recipe.out / FOLDER / f"step={step}.png"
+        write_atomically(path, png)
+        log_picture(trainer.loggers, NAME, path, step)
+
+    @property
+    def _cut_up(self) -> bool:
+        return self.recipe.train.zero_stage == 3
+
+    def _draw(self, module: PretrainModule, step: int) -> bytes:
+        from foundation.generate.figure import reconstruction_picture
+        from foundation.generate.imputation import impute
+        from foundation.results.reconstruction_figure import reconstructions
+
+        if self._signals is None:
+            self._signals = samples(self.recipe)
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        module.model.eval()
+        try:
+            ratio = (HIDDEN, HIDDEN)
+            filled = [impute(module.model, [signal], "random", generator, ratio)[0] for signal in self._signals]
+        finally:
+            module.model.train()
+        return reconstructions(
+            [reconstruction_picture(one) for one in filled], f"{self.recipe.name}: training samples at step {step:,}"
+        )
+
+
+def samples(recipe: PretrainRecipe) -> list[Signal]:
+    """Samples of every corpus of the recipe in turn, spread evenly over it: other sessions, other activities.
+
+    Raises:
+        ShardError: one cannot be read.
+    """
+    corpora = [Corpus(one) for one in recipe.data.sources[:MOST]]
+    count = max(SHOWN, len(corpora))
+    found = []
+    for number in range(count):
+        corpus = corpora[number % len(corpora)]
+        place = (2 * number + 1) * sum(corpus.counts) // (2 * count)
+        shard = 0
+        while place >= corpus.counts[shard]:
+            place -= corpus.counts[shard]
+            shard += 1
+        found.append(corpus.read(shard, place))
+    return found

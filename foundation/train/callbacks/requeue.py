@@ -1,0 +1,90 @@
+"""Within a SLURM job: save, go back into the queue and stop when the scheduler says that time is nearly up.
+
+Lightning's own way (`SLURMEnvironment(auto_requeue=True)`) saves inside the signal handler, at whatever line each rank
+happens to be. Saving is a collective, so ranks that are at different ones wait for each other for ever (its issues
+#21406 and #21407; so does its broadcast in the handler of SIGTERM). Here a handler only sets a flag, and all ranks
+agree on it at the end of a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+import lightning as L
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from foundation.errors import TrainingError
+from foundation.train.callbacks.checkpointing import Keep
+from foundation.train.callbacks.stop_signals import listen, told_to_stop
+
+
+def slurm_environment() -> SLURMEnvironment | None:
+    """For `Trainer(plugins=...)`: ranks from srun where it started this process, without Lightning's own requeueing."""
+    by_srun = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+    return SLURMEnvironment(auto_requeue=False) if by_srun else None
+
+
+class Requeue(L.Callback):
+    """Saves a checkpoint and stops at the first end of a batch after a signal; rank 0 puts the job back into the queue.
+
+    Does nothing outside a SLURM job, or in one that does not ask for it (environment variable WFM_REQUEUE).
+
+    Attributes:
+        stopped: training ended here, before its last step.
+    """
+
+    def __init__(self, keep: Keep) -> None:
+        self.keep, self.stopped = keep, False
+        self._active = listen()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        listen()  # again: Lightning has just put its own handler of SIGTERM before ours
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self._active or trainer.global_step >= trainer.max_steps:
+            return
+        if trainer.strategy.reduce_boolean_decision(told_to_stop(), all=False):
+            self.keep.save(trainer)
+            self.stopped = trainer.should_stop = True
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.stopped:
+            return
+        if trainer.is_global_zero:
+            print(f"step {trainer.global_step}: told to stop; its checkpoint is saved.", flush=True)
+            _requeue()
+        trainer.strategy.barrier()  # until it is in the queue again, no rank may end the job
+
+
+def _requeue() -> None:
+    """Put this job back into the queue, unless it is on its way out (cancelled, or SLURM requeues it itself).
+
+    Raises:
+        TrainingError: SLURM refuses.
+    """
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+    if _slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T") != "RUNNING":
+        return
+    _slurm("scontrol", "requeue", job)
+    print(f"job {job} is back in the queue.", flush=True)
+
+
+def _slurm(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        # SLURM may end the tasks of a requeued job, scontrol among them, before scontrol has ended by itself.
+        said = None if done.returncode in (0, -signal.SIGTERM) else done.stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said is not None:
+        raise TrainingError(
+            f"{' '.join(command)}: {' '.join(said.split())}; a checkpoint is saved: submit the same job again to go on."
+        )
+    return done.stdout.strip()

@@ -1,0 +1,55 @@
+"""The stream of a recipe, as Lightning takes it."""
+
+from __future__ import annotations
+
+import lightning as L
+
+from foundation.config import PretrainRecipe
+from foundation.data.loader import Loader
+from foundation.data.stream import ShardStream
+from foundation.signal import Signal
+from foundation.train.module import PretrainModule
+from foundation.transforms.augment import device_response, in_part
+
+
+class Shards(L.LightningDataModule):
+    """The stream of every rank, and how far it has come: a checkpoint holds the position, and any world can go on."""
+
+    def __init__(self, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
+
+    def train_dataloader(self) -> Loader:
+        assert self.trainer is not None
+        recipe, module = self.recipe, self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        stream = ShardStream(
+            recipe.data.sources,
+            module.model.config,
+            recipe.train.batch_size,
+            recipe.seed,
+            recipe.train.steps * recipe.train.accumulate,
+            position=self.position,
+            start=self.since * recipe.train.accumulate,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+            batch_tokens=recipe.train.batch_tokens,
+            temperature=recipe.data.temperature,
+            augment=self._augment if recipe.data.augment or recipe.data.in_part else None,
+        )
+        return Loader(stream, recipe.data.workers)
+
+    def state_dict(self) -> dict[str, int]:
+        assert self.trainer is not None
+        module = self.trainer.lightning_module
+        assert isinstance(module, PretrainModule)
+        position = self.position if module.position is None else module.position
+        return {"position": position, "step": self.trainer.global_step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position, self.since = state["position"], state["step"]
+
+    def _augment(self, signal: Signal, seed: int) -> Signal:
+        data = self.recipe.data
+        return device_response(in_part(signal, seed, data.in_part), seed, data.augment)

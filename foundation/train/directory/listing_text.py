@@ -1,0 +1,56 @@
+"""Runs as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foundation.train.directory.listing import RunState
+
+HEAD = ("RUN", "STATE", "STEP", "LOSS", "LOGGED", "CHECKPOINT", "WRITTEN", "SIZE", "PATH")
+
+
+def runs_text(runs: Sequence[RunState]) -> str:
+    """A line for each run, and one below it for whoever trains elsewhere and for each problem."""
+    if not runs:
+        return "no runs here; 'wfm pretrain' makes them where its recipe's out= says."
+    rows = [HEAD, *(_row(run) for run in runs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    notes = [[], *(_notes(run) for run in runs)]
+    lines = []
+    for row, below in zip(rows, notes, strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines += [f"    {note}" for note in below]
+    return "\n".join(lines)
+
+
+def _row(run: RunState) -> tuple[str, ...]:
+    total = "?" if run.steps is None else f"{run.steps:,}"
+    step = "" if run.checkpoint_step is None else f" (step {run.checkpoint_step:,})"
+    return (
+        run.name,
+        run.state,
+        f"{run.step:,} of {total}",
+        "-" if run.loss is None else f"{run.loss:.4g}",
+        _ago(run.log_age_s),
+        "-" if run.checkpoint is None else run.checkpoint + step,
+        _ago(run.checkpoint_age_s),
+        "-" if run.checkpoint_bytes is None else f"{run.checkpoint_bytes / 1e6:,.1f} MB",
+        run.path,
+    )
+
+
+def _notes(run: RunState) -> list[str]:
+    who = [f"{run.state}: {run.who}"] if run.who and run.state in ("running", "elsewhere") else []
+    return who + run.problems
+
+
+def _ago(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{duration(seconds)} ago"
+
+
+def duration(seconds: float) -> str:
+    """Such as "3.2 days", in the largest unit that gives 1 or more."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,84 @@
+"""A run directory belongs to one recipe: the resolved one that is written into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from foundation.checkpoints.training import load_checkpoint
+from foundation.config import PretrainRecipe, dump_recipe
+from foundation.errors import CheckpointError, RecipeError
+from foundation.files import write_atomically
+
+#: No part of what is trained, or where it stands: a run may go on with others. Another number of processes takes the
+#: samples that are left, each once, in batches of another size altogether.
+FREE = {"out", "logger", "data.workers"} | {
+    f"train.{name}"
+    for name in (
+        "timeout_s",
+        "log_every",
+        "picture_every",
+        "devices",
+        "nodes",
+        "accumulate",
+        "offload",
+        "activation_checkpointing",
+        "checkpoint_every",
+        "keep_last",
+        "keep_every",
+    )
+}
+
+
+def claim(recipe: PretrainRecipe) -> None:
+    """Write the resolved recipe into the run directory, or check that it is the one that is there.
+
+    A run that died before its first checkpoint has nothing to lose: its recipe may be corrected.
+    """
+    path = recipe.out / "recipe.yaml"
+    text = dump_recipe(recipe)
+    if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
+        write_atomically(path, text)
+        return
+    changed = changes(yaml.safe_load(path.read_text()), recipe)
+    if changed:
+        raise RecipeError(
+            f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
+            "set out= to a new directory, or restore the recipe to resume."
+        )
+
+
+def changes(old: dict, recipe: PretrainRecipe) -> list[str]:
+    """`differences` of a recipe that was written down, perhaps by an earlier version, from today's."""
+    return differences(_completed(old), recipe.model_dump(mode="json"))
+
+
+def _completed(old: dict) -> dict:
+    """A recipe that an earlier version resolved, with what it did not know yet at today's defaults."""
+    try:
+        return PretrainRecipe.model_validate(old).model_dump(mode="json")
+    except ValidationError:
+        return old
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Dotted keys in which two resolved recipes differ, each with both values."""
+    found = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b and prefix + key not in FREE:
+            found.append(f"{prefix}{key}: {a} there, {b} here")
+    return found
+
+
+def refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
+    changed = changes(load_checkpoint(last)[0], recipe)
+    if changed:
+        raise CheckpointError(
+            f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "
+            "to a new directory."
+        )

@@ -1,0 +1,105 @@
+"""What a run sees, written into its directory before its first step, so that nobody has to open the shards to know."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from foundation.checkpoints.provenance import PROVENANCE, Record, Seen, hashes_seen_by, record_of, save_record
+from foundation.config import CorpusSection, PretrainRecipe
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENTS
+from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes
+from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.manifest import Manifest, count_sessions
+from foundation.data.shards.tar_index import is_url
+from foundation.errors import CheckpointError
+
+
+def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
+    """Write both files of the record into the run's directory; a resumed run that has both hashes nothing.
+
+    Until a run has taken steps its recipe may change, so that both are written anew. One that an earlier version began
+    lacks `pretraining.json`, and the hashes of what `init` saw.
+
+    Directories behind URLs are known by their sessions alone: hashing would fetch all of them again.
+
+    Args:
+        begun: whether the run has taken steps, on what its record says.
+
+    Raises:
+        CheckpointError: the run has begun on other shards; or the record of `init`, or the run's own, is damaged.
+        ShardError: shards are missing or damaged.
+    """
+    contents, sources = recipe.out / CONTENTS, _sources(recipe)
+    known = load_sources(contents) if contents.is_file() else None
+    if begun and known not in (None, sources):
+        raise CheckpointError(
+            f"{recipe.out}: its shards are not those that it began with; put those back, or set out= to a new "
+            "directory to train on what they hold now."
+        )
+    if begun and known is not None and (recipe.out / PROVENANCE).is_file():
+        return
+    save_hashes(contents, hashes_in_training(recipe), sources)
+    record = Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
+    save_record(recipe.out / PROVENANCE, record)
+
+
+def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
+    """Of the samples that a recipe trains on where they are files, and that the model saw that it goes on from."""
+    found = [hashes_of([source for source in recipe.data.sources if not is_url(source.shards)])]
+    if recipe.init and (before := hashes_seen_by(recipe.init)) is not None:
+        found.append(before)
+    return np.unique(np.concatenate(found))
+
+
+def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
+    """What a recipe trains on, after what the model saw that it goes on from.
+
+    Raises:
+        ShardError: shards are missing.
+        CheckpointError: as `record_of`.
+    """
+    before = record_of(recipe.init) if recipe.init else None
+    return [*(before.datasets if before else []), *(_seen(source) for source in recipe.data.sources)]
+
+
+def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
+    """Sessions of a corpus that training reads, with the number of samples that it reads of each."""
+    if source.is_subset:
+        return Corpus(source).sessions
+    counts = count_sessions(manifest.shards)
+    if source.split and source.part:
+        return {session: counts[session] for session in manifest.sessions(source.split, source.part)}
+    return counts
+
+
+def _seen(source: CorpusSection) -> Seen:
+    manifest = Manifest.load(source.shards)
+    sessions = training_sessions(source, manifest)
+    return Seen(
+        name=manifest.name,
+        fingerprint=manifest.fingerprint(),
+        split=source.split,
+        part=source.part,
+        sessions=sorted(sessions),
+        samples=sum(sessions.values()),
+        title=manifest.title,
+        licence=manifest.licence,
+        citation=manifest.citation,
+        homepage=manifest.homepage,
+        kinds=list(manifest.summary.kinds),
+    )
+
+
+def _sources(recipe: PretrainRecipe) -> str:
+    """What tells a record of these samples from one of others. A thinned part names how; a whole one does not, as in
+    records of earlier versions."""
+    parts = [source for source in recipe.data.sources if not is_url(source.shards)]
+    thin = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]
+    return json.dumps(
+        [
+            [Manifest.load(part.shards).fingerprint(), part.split, part.part, *how]
+            for part, how in zip(parts, thin, strict=True)
+        ]
+    )

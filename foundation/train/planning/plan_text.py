@@ -1,0 +1,75 @@
+"""A plan in words and tables, for people; every number that is assumed says so."""
+
+from __future__ import annotations
+
+from foundation.train.directory.listing_text import duration
+from foundation.train.planning.plan import DAY, FILLED, Pace, Plan, Stage
+
+
+def plan_text(plan: Plan) -> str:
+    """Lines for a terminal of 110 columns."""
+    gpu, sample = plan.gpu, plan.sample
+    peak = gpu.peak(plan.precision)
+    lines = [
+        f"{plan.name}: {plan.parameters:,} parameters, counted on the meta device; no weight was made.",
+        f"sample: {sample.tokens:,.0f} tokens, {sample.bytes / 1e3:,.1f} kB ({sample.source}).",
+        f"work: {plan.flops_per_sample / 1e9:,.3g} GFLOP to train on a sample, forward and backward.",
+        f"{plan.run.gpus} x {gpu.name}: {gpu.memory_gb:g} GB, {peak / 1e12:,.4g} TFLOP/s in {plan.precision}; "
+        f"{plan.batch:,.4g} samples per rank and step.",
+        "",
+        f"memory per rank, GB (10^9 bytes; up to {FILLED:.0%} of {gpu.memory_gb:g} GB counts as fitting):",
+        *_table(plan.stages),
+        _suggestion(plan),
+        "",
+        f"pace at an ASSUMED {plan.mfu:.0%} of that peak, communication, padding, waiting included (a run logs `mfu`,",
+        "of the matrix product that it measures; python benchmarks/stream.py DIR says what one loader gives):",
+        *_pace(plan, plan.run),
+        "",
+        "on paper, at the same batch per rank:",
+        *_pace(plan, plan.many),
+        *_table(plan.many_stages),
+    ]
+    return "\n".join(lines)
+
+
+def _table(stages: list[Stage]) -> list[str]:
+    head = ("ZeRO", "params", "grads", "optim", "buffers", "activ.", "total", "fits", "re-comp.", "fits", "max batch")
+    rows: list[tuple[str, ...]] = [head]
+    for s in stages:
+        sizes = (s.states.parameters, s.states.gradients, s.states.optimizer, s.states.buffers, s.activations)
+        rest = (s.states.total + s.activations, s.fits, s.states.total + s.checkpointed, s.fits_checkpointed)
+        name = "0 (DDP)" if s.stage == 0 else str(s.stage)
+        rows.append((name, *map(_gb, sizes), _gb(rest[0]), _word(s.fits), _gb(rest[2]), _word(rest[3]), f"{s.batch:,}"))
+    return [f"  {row[0]:<8}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows]
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.2f}"
+
+
+def _word(fits: bool | float) -> str:
+    return "yes" if fits else "no"
+
+
+def _suggestion(plan: Plan) -> str:
+    own = int(plan.strategy[-1]) if plan.strategy.startswith("zero-") else 0
+    if plan.suggested is None:
+        batch = plan.stages[-1].batch
+        return f"  none fits: lower train.batch_size to {batch} at ZeRO-3." if batch else "  none fits: take more GPUs."
+    name = f"train.strategy=zero-{plan.suggested}" if plan.suggested else "train.strategy=ddp (auto on one GPU)"
+    said = f"  smallest stage that fits: {name}"
+    if own == plan.suggested:
+        return f"{said}, as in the recipe."
+    fits = "fits too" if plan.stages[own].fits else "does NOT fit"
+    return f"{said}; the recipe's {plan.strategy} {fits}."
+
+
+def _pace(plan: Plan, pace: Pace) -> list[str]:
+    seen = f", {pace.samples / plan.sample.count:,.1f} epochs" if plan.sample.count else ""
+    return [
+        f"  {pace.gpus:,} GPUs on {pace.nodes:,} nodes: {pace.samples_per_s:,.0f} samples/s, "
+        f"{pace.samples_per_s * plan.sample.tokens:,.0f} tokens/s",
+        f"  {pace.samples:,.0f} samples{seen} in {pace.steps:,} steps: {duration(pace.days * DAY)}",
+        f"  loader of each node: {pace.node_samples_per_s:,.0f} samples/s, {pace.node_bytes_per_s / 1e6:,.1f} MB/s; "
+        f"read in all: {pace.read_bytes / 1e12:,.3g} TB",
+    ]

@@ -1,0 +1,164 @@
+"""The kernel head against scikit-learn's kernel ridge regression, and what it makes of few, many and odd samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.preprocessing import StandardScaler
+
+from foundation.adapt import fit_head, fit_stack, probe_error
+from foundation.adapt.probe import STIFFNESS
+from foundation.errors import SignalError
+from foundation.models import KernelHead, StackedHead
+from foundation.models import kernel_head as module
+
+
+def _moons(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [n, 3] of two classes that no plane separates: a ring around a disc, and noise."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(count) % 2
+    angle, radius = rng.uniform(0, 2 * np.pi, count), 1.0 + 2.0 * targets + 0.2 * rng.standard_normal(count)
+    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.concatenate([plane, 0.1 * rng.standard_normal((count, 1))], axis=1).astype(np.float32), targets
+
+
+def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
+    return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, reach=1.0)
+
+
+def test_numbers_are_those_of_kernel_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    x, new = rng.standard_normal((60, 9)).astype(np.float32), rng.standard_normal((20, 9)).astype(np.float32)
+    y = np.stack([np.sin(x[:, 0]) * 5 + 3, x[:, 1] ** 2], axis=1).astype(np.float32)
+    scaler = StandardScaler().fit(x)
+    reference = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / 9).fit(scaler.transform(x), y - y.mean(0))
+    with torch.no_grad():
+        found = _fitted(x, y, 2)(torch.from_numpy(new)).numpy()
+    np.testing.assert_allclose(found, reference.predict(scaler.transform(new)) + y.mean(0), atol=1e-4)
+
+
+def test_classes_that_no_plane_separates_are_told_apart() -> None:
+    (x, y), (new, truth) = _moons(80), _moons(200, seed=1)
+    with torch.no_grad():
+        assert (_fitted(x, y, 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean() >= 0.98
+
+
+def test_more_samples_than_centres_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    (x, y), (new, truth) = _moons(400), _moons(200, seed=1)
+    monkeypatch.setattr(module, "CENTRES", 40)
+    head = _fitted(x, y, 2)
+    assert head.centres.shape[0] == 40
+    with torch.no_grad():
+        all_of_them = (head(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+        few = (_fitted(x[:40], y[:40], 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+    assert all_of_them >= max(few, 0.97)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_samples_and_features_that_never_vary_give_finite_outputs(count: int) -> None:
+    x = np.concatenate([_moons(count)[0], np.ones((count, 2), np.float32)], axis=1)
+    new = torch.from_numpy(np.concatenate([_moons(9, seed=1)[0], np.full((9, 2), 1.5, np.float32)], axis=1))
+    output = fit_head(x, np.arange(count) % 2, 3, ["a"] * count, seed=0)(new)
+    assert output.shape == (9, 3)
+    assert bool(torch.isfinite(output).all())
+
+
+def test_hundreds_of_features_that_never_vary_change_nothing() -> None:
+    """As of statistics that a kind of signal does not have: LAPACK gave up on so many equal eigenvalues."""
+    (x, y), (new, _) = _moons(400), _moons(50, seed=1)
+    padded, asked = (np.concatenate([part, np.full((len(part), 189), 3.0, np.float32)], axis=1) for part in (x, new))
+    with torch.no_grad():
+        expected, found = _fitted(x, y, 2)(torch.from_numpy(new)), _fitted(padded, y, 2)(torch.from_numpy(asked))
+    torch.testing.assert_close(found, expected)
+
+
+def _sessions(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+    """Features of 8 sessions of 30: two of which each tells one of two bits of the class, one learnt by heart."""
+    rng = np.random.default_rng(seed)
+    session, classes = np.repeat(np.arange(8), 30), rng.integers(0, 4, 240)
+    noise = rng.standard_normal((3, 240, 4))
+    left, right = (noise[k] + 3.0 * np.eye(4)[(classes >> k) % 2] for k in (0, 1))
+    # Perfect within a session, of which every one has places of its own.
+    heart = 0.01 * noise[2] + rng.standard_normal((8, 4, 4))[session, classes]
+    features = {"left": left, "right": right, "heart": heart}
+    return {name: x.astype(np.float32) for name, x in features.items()}, classes, [f"s{i}" for i in session]
+
+
+def test_a_stack_reads_what_holds_in_sessions_left_out_and_beats_each_alone() -> None:
+    (features, y, names), (new, truth, _) = _sessions(0), _sessions(1)
+    head, pooling, note = fit_stack(features, y, 4, names, seed=0)
+    assert pooling == note == "left+right"
+    assert float(head.share.sum()) == pytest.approx(1.0)
+
+    def right(head: StackedHead, *read: str) -> float:
+        with torch.no_grad():
+            said = head(torch.from_numpy(np.concatenate([new[name] for name in read], axis=1)))
+        return float((said.argmax(1).numpy() == truth).mean())
+
+    alone = max(right(fit_head(features[name], y, 4, names, seed=0), name) for name in ("left", "right"))
+    assert right(head, "left", "right") > alone + 0.2
+
+
+def test_a_stack_is_as_stiff_as_held_out_sessions_ask_for() -> None:
+    """The smoothest head alone does not learn labels by heart that noise has turned; clean rings need no smoothing."""
+    rng = np.random.default_rng(0)
+    names = [f"s{i}" for i in np.repeat(np.arange(8), 30)]
+    rings, y = _moons(240)
+    plane = rng.standard_normal((240, 12)).astype(np.float32)
+    noisy = ((plane[:, 0] > 0) ^ (rng.random(240) < 0.3)).astype(np.int64)
+    for x, labels, smooth in ((rings, y, False), (plane, noisy, True)):
+        stiff = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *STIFFNESS[-1])
+        with torch.no_grad():
+            said, smoothest = fit_head(x, labels, 2, names, seed=0)(torch.from_numpy(x)), stiff(torch.from_numpy(x))
+        assert torch.allclose(said, smoothest, atol=1e-5) == smooth
+
+
+def test_a_stack_of_numbers_is_a_mean_of_its_parts_and_comes_back_from_its_state() -> None:
+    features, classes, names = _sessions(0)
+    y = np.stack([classes % 2, classes // 2], axis=1).astype(np.float32) * 7 + 3
+    head, pooling, _ = fit_stack(features, y, 2, names, seed=0)
+    assert pooling == "left+right"
+    pooled = torch.from_numpy(np.concatenate([features["left"], features["right"]], axis=1))
+    with torch.no_grad():
+        parts = [
+            share * part(pooled[:, start : start + 4])
+            for part, start, share in zip(head.parts, head.start.tolist(), head.share, strict=True)
+        ]
+        torch.testing.assert_close(head(pooled), torch.stack(parts).sum(0))
+        again = StackedHead.from_state(head.state_dict(), 2)
+        assert torch.equal(again(pooled), head(pooled))
+        for other in (pooled[:, :-1], torch.cat([pooled, pooled[:, :1]], dim=1)):
+            with pytest.raises(SignalError, match="other links or responses"):
+                head(other)
+    nothing_known = float(np.linalg.norm(y - y.mean(0), axis=1).mean())
+    assert float((head(pooled).detach() - torch.from_numpy(y)).norm(dim=1).mean()) < nothing_known / 2
+    with pytest.raises(KeyError):
+        StackedHead.from_state(_fitted(features["left"], classes, 4).state_dict(), 4)
+
+
+def test_where_labels_are_too_few_to_weigh_by_every_pooling_counts_alike_and_it_is_noted() -> None:
+    """Of one sample a class: neither half of what tells four classes is enough, and both are there."""
+    features, classes, _ = _sessions(0)
+    first = [int(np.flatnonzero(classes == k)[0]) for k in range(4)]
+    some = {name: features[name][first] for name in ("left", "right")}
+    head, pooling, note = fit_stack(some, np.arange(4), 4, ["a"] * 4, seed=0)
+    assert (pooling, note) == ("left+right", "all, too few labels to choose by")
+    assert head.share.tolist() == [0.5, 0.5]
+
+
+def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:
+    x, y = _moons(40)
+    assert probe_error(x, y, 2, ["a"] * 40, seed=0) <= 0.1
+    assert probe_error(x[:2], y[:2], 2, ["a", "a"], seed=0) is None
+
+
+def test_copies_of_a_sample_are_held_out_with_it() -> None:
+    """Of one session, where stretches are held out: a copy left behind would tell the label of a sample by heart."""
+    rng = np.random.default_rng(0)
+    noise, labels = rng.standard_normal((120, 6)).astype(np.float32), rng.integers(0, 2, 120)
+    for sessions in (["one"] * 120, [f"s{i // 10}" for i in range(120)]):
+        error = probe_error(np.stack([noise] * 3), labels, 2, sessions, seed=0)
+        assert error is not None
+        assert error > 0.35

@@ -1,0 +1,99 @@
+"""Less of a corpus: as many samples and sessions as were asked for, no others trained on, no others on record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.tiny import pretrain_recipe
+
+from foundation.config import CorpusSection, PretrainRecipe, load_recipe
+from foundation.data.shards.content_hashes import hashes_of, load_hashes
+from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.write import write_shards
+from foundation.data.stream import ShardStream
+from foundation.datasets import open_dataset
+from foundation.errors import RecipeError, ShardError
+from foundation.models import WfmConfig
+from foundation.train.directory.provenance import seen_in_training, write_record
+
+
+@pytest.fixture(scope="module")
+def corpus_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 windows of all kinds in 24 sessions of four, in several shards."""
+    out = tmp_path_factory.mktemp("corpus") / "corpus"
+    write_shards(open_dataset("simulated-corpus", count=96, seed=0), out, shard_bytes=2**19)
+    return out
+
+
+def test_the_first_sessions_and_as_many_samples_of_each(corpus_dir: Path) -> None:
+    whole = Corpus(CorpusSection(shards=corpus_dir, split="room", part="train"))
+    assert len(whole.shards) > 1
+    assert sum(whole.counts) == 22 * 4
+    few = Corpus(CorpusSection(shards=corpus_dir, split="room", part="train", sessions=6))
+    assert few.sessions == dict.fromkeys(list(whole.sessions)[:6], 4)
+    fewer = Corpus(CorpusSection(shards=corpus_dir, split="room", part="train", sessions=6, samples=9))
+    assert fewer.sessions == dict(zip(few.sessions, [2, 2, 2, 1, 1, 1], strict=True))
+    assert [signal.session for signal in fewer] == [
+        name for name, count in fewer.sessions.items() for _ in range(count)
+    ]
+
+
+def test_samples_are_spread_over_a_session(shards_dir: Path) -> None:
+    """Eight windows of every session: of two, one lies in its first half and one in its second."""
+    whole = list(Corpus(CorpusSection(shards=shards_dir, sessions=2)))
+    times = [signal.values[0, 0, 0] for signal in Corpus(CorpusSection(shards=shards_dir, sessions=2, samples=4))]
+    places = [next(i for i, signal in enumerate(whole) if signal.values[0, 0, 0] == value) for value in times]
+    assert places == [2, 6, 10, 14]
+
+
+def test_kinds_are_told_by_the_samples(corpus_dir: Path) -> None:
+    wifi = Corpus(CorpusSection(shards=corpus_dir, kinds=["csi", "csi-amplitude"], sessions=5))
+    assert {signal.kind for signal in wifi} == {"csi", "csi-amplitude"}
+    assert len(wifi.sessions) == 5
+    with pytest.raises(ShardError, match="no sample is of kind sonar; its kinds: csi, "):
+        Corpus(CorpusSection(shards=corpus_dir, kinds=["sonar"]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"sessions": 25}, "25 sessions are asked for and there are 24"),
+        ({"sessions": 2, "samples": 9}, "9 samples are asked for and there are 8"),
+    ],
+)
+def test_less_than_is_asked_for_is_an_error(corpus_dir: Path, asked: dict[str, int], sentence: str) -> None:
+    with pytest.raises(ShardError, match=sentence):
+        Corpus(CorpusSection(shards=corpus_dir, **asked))
+
+
+def test_training_reads_these_samples_and_no_others_and_records_them(corpus_dir: Path, tmp_path: Path) -> None:
+    part = CorpusSection(shards=corpus_dir, split="room", part="train", sessions=3, samples=6)
+    stream = ShardStream([part], WfmConfig(), batch_size=2, seed=0, steps=9)
+    drawn = [stream.orders[0].at(position) for position in range(stream.total)]
+    assert stream.total == len(set(drawn)) == 6
+    recipe = pretrain_recipe(corpus_dir, tmp_path)
+    data = {"corpora": [{"shards": str(corpus_dir), "split": "room", "part": "train", "sessions": 3, "samples": 6}]}
+    recipe = recipe.model_validate(recipe.model_dump() | {"data": data})
+    (seen,) = seen_in_training(recipe)
+    assert seen.sessions == sorted(Corpus(part).sessions)
+    assert (len(seen.sessions), seen.samples) == (3, 6)
+    assert len(hashes_of([part])) == 6
+    path = tmp_path / "contents.safetensors"
+    write_record(recipe, begun=False)
+    assert len(load_hashes(path)) == 6
+    recipe.data.corpora[0].sessions, recipe.data.corpora[0].samples = 4, None
+    write_record(recipe, begun=False)
+    assert len(load_hashes(path)) == 16, "another cut is hashed anew"
+
+
+def test_an_item_of_a_list_can_be_overridden(tmp_path: Path, shards_dir: Path) -> None:
+    recipe = pretrain_recipe(shards_dir, tmp_path).model_dump(mode="json")
+    recipe["data"] = {"corpora": [{"shards": "a"}, {"shards": "b"}]}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
+    found = load_recipe(path, PretrainRecipe, ["data.corpora.1.sessions=7"])
+    assert found.data.corpora == [CorpusSection(shards="a"), CorpusSection(shards="b", sessions=7)]
+    with pytest.raises(RecipeError, match=r"2 is no item of a list of 2"):
+        load_recipe(path, PretrainRecipe, ["data.corpora.2.sessions=7"])
