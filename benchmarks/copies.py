@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from foundation.data.shards.corpus import read_part
-from foundation.data.shards.near_duplicates import CopyIndex, Signs
+from foundation.data.shards.near_duplicates import NearDuplicateIndex, Signs
 from foundation.signal import Signal
 from foundation.simulate.generate import simulate
 
@@ -100,11 +100,11 @@ def _rounded(signal: Signal, bits: int) -> Signal:
     return signal.with_(values=np.round(signal.values / peak).astype(np.complex64), clean=None)
 
 
-def _index(signals: object) -> CopyIndex:
-    return CopyIndex([Signs.of(signal) for signal in signals])  # type: ignore[attr-defined]
+def _index(signals: object) -> NearDuplicateIndex:
+    return NearDuplicateIndex([Signs.of(signal) for signal in signals])  # type: ignore[attr-defined]
 
 
-def _found(index: CopyIndex, signals: list[Signal]) -> tuple[int, int]:
+def _found(index: NearDuplicateIndex, signals: list[Signal]) -> tuple[int, int]:
     return sum(index.find(Signs.of(signal)) is not None for signal in signals), len(signals)
 
 

@@ -1,7 +1,7 @@
 """Training steps of the whole objective against a plain masked model: the same encoder, decoder and mean head alone.
 
 The plain step hides tokens by the recipe's masks and takes the mean square error of what the mean head says of them:
-no flow head, no trust in interpolation, no sketch of statistics, no practice of generation. Batch, draws, optimizer,
+no flow head, no trust in interpolation, no statistics_head of statistics, no practice of generation. Batch, draws, optimizer,
 gradient clipping and threads are the same, both take turns in one process, and a turn is eight steps, each with draws
 of its own, as masks and generation differ from step to step. `without flow` says what the flow head costs, `with
 experts` the same with four experts in each of the encoder's layers, of which a token goes through one.

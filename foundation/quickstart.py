@@ -22,7 +22,7 @@ from foundation.data.shards.corpus import read_part
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
-from foundation.evaluate.generation import comparisons, fill_all, reconstruction_rows, sample_rows
+from foundation.evaluate.generation import comparisons, impute_all, reconstruction_rows, sample_rows
 from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.run import evaluate
 from foundation.generate.figure import reconstruction_picture
@@ -83,7 +83,7 @@ def _scores(out: Path, recipes: Path, shards: Path, model: Path) -> list[Row]:
     """Rows of the evaluation, from the file of an earlier call where there is one."""
     path = out / "scores.json"
     if not path.exists():
-        where = [f"checkpoint={model}", f"task.shards={shards}", f"keep={out / 'fits'}"]
+        where = [f"checkpoint={model}", f"task.shards={shards}", f"cache={out / 'fits'}"]
         save_rows(path, evaluate(load_recipe(recipes / "evaluate/quickstart.yaml", EvaluateRecipe, where), COMMAND))
     return load_rows(path)
 
@@ -92,11 +92,11 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
     held_out = read_part(shards, "room", "test")
     spread = held_out[:: max(1, len(held_out) // HELD_OUT)][:HELD_OUT]  # all rooms, devices and activities
     names: dict[str, Any] = {"set_name": "simulated", "split": "room", "command": COMMAND}
-    filled = reconstruction_rows(model, spread, **names)
+    imputed = reconstruction_rows(model, spread, **names)
     compared = comparisons(model, spread)
     made = sample_rows(compared, **names)
-    save_rows(out / "generation.json", filled + made)
-    for table in rich_tables(filled + made):
+    save_rows(out / "generation.json", imputed + made)
+    for table in rich_tables(imputed + made):
         Console().print(table)
     history = read_history(out / "pretrain" / "logs")
     report = out / "report.html"
@@ -105,9 +105,11 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
         title="Quickstart: one encoder, pretrained on simulated rooms, judged in rooms it never saw",
         facts=_facts(model, history, began),
         history=[{LOSSES.get(name, name): value for name, value in row.items()} for row in history if "loss" in row],
-        reconstructions=[reconstruction_picture(f) for f in fill_all(model, _of_each_activity(held_out), "random", 0)],
+        reconstructions=[
+            reconstruction_picture(f) for f in impute_all(model, _of_each_activity(held_out), "random", 0)
+        ],
         samples=compared[:1],
-        rows=rows + filled + made,
+        rows=rows + imputed + made,
         notes=[
             "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from "
             "the other two. Labels are used by fine-tuning alone.",

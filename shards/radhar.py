@@ -8,7 +8,7 @@ MB).
 Samples: windows of 60 frames (2 s, as in the paper) that do not overlap, as fields of velocity over range, side and
 height; shorter recordings have none.
 Labels: `activity`, 5 classes.
-Splits: `published`, the folders Train and Test; `naming-a` and `naming-b`: train on recordings named like 20_walk_1,
+Splits: `published`, the folders Train and Test; `day-1-to-2` and `day-2-to-1`: train on recordings named like 20_walk_1,
 test on those named like walk_20_1, and the other way round, which we take for the two days of recording: the files do
 not say. A session is a recording.
 """
@@ -70,6 +70,6 @@ def _splits(sessions: list[str]) -> Splits:
     first = {s: _NUMBER_FIRST.fullmatch(s.rsplit("/", 1)[1]) is not None for s in sessions}
     return {
         "published": parts(published, ("train", "test")),
-        "naming-a": parts({s: "train" if style else "test" for s, style in first.items()}, ("train", "test")),
-        "naming-b": parts({s: "test" if style else "train" for s, style in first.items()}, ("train", "test")),
+        "day-1-to-2": parts({s: "train" if style else "test" for s, style in first.items()}, ("train", "test")),
+        "day-2-to-1": parts({s: "test" if style else "train" for s, style in first.items()}, ("train", "test")),
     }

@@ -10,7 +10,7 @@ from helpers import ROOT
 
 from foundation.config import EvaluateRecipe, load_recipe
 from foundation.evaluate.generation import MASKS, MODEL
-from foundation.evaluate.jobs import BASELINES, jobs_of
+from foundation.evaluate.jobs import SUPERVISED, jobs_of
 from foundation.results.rows import Row, load_rows
 
 PUBLISHED = ("quality",)
@@ -26,7 +26,7 @@ def _asked(command: str) -> tuple[EvaluateRecipe, frozenset[tuple[str, str, floa
     assert words[:3] == CALL, f"{command}: not a call of wfm evaluate --config"
     recipe = load_recipe(ROOT / words[3], EvaluateRecipe, words[4:])
     runs = {(job.method, job.mode, job.fraction) for job in jobs_of(recipe)}
-    names = [*recipe.sources, *BASELINES.values(), *(floor.title for floor in recipe.floors)]
+    names = [*recipe.sources, *SUPERVISED.values(), *(baseline.title for baseline in recipe.baselines)]
     assert {method for method, _, _ in runs} <= set(names)
     if recipe.decoder:
         models = [MODEL] if len(recipe.sources) == 1 else list(recipe.sources)

@@ -4,16 +4,16 @@ from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.probe import held_out_folds, pooled_features, probe_error, training_features
 from foundation.adapt.stacking import Weights, combined, fit_head, fit_stack, weigh
-from foundation.adapt.supervised import fit_baseline
+from foundation.adapt.supervised import fit_supervised
 
 __all__ = [
     "Adapter",
     "Weights",
     "combined",
     "fit",
-    "fit_baseline",
     "fit_head",
     "fit_stack",
+    "fit_supervised",
     "held_out_folds",
     "load_adapter",
     "pooled_features",

@@ -22,7 +22,7 @@ from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError
-from foundation.models import Baseline, LinearHead, StackedHead, TaskModel, WfmModel
+from foundation.models import LinearHead, StackedHead, SupervisedNetwork, TaskModel, WfmModel
 
 Mode = Literal["lora", "full", "scratch"]
 
@@ -65,7 +65,7 @@ def fit(
     torch.manual_seed(seed)
     network: nn.Module = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
     if mode == "lora":
-        lora = LoraConfig(r=tune.lora_rank, lora_alpha=tune.lora_alpha, target_modules=LORA_MODULES)
+        lora = LoraConfig(r=tune.lora_rank, lora_alpha=2 * tune.lora_rank, target_modules=LORA_MODULES)
         with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers is about to drop
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
             network = get_peft_model(network, lora)
@@ -94,7 +94,7 @@ def fit(
 
 
 def descend(
-    model: TaskModel | Baseline,
+    model: TaskModel | SupervisedNetwork,
     groups: list[dict],
     data: TokenSet | FieldSet,
     rows: np.ndarray,
@@ -131,7 +131,7 @@ def descend(
 
 
 @torch.no_grad()
-def predict(model: TaskModel | Baseline, data: TokenSet | FieldSet) -> np.ndarray:
+def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> np.ndarray:
     """Logits or numbers [n, outputs] of every sample.
 
     Raises:

@@ -12,9 +12,9 @@ from torch import nn
 from foundation.data.labelled import TokenSet
 from foundation.models import KernelHead, pool
 
-#: (ridge, reach) of a kernel head, from trusting single labels to smoothing over many. The first is for clean labels of
+#: (ridge, bandwidth) of a kernel head, from trusting single labels to smoothing over many. The first is for clean labels of
 #: well-told classes, the last for labels that recordings of another place contradict.
-STIFFNESS = ((0.01, 2.0), (0.1, 1.0), (1.0, 1.0))
+REGULARISATION = ((0.01, 2.0), (0.1, 1.0), (1.0, 1.0))
 FOLDS = 4
 COPIES = 2  # of every training sample
 COMPARED = 1000  # samples at most that the choice is made on
@@ -62,7 +62,7 @@ def probe_error(
     outputs: int,
     sessions: Sequence[str],
     seed: int,
-    stiffness: tuple[float, float] = STIFFNESS[1],
+    regularisation: tuple[float, float] = REGULARISATION[1],
 ) -> float | None:
     """What a kernel head gets wrong in held-out training sessions: a share of classes, or a distance of numbers.
 
@@ -70,7 +70,7 @@ def probe_error(
     """
     errors = []
     for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
-        head = KernelHead.fitted(*stacked(features[..., known, :], targets[known]), outputs, seed, *stiffness)
+        head = KernelHead.fitted(*stacked(features[..., known, :], targets[known]), outputs, seed, *regularisation)
         errors.append(_error(head, *stacked(features[..., asked, :], targets[asked])))
     return float(np.mean(errors)) if errors else None
 

@@ -1,7 +1,7 @@
 """Several heads on several poolings as one: how much each of them counts, decided on training recordings alone.
 
 Stacked regression (Breiman 1996): weights that are not negative and add up to one, by least squares on what the heads
-say of held-out training sessions. Choosing one pooling and one stiffness throws away what the others tell, and chooses
+say of held-out training sessions. Choosing one pooling and one regularisation throws away what the others tell, and chooses
 anew with every draw of labels; most weights come out as zero.
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from foundation.adapt.probe import STIFFNESS, held_out_folds, stacked
+from foundation.adapt.probe import REGULARISATION, held_out_folds, stacked
 from foundation.models import KernelHead, StackedHead
 from foundation.models.kernel_head import SHARPNESS
 
 LEAST = 0.05  # weights below it are not worth a head
 FIRM = 100.0  # how much more the weights' sum counts than all that is held out
 
-Candidate = tuple[str, tuple[float, float]]  # pooling, stiffness
+Candidate = tuple[str, tuple[float, float]]  # pooling, regularisation
 
 
 class Weights(NamedTuple):
@@ -44,7 +44,7 @@ class Stack(NamedTuple):
 def fit_stack(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> Stack:
-    """The heads of all poolings and stiffnesses, weighted as held-out training sessions ask for; of args as `weigh`."""
+    """The heads of all poolings and regularisations, weighted as held-out training sessions ask for; of args as `weigh`."""
     weights = weigh(features, targets, outputs, sessions, seed)
     return Stack(combined(weights, features, targets, outputs, seed), "+".join(weights.poolings), weights.note)
 
@@ -63,7 +63,7 @@ def weigh(
     """
     shares = _shares(features, targets, outputs, sessions, seed)
     if not shares:
-        alike = {(name, STIFFNESS[1]): 1 / len(features) for name in features}
+        alike = {(name, REGULARISATION[1]): 1 / len(features) for name in features}
         return Weights(alike, tuple(features), "all, too few labels to choose by")
     read = {pooling for pooling, _ in shares}
     poolings = tuple(name for name in features if name in read)
@@ -77,8 +77,8 @@ def combined(
     ends = np.cumsum([features[name].shape[-1] for name in weights.poolings]).tolist()
     starts = dict(zip(weights.poolings, [0, *ends[:-1]], strict=True))
     parts = [
-        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *stiffness), starts[name], share)
-        for (name, stiffness), share in weights.shares.items()
+        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *regularisation), starts[name], share)
+        for (name, regularisation), share in weights.shares.items()
     ]
     return StackedHead.of(parts)
 
@@ -95,14 +95,16 @@ def _shares(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> dict[Candidate, float]:
     """How much each candidate counts, where that is more than nothing; empty where labels are too few to tell."""
-    said: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, STIFFNESS)}
+    said: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, REGULARISATION)}
     true: list[np.ndarray] = []
     for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
         for name, each in features.items():
-            heads = KernelHead.fitted_alike(*stacked(each[..., known, :], targets[known]), outputs, seed, STIFFNESS)
+            heads = KernelHead.fitted_alike(
+                *stacked(each[..., known, :], targets[known]), outputs, seed, REGULARISATION
+            )
             x, y = stacked(each[..., asked, :], targets[asked])
-            for stiffness, head in zip(STIFFNESS, heads, strict=True):
-                said[name, stiffness].append(_standard(head(x), head))
+            for regularisation, head in zip(REGULARISATION, heads, strict=True):
+                said[name, regularisation].append(_standard(head(x), head))
         numbers = torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y
         true.append(_standard(numbers, head))
     if not true:

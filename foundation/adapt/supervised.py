@@ -10,21 +10,21 @@ from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
 from foundation.errors import TrainingError
-from foundation.models import Baseline, BaselineName, LinearHead
+from foundation.models import LinearHead, SupervisedName, SupervisedNetwork
 
 STEPS, RATE = 300, 1e-3  # at least; from random weights the few steps of a LoRA fit would only flatter the encoder
 STANDARDISED = 1000  # training samples, spread evenly, that say what the mean and deviation of a channel are
 
 
-def fit_baseline(
-    name: BaselineName,
+def fit_supervised(
+    name: SupervisedName,
     data: FieldSet,
     rows: np.ndarray,
     targets: np.ndarray,
     target: Target,
     tune: TuneSection,
     seed: int,
-) -> Baseline:
+) -> SupervisedNetwork:
     """Train `name` from random weights on these rows of `data`, as `fit` does in mode scratch; arguments as there.
 
     Raises:
@@ -33,7 +33,7 @@ def fit_baseline(
     if len(rows) < 2:
         raise TrainingError(f"mode {name} needs at least 2 labelled samples and has {len(rows)}; raise the fraction.")
     torch.manual_seed(seed)
-    model = Baseline(name, data.shape, target.size, tune.dropout)
+    model = SupervisedNetwork(name, data.shape, target.size, tune.dropout)
     model.standardise_by(**data.batch(rows[:: 1 + len(rows) // STANDARDISED]))
     if target.classes is None:
         _scale_targets(model.head, targets[rows])

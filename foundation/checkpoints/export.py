@@ -13,7 +13,7 @@ import torch
 
 from foundation.checkpoints.card import CardFacts, write_card
 from foundation.checkpoints.exported import quietly
-from foundation.checkpoints.load import contents, provenance
+from foundation.checkpoints.load import content_hashes, provenance
 from foundation.checkpoints.provenance import PROVENANCE, Record, save_record
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
@@ -59,7 +59,7 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     with quietly():
         model.save_pretrained(partial)
     save_record(partial / PROVENANCE, record)
-    if (seen := contents(checkpoint)) is not None:
+    if (seen := content_hashes(checkpoint)) is not None:
         save_hashes(partial / FILE_NAME, seen)
     write_card(partial, _facts(recipe.name, record, model, rows))
     _prove(model, partial)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,12 @@ from transformers.utils import logging
 from foundation.checkpoints.released import resolve
 from foundation.errors import CheckpointError
 
+#: Prefixes of weights of before -> what they are now.
+RENAMED = {
+    "encoder.sketch.tell.": "encoder.statistics_head.project.",
+    "sketch.tell.": "statistics_head.project.",
+    "trust.": "gate_logits.",
+}
 M = TypeVar("M", bound=PreTrainedModel)
 
 
@@ -32,11 +38,27 @@ def load_exported(source: str | Path, kind: type[M]) -> M:
         raise CheckpointError(f"{source}: cannot be loaded as a model of this library ({reason}).") from error
     model: M
     model, report = loaded
+    refuse_renamed(source, report["unexpected_keys"])
     if report["missing_keys"]:
         raise CheckpointError(
             f"{source}: lacks {len(report['missing_keys'])} weights, first {sorted(report['missing_keys'])[0]}."
         )
     return model
+
+
+def refuse_renamed(source: str | Path, names: Iterable[str]) -> None:
+    """Nothing if none of these weights has a name of before.
+
+    Raises:
+        CheckpointError: one has; says what it is called now.
+    """
+    for name in sorted(names):
+        for before, now in RENAMED.items():
+            if name.startswith(before):
+                raise CheckpointError(
+                    f"{source}: was written by an earlier version: weight {name} is now called "
+                    f"{now}{name.removeprefix(before)}; rename the weights that begin like it."
+                )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ LIST = "files.json"
 _ARCHIVES = (".pt", ".ckpt")
 
 
-def damage(path: Path, thorough: bool = True) -> str | None:
+def integrity_problem(path: Path, thorough: bool = True) -> str | None:
     """What is wrong with a checkpoint, one sentence, or None.
 
     Args:
@@ -57,7 +57,7 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     """The newest whole checkpoint, and what is wrong with every newer one."""
     problems: list[str] = []
     for path in numbered(folder):
-        wrong = damage(path)
+        wrong = integrity_problem(path)
         if wrong is None:
             return path, problems
         problems.append(wrong)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.checkpoints.exported import load_exported
+from pydantic import ValidationError
+
+from foundation.checkpoints.exported import load_exported, refuse_renamed
 from foundation.checkpoints.layout import run_of
-from foundation.checkpoints.provenance import PROVENANCE, Record, hashes_seen_by, load_record, record_of
+from foundation.checkpoints.provenance import (
+    PROVENANCE,
+    Record,
+    hashes_seen_by,
+    load_record,
+    record_of,
+    refuse_earlier_name,
+)
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
-from foundation.data.shards.content_hashes import FILE_NAME as CONTENTS
+from foundation.config.yaml_errors import explain
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, load_hashes
+from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.models.config import model_config
 
@@ -51,7 +62,7 @@ def provenance(source: str | Path) -> Record | None:
     return load_record(path) if path.is_file() else None
 
 
-def contents(source: str | Path) -> Hashes | None:
+def content_hashes(source: str | Path) -> Hashes | None:
     """Hashes of the samples that pretraining saw, that of the model it went on from included; None: none on record.
 
     Args:
@@ -62,7 +73,8 @@ def contents(source: str | Path) -> Hashes | None:
     """
     if not _is_training(source):
         return hashes_seen_by(source)
-    path = run_of(Path(source)) / CONTENTS
+    path = run_of(Path(source)) / CONTENT_HASHES
+    refuse_earlier_name(path.parent)
     return load_hashes(path) if path.is_file() else None
 
 
@@ -74,7 +86,14 @@ def _from_training(source: str | Path) -> WfmForMaskedModeling | None:
     """The network of a training checkpoint; None where `source` does not name one."""
     if not _is_training(source):
         return None
-    raw, weights = load_checkpoint(Path(source))
-    model = WfmForMaskedModeling(model_config(PretrainRecipe.model_validate(raw)))
-    model.load_state_dict(weights)
+    raw, weights = load_checkpoint(path := Path(source))
+    try:
+        model = WfmForMaskedModeling(model_config(PretrainRecipe.model_validate(raw)))
+        refuse_renamed(path, weights)
+        model.load_state_dict(weights)
+    except ValidationError as error:
+        raise CheckpointError(f"recipe of {explain(path, error, PretrainRecipe)}") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path}: its weights are not those of its recipe's network ({reason}).") from error
     return model

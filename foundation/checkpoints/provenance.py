@@ -1,6 +1,6 @@
 """The record of what weights were pretrained on, which lies beside them: in a run, in an export, on the Hub.
 
-`pretraining.json`: the recipe, and the sessions of every data set. `contents.safetensors`: hashes of the samples, see
+`pretraining.json`: the recipe, and the sessions of every data set. `content_hashes.safetensors`: hashes of the samples, see
 `foundation.data.shards.content_hashes`. A record is read, never followed: no address in it is opened.
 """
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foundation.checkpoints.released import resolve
 from foundation.config.redaction import published
-from foundation.data.shards.content_hashes import FILE_NAME as CONTENTS
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, load_hashes
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
@@ -83,13 +83,24 @@ def record_of(source: str | Path) -> Record | None:
 
 def hashes_seen_by(source: str | Path) -> Hashes | None:
     """As `record_of`, the hashes of the samples."""
-    path = _beside(source, CONTENTS)
+    path = _beside(source, CONTENT_HASHES)
     return None if path is None else load_hashes(path)
+
+
+def refuse_earlier_name(folder: Path) -> None:
+    """Nothing unless the hashes lie there under their name of before: unread, they would let a leak through.
+
+    Raises:
+        CheckpointError: they do.
+    """
+    if (folder / "contents.safetensors").exists():
+        raise CheckpointError(f"{folder / 'contents.safetensors'}: is now called {CONTENT_HASHES}; rename it.")
 
 
 def _beside(source: str | Path, name: str) -> Path | None:
     path = Path(source := resolve(source))
     if path.is_dir():
+        refuse_earlier_name(path)
         return path / name if (path / name).is_file() else None
     try:
         return Path(hf_hub_download(str(source), name))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: What a folder must hold, and what it may hold besides, by what it is.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
-OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json", "contents.safetensors"})
+OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors"})
 
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})

@@ -13,7 +13,7 @@ EXAMPLES = """examples:
   wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
   wfm evaluate --suite recipes/suite.yaml --json suite.json --html suite.html
   wfm evaluate --suite recipes/suite.yaml --array 3/16         one share of the fits; see docs/evaluation.md
-  wfm evaluate --filling recipes/filling.yaml --html filling.html
+  wfm evaluate --imputation recipes/imputation.yaml --html imputation.html
   wfm evaluate --leaderboard ours.json theirs.json --html leaderboard.html
 """
 
@@ -26,7 +26,10 @@ def add(commands: Any) -> None:
     what.add_argument("--config", type=Path, metavar="FILE", help="a recipe, see recipes/evaluate/")
     what.add_argument("--suite", type=Path, metavar="FILE", help="many recipes with one report, see recipes/suite.yaml")
     what.add_argument(
-        "--filling", type=Path, metavar="FILE", help="hidden parts of every kind of signal, see recipes/filling.yaml"
+        "--imputation",
+        type=Path,
+        metavar="FILE",
+        help="hidden parts of every kind of signal, see recipes/imputation.yaml",
     )
     what.add_argument(
         "--leaderboard", type=Path, nargs="+", metavar="JSON", help="compare the checkpoints in files of rows"
@@ -62,8 +65,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         _suite(args)
     elif args.leaderboard is not None:
         _leaderboard(args)
-    elif args.filling is not None:
-        _filling(args)
+    elif args.imputation is not None:
+        _imputation(args)
     else:
         _one(args)
 
@@ -74,7 +77,7 @@ def _one(args: argparse.Namespace) -> None:
     recipe = resolved(args, EvaluateRecipe)
     if recipe is None:
         return
-    refuse_unwritable(args.json, args.html, folders=[recipe.keep])
+    refuse_unwritable(args.json, args.html, folders=[recipe.cache])
     from foundation.evaluate.report.publish import earlier_rows, publish
     from foundation.evaluate.run import evaluate
 
@@ -94,7 +97,7 @@ def _suite(args: argparse.Namespace) -> None:
         for task in suite.tasks:
             print(f"{len(task.jobs)} fits: {task.command}")
         return
-    refuse_unwritable(folders=[task.recipe.keep for task in suite.tasks])
+    refuse_unwritable(folders=[task.recipe.cache for task in suite.tasks])
     if args.array is None:
         publish_suite(suite, suite.run(), args.json, args.html)
     else:
@@ -103,19 +106,19 @@ def _suite(args: argparse.Namespace) -> None:
         print(f"share {args.array[0]} of {args.array[1]}: its {own} fits are done, {left} of all are left; {then}.")
 
 
-def _filling(args: argparse.Namespace) -> None:
+def _imputation(args: argparse.Namespace) -> None:
     from foundation.config import dump_recipe, load_recipe
-    from foundation.config.imputation import FillingRecipe
+    from foundation.config.imputation import ImputationRecipe
 
-    recipe = load_recipe(args.filling, FillingRecipe, args.overrides)
+    recipe = load_recipe(args.imputation, ImputationRecipe, args.overrides)
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return
     refuse_unwritable(args.json, args.html)
-    from foundation.evaluate.report.publish import publish_filling
+    from foundation.evaluate.report.publish import publish_imputation
 
-    command = shlex.join(["wfm", "evaluate", "--filling", str(args.filling), *args.overrides])
-    publish_filling(recipe, command, args.json, args.html)
+    command = shlex.join(["wfm", "evaluate", "--imputation", str(args.imputation), *args.overrides])
+    publish_imputation(recipe, command, args.json, args.html)
 
 
 def _leaderboard(args: argparse.Namespace) -> None:

@@ -53,7 +53,7 @@ class Options:
 
 
 def render(template: Path, options: Options, gpus: int, values: dict[str, str]) -> str:
-    """The template with every placeholder filled in.
+    """The template with every placeholder imputed in.
 
     Raises:
         ClusterError: there is no such template, it has a placeholder that nobody fills, or an option holds white space.

@@ -11,17 +11,17 @@ from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
 
 #: Modes of `EvaluateRecipe` that take nothing from a checkpoint, and are run once.
-LABELS_ALONE = ("floor", "cnn", "resnet")
-#: What test recordings can be thinned out to, see `foundation.evaluate.transfer`; `AT` joins it to a part's name.
+LABELS_ALONE = ("baseline", "cnn", "resnet")
+#: What test recordings can be subset out to, see `foundation.evaluate.transfer`; `AT` joins it to a part's name.
 Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
 SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
 #: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but pooled in
 #: a way that recordings of any shape share.
 AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
-EvaluateMode = Literal["floor", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
+EvaluateMode = Literal["baseline", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
 
 
-class FloorSection(Section):
+class BaselineSection(Section):
     """Hand-made features and a simple classifier or regressor on them: one row, see `foundation.evaluate.baselines.features`."""
 
     features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = "invariant"
@@ -43,22 +43,22 @@ class EvaluateRecipe(Section):
     )
     checkpoints: dict[str, str] = Field({}, description="several in one table, each under a name of its own")
     task: TaskSection
-    modes: list[EvaluateMode] = Field(["floor", "untrained", "probe", "knn", "lora", "full", "scratch"])
+    modes: list[EvaluateMode] = Field(["baseline", "untrained", "probe", "knn", "lora", "full", "scratch"])
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field([0.01, 0.1, 1.0], min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
     configurations: list[Configuration] = Field(
         [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
     )
     align: Literal["none", "coral", "self-training"] = Field(
-        "none", description="floors and frozen features also with the unlabelled test recordings, in own rows"
+        "none", description="baselines and frozen features also with the unlabelled test recordings, in own rows"
     )
     decoder: bool = Field(
         False, description="also NMSE of hidden tokens by mask, and samples from noise, on test signals"
     )
-    floors: list[FloorSection] = Field([FloorSection()], min_length=1)
+    baselines: list[BaselineSection] = Field([BaselineSection()], min_length=1)
     tune: TuneSection = TuneSection()
     workers: int = Field(1, ge=1, description="processes that share the fits")
-    keep: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
+    cache: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 
     @model_validator(mode="after")
     def _encoders(self) -> EvaluateRecipe:

@@ -9,7 +9,7 @@ from pydantic import Field
 from foundation.config import Section
 
 
-class FillingSet(Section):
+class ImputationSet(Section):
     """Recordings that no checkpoint under test was trained on."""
 
     set: str = Field(description="its name in the tables")
@@ -18,11 +18,11 @@ class FillingSet(Section):
     parts: list[str] = Field(["test"], min_length=1)
 
 
-class FillingRecipe(Section):
-    """`wfm evaluate --filling`: what the decoder makes of hidden parts, by data set, kind and mask."""
+class ImputationRecipe(Section):
+    """`wfm evaluate --imputation`: what the decoder makes of hidden parts, by data set, kind and mask."""
 
     name: str
     checkpoint: str = Field(description="as for finetune")
-    sets: list[FillingSet] = Field(min_length=1)
+    sets: list[ImputationSet] = Field(min_length=1)
     count: int = Field(64, gt=0, description="windows of every kind of a set, spread evenly")
     seed: int = 0

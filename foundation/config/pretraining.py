@@ -42,7 +42,7 @@ class DataSection(Section):
     )
     workers: int = Field(0, ge=0)
     augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
-    in_part: float = Field(
+    random_subset: float = Field(
         0.0, ge=0, le=1, description="share of the samples with fewer links, times or responses, antennas renumbered"
     )
 
@@ -61,19 +61,25 @@ class DataSection(Section):
 
 
 class ModelSection(Section):
-    """Numbers of the network, see `foundation.models.WfmConfig`."""
+    """Numbers of the network, see `foundation.models.WfmConfig`, which takes its defaults from here."""
 
-    hidden_size: int = 128
+    hidden_size: int = Field(128, description="of the encoder, as depth and heads")
     depth: int = 4
     heads: int = 4
-    decoder_size: int = 96
+    decoder_size: int = Field(96, description="of the light transformer that predicts hidden tokens")
     decoder_depth: int = 2
     decoder_heads: int = 4
-    flow_width: int = 192
+    flow_width: int = Field(192, description="of the flow head")
     flow_depth: int = 3
-    patch_shapes: list[tuple[int, int]] = Field([(16, 8), (4, 8), (1, 16)])
-    views: dict[str, str] = Field({})
-    positions: Literal["physical", "index"] = "physical"
+    patch_shapes: list[tuple[int, int]] = Field(
+        [(16, 8), (4, 8), (1, 16)],
+        description="(times, responses) of a token; a signal takes the first that is not longer than it in time",
+    )
+    views: dict[str, str] = Field({}, description="kind -> view, where it is not the default one")
+    positions: Literal["physical", "index"] = Field(
+        "physical",
+        description="seconds, hertz and delay; or index, as networks that count samples see them, for comparisons",
+    )
     links: int = Field(
         64, gt=0, description="its square: transmit, and receive, antennas (or access points) told apart"
     )
@@ -88,20 +94,26 @@ class ModelSection(Section):
 
 
 class ObjectiveSection(Section):
-    """See `foundation.objectives.MaskedObjective`."""
+    """Masked signal modelling, see `foundation.objectives.MaskedObjective`."""
 
-    ratio: tuple[float, float] = (0.6, 0.85)
+    ratio: tuple[float, float] = Field((0.6, 0.85), description="share of tokens hidden by the random mask")
     masks: dict[Literal["random", "time", "response", "link"], float] = Field(
-        {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
+        {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}, description="mask kind -> weight in the mixture"
     )
-    generation_share: float = Field(0.25, ge=0, le=1)
-    flow_weight: float = Field(1.0, ge=0)
-    flow_share: float = Field(0.25, gt=0, le=1)
-    flow_levels: int = Field(2, ge=1)
-    sketch_weight: float = Field(1.0, ge=0)
-    static_weight: float = Field(0.5, gt=0)
-    blend_share: float = Field(0.25, gt=0, le=1)
-    masked_weight: float = Field(1.0, ge=0)
+    generation_share: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="share of the batches that practise generation: levels are those of the whole signal, and any part "
+        "of it, from nothing on, is visible; in all others gaps are imputed, and nothing hidden leaks",
+    )
+    flow_weight: float = Field(1.0, ge=0, description="of the diffusion loss; 0: the flow head stays untrained")
+    flow_levels: int = Field(2, ge=1, description="noise levels per token")
+    statistics_weight: float = Field(1.0, ge=0, description="of the statistics head's loss")
+    gate_share: float = Field(
+        0.25, gt=0, le=1, description="share of the samples that the gate with interpolation learns from"
+    )
+    masked_weight: float = Field(1.0, ge=0, description="of the mean head's error on hidden tokens, gated or not")
 
 
 class TrainSection(Section):

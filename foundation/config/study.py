@@ -47,7 +47,7 @@ class StudyRecipe(Section):
     held_out: HeldOutSection | None = None
     tasks: list[StudyTask] = Field([], description="frozen probes, on left-out training sessions")
     fractions: list[float] = Field([0.1, 1.0], min_length=1, description="of the training labels")
-    keep: Path = Field(Path("runs/studies"), description="runs go to keep/name/variant-seed")
+    cache: Path = Field(Path("runs/studies"), description="runs go to cache/name/variant-seed")
 
     @model_validator(mode="after")
     def _whole(self) -> StudyRecipe:

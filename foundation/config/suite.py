@@ -27,8 +27,8 @@ class SuiteRecipe(Section):
     tasks: list[SuiteTask] = Field(min_length=1)
     overrides: list[str] = Field([], description="of every recipe, before its own")
     compare: list[tuple[EvaluateMode, EvaluateMode]] = Field(
-        [("lora", "scratch"), ("probe", "untrained"), ("lora", "floor"), ("probe", "floor")],
-        description="pairs of modes for the paired tests; floor is the first of a recipe's",
+        [("lora", "scratch"), ("probe", "untrained"), ("lora", "baseline"), ("probe", "baseline")],
+        description="pairs of modes for the paired tests; baseline is the first of a recipe's",
     )
 
 

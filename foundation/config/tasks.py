@@ -20,7 +20,6 @@ class TuneSection(Section):
     full_learning_rate: float = Field(2e-4, gt=0, description="of full fine-tuning and training from scratch")
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
-    lora_alpha: int = Field(16, gt=0)
     pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
         "auto", description="auto: all, weighed by what holds across training sessions; see docs/evaluation.md"
     )

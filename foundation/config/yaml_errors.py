@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from foundation.config.renamed import DELETED, KEYS, VALUES
 from foundation.errors import WfmError
 
 
@@ -38,8 +39,14 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
     dotted = ".".join(keys)
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
+        if str(first.get("input")) in VALUES:
+            return f"{path}: {dotted}: {first['input']!r} is now called {VALUES[str(first['input'])]!r}."
         got = f" (got {str(first.get('input'))[:80]!r})" if keys else ""
         return f"{path}: {dotted}{': ' if keys else ''}{message}{got}."
+    if keys[-1] in KEYS and KEYS[keys[-1]] in section.model_fields:
+        return f"{path}: key {dotted!r} is now called {KEYS[keys[-1]]!r}; rename it."
+    if keys[-1] in DELETED:
+        return f"{path}: key {dotted!r} is gone, {DELETED[keys[-1]]}; delete it."
     known = list(section.model_fields)
     match = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
     return f"{path}: unknown key {dotted!r}; did you mean {match[0]!r}? Known here: {', '.join(known)}."

@@ -18,7 +18,7 @@ from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
-from foundation.evaluate.jobs import BASELINES, Job, jobs_of
+from foundation.evaluate.jobs import SUPERVISED, Job, jobs_of
 from foundation.files import write_atomically
 from foundation.models.config import what_counts
 
@@ -55,7 +55,7 @@ class Outcomes:
         """Where the outcome of the job is, or will be."""
         shown = f"{job.fitted} {' '.join(self.recipe.configurations)}"
         how = f"{self._subject(job)} {shown} {job.fold} {job.mode} {job.seed} {job.fraction}"
-        return self.recipe.keep / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
+        return self.recipe.cache / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
 
     def plan(self) -> dict[Path, Job]:
         """All jobs by where their outcomes are kept. Two checkpoints of one network have one job for what starts from
@@ -73,10 +73,10 @@ class Outcomes:
 
     def _subject(self, job: Job) -> str:
         """What is fitted, and how."""
-        if job.base == "floor":
+        if job.base == "baseline":
             return job.method
         tune = self.recipe.tune.model_dump_json()
-        if job.base in BASELINES:
+        if job.base in SUPERVISED:
             return tune
         network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
         return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"

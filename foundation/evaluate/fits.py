@@ -9,23 +9,23 @@ from typing import cast
 import numpy as np
 import torch
 
-from foundation.adapt import fit, fit_baseline, fit_stack, pooled_features, predict, training_features
+from foundation.adapt import fit, fit_stack, fit_supervised, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
 from foundation.adapt.select_pooling import asked_poolings, pick_pooling
 from foundation.checkpoints.load import load_encoder
-from foundation.config import EvaluateRecipe, FloorSection, TuneSection
+from foundation.config import BaselineSection, EvaluateRecipe, TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.adaptation import Aligner, Features
-from foundation.evaluate.baselines.classifiers import floor
+from foundation.evaluate.baselines.classifiers import baseline
 from foundation.evaluate.baselines.coral import standardise
 from foundation.evaluate.baselines.features import feature_rows
 from foundation.evaluate.cache import Outcome
-from foundation.evaluate.jobs import BASELINES, Job
+from foundation.evaluate.jobs import SUPERVISED, Job
 from foundation.evaluate.task import Problem, blocks
 from foundation.evaluate.transfer import reconfigured
-from foundation.models import BaselineName, WfmModel
+from foundation.models import SupervisedName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.signal import Signal
 
@@ -82,10 +82,10 @@ class Bench:
         """What the job predicts of every test part: class indices [n] or numbers [n, size]."""
         rows = label_subset(self.targets, job.fraction, job.seed)
         pooling = None
-        if job.base == "floor":
-            predicted = self._floor(job, rows)
-        elif job.base in BASELINES:
-            predicted = self._baseline(cast(BaselineName, job.base), rows, job.seed)
+        if job.base == "baseline":
+            predicted = self._baseline(job, rows)
+        elif job.base in SUPERVISED:
+            predicted = self._supervised(cast(SupervisedName, job.base), rows, job.seed)
         elif job.base == "knn":
             chosen, pooling = self._pooling(job, rows)
             predicted = self._shallow(self._network_of(job).features(chosen, None), rows, "knn", job)
@@ -95,8 +95,8 @@ class Bench:
             predicted, pooling = (self._probe if frozen else self._fitted)(job, rows, random)
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, pooling)
 
-    def _floor(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
-        section = next(each for each in self.recipe.floors if each.title == job.method)
+    def _baseline(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
+        section = next(each for each in self.recipe.baselines if each.title == job.method)
         features = self._hand_features(section)
         if not job.alignment or section.method != "kernel":
             return self._shallow(features, rows, section.method, job)
@@ -109,7 +109,7 @@ class Bench:
             self._network = (source, Network(load_encoder(source), self.problem, self.recipe.tune))
         return self._network[1]
 
-    def _hand_features(self, section: FloorSection) -> Features:
+    def _hand_features(self, section: BaselineSection) -> Features:
         if self._hand is None or self._hand[0] != section.features:
             sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
             ends = np.cumsum([len(signals) for _, signals in sets])
@@ -122,11 +122,11 @@ class Bench:
         names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
         if job.alignment:
             return {
-                part: floor(train[rows], y, test, kind, method, job.seed, sessions)
+                part: baseline(train[rows], y, test, kind, method, job.seed, sessions)
                 for part, (train, test) in self._aligner.aligned("features", features).items()
             }
         tests = np.concatenate([features[part] for part in names])
-        every = floor(features[None][rows], y, tests, kind, method, job.seed, sessions)
+        every = baseline(features[None][rows], y, tests, kind, method, job.seed, sessions)
         ends = np.cumsum([len(features[part]) for part in names])
         return dict(zip(names, np.split(every, ends[:-1]), strict=True))
 
@@ -172,9 +172,9 @@ class Bench:
         )
         return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}, model.pooling
 
-    def _baseline(self, name: BaselineName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    def _supervised(self, name: SupervisedName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         train, tests = self._fields
-        model = fit_baseline(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
+        model = fit_supervised(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
         return {part: self._answer(predict(model, data)) for part, data in tests.items()}
 
     def _sessions(self, rows: np.ndarray) -> list[str]:

@@ -1,4 +1,4 @@
-"""How well hidden tokens are filled in, and how real generated signals look: figures and the pictures beside them."""
+"""How well hidden tokens are imputed in, and how real generated signals look: figures and the pictures beside them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def reconstruction_rows(
     for kind in MASKS:
         found: dict[str, list[float]] = {MODEL: [], "linear interpolation": []}
         for seed in range(seeds):
-            filled = fill_all(model, signals, kind, seed)
+            imputed = impute_all(model, signals, kind, seed)
             for method, name in ((MODEL, "prediction"), ("linear interpolation", "interpolated")):
-                each = [nmse(f.truth, getattr(f, name), f.hidden) for f in filled]
+                each = [nmse(f.truth, getattr(f, name), f.hidden) for f in imputed]
                 found[method].append(float(10 * np.log10(np.mean(each))))
         rows += [
             summarise(
@@ -58,9 +58,9 @@ def decoder_rows(
     model: WfmForMaskedModeling, signals: Sequence[Signal], *, set_name: str, split: str, command: str
 ) -> list[Row]:
     """Reconstruction and generation in one: `reconstruction_rows`, and `sample_rows` over `comparisons`."""
-    filled = reconstruction_rows(model, signals, set_name=set_name, split=split, command=command)
+    imputed = reconstruction_rows(model, signals, set_name=set_name, split=split, command=command)
     made = sample_rows(comparisons(model, signals), set_name=set_name, split=split, command=command)
-    return filled + made
+    return imputed + made
 
 
 def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: int = 3) -> list[SampleComparison]:
@@ -70,7 +70,7 @@ def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: i
     return [sample_comparison(model, alike, "held-out sessions", seed) for seed in range(seeds)]
 
 
-def fill_all(
+def impute_all(
     model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64
 ) -> list[Imputed]:
     """`fill` over any number of signals."""

@@ -1,4 +1,4 @@
-"""How well hidden parts of every kind of signal are filled in, beside what needs no training: by set, kind and mask.
+"""How well hidden parts of every kind of signal are imputed in, beside what needs no training: by set, kind and mask.
 
 An error is the sum of |x - y|^2 over the hidden entries of all windows, over the same sum of |x|^2 (NMSE), each window
 scaled to power 1 first: gains differ a thousandfold. A mean of each window's own ratio, as `reconstruction_rows` takes,
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from foundation.checkpoints.load import load_masked
-from foundation.config.imputation import FillingRecipe
+from foundation.config.imputation import ImputationRecipe
 from foundation.data.shards.corpus import read_part
 from foundation.data.tokens import layout_of
 from foundation.evaluate.leakage import refuse_overlap
@@ -27,10 +27,10 @@ from foundation.signal import Signal
 NETWORK, LINEAR, LOW_RANK = "network", "linear interpolation", "low rank"
 #: A baseline's own window, from what is visible alone; in the order of the tables.
 BASELINES: Mapping[str, Callable[[Imputed], np.ndarray]] = {
-    LINEAR: lambda filled: filled.interpolated,
-    LOW_RANK: lambda filled: low_rank(filled.prediction, filled.visible),
-    "nearest time": lambda filled: hold(filled.prediction, filled.visible),
-    "mean over time": lambda filled: mean_over_time(filled.prediction, filled.visible),
+    LINEAR: lambda imputed: imputed.interpolated,
+    LOW_RANK: lambda imputed: low_rank(imputed.prediction, imputed.visible),
+    "nearest time": lambda imputed: hold(imputed.prediction, imputed.visible),
+    "mean over time": lambda imputed: mean_over_time(imputed.prediction, imputed.visible),
 }
 METHODS = (NETWORK, *BASELINES)
 SESSIONS = 6  # from which on an interval is over sessions; over windows below
@@ -81,7 +81,7 @@ class Measured:
         return f"{units} windows of {names} session{'s' if names > 1 else ''}"
 
 
-def measure_filling(recipe: FillingRecipe, done: Callable[[str], None] = lambda _: None) -> list[Measured]:
+def measure_imputation(recipe: ImputationRecipe, done: Callable[[str], None] = lambda _: None) -> list[Measured]:
     """Every set, kind and mask that hides anything.
 
     Args:
@@ -117,13 +117,13 @@ def windows_of_kinds(signals: Sequence[Signal], count: int) -> dict[str, list[Si
     return chosen
 
 
-def filled_windows(
+def imputed_windows(
     model: WfmForMaskedModeling, signals: Sequence[Signal], mask: str, generator: torch.Generator
 ) -> Iterator[Imputed]:
     """`fill` over any number of signals; those of which nothing was hidden are left out."""
     for start in range(0, len(signals), BATCH):
-        filled = impute(model, signals[start : start + BATCH], mask, generator)
-        yield from (each for each in filled if each.hidden.any() and each.visible.any())
+        imputed = impute(model, signals[start : start + BATCH], mask, generator)
+        yield from (each for each in imputed if each.hidden.any() and each.visible.any())
 
 
 def _measure(
@@ -131,15 +131,15 @@ def _measure(
 ) -> Measured | None:
     errors: dict[str, list[float]] = {name: [] for name in METHODS}
     power, sessions = [], []
-    for filled in filled_windows(model, signals, mask, torch.Generator().manual_seed(seed)):
-        hidden = filled.hidden
-        truth = filled.truth[hidden].astype(np.complex128)
-        unit = float(np.mean(np.abs(filled.truth.astype(np.complex128)) ** 2))
-        made = {NETWORK: filled.prediction, **{name: baseline(filled) for name, baseline in BASELINES.items()}}
+    for imputed in imputed_windows(model, signals, mask, torch.Generator().manual_seed(seed)):
+        hidden = imputed.hidden
+        truth = imputed.truth[hidden].astype(np.complex128)
+        unit = float(np.mean(np.abs(imputed.truth.astype(np.complex128)) ** 2))
+        made = {NETWORK: imputed.prediction, **{name: baseline(imputed) for name, baseline in BASELINES.items()}}
         for name, each in made.items():
             errors[name].append(float(np.sum(np.abs(each[hidden] - truth) ** 2)) / unit)
         power.append(float(np.sum(np.abs(truth) ** 2)) / unit)
-        sessions.append(filled.signal.session)
+        sessions.append(imputed.signal.session)
     if not power or not any(power):
         return None
     arrays = {name: np.array(each) for name, each in errors.items()}

@@ -13,14 +13,14 @@ import numpy as np
 from foundation.config import EvaluateRecipe
 from foundation.results.rows import WITH_TARGET_DATA
 
-BASELINES = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
+SUPERVISED = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
 #: Modes whose features can be aligned with unlabelled test recordings.
-ALIGNABLE = ("floor", "untrained", "probe", "knn")
+ALIGNABLE = ("baseline", "untrained", "probe", "knn")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One fit. `method` is the name of its rows: a floor's, a baseline's or a checkpoint's; `fitted` what it is fitted
+    """One fit. `method` is the name of its rows: a baseline's, a baseline's or a checkpoint's; `fitted` what it is fitted
     to, see `EvaluateRecipe.fittings`."""
 
     fold: str
@@ -56,18 +56,18 @@ def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
 
 def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
     """Method and mode."""
-    of_floors = [(each.title, "floor") for each in recipe.floors if "floor" in recipe.modes]
-    of_networks = [(BASELINES[mode], str(mode)) for mode in recipe.modes if mode in BASELINES]
-    adapted = [mode for mode in recipe.modes if mode != "floor" and mode not in BASELINES]
-    return [*of_floors, *of_networks, *product(recipe.sources, adapted)]
+    of_baselines = [(each.title, "baseline") for each in recipe.baselines if "baseline" in recipe.modes]
+    of_networks = [(SUPERVISED[mode], str(mode)) for mode in recipe.modes if mode in SUPERVISED]
+    adapted = [mode for mode in recipe.modes if mode != "baseline" and mode not in SUPERVISED]
+    return [*of_baselines, *of_networks, *product(recipe.sources, adapted)]
 
 
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
     if recipe.align == "none" or base not in ALIGNABLE:
         return [base]
     # Only a kernel head trains itself: the others are not sure of anything in a way that all of them share.
-    others = [each.title for each in recipe.floors if each.method != "kernel"]
-    if recipe.align == "self-training" and (base == "knn" or (base == "floor" and method in others)):
+    others = [each.title for each in recipe.baselines if each.method != "kernel"]
+    if recipe.align == "self-training" and (base == "knn" or (base == "baseline" and method in others)):
         return [base]
     return [base, f"{base}+{recipe.align}"]
 

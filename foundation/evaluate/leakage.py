@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.checkpoints.load import contents, provenance
+from foundation.checkpoints.load import content_hashes, provenance
 from foundation.config import CorpusSection, EvaluateRecipe
 from foundation.data.shards.content_hashes import Hashes, hashes_of
 from foundation.data.shards.manifest import Manifest
@@ -53,7 +53,7 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
                 f"{checkpoint} was pretrained on session {both[0]!r} of {seen.name}, which part {part!r} tests; "
                 "pretrain on the training part only, or test another part."
             )
-    known = contents(checkpoint)
+    known = content_hashes(checkpoint)
     if known is None:
         return
     for part in tests:

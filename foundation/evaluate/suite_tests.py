@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from foundation.config import LABELS_ALONE
-from foundation.evaluate.jobs import BASELINES, Line
+from foundation.evaluate.jobs import SUPERVISED, Line
 from foundation.evaluate.statistics.paired_test import Difference, difference, holm
 from foundation.evaluate.statistics.ranks import Ranking, ranking
 from foundation.evaluate.suite import Measured
 from foundation.results.rows import Row
 from foundation.results.tables import HEADLINES, metric_of
 
-FIRST_FLOOR = "first floor"
+FIRST_BASELINE = "first baseline"
 #: What starts from random weights: of checkpoints with one network, the first has the rows.
 FROM_NOTHING = ("untrained", "scratch")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PairedTest:
     """A paired test: `first` against `second` on a test part, from so many labels. `adjusted` is p after Holm, over all
     tests of the suite."""
 
@@ -38,7 +38,7 @@ class Verdict:
         return {**fields.pop("found"), **fields}
 
 
-def verdicts(measured: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+def paired_tests(measured: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> list[PairedTest]:
     """Every pair of modes on every test part and label fraction, of each checkpoint; and each checkpoint against the
     first in the same mode."""
     found = []
@@ -47,7 +47,7 @@ def verdicts(measured: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> 
             found.append((each, first, second, difference(each.runs[first], each.runs[second])))
     adjusted = holm([test.p for *_, test in found])
     return [
-        Verdict(
+        PairedTest(
             each.task.recipe.set,
             each.task.recipe.part_name(first.part),
             first.fraction,
@@ -75,17 +75,17 @@ def _pairs(each: Measured, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[L
 
 
 def _method(each: Measured, mode: str, checkpoint: str) -> str:
-    """The name of a mode's rows: the first floor, the baseline, or those of a checkpoint."""
+    """The name of a mode's rows: the first baseline, the baseline, or those of a checkpoint."""
     if mode in LABELS_ALONE:
-        return BASELINES.get(mode, each.task.recipe.floors[0].title)
+        return SUPERVISED.get(mode, each.task.recipe.baselines[0].title)
     return each.task.outcomes.twin(checkpoint) if checkpoint and mode in FROM_NOTHING else checkpoint
 
 
 def contender(each: Measured, method: str, mode: str) -> str:
     """How a line is called where tasks are put side by side. The name of a single checkpoint is left out, and hand-made
     features go by their place: each task has its own."""
-    if mode == "floor":
-        return FIRST_FLOOR if method == each.task.recipe.floors[0].title else f"{method}, floor"
+    if mode == "baseline":
+        return FIRST_BASELINE if method == each.task.recipe.baselines[0].title else f"{method}, baseline"
     return f"{method}, {mode}" if method in each.task.recipe.checkpoints else mode
 
 

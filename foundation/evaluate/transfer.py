@@ -1,6 +1,6 @@
 """Heads tested as they are on recordings of a configuration that they were not fitted to: zero-shot transfer.
 
-Test recordings are thinned out (`foundation.transforms.subsample`). Twice the rate is no interpolation: heads are fitted
+Test recordings are subset out (`foundation.transforms.subsample`). Twice the rate is no interpolation: heads are fitted
 to every second packet of the training recordings, and tested on the test recordings as they are.
 """
 
@@ -15,7 +15,7 @@ from foundation.signal import Signal
 from foundation.transforms.subsample import half_band, half_rate, half_subcarriers, one_antenna
 
 Change = Callable[[Signal], Signal]
-#: What was fitted to -> what its test recordings are thinned out by (None: not), by configuration; first, under "", the
+#: What was fitted to -> what its test recordings are subset out by (None: not), by configuration; first, under "", the
 #: recordings as the heads were fitted to, with which the others are compared.
 TESTED: dict[str, dict[str, Change | None]] = {
     AS_RECORDED: {"": None, "rate-x0.5": half_rate},

@@ -1,4 +1,4 @@
-"""A filled-in signal as a figure shows it."""
+"""A imputed-in signal as a figure shows it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from foundation.generate.nmse import nmse
 from foundation.results.reconstruction_figure import Reconstruction
 
 
-def reconstruction_picture(filled: Imputed) -> Reconstruction:
-    """One link of a filled signal, that with most to compare; all links in a row where each is a single number.
+def reconstruction_picture(imputed: Imputed) -> Reconstruction:
+    """One link of a imputed signal, that with most to compare; all links in a row where each is a single number.
 
     The errors are those of what is shown.
     """
-    signal, hidden = filled.signal, filled.hidden
+    signal, hidden = imputed.signal, imputed.hidden
     is_row = hidden.shape[::2] == (1, 1)
     link = int(np.argmax(hidden.sum(axis=(0, 2)) * (~hidden).sum(axis=(0, 2))))
 
@@ -22,8 +22,8 @@ def reconstruction_picture(filled: Imputed) -> Reconstruction:
         picked = values[:, :, 0] if is_row else values[:, link]
         return np.asarray(picked.real if signal.is_real else picked)
 
-    truth, is_hidden = shown(filled.truth), shown(hidden)
-    made = {"model": shown(filled.prediction), "linear interpolation": shown(filled.interpolated)}
+    truth, is_hidden = shown(imputed.truth), shown(hidden)
+    made = {"model": shown(imputed.prediction), "linear interpolation": shown(imputed.interpolated)}
     is_known = shown(signal.mask) if signal.clean is None else True
     where = f"tx {signal.links[link].tx}, rx {signal.links[link].rx}" if len(signal.links) > 1 and not is_row else ""
     title = ", ".join(str(part) for part in (signal.labels.get("activity"), signal.session, where) if part)

@@ -21,7 +21,7 @@ from foundation.signal import Signal
 
 @dataclass(frozen=True)
 class Imputed:
-    """One signal whose hidden entries were filled in. Arrays are [T, L, R] in linear units of the model's view:
+    """One signal whose hidden entries were imputed in. Arrays are [T, L, R] in linear units of the model's view:
     complex for `field` and `sanitized`, amplitude for `log-amplitude`.
 
     Attributes:

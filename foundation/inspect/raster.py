@@ -42,7 +42,7 @@ def raster(
     count = int(min(width, np.ceil((time_s[-1] - time_s[0]) / median) + 1))
     column_s = (time_s[-1] - time_s[0]) / (count - 1) if count > 1 else median
     column = np.rint((time_s - time_s[0]) / column_s).astype(np.int64)
-    filled, first = np.unique(column, return_index=True)
+    imputed, first = np.unique(column, return_index=True)
     total = np.add.reduceat(np.where(valid, values, 0), first, axis=0)
     seen = np.add.reduceat(valid.astype(np.int64), first, axis=0)
     mean = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
@@ -50,9 +50,9 @@ def raster(
     after = np.clip(np.searchsorted(time_s, centre), 1, len(time_s) - 1)
     before_s, after_s = centre - time_s[after - 1], time_s[after] - centre
     blank = (steps[after - 1] > longest_step(steps)) & (np.minimum(before_s, after_s) > median / 2)
-    blank[filled] = False
-    nearest = np.searchsorted(filled, column[np.where(before_s < after_s, after - 1, after)])
-    nearest[filled] = np.arange(len(filled))
+    blank[imputed] = False
+    nearest = np.searchsorted(imputed, column[np.where(before_s < after_s, after - 1, after)])
+    nearest[imputed] = np.arange(len(imputed))
     image = mean[nearest]
     image[blank] = np.nan
     return image, (float(centre[0] - column_s / 2), float(centre[-1] + column_s / 2))

@@ -5,17 +5,17 @@ from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
 from foundation.models.kernel_head import KernelHead, StackedHead
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.models.pooling import pool
-from foundation.models.supervised import Baseline, BaselineName, LinearHead
+from foundation.models.supervised import LinearHead, SupervisedName, SupervisedNetwork
 from foundation.models.task import TaskModel
 
 __all__ = [
     "CONTEXT_TOKENS",
-    "Baseline",
-    "BaselineName",
     "EncoderOutput",
     "KernelHead",
     "LinearHead",
     "StackedHead",
+    "SupervisedName",
+    "SupervisedNetwork",
     "TaskModel",
     "WfmConfig",
     "WfmForMaskedModeling",

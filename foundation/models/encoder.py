@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from foundation.models.config import WfmConfig
-from foundation.models.statistics_head import Sketch
+from foundation.models.config import KINDS, WfmConfig
+from foundation.models.statistics_head import StatisticsHead
 from foundation.nn.blocks import Transformer
 from foundation.nn.decomposition import Columns, Components, fold_matrices, split
 from foundation.nn.positions import PositionEmbedding, scalar_features
@@ -95,7 +95,7 @@ class Context(nn.Module):
 
     def __init__(self, config: WfmConfig) -> None:
         super().__init__()
-        self.kind = nn.Embedding(config.kinds, config.hidden_size)
+        self.kind = nn.Embedding(KINDS, config.hidden_size)
         size = scalar_features(torch.zeros(1)).numel()
         self.radio = nn.ModuleList(nn.Linear(size, config.hidden_size) for _ in range(RADIO_SIZE))
         self.unknown = nn.Parameter(torch.zeros(RADIO_SIZE, config.hidden_size))
@@ -144,9 +144,9 @@ class WfmModel(WfmPreTrainedModel):
         super().__init__(config)
         self.tokenizer = Tokenizer(config)
         self.context = Context(config)
-        sizes = config.hidden_size, config.depth, config.heads, config.dropout
+        sizes = config.hidden_size, config.depth, config.heads
         self.transformer = Transformer(*sizes, config.experts, config.experts_active)
-        self.sketch = Sketch(config)
+        self.statistics_head = StatisticsHead(config)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
         self._keys_to_ignore_on_load_unexpected = [

@@ -1,6 +1,6 @@
 """The head of a task: a kernel machine on pooled features, solved in closed form and differentiable from there on.
 
-Outputs are sums of Gaussian bumps around training samples (kernel ridge regression, one output per class; Saunders et
+Outputs are sums of Gaussian kernels around training samples (kernel ridge regression, one output per class; Saunders et
 al. 1998; as a classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs
 classes that a plane separates, which places in a room are not: over days of training recordings it found 50 to 70 % of
 eight places where a kernel machine found 88 %.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from foundation.errors import SignalError
 
 WIDTH = 256  # principal directions of the features that the kernel sees
-CENTRES = 2048  # training samples that carry a bump; of more, a random choice, fitted to all
+CENTRES = 2048  # training samples that carry a kernel; of more, a random choice, fitted to all
 SURVEYED = 512  # training samples that the principal directions are taken from
 #: Of class outputs, which lie between 0 and 1: a margin of one is then near certainty.
 SHARPNESS = 8.0
@@ -46,7 +46,7 @@ class KernelHead(nn.Module):
 
     @classmethod
     def fitted(
-        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, ridge: float, reach: float
+        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, ridge: float, bandwidth: float
     ) -> KernelHead:
         """The head that fits frozen features [n, F] best, by ridge regression.
 
@@ -54,16 +54,16 @@ class KernelHead(nn.Module):
             targets: int64 [n] classes below `outputs`, or float [n, outputs] numbers.
             seed: chooses the centres among more than `CENTRES` samples.
             ridge: noise of a target, in units of the kernel's variance.
-            reach: radius of a bump, in units of the root-mean-square distance of a sample from the mean of all.
+            bandwidth: radius of a kernel, in units of the root-mean-square distance of a sample from the mean of all.
         """
-        return cls.fitted_alike(features, targets, outputs, seed, ((ridge, reach),))[0]
+        return cls.fitted_alike(features, targets, outputs, seed, ((ridge, bandwidth),))[0]
 
     @classmethod
     @torch.no_grad()
     def fitted_alike(
-        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, stiffnesses: Sequence[tuple[float, float]]
+        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, regularisations: Sequence[tuple[float, float]]
     ) -> list[KernelHead]:
-        """As `fitted`, for each (ridge, reach): the principal directions, which cost most, are those of all."""
+        """As `fitted`, for each (ridge, bandwidth): the principal directions, which cost most, are those of all."""
         x, classes = features.double(), targets.dtype == torch.int64
         mean, std = x.mean(0), x.std(0, correction=0)
         # A feature that hardly varies would be blown up to noise of the size of all others.
@@ -76,8 +76,8 @@ class KernelHead(nn.Module):
         middle, spread = y.mean(0), torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
         sharpness = SHARPNESS if classes else 1.0
         heads = []
-        for ridge, reach in stiffnesses:
-            project = directions / reach
+        for ridge, bandwidth in regularisations:
+            project = directions / bandwidth
             place = x @ project
             centres = place[order[:CENTRES]] if len(place) > CENTRES else place
             head = cls(x.shape[1], outputs, project.shape[1], len(centres))
@@ -177,7 +177,7 @@ def _directions(x: Tensor) -> Tensor:
 
 
 def _solve(place: Tensor, centres: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """Ridge regression of y [n, outputs] on bumps around the centres: weights [m, outputs]."""
+    """Ridge regression of y [n, outputs] on kernels at the centres: weights [m, outputs]."""
     among = kernel(centres, centres)
     if len(centres) == len(place):
         return torch.linalg.solve(among + ridge * torch.eye(len(among), dtype=among.dtype), y)

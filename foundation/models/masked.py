@@ -73,7 +73,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.encoder = WfmModel(config)
         self.decoder = Decoder(config)
         self.mean = nn.Linear(config.decoder_size, config.entries)
-        self.trust = nn.Linear(config.decoder_size, config.entries * LINES)
+        self.gate_logits = nn.Linear(config.decoder_size, config.entries * LINES)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
@@ -94,20 +94,20 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
         )
 
-    def blend(self, condition: Tensor, guess: Tensor, lines: Tensor, reached: Tensor) -> Tensor:
+    def gate(self, condition: Tensor, guess: Tensor, lines: Tensor, reached: Tensor) -> Tensor:
         """The guess of the mean head, drawn to the interpolated lines as far as they deserve trust, entry by entry.
 
         Only the trust learns here: an encoder that could lean on the lines would learn less of the signal (measured:
         10 points of probe accuracy).
         """
         # Ways lead: a softmax over a last axis of three takes five times as long.
-        trust = self.trust(condition.detach()).float().unflatten(-1, (-1, LINES)).movedim(-1, 0)
+        trust = self.gate_logits(condition.detach()).float().unflatten(-1, (-1, LINES)).movedim(-1, 0)
         trust = torch.cat([torch.zeros_like(trust[:1]), trust.masked_fill(~reached.movedim(-1, 0), -torch.inf)])
         choices = torch.cat([guess.detach()[None], lines.movedim(-1, 0).to(guess.dtype)])
         return (trust.softmax(0).to(guess.dtype) * choices).sum(0)
 
-    def sketch_error(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Tensor:
-        """How far the encoder's summary tokens are from telling, linearly, what `Sketch` asks of their whole column, of
+    def statistics_loss(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Tensor:
+        """How far the encoder's summary tokens are from telling, linearly, what `StatisticsHead` asks of their whole column, of
         which they saw a part; and its context from telling the levels (Huber's). A scalar.
 
         Without it the summaries of a pretrained encoder told less of a place or an activity than those of an untrained
@@ -117,7 +117,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         assert hidden is not None and keep is not None and index is not None
         taken = take(index, summaries(batch), whole.values, whole.gain, batch["observed"], batch["shape"])
         chosen = taken[0] & keep[:, CONTEXT_TOKENS:]
-        told = self.encoder.sketch.error(hidden[:, CONTEXT_TOKENS:][chosen], *(tensor[chosen] for tensor in taken[1:]))
+        told = self.encoder.statistics_head.error(
+            hidden[:, CONTEXT_TOKENS:][chosen], *(tensor[chosen] for tensor in taken[1:])
+        )
         level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), whole.levels())
         return told + LEVEL_WEIGHT * level
 
@@ -140,9 +142,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         visible = self._with_static(visible, batch)
         condition, components, _ = self(visible, **batch)
         lines = self.interpolated(visible, components.values, batch)
-        guess = self.blend(condition, self.mean(condition).float(), *lines)
-        filled = torch.where(visible[..., None], components.values, guess)
-        return self._restore(filled, batch, components)
+        guess = self.gate(condition, self.mean(condition).float(), *lines)
+        imputed = torch.where(visible[..., None], components.values, guess)
+        return self._restore(imputed, batch, components)
 
     @torch.no_grad()
     def generate(

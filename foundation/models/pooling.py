@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, summaries, take
-from foundation.models.statistics_head import ROWS, Sketch
+from foundation.models.statistics_head import ROWS, StatisticsHead
 
 EPSILON = 1e-8  # the slope of a root is infinite at 0
 
@@ -48,10 +48,10 @@ def pool(encoder: nn.Module, output: EncoderOutput, batch: dict[str, Tensor], po
         return torch.cat([_mean(tokens, member).flatten(1), context], dim=1)
     if pooling not in ("invariant", "response"):
         raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, invariant or response")
-    sketch = cast(Sketch, encoder.sketch)
-    told = tokens.new_zeros(*summary.shape, len(ROWS), max(sketch.widths))
+    statistics_head = cast(StatisticsHead, encoder.statistics_head)
+    told = tokens.new_zeros(*summary.shape, len(ROWS), max(statistics_head.widths))
     seen, shape = (tensor[summary] for tensor in take(index, batch["observed"], batch["shape"]))
-    told[summary] = sketch(tokens[summary]) * sketch.known(seen, shape)
+    told[summary] = statistics_head(tokens[summary]) * statistics_head.known(seen, shape)
     told = _mean(told.flatten(2), member).unflatten(2, told.shape[2:])
     row = dict(zip(ROWS, told.unbind(2), strict=True))
     if pooling == "response":

@@ -2,7 +2,7 @@
 
 Summary tokens are the static tokens, one a column; of a single snapshot, its patches. What only a decoder reads may be
 scattered over all tokens; what a line through one token must read is there for any head. Learned by masked feature
-prediction (Wei et al. 2022, arXiv 2112.09133), see `Sketch.error`.
+prediction (Wei et al. 2022, arXiv 2112.09133), see `StatisticsHead.error`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from foundation.nn.decomposition import CLIP, STATISTICS
 ROWS = (*STATISTICS, "slope", "gain")
 
 
-class Sketch(nn.Module):
+class StatisticsHead(nn.Module):
     """Summary tokens [..., H] -> `ROWS` of their column [..., R, W]; W slots, those of the widest patch."""
 
     def __init__(self, config: WfmConfig) -> None:
         super().__init__()
         # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
         self.widths = tuple(2 * responses for _, responses in config.patch_shapes)
-        self.tell = nn.Linear(config.hidden_size, len(ROWS) * max(self.widths))
+        self.project = nn.Linear(config.hidden_size, len(ROWS) * max(self.widths))
 
     def forward(self, summary: Tensor) -> Tensor:
-        return self.tell(summary).unflatten(-1, (len(ROWS), -1))
+        return self.project(summary).unflatten(-1, (len(ROWS), -1))
 
     def error(self, summary: Tensor, values: Tensor, gain: Tensor, observed: Tensor, shape: Tensor) -> Tensor:
         """Mean square error of what is told of n columns, of which the encoder saw a part; a scalar.

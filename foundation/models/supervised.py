@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-BaselineName = Literal["cnn", "resnet"]
+SupervisedName = Literal["cnn", "resnet"]
 CNN_WIDTHS, CNN_FEATURES, CNN_CELLS = (32, 64, 96), 128, 4
 RESNET_WIDTHS, RESNET_BLOCKS = (16, 32, 64), 3
 #: A longer axis is strided over by the first layer, as SenseFi's networks stride over hundreds of subcarriers.
@@ -18,7 +18,7 @@ LONGEST = 64
 EPSILON = 1e-3  # of the standard deviation: an entry that never changes is not blown up
 
 
-class Baseline(nn.Module):
+class SupervisedNetwork(nn.Module):
     """Standardisation by the training samples, a convolutional body, and the head that all fits have: -> [B, outputs].
 
     Args:
@@ -28,7 +28,7 @@ class Baseline(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: BaselineName, shape: tuple[int, int, int], outputs: int, dropout: float) -> None:
+    def __init__(self, name: SupervisedName, shape: tuple[int, int, int], outputs: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape[0], 1, 1))
         self.register_buffer("std", torch.ones(shape[0], 1, 1))

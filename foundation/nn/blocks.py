@@ -21,7 +21,7 @@ class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)); with `experts` > 0 the second is a layer of so many, `active` of
     which each token goes through."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float = 0.0, experts: int = 0, active: int = 1) -> None:
+    def __init__(self, hidden: int, heads: int, experts: int = 0, active: int = 1) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(hidden)
         self.attention = Attention(hidden, heads)
@@ -30,7 +30,6 @@ class Block(nn.Module):
         if self.experts is None:
             self.up = nn.Linear(hidden, 4 * hidden)
             self.down = nn.Linear(4 * hidden, hidden)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
         turned, values = self.attention.project(self.norm1(x), turn)
@@ -38,9 +37,9 @@ class Block(nn.Module):
 
     def rest(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows the mixing of tokens, row by row; x, mixed [T, hidden]."""
-        x = x + self.dropout(self.attention.proj(mixed))
+        x = x + self.attention.proj(mixed)
         rows = self.norm2(x)
-        return x + self.dropout(self.down(F.gelu(self.up(rows))) if self.experts is None else self.experts(rows))
+        return x + (self.down(F.gelu(self.up(rows))) if self.experts is None else self.experts(rows))
 
 
 def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
@@ -64,11 +63,9 @@ class Transformer(nn.Module):
     """`depth` blocks and a final norm: x [B, N, hidden] at position [B, N, 6] -> [B, N, hidden]; `keep` bool [B, N]
     marks real tokens (None: all are), what comes out elsewhere is 0."""
 
-    def __init__(
-        self, hidden: int, depth: int, heads: int, dropout: float = 0.0, experts: int = 0, active: int = 1
-    ) -> None:
+    def __init__(self, hidden: int, depth: int, heads: int, experts: int = 0, active: int = 1) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(hidden, heads, dropout, experts, active) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(hidden, heads, experts, active) for _ in range(depth))
         self.norm = nn.LayerNorm(hidden)
         self.rotary = Rotary(hidden // heads)
         self.gradient_checkpointing = False  # the name by which transformers switches it on

@@ -59,9 +59,9 @@ def _fill(values: Tensor, known: Tensor, grid: Tensor, chosen: Tensor, patch: tu
     measured = tuple(_as_lines(x, patch, parts) for x in (field, given))
     by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1).contiguous() for x in measured)))
     found = []
-    for filled in zip(_along_last(*measured), _along_last(*by_time), strict=True):
-        tokens = filled[0].new_zeros(int(chosen.sum()), values.shape[-1], LINES)
-        tokens[:, entries] = torch.stack([_as_tokens(line, patch)[wanted] for line in filled], dim=-1)
+    for imputed in zip(_along_last(*measured), _along_last(*by_time), strict=True):
+        tokens = imputed[0].new_zeros(int(chosen.sum()), values.shape[-1], LINES)
+        tokens[:, entries] = torch.stack([_as_tokens(line, patch)[wanted] for line in imputed], dim=-1)
         found.append(tokens)
     return found[0], found[1]
 

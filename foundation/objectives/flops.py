@@ -10,7 +10,7 @@ from torch import nn
 
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling
 from foundation.nn.experts import Experts
-from foundation.objectives import MaskedObjective
+from foundation.objectives.masked import FLOW_SHARE, MaskedObjective
 
 
 def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samples: float, tokens: float) -> float:
@@ -25,14 +25,16 @@ def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samp
     """
     hidden = tokens * objective.hidden_share
     visible = tokens - hidden
-    flow = hidden * objective.flow_share * objective.flow_levels if objective.flow_weight else 0.0
+    flow = hidden * FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
     encoder, decoder, config = model.encoder, model.decoder, model.config
     # One content projection of several is taken; the gain and context projections are too small to count.
     macs = visible * (weights(encoder.tokenizer.content[0]) + weights(encoder.tokenizer.place.position))
     macs += _transformer(encoder.transformer, config.depth, config.hidden_size, samples, visible)
     macs += visible * weights(decoder.embed) + tokens * weights(decoder.place.position)
     macs += _transformer(decoder.transformer, config.decoder_depth, config.decoder_size, samples, tokens)
-    macs += hidden * (weights(model.mean) + objective.blend_share * weights(model.trust)) + flow * weights(model.flow)
+    macs += hidden * (weights(model.mean) + objective.gate_share * weights(model.gate_logits)) + flow * weights(
+        model.flow
+    )
     return 3 * 2 * macs
 
 

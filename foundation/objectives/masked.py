@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from foundation.config import ObjectiveSection
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.nn.decomposition import CLIP, Components
 from foundation.nn.experts import watch_balance
 from foundation.nn.masks import BLOCK, draw_mask, draw_revealed, has_visible_patch
 
 BALANCE_WEIGHT = 0.01  # of the encoder's experts, as in Switch Transformer
-MASKS = {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}
+STATIC_WEIGHT = 0.5  # of a static token's error; a dynamics token's is 1
+#: Share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample of the tokens
+#: gives the same gradient on average.
+FLOW_SHARE = 0.25
 
 
-@dataclass(frozen=True)
-class MaskedObjective:
-    """Numbers of the objective.
-
-    Attributes:
-        ratio: share of tokens hidden by the random mask.
-        masks: mask kind -> weight in the mixture.
-        generation_share: share of the batches that practise generation: levels are those of the whole signal, and any
-            part of it, from nothing on, is revealed. All others fill in gaps, where nothing hidden may be told.
-        flow_weight: weight of the diffusion loss; 0 leaves the flow head untrained and saves its time.
-        flow_share: share of the hidden dynamics tokens that the diffusion loss is taken on: it costs most, and a sample
-            of tokens gives the same gradient on average.
-        flow_levels: noise levels per token.
-        sketch_weight: weight of the encoder's own account of the statistics, see `foundation.models.statistics_head`.
-        static_weight: weight of a static token's error; a dynamics token's is 1.
-        blend_share: share of the samples that the trust in interpolation learns from: it is one small layer.
-        masked_weight: weight of what the mean head says of hidden tokens, and of its blend with interpolation.
-    """
-
-    ratio: tuple[float, float] = (0.6, 0.85)
-    masks: Mapping[str, float] = field(default_factory=lambda: MASKS)
-    generation_share: float = 0.25
-    flow_weight: float = 1.0
-    flow_share: float = 0.25
-    flow_levels: int = 2
-    sketch_weight: float = 1.0
-    static_weight: float = 0.5
-    blend_share: float = 0.25
-    masked_weight: float = 1.0
+class MaskedObjective(ObjectiveSection):
+    """The objective of a recipe's section of that name, which holds its numbers and their defaults."""
 
     @property
     def hidden_share(self) -> float:
@@ -62,8 +39,8 @@ class MaskedObjective:
         """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
 
         Returns:
-            (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, the same `blended`
-            with interpolation, `sketch` of the statistics, `flow` loss, and `tokens`, how many real tokens the batch
+            (scalar loss, metrics): `mse` of hidden entries in units of the visible entries' level, `gated` the same
+            after the gate with interpolation, `statistics` of the statistics head, `flow` loss, and `tokens`, how many real tokens the batch
             held.
         """
         candidates = batch["observed"].any(-1)
@@ -75,18 +52,18 @@ class MaskedObjective:
         target = components.values[hidden].clamp(-CLIP, CLIP)
         # A token counts as one, however many entries it has: by entries, static tokens would hardly be heard.
         observed = batch["observed"][hidden].to(target.dtype)
-        share = torch.where(batch["static"][hidden], self.static_weight, 1.0)[:, None]
+        share = torch.where(batch["static"][hidden], STATIC_WEIGHT, 1.0)[:, None]
         weight = observed / observed.sum(-1, keepdim=True) * share
         wanted = condition[hidden]
         guess = model.mean(wanted).float()
         mse = _mean_square(guess - target, weight)
-        blended = self._blended(model, batch, visible, hidden, components, wanted, guess, target, weight)
-        sketch = model.sketch_error(encoded, whole, batch)
-        loss = self.masked_weight * (mse + blended) + self.sketch_weight * sketch
+        gated = self._gated(model, batch, visible, hidden, components, wanted, guess, target, weight)
+        statistics = model.statistics_loss(encoded, whole, batch)
+        loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
         metrics = {
             "mse": mse.detach(),
-            "blended": blended.detach(),
-            "sketch": sketch.detach(),
+            "gated": gated.detach(),
+            "statistics": statistics.detach(),
             "tokens": candidates.sum(),
         }
         if self.flow_weight:
@@ -105,7 +82,9 @@ class MaskedObjective:
         generates = float(torch.rand((), generator=generator)) < self.generation_share
         if generates:
             return draw_revealed(candidates, batch["static"], generator), whole
-        return draw_mask(batch["grid"], candidates, batch["static"], self.ratio, self.masks, generator), None
+        return draw_mask(
+            batch["grid"], candidates, batch["static"], self.ratio, cast(Mapping[str, float], self.masks), generator
+        ), None
 
     def _flow(
         self,
@@ -118,13 +97,13 @@ class MaskedObjective:
     ) -> Tensor:
         """Diffusion loss of a sample of the hidden tokens [M, ...]."""
         # Few tokens are static and all hang on them: those are never left out.
-        chosen = torch.rand(len(target), generator=generator).to(target.device) < self.flow_share
+        chosen = torch.rand(len(target), generator=generator).to(target.device) < FLOW_SHARE
         chosen |= static
         chosen[:1] = True  # at least one, so that every parameter takes part in every step
         given = target[chosen].to(wanted.dtype), weight[chosen], wanted[chosen]
         return model.flow.loss(*given, self.flow_levels, generator)
 
-    def _blended(
+    def _gated(
         self,
         model: WfmForMaskedModeling,
         batch: dict[str, Tensor],
@@ -135,14 +114,14 @@ class MaskedObjective:
     ) -> Tensor:
         """Error of the guess, drawn to interpolated lines; `of_hidden`: condition, guess, target and weight of the
         hidden tokens [M, ...]."""
-        few = slice(max(1, round(self.blend_share * len(hidden))))
+        few = slice(max(1, round(self.gate_share * len(hidden))))
         part, seen, first = {name: x[few] for name, x in batch.items()}, visible[few], hidden[few]
         lines = model.interpolated(seen, components.values[few], part)
         wanted, guess, target, weight = (x[: int(first.sum())] for x in of_hidden)
-        blend = model.blend(wanted, guess, *(x[first] for x in lines))
+        gate = model.gate(wanted, guess, *(x[first] for x in lines))
         # Reconstruction is never asked for the static response of a column that it has seen part of.
         told = part["static"] & has_visible_patch(part["grid"], part["static"], seen)
-        return _mean_square(blend - target, weight * ~told[first][:, None])
+        return _mean_square(gate - target, weight * ~told[first][:, None])
 
 
 def _mean_square(error: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What all figures share: colours, frames and PNG bytes, and the picture of a window that a model filled in.
+"""What all figures share: colours, frames and PNG bytes, and the picture of a window that a model imputed in.
 
 Matplotlib without pyplot: no window system and no global state is touched.
 """

@@ -1,4 +1,4 @@
-"""The picture of a window whose masked entries a model filled in."""
+"""The picture of a window whose masked entries a model imputed in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from foundation.results.figure_style import (
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One window whose masked entries the model filled in, all [T, R]; complex arrays are shown by their amplitude.
+    """One window whose masked entries the model imputed in, all [T, R]; complex arrays are shown by their amplitude.
 
     Attributes:
         truth: NaN where nothing was measured.

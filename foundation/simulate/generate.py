@@ -78,7 +78,7 @@ def simulated_splits(count: int, seed: int, config: SimulationConfig | None = No
 
 
 def session_name(session: int, config: SimulationConfig) -> str:
-    """Rooms take turns, so that all of them are filled alike."""
+    """Rooms take turns, so that all of them are imputed alike."""
     return f"room-{session % config.rooms}/rec-{session:04d}"
 
 

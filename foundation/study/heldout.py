@@ -40,7 +40,7 @@ def held_out_losses(model: WfmForMaskedModeling, signals: Sequence[Signal]) -> d
 
 def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> float:
     # The trust in interpolation costs more than all else and is no part of this loss: one sample is the least there is.
-    objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, blend_share=1 / BATCH)
+    objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, gate_share=1 / BATCH)
     total = tokens = 0.0
     for start in range(0, len(signals), BATCH):
         batch = tokenize(signals[start : start + BATCH], model.config)

@@ -95,7 +95,7 @@ def _pretrain(
             f"{base}: asks for {found.train.devices} x {found.train.nodes} processes, and a study trains with one; set "
             "train.devices=1 and train.nodes=1, and share the runs out with --array."
         )
-    out = recipe.keep / recipe.name / f"{variant}-{seed}"
+    out = recipe.cache / recipe.name / f"{variant}-{seed}"
     return found.model_copy(update={"name": f"{recipe.name}-{variant}-{seed}", "seed": seed, "out": out})
 
 

@@ -32,7 +32,7 @@ class Labelled:
 
     @classmethod
     def load(cls, task: Task) -> Labelled:
-        """The training part of a task, thinned to so many samples.
+        """The training part of a task, subset to so many samples.
 
         Raises:
             ShardError, RecipeError: no such shards, split, part or label, or too few labels to leave any out.
@@ -57,7 +57,7 @@ class Labelled:
 def probe_scores(features: dict[str, np.ndarray], labelled: Labelled, fraction: float, seed: int) -> dict[str, float]:
     """The headline metric of the answers of all folds together, from a share of the labels of each.
 
-    As `wfm evaluate` has it for a test part: poolings and the stiffness of heads are weighed by holding out
+    As `wfm evaluate` has it for a test part: poolings and the regularisation of heads are weighed by holding out
     sessions once more, among those that are learnt from.
 
     Args:

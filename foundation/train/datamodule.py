@@ -9,7 +9,7 @@ from foundation.data.loader import Loader
 from foundation.data.stream import ShardStream
 from foundation.signal import Signal
 from foundation.train.module import PretrainModule
-from foundation.transforms.augment import device_response, in_part
+from foundation.transforms.augment import device_response, random_subset
 
 
 class Shards(L.LightningDataModule):
@@ -36,7 +36,7 @@ class Shards(L.LightningDataModule):
             world=self.trainer.world_size,
             batch_tokens=recipe.train.batch_tokens,
             temperature=recipe.data.temperature,
-            augment=self._augment if recipe.data.augment or recipe.data.in_part else None,
+            augment=self._augment if recipe.data.augment or recipe.data.random_subset else None,
         )
         return Loader(stream, recipe.data.workers)
 
@@ -52,4 +52,4 @@ class Shards(L.LightningDataModule):
 
     def _augment(self, signal: Signal, seed: int) -> Signal:
         data = self.recipe.data
-        return device_response(in_part(signal, seed, data.in_part), seed, data.augment)
+        return device_response(random_subset(signal, seed, data.random_subset), seed, data.augment)

@@ -1,6 +1,6 @@
 """`pretrain(recipe)`: from a recipe to a trained run directory, or on from where a stopped one stands.
 
-A run directory holds `recipe.yaml` (resolved), what training sees (`pretraining.json`, and `contents.safetensors` by
+A run directory holds `recipe.yaml` (resolved), what training sees (`pretraining.json`, and `content_hashes.safetensors` by
 hashes), `checkpoints/` and `logs/`. It belongs to one recipe: another recipe in the same directory is an error, the
 same recipe resumes, a finished run is left alone.
 """
@@ -25,12 +25,12 @@ from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
 from foundation.models.config import what_counts
-from foundation.train.callbacks.checkpointing import Keep
+from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.defaults import callbacks_of
 from foundation.train.callbacks.requeue import Requeue
 from foundation.train.datamodule import Shards
 from foundation.train.directory.heartbeat import clear_mark
-from foundation.train.directory.ownership import claim, refuse_foreign
+from foundation.train.directory.ownership import refuse_foreign, take_ownership
 from foundation.train.directory.provenance import write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
@@ -57,7 +57,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         CheckpointError: the last checkpoint is damaged, or another recipe's.
         TrainingError: the loss is not finite.
     """
-    claim(recipe)
+    take_ownership(recipe)
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
@@ -68,8 +68,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     last = _resumed(recipe)
     if _rank() == 0:
         write_record(recipe, begun=last is not None)
-    keep = Keep(recipe)
-    requeue = Requeue(keep)
+    checkpointing = Checkpointing(recipe)
+    requeue = Requeue(checkpointing)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
     if recipe.init and last is None:
@@ -81,10 +81,10 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
         logger=loggers_of(recipe),
-        callbacks=[*callbacks_of(recipe), keep, requeue],
+        callbacks=[*callbacks_of(recipe), checkpointing, requeue],
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
-        enable_checkpointing=False,  # `keep` does
+        enable_checkpointing=False,  # `checkpointing` does
         enable_model_summary=False,
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
@@ -95,7 +95,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
         clear_mark(directory)
-    checkpoint = keep.folder / f"step={trainer.global_step}.ckpt" if requeue.stopped else final
+    checkpoint = checkpointing.folder / f"step={trainer.global_step}.ckpt" if requeue.stopped else final
     return Run(directory, checkpoint, trainer.is_global_zero, finished=not requeue.stopped)
 
 
@@ -125,7 +125,7 @@ def _rank() -> int:
 
 
 def _quieten() -> None:
-    """Keep the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
+    """Checkpointing the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")

@@ -30,7 +30,7 @@ from foundation.config import PretrainRecipe, TrainSection
 from foundation.train.callbacks.requeue import slurm_environment
 
 
-class WholeDeepSpeedStrategy(DeepSpeedStrategy):
+class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
     """`DeepSpeedStrategy` that also runs on CPU ranks (gloo), and whose checkpoints are there whole or not at all."""
 
     def setup_environment(self) -> None:
@@ -145,7 +145,7 @@ def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
     strategy: str | Strategy = train.strategy
     if strategy == "ddp" or train.devices * train.nodes > 1:
         strategy = DDPStrategy(timeout=timeout)
-    return where | {"strategy": strategy, "precision": train.precision, "plugins": [WholeFiles(), *_plugins()]}
+    return where | {"strategy": strategy, "precision": train.precision, "plugins": [AtomicFiles(), *_plugins()]}
 
 
 def _plugins() -> list[Any]:
@@ -153,7 +153,7 @@ def _plugins() -> list[Any]:
     return [] if environment is None else [environment]
 
 
-def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> WholeDeepSpeedStrategy:
+def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> AtomicDeepSpeedStrategy:
     """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
     options: dict[str, Any] = {
         "stage": train.zero_stage,
@@ -173,7 +173,7 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
             "allgather_bucket_size": 1_000_000,
             "process_group_backend": "gloo",
         }
-    strategy = WholeDeepSpeedStrategy(**options)
+    strategy = AtomicDeepSpeedStrategy(**options)
     assert isinstance(strategy.config, dict)
     # An optimizer that is offloaded may be torch's own: DeepSpeed's must be compiled on the cluster first.
     strategy.config["zero_force_ds_cpu_optimizer"] = False
@@ -181,7 +181,7 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
     return strategy
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicFiles(TorchCheckpointIO):
     """Checkpoints of one file. Lightning's own way leads through the system's temporary folder, often another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:

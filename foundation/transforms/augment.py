@@ -14,7 +14,7 @@ ORDER = 4  # cosines of the random response: smooth against any real filter
 EXCHANGEABLE = ("csi", "csi-amplitude")
 #: Raw samples need a filter before every other one may be left out; packets, frames and chirps do not.
 CONTINUOUS = ("iq",)
-SHORTEST = 32  # times that are left of a thinned signal: enough for the patches it had before
+SHORTEST = 32  # times that are left of a subset signal: enough for the patches it had before
 
 
 def device_response(signal: Signal, seed: int, std: float) -> Signal:
@@ -40,7 +40,7 @@ def device_response(signal: Signal, seed: int, std: float) -> Signal:
     return signal.with_(values=signal.values * response, clean=clean)
 
 
-def in_part(signal: Signal, seed: int, share: float) -> Signal:
+def random_subset(signal: Signal, seed: int, share: float) -> Signal:
     """With probability `share`, the signal as a smaller or slower device would have measured it, each with even odds:
     fewer links (at least one), every other time, fewer responses; and antennas numbered otherwise where numbers say
     nothing.

@@ -9,7 +9,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
 from foundation.adapt import fit_head, fit_stack, probe_error
-from foundation.adapt.probe import STIFFNESS
+from foundation.adapt.probe import REGULARISATION
 from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
 from foundation.models import kernel_head as module
@@ -25,7 +25,7 @@ def _moons(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
-    return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, reach=1.0)
+    return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, bandwidth=1.0)
 
 
 def test_numbers_are_those_of_kernel_ridge_regression() -> None:
@@ -109,7 +109,7 @@ def test_a_stack_is_as_stiff_as_held_out_sessions_ask_for() -> None:
     plane = rng.standard_normal((240, 12)).astype(np.float32)
     noisy = ((plane[:, 0] > 0) ^ (rng.random(240) < 0.3)).astype(np.int64)
     for x, labels, smooth in ((rings, y, False), (plane, noisy, True)):
-        stiff = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *STIFFNESS[-1])
+        stiff = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *REGULARISATION[-1])
         with torch.no_grad():
             said, smoothest = fit_head(x, labels, 2, names, seed=0)(torch.from_numpy(x)), stiff(torch.from_numpy(x))
         assert torch.allclose(said, smoothest, atol=1e-5) == smooth

@@ -12,7 +12,7 @@ import torch
 from helpers.tiny import pretrain_recipe, wfm, write_recipe
 
 from foundation.checkpoints.atomic import renamed
-from foundation.checkpoints.integrity import damage, newest
+from foundation.checkpoints.integrity import integrity_problem, newest
 from foundation.checkpoints.layout import FINAL, numbered
 from foundation.checkpoints.training import load_checkpoint
 from foundation.errors import CheckpointError
@@ -114,7 +114,7 @@ def test_a_full_disk_is_reported_and_the_old_checkpoint_stays(
     assert "Traceback" not in done.stderr
     folder = small_disk / "run" / "checkpoints"
     assert _names(folder) == ["step=3.ckpt"]
-    assert damage(folder / "step=3.ckpt") is None
+    assert integrity_problem(folder / "step=3.ckpt") is None
 
 
 def test_nothing_stands_at_the_place_of_what_was_not_finished(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from helpers.hub_server import Hub
 
 REPO = "lab/tiny"
-FILES = {"README.md", "config.json", "model.safetensors", "pretraining.json", "contents.safetensors"}
+FILES = {"README.md", "config.json", "model.safetensors", "pretraining.json", "content_hashes.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_pushed_and_loaded_over_http_bit_for_bit(
     files = repo.commits[repo.tags["v1"]]
     assert files.keys() - {".gitattributes"} == FILES
     weights = [name for name in files if not name.endswith((".json", ".md")) and name != ".gitattributes"]
-    assert sorted(weights) == ["contents.safetensors", "model.safetensors"]
+    assert sorted(weights) == ["content_hashes.safetensors", "model.safetensors"]
     reader = hub.client_env(tmp_path / "reader", token=None)
     found = _features_in_a_fresh_process(REPO, shards_dir, tmp_path / "out.npy", reader, ', revision="v1"')
     assert np.array_equal(found, expected)
@@ -114,15 +114,15 @@ def test_the_card_says_what_the_weights_have_seen(trained: Path, shards_dir: Pat
 
 
 def test_the_five_lines_on_the_card_run(trained: Path, tmp_path: Path) -> None:
-    """With the names of the model and of a capture filled in, as a reader of the card would."""
+    """With the names of the model and of a capture imputed in, as a reader of the card would."""
     found = re.search(r"```python\n(.*?)```", (trained / "model" / "README.md").read_text(), re.DOTALL)
     assert found is not None
     code = found.group(1)
     assert len(code.strip().splitlines()) == 5
     written(tmp_path / "capture.dat", *(intel_record(random_csi(i), 10_000 * i) for i in range(20)))
-    filled = code.replace('"ORG/tiny"', repr(str(trained / "model")))
-    assert filled != code
-    shape = python(f"{filled}\nprint(tuple(features.shape))", cwd=tmp_path)
+    imputed = code.replace('"ORG/tiny"', repr(str(trained / "model")))
+    assert imputed != code
+    shape = python(f"{imputed}\nprint(tuple(features.shape))", cwd=tmp_path)
     assert re.fullmatch(r"\(1, \d+, 32\)", shape.strip().splitlines()[-1])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from foundation.checkpoints.load import contents, load_encoder, load_masked, provenance
+from foundation.checkpoints.load import content_hashes, load_encoder, load_masked, provenance
 from foundation.checkpoints.released import FOLDER, released
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
@@ -47,7 +47,7 @@ def test_it_tells_what_it_was_pretrained_on() -> None:
     assert "stability-csi-har" in seen
     assert not {"radhar", "uwb-cirs-2018"} & set(seen), "every recording of these is tested by some fold"
     assert not any(session.startswith(("D2", "D3", "D4")) for session in seen["stability-csi-har"].sessions)
-    hashes = contents("wfm-small")
+    hashes = content_hashes("wfm-small")
     assert hashes is not None
     assert len(hashes) > 20_000
 

@@ -197,7 +197,7 @@ def test_a_dumped_recipe_reads_back_the_same(path: Path, kind: type) -> None:
 
 def test_a_dump_spells_out_every_default(path: Path) -> None:
     text = dump_recipe(_load(path))
-    for line in ("weight_decay: 0.05", "strategy: auto", "hidden_size: 128", "flow_share: 0.25", "logger: csv"):
+    for line in ("weight_decay: 0.05", "strategy: auto", "hidden_size: 128", "gate_share: 0.25", "logger: csv"):
         assert line in text
 
 
@@ -217,7 +217,7 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         ("task.tests=[train]", r"task: .*part 'train' is the one that is trained on"),
         ("task.tests=[test, test]", r"task: .*tests: test, test names one twice"),
         ("task.split=[f, g, f]", r"task: .*split: f, g, f names one twice"),
-        ("modes=[]", "modes: none is asked for; choose from floor, cnn"),
+        ("modes=[]", "modes: none is asked for; choose from baseline, cnn"),
         ("checkpoint='runs/{fold}/model'", r"runs/\{fold\}/model: .* \{split\} and \{seed\} alone"),
         ("checkpoint='{split.name}'", r"\{split\} and \{seed\} alone are known"),
         ("checkpoint='{seed[0]}'", r"\{split\} and \{seed\} alone are known"),

@@ -67,14 +67,14 @@ def test_pretraining_on_one_batch_of_all_kinds_learns(simulated: list[Signal]) -
 
 @torch.no_grad()
 def test_a_signal_alone_and_among_all_kinds_has_one_representation(simulated: list[Signal]) -> None:
-    """Padding to the longest sample, and the other kinds, change nothing: neither latents nor what is filled in."""
+    """Padding to the longest sample, and the other kinds, change nothing: neither latents nor what is imputed in."""
     model = _model().eval()
     batch = tokenize(simulated, model.config)
     candidates = batch["observed"].any(-1)
     visible = draw_mask(
         batch["grid"], candidates, batch["static"], (0.5, 0.5), {"random": 1.0}, torch.Generator().manual_seed(1)
     )
-    latents, filled = model.encoder(**batch).last_hidden_state, model.reconstruct(visible, **batch)
+    latents, imputed = model.encoder(**batch).last_hidden_state, model.reconstruct(visible, **batch)
     for row, signal in enumerate(simulated):
         alone = tokenize([signal], model.config)
         count = alone["exists"].shape[1]
@@ -82,7 +82,7 @@ def test_a_signal_alone_and_among_all_kinds_has_one_representation(simulated: li
         mine = model.encoder(**alone).last_hidden_state[0]
         torch.testing.assert_close(latents[row, : len(mine)], mine, atol=2e-5, rtol=1e-4)
         single = model.reconstruct(visible[row : row + 1, :count], **alone)[0]
-        torch.testing.assert_close(filled[row, :count], single, atol=1e-4 * float(single.abs().max()), rtol=1e-4)
+        torch.testing.assert_close(imputed[row, :count], single, atol=1e-4 * float(single.abs().max()), rtol=1e-4)
 
 
 def test_every_kind_is_generated_with_its_axes(simulated: list[Signal]) -> None:
@@ -100,8 +100,8 @@ def test_every_kind_is_generated_with_its_axes(simulated: list[Signal]) -> None:
 def test_what_is_filled_into_a_real_signal_is_real(simulated: list[Signal]) -> None:
     real = [signal for signal in simulated if signal.is_real]
     assert {"rssi", "radar", "spectrogram"} <= {signal.kind for signal in real}
-    for filled in impute(_model().eval(), real, "random", torch.Generator().manual_seed(0)):
-        assert not filled.prediction.imag.any(), "an error is taken on the whole of it"
+    for imputed in impute(_model().eval(), real, "random", torch.Generator().manual_seed(0)):
+        assert not imputed.prediction.imag.any(), "an error is taken on the whole of it"
 
 
 @pytest.mark.real

@@ -65,7 +65,7 @@ def test_radhar_text(tmp_path: Path) -> None:
     assert {signal.values.shape for signal in signals} == {(60, 48, 16)}
     assert {signal.labels["activity"] for signal in signals} == {"walk"}
     assert splits["published"] == {"train": {"Train/walk/20_walk_1"}, "test": {"Test/walk/walk_20_2"}}
-    assert splits["naming-a"]["train"] == splits["naming-b"]["test"] == {"Train/walk/20_walk_1"}
+    assert splits["day-1-to-2"]["train"] == splits["day-2-to-1"]["test"] == {"Train/walk/20_walk_1"}
 
 
 @pytest.mark.real

@@ -14,7 +14,7 @@ from helpers.tiny import pretrain_recipe, snapshot, wfm, write_recipe
 
 from foundation.checkpoints.export import export
 from foundation.cli import main
-from foundation.config import EvaluateRecipe, FloorSection
+from foundation.config import BaselineSection, EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
 from foundation.errors import RecipeError
 from foundation.evaluate import leakage as overlap
@@ -25,8 +25,8 @@ from foundation.evaluate.run import evaluate
 from foundation.results.rows import Row, load_rows
 from foundation.train.pretrain import pretrain
 
-MODES = ["floor", "untrained", "probe", "knn", "lora", "full", "scratch"]
-SPACED = "floors=[{features: invariant, method: logistic}]"
+MODES = ["baseline", "untrained", "probe", "knn", "lora", "full", "scratch"]
+SPACED = "baselines=[{features: invariant, method: logistic}]"
 SCHEMA = {"set", "split", "method", "mode", "fraction", "metric", "mean", "low", "high", "seeds", "n", "command"}
 
 
@@ -73,7 +73,7 @@ def test_every_mode_and_fraction_has_its_rows(written: Path, shards_dir: Path) -
         assert row.low <= row.mean <= row.high
         assert row.seeds == 2 or (row.seeds == 1 and row.fraction == 1), "equal answers of every seed are one run"
         assert row.command == f"wfm evaluate --config {written / 'eval.yaml'} '{SPACED}'", "a shell takes it as it is"
-    assert {row.method for row in rows if row.mode == "floor"} == {"invariant features, logistic"}
+    assert {row.method for row in rows if row.mode == "baseline"} == {"invariant features, logistic"}
 
 
 def test_the_page_shows_the_rows(written: Path) -> None:
@@ -136,7 +136,7 @@ def test_what_cannot_be_written_is_said_before_any_fit(
 def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
     trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = _recipe(trained, shards_dir, modes=["floor", "knn"], keep=str(tmp_path / "kept"))
+    recipe = _recipe(trained, shards_dir, modes=["baseline", "knn"], cache=str(tmp_path / "kept"))
     whole = _evaluate(recipe | {"keep": str(tmp_path / "other")})
     done: list[str] = []
 
@@ -195,31 +195,31 @@ def test_no_outcome_of_other_settings_is_read(trained: Path, shards_dir: Path) -
     assert _kept(again, "lora") == path, "what does not change the outcome does not change its name"
     tuned = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 4})})
     assert len({_kept(tuned, "lora"), _kept(recipe, "lora", seed=5), _kept(recipe, "full"), path}) == 4
-    assert _kept(tuned, "floor") == _kept(recipe, "floor"), "a floor knows nothing of tuning"
-    other = recipe.model_copy(update={"floors": [FloorSection(features="doppler")]})
-    assert _kept(other, "floor") != _kept(recipe, "floor")
+    assert _kept(tuned, "baseline") == _kept(recipe, "baseline"), "a baseline knows nothing of tuning"
+    other = recipe.model_copy(update={"baselines": [BaselineSection(features="doppler")]})
+    assert _kept(other, "baseline") != _kept(recipe, "baseline")
 
 
 def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -> None:
-    changes = {"modes": ["floor", "probe", "knn", "lora"], "fractions": [1.0], "floors": [{"method": "ridge"}]}
+    changes = {"modes": ["baseline", "probe", "knn", "lora"], "fractions": [1.0], "baselines": [{"method": "ridge"}]}
     rows = _evaluate(_recipe(trained, shards_dir, "position", **changes))
-    assert {row.mode for row in rows} == {"floor", "probe", "knn", "lora"}
+    assert {row.mode for row in rows} == {"baseline", "probe", "knn", "lora"}
     assert "accuracy" not in {row.metric for row in rows}
     errors = {row.mode: row.mean for row in rows if row.metric == "mean_error_m"}
-    assert errors.keys() == {"floor", "probe", "knn", "lora"}
+    assert errors.keys() == {"baseline", "probe", "knn", "lora"}
     assert all(0 < error < 20 for error in errors.values()), "rooms are at most 9 m long"
 
 
 def test_a_floor_method_of_the_wrong_kind_is_refused(trained: Path, shards_dir: Path) -> None:
     with pytest.raises(RecipeError, match="logistic"):
-        _evaluate(_recipe(trained, shards_dir, "position", modes=["floor"]))
+        _evaluate(_recipe(trained, shards_dir, "position", modes=["baseline"]))
 
 
 def test_folds_are_scored_together(trained: Path, shards_dir: Path) -> None:
     task = {"shards": str(shards_dir), "label": "activity", "split": ["room", "recording"]}
     (row,) = (
         row
-        for row in _evaluate(_recipe(trained, shards_dir, modes=["floor"], fractions=[1.0], task=task))
+        for row in _evaluate(_recipe(trained, shards_dir, modes=["baseline"], fractions=[1.0], task=task))
         if row.metric == "accuracy"
     )
     parts = Manifest.load(shards_dir).summary.parts
@@ -227,7 +227,7 @@ def test_folds_are_scored_together(trained: Path, shards_dir: Path) -> None:
 
 
 def test_the_floor_beats_chance_in_rooms_it_never_saw(written: Path) -> None:
-    (row,) = (row for row in load_rows(written / "rows.json") if (row.mode, row.fraction) == ("floor", 1.0))
+    (row,) = (row for row in load_rows(written / "rows.json") if (row.mode, row.fraction) == ("baseline", 1.0))
     assert row.mean > 1.5 / 7, "seven activities"
 
 

@@ -14,10 +14,10 @@ from helpers.tiny import write_recipe
 
 from foundation.cli import main
 from foundation.config import load_recipe
-from foundation.config.imputation import FillingRecipe
+from foundation.config.imputation import ImputationRecipe
 from foundation.errors import RecipeError
-from foundation.evaluate.imputation import METHODS, Measured, measure_filling, windows_of_kinds
-from foundation.evaluate.report.imputation_page import filling_summary
+from foundation.evaluate.imputation import METHODS, Measured, measure_imputation, windows_of_kinds
+from foundation.evaluate.report.imputation_page import imputation_summary
 from foundation.generate import hold, interpolate, low_rank, mean_over_time
 from foundation.generate.nmse import nmse
 
@@ -52,10 +52,10 @@ def test_a_low_rank_field_is_completed_where_lines_know_nothing(axis: int) -> No
 def test_low_rank_reads_no_hidden_entry_and_keeps_the_visible_ones() -> None:
     truth, field = _matrix(3, 0.1)
     visible = _seen(0.4, truth.shape)
-    filled = low_rank(field, visible)
-    np.testing.assert_array_equal(low_rank(np.where(visible, field, 1e6), visible), filled)
-    np.testing.assert_array_equal(filled[visible], field[visible])
-    assert filled.dtype == field.dtype
+    imputed = low_rank(field, visible)
+    np.testing.assert_array_equal(low_rank(np.where(visible, field, 1e6), visible), imputed)
+    np.testing.assert_array_equal(imputed[visible], field[visible])
+    assert imputed.dtype == field.dtype
 
 
 @pytest.mark.parametrize("hidden", [np.s_[10:25], np.s_[:, 1], np.s_[:, :, 4:10]], ids=["time", "link", "response"])
@@ -77,8 +77,8 @@ def test_what_is_hidden_as_a_whole_is_no_worse_than_by_lines(hidden: Any) -> Non
 def test_a_single_row_is_filled_by_one_of_the_starts(shape: tuple[int, int, int]) -> None:
     field = np.random.default_rng(0).standard_normal(shape) + 0j
     visible = _seen(0.6, shape)
-    filled = low_rank(field, visible)
-    assert any(np.array_equal(filled, start(field, visible)) for start in (interpolate, mean_over_time))
+    imputed = low_rank(field, visible)
+    assert any(np.array_equal(imputed, start(field, visible)) for start in (interpolate, mean_over_time))
 
 
 @pytest.mark.parametrize("method", [low_rank, hold, mean_over_time, interpolate])
@@ -101,8 +101,10 @@ def test_holding_takes_the_nearest_time_and_the_earlier_of_two() -> None:
     assert hold(column, visible).ravel().real.tolist() == [1, 1, 1, 3, 3, 6, 6, 6]
     np.testing.assert_allclose(mean_over_time(column, visible).ravel()[:4], [10 / 3, 1, 10 / 3, 3], rtol=1e-6)
     beside = np.concatenate([column, np.zeros_like(column), column + 2], axis=2)
-    filled = hold(beside, np.concatenate([visible, visible & False, visible], axis=2))
-    np.testing.assert_allclose(filled[:, 0, 1], filled[:, 0, ::2].mean(axis=1), err_msg="an unseen column: between two")
+    imputed = hold(beside, np.concatenate([visible, visible & False, visible], axis=2))
+    np.testing.assert_allclose(
+        imputed[:, 0, 1], imputed[:, 0, ::2].mean(axis=1), err_msg="an unseen column: between two"
+    )
 
 
 def _measured(sessions: int, each: int = 1) -> Measured:
@@ -137,7 +139,7 @@ def test_the_summary_is_bold_where_the_network_beats_both_baselines() -> None:
         arrays = {name: np.full(8, error) for name, error in errors.items()}
         return Measured("set", kind, "time", arrays, np.ones(8), tuple("abcdefgh"))
 
-    table = filling_summary([measured("csi", 0.15), measured("radar", 0.05)])
+    table = imputation_summary([measured("csi", 0.15), measured("radar", 0.05)])
     assert table.body == (("set", "csi", "-10.0 / -7.0 / -8.2"), ("set", "radar", "-10.0 / -7.0 / -13.0"))
     assert table.best == {(0, 2)}
 
@@ -159,12 +161,12 @@ def _recipe(trained: Path, shards: Path, part: str) -> dict[str, Any]:
 def test_the_command_writes_a_table_a_file_and_a_page(
     trained: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = write_recipe(tmp_path / "filling.yaml", _recipe(trained, shards_dir, "test"))
+    config = write_recipe(tmp_path / "imputation.yaml", _recipe(trained, shards_dir, "test"))
     out = ["--json", str(tmp_path / "f.json"), "--html", str(tmp_path / "f.html")]
-    assert main(["evaluate", "--filling", str(config), *out, "count=4"]) == 0
+    assert main(["evaluate", "--imputation", str(config), *out, "count=4"]) == 0
     assert "| set | kind | random mask | time mask | response mask | link mask |" in capsys.readouterr().out
     raw = json.loads((tmp_path / "f.json").read_text())
-    assert raw["command"] == f"wfm evaluate --filling {config} count=4"
+    assert raw["command"] == f"wfm evaluate --imputation {config} count=4"
     lines = {(row["mask"], row["method"]): row for row in raw["rows"]}
     assert set(lines) == {(mask, method) for mask in ("random", "time", "response", "link") for method in METHODS}
     for row in lines.values():
@@ -179,8 +181,8 @@ def test_the_command_writes_a_table_a_file_and_a_page(
 
 def test_recordings_that_pretraining_saw_are_refused(trained: Path, shards_dir: Path) -> None:
     with pytest.raises(RecipeError, match="was pretrained on session"):
-        measure_filling(FillingRecipe.model_validate(_recipe(trained, shards_dir, "train")))
+        measure_imputation(ImputationRecipe.model_validate(_recipe(trained, shards_dir, "train")))
 
 
 def test_the_published_recipe_is_one() -> None:
-    assert len(load_recipe(RECIPES / "filling.yaml", FillingRecipe).sets) == 8
+    assert len(load_recipe(RECIPES / "imputation.yaml", ImputationRecipe).sets) == 8

@@ -1,4 +1,4 @@
-"""More rows in one evaluation: floors, supervised networks, checkpoints, pooling by training sessions, CORAL."""
+"""More rows in one evaluation: baselines, supervised networks, checkpoints, pooling by training sessions, CORAL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from helpers import ROOT
 from helpers.signals import make_signal
 
-from foundation.adapt import fit_baseline, predict
+from foundation.adapt import fit_supervised, predict
 from foundation.adapt.select_pooling import POOLINGS, pick_pooling
 from foundation.checkpoints.load import load_masked
-from foundation.config import EvaluateRecipe, FloorSection, TuneSection, load_recipe
+from foundation.config import BaselineSection, EvaluateRecipe, TuneSection, load_recipe
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
 from foundation.errors import RecipeError
@@ -24,7 +24,7 @@ from foundation.evaluate.baselines.coral import coral
 from foundation.evaluate.baselines.features import FEATURES
 from foundation.evaluate.cache import Outcomes, load_outcome
 from foundation.evaluate.run import evaluate
-from foundation.models import Baseline
+from foundation.models import SupervisedNetwork
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.results.rows import Row
 from foundation.results.tables import pivot
@@ -65,8 +65,8 @@ def whole(trained: Path, other: Path, shards_dir: Path, tmp_path_factory: pytest
         shards_dir,
         tmp_path_factory.mktemp("whole"),
         checkpoints={"ours": str(trained / "model"), "peer": str(other)},
-        modes=["floor", "cnn", "resnet", "untrained", "probe", "knn", "lora", "scratch"],
-        floors=[{"features": "doppler", "method": name} for name in ("logistic", "extra-trees", "svm", "knn")],
+        modes=["baseline", "cnn", "resnet", "untrained", "probe", "knn", "lora", "scratch"],
+        baselines=[{"features": "doppler", "method": name} for name in ("logistic", "extra-trees", "svm", "knn")],
         align="coral",
         tune={"steps": 2, "batch_size": 8, "pooling": "auto"},
     )
@@ -79,8 +79,8 @@ def rows(whole: EvaluateRecipe) -> list[Row]:
 
 def test_labels_alone_have_rows_once_and_every_checkpoint_its_own(rows: list[Row]) -> None:
     found = {(row.method, row.mode) for row in rows}
-    floors = {f"doppler features, {name}" for name in ("logistic", "extra-trees", "svm", "knn")}
-    expected = {(floor, mode) for floor in floors for mode in ("floor", "floor+coral")}
+    baselines = {f"doppler features, {name}" for name in ("logistic", "extra-trees", "svm", "knn")}
+    expected = {(baseline, mode) for baseline in baselines for mode in ("baseline", "baseline+coral")}
     expected |= {("supervised CNN", "cnn"), ("ResNet-20", "resnet")}
     expected |= {(name, mode) for name in ("ours", "peer") for mode in ("probe", "knn", "lora")}
     expected |= {(name, f"{mode}+coral") for name in ("ours", "peer") for mode in ("probe", "knn")}
@@ -115,23 +115,23 @@ def test_a_recipe_of_ten_lines_is_enough_for_new_shards(trained: Path, shards_di
     assert len(text.splitlines()) == 10
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    where = [f"task.shards={shards_dir}", f"checkpoint={trained / 'model'}", f"keep={tmp_path}", "tune.steps=1"]
+    where = [f"task.shards={shards_dir}", f"checkpoint={trained / 'model'}", f"cache={tmp_path}", "tune.steps=1"]
     found = evaluate(load_recipe(path, EvaluateRecipe, [*where, "seeds=[0]", "fractions=[0.1]"]), "command")
-    assert {row.mode for row in found} == {"floor", "cnn", "untrained", "probe", "knn", "lora", "scratch"}
+    assert {row.mode for row in found} == {"baseline", "cnn", "untrained", "probe", "knn", "lora", "scratch"}
     assert {row.set for row in found} == {"my-recordings"}
 
 
 def test_labels_alone_need_no_checkpoint_and_the_others_say_that_they_do(shards_dir: Path, tmp_path: Path) -> None:
-    recipe = _recipe(shards_dir, tmp_path, modes=["floor"], floors=[{"method": "knn"}], seeds=[0])
-    assert [row.mode for row in evaluate(recipe, "command")] == ["floor"]
+    recipe = _recipe(shards_dir, tmp_path, modes=["baseline"], baselines=[{"method": "knn"}], seeds=[0])
+    assert [row.mode for row in evaluate(recipe, "command")] == ["baseline"]
     with pytest.raises(ValueError, match="checkpoint: probe needs one"):
-        _recipe(shards_dir, tmp_path, modes=["floor", "probe"])
+        _recipe(shards_dir, tmp_path, modes=["baseline", "probe"])
     with pytest.raises(ValueError, match="either checkpoint, or checkpoints"):
         _recipe(shards_dir, tmp_path, checkpoint="a", checkpoints={"b": "c"})
 
 
 def test_a_recipe_offers_the_features_and_methods_that_there_are() -> None:
-    fields = FloorSection.model_fields
+    fields = BaselineSection.model_fields
     assert set(get_args(fields["features"].annotation)) == set(FEATURES)
     assert set(get_args(fields["method"].annotation)) == {name for names in METHODS.values() for name in names}
 
@@ -202,9 +202,9 @@ def test_supervised_networks_learn_and_never_read_what_is_invalid(name: Any) -> 
     data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)
     targets = target.encode(signals)
     tune = TuneSection(steps=40, batch_size=16, full_learning_rate=2e-3)
-    model = fit_baseline(name, data, np.arange(32), targets, target, tune, 0)
+    model = fit_supervised(name, data, np.arange(32), targets, target, tune, 0)
     assert np.mean(predict(model, data)[32:].argmax(1) == targets[32:]) > 0.85
-    again = fit_baseline(name, data, np.arange(32), targets, target, tune, 0)
+    again = fit_supervised(name, data, np.arange(32), targets, target, tune, 0)
     np.testing.assert_array_equal(predict(again, data), predict(model, data))
     valid = np.ones((32, 2, 16), bool)
     valid[3:7] = False
@@ -219,19 +219,19 @@ def test_supervised_networks_take_steps_enough_from_few_labels(monkeypatch: pyte
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: (taken.append(1), step(self, *args)))
     data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)
-    fit_baseline("cnn", data, np.arange(4), target.encode(signals), target, TuneSection(steps=2, max_epochs=3), 0)
+    fit_supervised("cnn", data, np.arange(4), target.encode(signals), target, TuneSection(steps=2, max_epochs=3), 0)
     assert len(taken) == 300, "three epochs of four samples are one"
 
 
 @pytest.mark.parametrize("shape", [(6, 1, 1), (1, 1, 160), (32, 60, 32), (3, 700, 2), (2, 50, 56)])
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_supervised_networks_take_any_axes(name: Any, shape: tuple[int, int, int]) -> None:
-    model = Baseline(name, shape, outputs=5, dropout=0.0).eval()
+    model = SupervisedNetwork(name, shape, outputs=5, dropout=0.0).eval()
     assert model(torch.randn(2, *shape), torch.ones(2, *shape, dtype=torch.bool)).shape == (2, 5)
 
 
 def test_the_resnet_is_as_large_as_published() -> None:
-    model = Baseline("resnet", (3, 32, 32), outputs=10, dropout=0.0)
+    model = SupervisedNetwork("resnet", (3, 32, 32), outputs=10, dropout=0.0)
     body = sum(p.numel() for p in model.encoder.parameters())
     assert body + 64 * 10 + 10 == pytest.approx(0.27e6, rel=0.02)
 

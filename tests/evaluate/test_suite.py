@@ -34,10 +34,15 @@ def suite(trained: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("suite")
     task = {"shards": str(shards_dir), "label": "activity", "split": "room"}
     fields: dict[str, Any] = {"name": "tiny", "set": "simulated", "checkpoint": str(trained / "model"), "task": task}
-    write_recipe(folder / "activity.yaml", fields | {"floors": [{"features": "doppler"}]})
-    where = {"set": "simulated, position", "task": task | {"label": "position"}, "floors": [{"method": "knn"}]}
+    write_recipe(folder / "activity.yaml", fields | {"baselines": [{"features": "doppler"}]})
+    where = {"set": "simulated, position", "task": task | {"label": "position"}, "baselines": [{"method": "knn"}]}
     write_recipe(folder / "position.yaml", fields | where)
-    overrides = ["modes=[floor, untrained, probe, knn]", "fractions=[0.2]", "seeds=[0, 1]", f"keep={folder / 'fits'}"]
+    overrides = [
+        "modes=[baseline, untrained, probe, knn]",
+        "fractions=[0.2]",
+        "seeds=[0, 1]",
+        f"cache={folder / 'fits'}",
+    ]
     tasks = [{"recipe": "activity.yaml", "overrides": ["align=coral"]}, {"recipe": "position.yaml"}]
     return write_recipe(folder / "suite.yaml", {"name": "two tasks", "overrides": overrides, "tasks": tasks})
 
@@ -64,18 +69,18 @@ def test_shares_are_disjoint_and_a_last_call_merges_them(
     assert main([*command, "--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html")]) == 0
     rows = load_rows(tmp_path / "out.json")
     assert {row.set for row in rows} == {"simulated", "simulated, position"}
-    assert {row.mode for row in rows} == {"floor", "untrained", "probe", "knn"} | {
-        f"{mode}+coral" for mode in ("floor", "untrained", "probe", "knn")
+    assert {row.mode for row in rows} == {"baseline", "untrained", "probe", "knn"} | {
+        f"{mode}+coral" for mode in ("baseline", "untrained", "probe", "knn")
     }
     assert all(row.command.startswith("wfm evaluate --config") and "fractions=[0.2]" in row.command for row in rows)
     raw = json.loads((tmp_path / "out.json").read_text())
     assert {(test["set"], test["first"], test["second"]) for test in raw["tests"]} == {
         (name, "probe", other)
         for name in ("simulated", "simulated, position")
-        for other in ("untrained", "first floor")
+        for other in ("untrained", "first baseline")
     }
     (ranks,) = raw["ranks"]
-    assert set(ranks["average"]) == {"first floor", "untrained", "probe", "knn"}, "no row with target data is ranked"
+    assert set(ranks["average"]) == {"first baseline", "untrained", "probe", "knn"}, "no row with target data is ranked"
     assert sum(ranks["average"].values()) == pytest.approx(1 + 2 + 3 + 4)
     page = (tmp_path / "out.html").read_text()
     for section in ("two tasks", "Average ranks", "Paired tests", "With unlabelled test recordings", "Commands"):
@@ -116,9 +121,9 @@ def test_the_command_of_a_task_says_each_thing_once() -> None:
     assert len({word.partition("=")[0] for word in words}) == len(words)
     assert {"checkpoint=wfm-small", "align=none", "seeds=[3]", "decoder=false"} <= set(words)
     assert (first.recipe.checkpoint, first.recipe.align, first.recipe.seeds) == ("wfm-small", "none", [3])
-    inside = ["floors=[{method: svm}, {method: knn}]", "floors.1.features=level", "floors=[{method: kernel}]"]
+    inside = ["baselines=[{method: svm}, {method: knn}]", "baselines.1.features=level", "baselines=[{method: kernel}]"]
     _, (first, *_) = load_suite(RECIPES / "suite.yaml", inside)
-    assert [floor.method for floor in first.recipe.floors] == ["kernel"]
+    assert [baseline.method for baseline in first.recipe.baselines] == ["kernel"]
 
 
 def test_one_seed_and_single_samples_are_the_exact_mcnemar_test() -> None:

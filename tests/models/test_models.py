@@ -17,7 +17,7 @@ from transformers import AutoModel
 import foundation
 from foundation.data.tokens import Batch, tokenize, untokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, WfmModel, pool
-from foundation.models.statistics_head import ROWS, Sketch
+from foundation.models.statistics_head import ROWS, StatisticsHead
 from foundation.nn.decomposition import STATISTICS
 from foundation.nn.masks import draw_mask
 from foundation.objectives import MaskedObjective
@@ -68,7 +68,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
     visible = _mask(batch)
     encoded = model.encoder(visible=visible, **batch)
     condition, *_ = model(visible, **batch)
-    filled = model.reconstruct(visible, **batch)
+    imputed = model.reconstruct(visible, **batch)
     pooled = pool(model.encoder, encoded, batch, "moments")
     for i in range(len(visible)):
         one = _alone(batch, i)
@@ -81,7 +81,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
             encoded.last_hidden_state[i, :length], output.last_hidden_state[0], atol=1e-5, rtol=0
         )
         torch.testing.assert_close(condition[i, :count], model(seen, **one)[0][0], atol=1e-5, rtol=0)
-        torch.testing.assert_close(filled[i, :count], model.reconstruct(seen, **one)[0], atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(imputed[i, :count], model.reconstruct(seen, **one)[0], atol=1e-4, rtol=1e-5)
         torch.testing.assert_close(pooled[i], pool(model.encoder, output, one, "moments")[0], atol=1e-5, rtol=0)
 
 
@@ -249,7 +249,7 @@ def test_generation_is_made_of_levels_and_noise_alone(model: WfmForMaskedModelin
     assert not torch.equal(made, generate(batch["values"], seed=1))
     observed = batch["observed"] & ~batch["static"][..., None]
     spread = torch.stack([one[seen].std() for one, seen in zip(made, observed, strict=True)])
-    assert (spread > 1e-3).all(), "every sample was filled with something"
+    assert (spread > 1e-3).all(), "every sample was imputed with something"
 
 
 def test_generation_takes_levels_but_no_content_from_its_template(model: WfmForMaskedModeling) -> None:
@@ -280,14 +280,14 @@ def test_visible_patches_come_back_as_they_were(model: WfmForMaskedModeling, kin
     for seed in range(5):
         visible = _mask(batch, seed, kind)
         generator = torch.Generator().manual_seed(0)
-        for filled in (
+        for imputed in (
             model.reconstruct(visible, **batch),
             model.generate(visible, generator, steps=2, flow_steps=2, **batch),
         ):
             kept = (visible & ~batch["static"])[..., None] & batch["observed"]
             scale = batch["values"].abs().flatten(1).amax(1)[:, None, None]
-            assert ((filled - batch["values"]).abs() / scale)[kept].max() <= 1e-5
-            assert torch.isfinite(filled).all()
+            assert ((imputed - batch["values"]).abs() / scale)[kept].max() <= 1e-5
+            assert torch.isfinite(imputed).all()
 
 
 def test_reconstructing_an_all_visible_signal_gives_the_signal(model: WfmForMaskedModeling) -> None:
@@ -334,9 +334,9 @@ def test_the_account_pools_what_was_measured_column_by_column(
         signals = [each.with_(kind=kind, values=np.abs(each.values)) for each in signals]
     batch = tokenize(signals, CONFIG)
     output = model.encoder(**batch)
-    static, sketch = batch["static"][0], model.encoder.sketch
-    known = sketch.known(batch["observed"][:, static].flatten(0, 1), batch["shape"][:, static].flatten())
-    told = sketch(output.last_hidden_state[:, CONTEXT_TOKENS:][:, static]) * known.unflatten(0, (2, -1))
+    static, statistics_head = batch["static"][0], model.encoder.statistics_head
+    known = statistics_head.known(batch["observed"][:, static].flatten(0, 1), batch["shape"][:, static].flatten())
+    told = statistics_head(output.last_hidden_state[:, CONTEXT_TOKENS:][:, static]) * known.unflatten(0, (2, -1))
     row = dict(zip(ROWS, told.unbind(2), strict=True))
     parts = 1 if kind == "csi-amplitude" else 2  # real and imaginary
     assert (row["mean"] != 0).sum() == 2 * 2 * responses * parts
@@ -350,25 +350,25 @@ def test_the_account_pools_what_was_measured_column_by_column(
 
 def test_what_is_told_is_learned_slot_by_slot() -> None:
     """A line through the truth itself tells it exactly, of tokens of all shapes at once."""
-    sketch = Sketch(CONFIG)
+    statistics_head = StatisticsHead(CONFIG)
     values, gain = torch.randn(6, CONFIG.entries), torch.randn(6)
     shape = torch.tensor([0, 1, 2, 0, 1, 2])
     observed = torch.rand(6, CONFIG.entries) < 0.8
-    sketch.forward = lambda summary: summary.unflatten(1, (len(ROWS), -1))  # type: ignore[method-assign]
-    width = max(sketch.widths)
+    statistics_head.forward = lambda summary: summary.unflatten(1, (len(ROWS), -1))  # type: ignore[method-assign]
+    width = max(statistics_head.widths)
     truth = torch.zeros(6, len(ROWS), width)
     for row, (which, each) in enumerate(zip(shape.tolist(), values, strict=True)):
-        wide = sketch.widths[which]
+        wide = statistics_head.widths[which]
         for statistic in range(min(len(STATISTICS), len(each) // wide)):
             truth[row, statistic, :wide] = each[statistic * wide : (statistic + 1) * wide]
         truth[row, 4, : wide - 2] = truth[row, 0, 2:wide] - truth[row, 0, : wide - 2]
         truth[row, 5, 0] = gain[row]
-    assert float(sketch.error(truth.flatten(1), values, gain, observed, shape)) == 0
+    assert float(statistics_head.error(truth.flatten(1), values, gain, observed, shape)) == 0
     wrong = truth.clone()
     wrong[0, 0, 0] += 1
-    known = sketch.known(observed, shape)
+    known = statistics_head.known(observed, shape)
     expected = bool(known[0, 0, 0]) / float(known.sum())
-    assert float(sketch.error(wrong.flatten(1), values, gain, observed, shape)) == pytest.approx(expected)
+    assert float(statistics_head.error(wrong.flatten(1), values, gain, observed, shape)) == pytest.approx(expected)
 
 
 def test_pooling_a_single_token_has_a_gradient(model: WfmForMaskedModeling) -> None:

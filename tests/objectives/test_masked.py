@@ -11,7 +11,7 @@ from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
 from foundation.nn.masks import draw_mask, has_visible_patch
 from foundation.objectives import MaskedObjective
-from foundation.objectives.masked import CLIP
+from foundation.objectives.masked import CLIP, STATIC_WEIGHT
 
 CONFIG = tiny_config()
 
@@ -48,11 +48,11 @@ def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
     torch.testing.assert_close(
-        loss.detach(), metrics["mse"] + metrics["blended"] + metrics["sketch"] + 0.5 * metrics["flow"]
+        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics_head"] + 0.5 * metrics["flow"]
     )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
     loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
-    assert torch.equal(loss.detach(), metrics["mse"] + metrics["blended"] + metrics["sketch"])
+    assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics_head"])
     assert "flow" not in metrics
 
 
@@ -121,18 +121,18 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
 
 def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0, blend_share=1.0)
+    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0, gate_share=1.0)
     _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
     generator = torch.Generator().manual_seed(0)
-    torch.rand((), generator=generator)  # the draw between filling in and generating
+    torch.rand((), generator=generator)  # the draw between imputation in and generating
     visible = draw_mask(batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, generator)
     with torch.no_grad():
         condition, components, _ = model(visible, **batch)
         error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
     measured = batch["observed"].float()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)  # a token counts as one, large or small
-    share = torch.where(batch["static"], objective.static_weight, 1.0)
+    share = torch.where(batch["static"], STATIC_WEIGHT, 1.0)
 
     def mean_over(tokens: torch.Tensor) -> torch.Tensor:
         return (per_token * share)[tokens].sum() / share[tokens].sum()
@@ -141,11 +141,11 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
         lines = model.interpolated(visible, components.values, batch)
-        blend = model.blend(condition, model.mean(condition), *lines)
-        error = (blend - components.values.clamp(-CLIP, CLIP)).square()
+        gate = model.gate(condition, model.mean(condition), *lines)
+        error = (gate - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
     told = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
-    torch.testing.assert_close(metrics["blended"], mean_over(candidates & ~visible & ~told))
+    torch.testing.assert_close(metrics["gated"], mean_over(candidates & ~visible & ~told))
 
 
 def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
@@ -153,9 +153,9 @@ def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
     visible = _some(batch)
     condition, components, _ = model(visible, **batch)
     lines = model.interpolated(visible, components.values, batch)
-    model.blend(condition, model.mean(condition), *lines).square().sum().backward()
+    model.gate(condition, model.mean(condition), *lines).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert learning == {"trust.weight", "trust.bias"}
+    assert learning == {"gate_logits.weight", "gate_logits.bias"}
 
 
 def test_generation_is_practised_with_the_levels_of_the_whole_signal() -> None:
@@ -179,5 +179,5 @@ def test_the_loss_is_what_it_was_when_the_published_encoder_was_trained() -> Non
     before = {0: (2.4340253, 1.4450229, 1.2419158, 3.3924594), 1: (1.2189229, 1.4403868, 1.4901793, 1.4959836)}
     for seed, expected in before.items():
         _, metrics = _call(MaskedObjective(), model, batch, seed)
-        found = [metrics[name].item() for name in ("mse", "blended", "sketch", "flow")]
+        found = [metrics[name].item() for name in ("mse", "gated", "statistics_head", "flow")]
         assert found == pytest.approx(expected, rel=1e-5)

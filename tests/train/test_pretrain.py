@@ -52,7 +52,7 @@ def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
         "recipe.yaml",
-        "contents.safetensors",
+        "content_hashes.safetensors",
         "pretraining.json",
         "checkpoints",
         "logs",

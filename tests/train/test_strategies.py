@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from helpers.tiny import environment, pretrain_recipe, wfm, write_recipe
 
-from foundation.checkpoints.integrity import damage
+from foundation.checkpoints.integrity import integrity_problem
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
@@ -118,9 +118,9 @@ def test_a_zero_checkpoint_is_exported(finished: Train, name: str, tmp_path: Pat
 def test_a_zero_checkpoint_without_a_rank_is_refused(finished: Train, tmp_path: Path) -> None:
     checkpoint = tmp_path / "final.ckpt"
     shutil.copytree(finished("zero-2") / "checkpoints" / "final.ckpt", checkpoint)
-    assert damage(checkpoint) is None
+    assert integrity_problem(checkpoint) is None
     next(checkpoint.glob("checkpoint/*rank_1*optim_states.pt")).unlink()
-    assert "lacks checkpoint/" in (damage(checkpoint) or "")
+    assert "lacks checkpoint/" in (integrity_problem(checkpoint) or "")
     with pytest.raises(CheckpointError, match="Expected 2 of"):
         load_checkpoint(checkpoint)
 

@@ -13,7 +13,7 @@ from foundation.config import CorpusSection
 from foundation.data.stream import ShardStream
 from foundation.data.tokens import layout_of
 from foundation.signal import Link, Signal
-from foundation.transforms.augment import EXCHANGEABLE, in_part
+from foundation.transforms.augment import EXCHANGEABLE, random_subset
 
 DELAYS = {"kind": "cir", "frequency_hz": None, "delay_s": np.arange(24) * 1e-9}
 
@@ -41,7 +41,7 @@ def test_what_is_left_is_an_exact_subset_on_its_own_axes(changes: dict[str, obje
     whole = _signal(**changes)
     shapes = Counter[tuple[bool, ...]]()
     for seed in range(60):
-        found = in_part(whole, seed, 1.0)
+        found = random_subset(whole, seed, 1.0)
         start = (
             1 if len(found.time_s) < 80 and not np.allclose(found.time_s[1], whole.time_s[2] - whole.time_s[0]) else 0
         )
@@ -66,7 +66,7 @@ def test_the_bandwidth_is_that_of_the_responses_that_are_left() -> None:
     spacing = np.diff(whole.response)[0]
     seen = set()
     for seed in range(60):
-        found = in_part(whole, seed, 1.0)
+        found = random_subset(whole, seed, 1.0)
         steps = np.diff(found.response)
         stride = round(steps[0] / spacing)
         assert np.allclose(steps, stride * spacing)
@@ -82,7 +82,7 @@ def test_antennas_are_renumbered_only_where_numbers_say_nothing() -> None:
         whole = _signal(kind=kind)
         renumbered = set()
         for seed in range(30):
-            links = in_part(whole, seed, 1.0).links
+            links = random_subset(whole, seed, 1.0).links
             maps = [{(link.rx_position_m[end], (link.tx, link.rx)[end]) for link in links} for end in (0, 1)]  # type: ignore[index]
             for one in maps:  # one new number for each old one
                 assert len({old for old, _ in one}) == len({new for _, new in one}) == len(one)
@@ -92,20 +92,20 @@ def test_antennas_are_renumbered_only_where_numbers_say_nothing() -> None:
 
 def test_the_share_and_the_seed_decide() -> None:
     whole = _signal()
-    assert in_part(whole, 0, 0.0) is whole
-    changed = [in_part(whole, seed, 0.3) is not whole for seed in range(300)]
+    assert random_subset(whole, 0, 0.0) is whole
+    changed = [random_subset(whole, seed, 0.3) is not whole for seed in range(300)]
     assert 0.2 < np.mean(changed) < 0.4
-    one, two = in_part(whole, 5, 1.0), in_part(whole, 5, 1.0)
+    one, two = random_subset(whole, 5, 1.0), random_subset(whole, 5, 1.0)
     assert one.links == two.links
     np.testing.assert_array_equal(one.values, two.values)
 
 
 def test_a_small_or_mostly_lost_signal_stays_whole() -> None:
     single = make_signal(0, times=1, links=1, responses=1)
-    assert all(in_part(single, seed, 1.0).values.shape == (1, 1, 1) for seed in range(20))
+    assert all(random_subset(single, seed, 1.0).values.shape == (1, 1, 1) for seed in range(20))
     one = np.zeros((80, 6, 24), bool)
     one[0, 0, 0] = True
-    assert all(in_part(_signal(valid=one), seed, 1.0).mask.any() for seed in range(40))
+    assert all(random_subset(_signal(valid=one), seed, 1.0).mask.any() for seed in range(40))
 
 
 def test_a_part_has_no_more_tokens_than_the_whole() -> None:
@@ -113,7 +113,7 @@ def test_a_part_has_no_more_tokens_than_the_whole() -> None:
     for times in (20, 63, 64, 65, 130):
         whole = make_signal(0, times=times, links=3, responses=30)
         most = layout_of(whole.values.shape, config).tokens
-        assert all(layout_of(in_part(whole, s, 1.0).values.shape, config).tokens <= most for s in range(12))
+        assert all(layout_of(random_subset(whole, s, 1.0).values.shape, config).tokens <= most for s in range(12))
 
 
 def test_the_stream_goes_on_with_the_same_parts(shards_dir: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_stream_goes_on_with_the_same_parts(shards_dir: Path) -> None:
             6,
             position=position,
             start=start,
-            augment=lambda signal, seed: in_part(signal, seed, 0.5),
+            augment=lambda signal, seed: random_subset(signal, seed, 0.5),
         )
         return [batch["values"].numpy().tobytes() for batch, _ in stream]
 

@@ -80,9 +80,9 @@ def test_irregular_times_with_lost_packets() -> None:
     middle[20:-20] = True
     kept = ~lost & middle
     assert error(new.values[kept], waves(new.time_s, 2, 15.0)[kept]) < 0.02
-    filled = resample_time(signal, 0.01, max_gap_s=0.1)
-    assert filled.mask.all()
-    assert error(filled.values[middle], waves(new.time_s, 2, 15.0)[middle]) < 0.05
+    imputed = resample_time(signal, 0.01, max_gap_s=0.1)
+    assert imputed.mask.all()
+    assert error(imputed.values[middle], waves(new.time_s, 2, 15.0)[middle]) < 0.05
 
 
 def test_the_same_grid_changes_nothing() -> None:

@@ -25,7 +25,7 @@ from foundation.errors import CheckpointError
 from foundation.files import write_atomically
 
 #: Beside weights: in a run and in an export.
-FILE_NAME = "contents.safetensors"
+FILE_NAME = "content_hashes.safetensors"
 _NAME, _SOURCES = "sha256", "sources"
 
 Hashes = NDArray[np.uint64]

@@ -17,7 +17,7 @@ some 250 signs); 0, 124, 277 and 456 with noise added at 40, 30, 25 and 20 dB; 1
 Real sets, half against half: no false alarm in 4,516 windows of polyu-csi-ips and 5,433 impulse responses of
 uwb-cirs-2018 (many of one place), none across recordings in 404 windows of stability-csi-har, 156 of which lie over a
 neighbour by half and are found although each was smoothed by itself. Scaled copies: 0 missed of 500, 500 and 405.
-Not found: copies thinned out in time, or with other links or subcarriers; samples of a few numbers (RSSI fingerprints),
+Not found: copies subset out in time, or with other links or subcarriers; samples of a few numbers (RSSI fingerprints),
 for which equal values are all that can be said.
 """
 
@@ -90,7 +90,7 @@ class Signs:
 
 
 @dataclass(frozen=True)
-class Copy:
+class NearDuplicate:
     """A sample of an index that is a copy.
 
     Attributes:
@@ -104,7 +104,7 @@ class Copy:
     disagreement: float
 
 
-class CopyIndex:
+class NearDuplicateIndex:
     """Samples among which copies are looked up."""
 
     def __init__(self, samples: Sequence[Signs]) -> None:
@@ -116,7 +116,7 @@ class CopyIndex:
         order = np.argsort(tokens, kind="stable")
         self._tokens, self._rows, self._places = tokens[order], rows[order], places[order]
 
-    def find(self, sample: Signs) -> Copy | None:
+    def find(self, sample: Signs) -> NearDuplicate | None:
         """The sample of the index that most surely is a copy; None if there is none."""
         surest, best = 0.0, None
         signs = sample.unpacked()
@@ -127,7 +127,7 @@ class CopyIndex:
             disagreement, sigmas = _compare(signs, other.unpacked(), shift)
             most, least = (0.01, 8) if sample.snapshot else (0.2, 14)
             if disagreement <= most and sigmas >= max(least, surest):
-                surest, best = sigmas, Copy(row, shift, disagreement)
+                surest, best = sigmas, NearDuplicate(row, shift, disagreement)
         return best
 
     def _candidates(self, sample: Signs) -> list[tuple[int, int]]:

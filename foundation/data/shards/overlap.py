@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from foundation.data.shards.manifest import Manifest
-from foundation.data.shards.near_duplicates import CopyIndex, Signs
+from foundation.data.shards.near_duplicates import NearDuplicateIndex, Signs
 from foundation.data.shards.tar_index import open_shard
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
@@ -100,7 +100,7 @@ class _Index:
     def __init__(self, other: Path, samples: list[_Print]) -> None:
         self.other, self.keys = other, [sample.key for sample in samples]
         self.contents = {sample.content: sample.key for sample in samples}
-        self.copies = CopyIndex([sample.signs for sample in samples])
+        self.copies = NearDuplicateIndex([sample.signs for sample in samples])
 
     def find(self, sample: _Print) -> Overlap | None:
         if sample.content in self.contents:

@@ -27,7 +27,7 @@ METHODS = {
 FAINT = 1e-3
 
 
-def floor(
+def baseline(
     train_x: NDArray[np.float64],
     train_y: NDArray[Any],
     test_x: NDArray[np.float64],
@@ -46,7 +46,7 @@ def floor(
         kind: "classification" or "regression".
         method: one of `METHODS[kind]`; "kernel" is the head that encoders are given, see `foundation.adapt.fit_head`.
         seed: of extra trees, and of the samples that a kernel is centred on where there are thousands.
-        sessions: of the training rows; "kernel" chooses its stiffness by holding some out.
+        sessions: of the training rows; "kernel" chooses its regularisation by holding some out.
 
     Returns:
         Predictions for `test_x`: [M] classes, or [M] or [M, K] numbers.
@@ -55,11 +55,11 @@ def floor(
         RecipeError: the kind or method is not known, or the training rows hold one class only.
     """
     if kind not in METHODS:
-        raise RecipeError(f"floor: no kind {kind!r}; expected one of {', '.join(METHODS)}.")
+        raise RecipeError(f"baseline: no kind {kind!r}; expected one of {', '.join(METHODS)}.")
     if method not in METHODS[kind]:
-        raise RecipeError(f"floors: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
+        raise RecipeError(f"baselines: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
     if kind == "classification" and len(np.unique(train_y)) < 2:
-        raise RecipeError("floor: the training rows hold one class only; a classifier needs at least two.")
+        raise RecipeError("baseline: the training rows hold one class only; a classifier needs at least two.")
     if method == "kernel":
         return _kernel(train_x, train_y, test_x, seed, sessions or ["one"] * len(train_x))
     model = make_pipeline(StandardScaler(), _estimator(kind, method, seed, len(train_x)))
@@ -97,7 +97,7 @@ def _estimator(kind: str, method: str, seed: int, rows: int) -> Any:
         }[method]
     return {
         "logistic": LogisticRegression(max_iter=1000, tol=1e-3, class_weight="balanced"),
-        # C=5 is the published floor of the stability set; it was not chosen on its test recordings here.
+        # C=5 is the published baseline of the stability set; it was not chosen on its test recordings here.
         "svm": SVC(C=5.0, class_weight="balanced"),
         "extra-trees": ExtraTreesClassifier(300, class_weight="balanced", random_state=seed),
         "knn": KNeighborsClassifier(neighbours, weights="distance"),

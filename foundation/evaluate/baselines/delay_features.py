@@ -52,14 +52,14 @@ def delay_features(signal: Signal) -> Array:
 
 def fill_gaps(rows: Array) -> Array:
     """[N, R] with NaN replaced by interpolation along R; a row that has nothing takes the mean of the others, or 0."""
-    filled = rows.copy()
+    imputed = rows.copy()
     at = np.arange(rows.shape[1])
     known = np.isfinite(rows)
     for row in np.flatnonzero(known.any(axis=1) & ~known.all(axis=1)):
-        filled[row] = np.interp(at, at[known[row]], rows[row, known[row]])
+        imputed[row] = np.interp(at, at[known[row]], rows[row, known[row]])
     empty = ~known.any(axis=1)
-    filled[empty] = filled[~empty].mean(axis=0) if np.any(~empty) else 0.0
-    return filled
+    imputed[empty] = imputed[~empty].mean(axis=0) if np.any(~empty) else 0.0
+    return imputed
 
 
 def _link_statistics(power: Array, delay_s: Array) -> Array:

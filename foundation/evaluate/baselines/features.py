@@ -1,4 +1,4 @@
-"""Hand-made features: the floor that a pretrained encoder has to beat. Numpy alone, invalid entries never read.
+"""Hand-made features: the baseline that a pretrained encoder has to beat. Numpy alone, invalid entries never read.
 
 Every kind gives a vector whose length depends on the number of links and responses (and, for "doppler", of times)
 alone, so that equal windows of one data set stack into a matrix. "amplitude" and "level" keep the gain, because the
@@ -60,12 +60,12 @@ def feature_rows(signals: Sequence[Signal], name: str) -> Features:
         try:
             rows.append(hand_features(signal, name))
         except SignalError as error:
-            raise SignalError(f"floors: a sample of session {signal.session!r}: {error}") from error
+            raise SignalError(f"baselines: a sample of session {signal.session!r}: {error}") from error
         if len(rows[-1]) != len(rows[0]):
             raise SignalError(
-                f"floors: {name} features need windows of one shape: session {signals[0].session!r} has "
+                f"baselines: {name} features need windows of one shape: session {signals[0].session!r} has "
                 f"{_shape(signals[0])}, session {signal.session!r} {_shape(signal)}; cut or resample them when shards "
-                "are built, or leave this floor out."
+                "are built, or leave this baseline out."
             )
     return np.stack(rows)
 
@@ -127,7 +127,7 @@ def _measured(signal: Signal) -> Features:
 
 
 def _log(signal: Signal) -> Features:
-    """Log amplitude relative to the root mean square, NaN where nothing was measured; 60 dB below it is the floor."""
+    """Log amplitude relative to the root mean square, NaN where nothing was measured; 60 dB below it is the baseline."""
     amplitude = _measured(signal)
     return np.log(np.maximum(amplitude / _rms(amplitude), LOG_FLOOR))
 

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from foundation.checkpoints.load import load_masked
-from foundation.config.imputation import FillingRecipe
+from foundation.config.imputation import ImputationRecipe
 from foundation.data.shards.corpus import read_part
 from foundation.evaluate.imputation import (
     LINEAR,
@@ -19,7 +19,7 @@ from foundation.evaluate.imputation import (
     METHODS,
     NETWORK,
     Measured,
-    filled_windows,
+    imputed_windows,
     windows_of_kinds,
 )
 from foundation.files import write_atomically
@@ -42,7 +42,7 @@ NOTES = (
 )
 
 
-def save_filling(path: Path, recipe: FillingRecipe, measured: Sequence[Measured], command: str) -> None:
+def save_imputation(path: Path, recipe: ImputationRecipe, measured: Sequence[Measured], command: str) -> None:
     """Replace the file by these figures, one line each."""
     lines = []
     for each in measured:
@@ -54,7 +54,7 @@ def save_filling(path: Path, recipe: FillingRecipe, measured: Sequence[Measured]
     write_atomically(path, head[:-1] + ', "rows": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
-def filling_table(measured: Sequence[Measured]) -> Pivot:
+def imputation_table(measured: Sequence[Measured]) -> Pivot:
     """One line per set, kind and mask."""
     body, best = [], set()
     for i, each in enumerate(measured):
@@ -68,7 +68,7 @@ def filling_table(measured: Sequence[Measured]) -> Pivot:
     return Pivot("NMSE of hidden entries, dB", header, tuple(body), frozenset(best))
 
 
-def filling_summary(measured: Sequence[Measured]) -> Pivot:
+def imputation_summary(measured: Sequence[Measured]) -> Pivot:
     """One line per set and kind, one column per mask: network / linear / low rank; bold where the network is better
     than both, with intervals that exclude 0."""
     masks = list(dict.fromkeys(each.mask for each in measured))
@@ -84,13 +84,13 @@ def filling_summary(measured: Sequence[Measured]) -> Pivot:
     return Pivot(title, ("set", "kind", *(f"{mask} mask" for mask in masks)), body, frozenset(best))
 
 
-def write_filling_report(path: Path, recipe: FillingRecipe, measured: Sequence[Measured], command: str) -> None:
+def write_imputation_page(path: Path, recipe: ImputationRecipe, measured: Sequence[Measured], command: str) -> None:
     """One self-contained page: the figure, the table, and a window of every kind with what was made of it."""
     facts = {"checkpoint": recipe.checkpoint, "windows": f"up to {recipe.count} of every kind", "command": command}
     sections = [
         paragraphs(NOTES),
         facts_list(facts),
-        section("Errors", [figure(errors_figure(measured), NOTES[0]), table_of(filling_table(measured))]),
+        section("Errors", [figure(errors_figure(measured), NOTES[0]), table_of(imputation_table(measured))]),
         section("One window of every kind", _examples(recipe)),
     ]
     write_page(path, f"{recipe.name}: hidden parts of every kind of signal", sections)
@@ -117,16 +117,16 @@ def errors_figure(measured: Sequence[Measured]) -> bytes:
     return to_png(drawing)
 
 
-def _examples(recipe: FillingRecipe) -> list[str]:
+def _examples(recipe: ImputationRecipe) -> list[str]:
     model, shown = load_masked(recipe.checkpoint), []
     for each in recipe.sets:
         signals = read_part(each.shards, each.split, each.parts)
         for kind, chosen in windows_of_kinds(signals, recipe.count).items():
             generator = torch.Generator().manual_seed(recipe.seed)
-            filled = next(iter(filled_windows(model, chosen[:4], "random", generator)), None)
-            if filled is not None:
+            imputed = next(iter(imputed_windows(model, chosen[:4], "random", generator)), None)
+            if imputed is not None:
                 caption = f"{each.set}, {kind}: truth, what was visible, and what the network made of it."
-                shown.append(figure(reconstruction(reconstruction_picture(filled)), caption))
+                shown.append(figure(reconstruction(reconstruction_picture(imputed)), caption))
     return shown
 
 

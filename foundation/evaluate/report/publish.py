@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from foundation.config import EvaluateRecipe
-from foundation.config.imputation import FillingRecipe
-from foundation.evaluate.imputation import measure_filling
-from foundation.evaluate.report.imputation_page import filling_summary, save_filling, write_filling_report
+from foundation.config.imputation import ImputationRecipe
+from foundation.evaluate.imputation import measure_imputation
+from foundation.evaluate.report.imputation_page import imputation_summary, save_imputation, write_imputation_page
 from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.report.suite_page import save_suite, write_suite_report
 from foundation.evaluate.suite import Measured, Suite
-from foundation.evaluate.suite_tests import rankings, verdicts
+from foundation.evaluate.suite_tests import paired_tests, rankings
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
 from foundation.results.tables import markdown_table, rich_tables
 
@@ -57,7 +57,7 @@ def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None
     for each in measured:
         for table in rich_tables(each.rows):
             Console().print(table)
-    tests, ranks = verdicts(measured, suite.recipe.compare), rankings(measured)
+    tests, ranks = paired_tests(measured, suite.recipe.compare), rankings(measured)
     if json_path is not None:
         print(f"{json_path}: {save_suite(json_path, measured, tests, ranks)} rows written.")
     if html_path is not None:
@@ -65,15 +65,15 @@ def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None
         print(f"{html_path}: report written.")
 
 
-def publish_filling(recipe: FillingRecipe, command: str, json_path: Path | None, html_path: Path | None) -> None:
+def publish_imputation(recipe: ImputationRecipe, command: str, json_path: Path | None, html_path: Path | None) -> None:
     """Measure, print a summary in Markdown, replace `json_path`, and write a page to `html_path`."""
-    measured = measure_filling(recipe, lambda name: print(f"{name}: done", flush=True))
-    print(markdown_table(filling_summary(measured)))
+    measured = measure_imputation(recipe, lambda name: print(f"{name}: done", flush=True))
+    print(markdown_table(imputation_summary(measured)))
     if json_path is not None:
-        save_filling(json_path, recipe, measured, command)
+        save_imputation(json_path, recipe, measured, command)
         print(f"{json_path}: {len(measured)} sets, kinds and masks written.")
     if html_path is not None:
-        write_filling_report(html_path, recipe, measured, command)
+        write_imputation_page(html_path, recipe, measured, command)
         print(f"{html_path}: report written.")
 
 

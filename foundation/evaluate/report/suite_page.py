@@ -13,7 +13,7 @@ from foundation.evaluate.report.transfer_plot import LOSS_METRICS
 from foundation.evaluate.runner import pooling_sentences
 from foundation.evaluate.statistics.ranks import Ranking
 from foundation.evaluate.suite import Measured
-from foundation.evaluate.suite_tests import Verdict, headline_rows
+from foundation.evaluate.suite_tests import PairedTest, headline_rows
 from foundation.results.page import commands_of, facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
 from foundation.results.tables import Pivot, metric_of, pivot
@@ -45,12 +45,12 @@ RANK_CAPTION = (
 
 
 def save_suite(
-    path: Path, measured: Sequence[Measured], verdicts: Sequence[Verdict], ranks: Mapping[float, Ranking]
+    path: Path, measured: Sequence[Measured], paired_tests: Sequence[PairedTest], ranks: Mapping[float, Ranking]
 ) -> int:
     """Merge the rows into the file (same key: replaced); tests, ranks and choices of this call stand beside them."""
     rows = [row for each in measured for row in each.rows]
     beside = {
-        "tests": [verdict.as_dict() for verdict in verdicts],
+        "tests": [test.as_dict() for test in paired_tests],
         "ranks": [
             {"fraction": fraction, "tasks": len(found.tasks), "p": found.p, "critical_difference": found.critical}
             | {"average": dict(zip(found.names, map(float, found.average), strict=True))}
@@ -70,7 +70,7 @@ def write_suite_report(
     path: Path,
     name: str,
     measured: Sequence[Measured],
-    verdicts: Sequence[Verdict],
+    paired_tests: Sequence[PairedTest],
     ranks: Mapping[float, Ranking],
 ) -> None:
     """One self-contained page: ranks, paired tests, and curves and tables of every set."""
@@ -89,7 +89,8 @@ def write_suite_report(
                 [paragraphs([TARGET_NOTE]), *(table_of(t) for t in pivot(with_target))] if with_target else [],
             ),
             section(
-                "Paired tests", [paragraphs([TESTS_NOTE]), *map(table_of, verdict_tables(verdicts))] if verdicts else []
+                "Paired tests",
+                [paragraphs([TESTS_NOTE]), *map(table_of, paired_test_tables(paired_tests))] if paired_tests else [],
             ),
             section("Choices made on training recordings", [paragraphs(_all_poolings(measured))]),
             section("Commands", [commands_of(rows)]),
@@ -97,11 +98,11 @@ def write_suite_report(
     )
 
 
-def verdict_tables(verdicts: Sequence[Verdict]) -> list[Pivot]:
+def paired_test_tables(paired_tests: Sequence[PairedTest]) -> list[Pivot]:
     """One table per data set; a difference is in the unit of the metric, points for shares."""
     tables = []
-    for set_ in dict.fromkeys(verdict.set for verdict in verdicts):
-        group = [verdict for verdict in verdicts if verdict.set == set_]
+    for set_ in dict.fromkeys(test.set for test in paired_tests):
+        group = [test for test in paired_tests if test.set == set_]
         metric = metric_of(group[0].metric)
         body = []
         for v in group:

@@ -1,4 +1,4 @@
-"""Fields filled in by what stays: the value at the nearest time, or the mean over time."""
+"""Fields imputed in by what stays: the value at the nearest time, or the mean over time."""
 
 from __future__ import annotations
 

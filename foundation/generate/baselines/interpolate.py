@@ -32,5 +32,5 @@ def _along(field: np.ndarray, known: np.ndarray, axis: int) -> tuple[np.ndarray,
     for line, mask in zip(lines.reshape(-1, len(index)), given.reshape(-1, len(index)), strict=True):
         if mask.any() and not mask.all():
             line[:] = np.interp(index, index[mask], line[mask])
-    filled = np.broadcast_to(given.any(-1, keepdims=True), given.shape)
-    return np.moveaxis(lines, -1, axis), np.moveaxis(filled, -1, axis).copy()
+    imputed = np.broadcast_to(given.any(-1, keepdims=True), given.shape)
+    return np.moveaxis(lines, -1, axis), np.moveaxis(imputed, -1, axis).copy()

@@ -1,6 +1,6 @@
 """Low-rank completion of one signal on its own: the stronger baseline that imputation has to beat.
 
-Iterated truncated singular value decomposition of the filled-in matrix (Troyanskaya et al. 2001, Bioinformatics 17,
+Iterated truncated singular value decomposition of the imputed-in matrix (Troyanskaya et al. 2001, Bioinformatics 17,
 "SVDimpute"; Mazumder, Hastie and Tibshirani 2010, JMLR 11, hard thresholding), each step by one alternation of least
 squares (Hastie, Mazumder, Lee and Zadeh 2015, JMLR 16). A field of three axes is unfolded along one of them.
 
@@ -85,13 +85,13 @@ def _complete(start: np.ndarray, visible: np.ndarray, axis: int, rank: int | Non
     if is_tall := len(matrix) > matrix.shape[1]:
         matrix, seen = matrix.T, seen.T
     matrix = matrix if np.any(matrix.imag) else matrix.real
-    filled = matrix
+    imputed = matrix
     left = np.linalg.eigh(matrix @ matrix.conj().T)[1][:, -rank:]
     for _ in range(STEPS):
-        right = left.conj().T @ filled
-        filled = np.where(seen, matrix, left @ right)
-        left = np.linalg.qr(filled @ right.conj().T)[0]
-    return np.moveaxis((filled.T if is_tall else filled).reshape(moved.shape), 0, axis).astype(start.dtype)
+        right = left.conj().T @ imputed
+        imputed = np.where(seen, matrix, left @ right)
+        left = np.linalg.qr(imputed @ right.conj().T)[0]
+    return np.moveaxis((imputed.T if is_tall else imputed).reshape(moved.shape), 0, axis).astype(start.dtype)
 
 
 def _held_out(visible: np.ndarray, draw: int) -> np.ndarray:

@@ -207,9 +207,9 @@ class _Machine:
             return _Type(_text(arguments[0]))
         if name == "frombuffer" and len(arguments) == 4:
             content, dtype, shape, order = arguments
-            return _Array(self._filled(content, dtype, shape, _text(order) == "F"))
+            return _Array(self._imputed(content, dtype, shape, _text(order) == "F"))
         if name == "scalar" and len(arguments) == 2:
-            return self._filled(arguments[1], arguments[0], (), False).item()
+            return self._imputed(arguments[1], arguments[0], (), False).item()
         if name == "encode" and len(arguments) == 2 and _text(arguments[1]) == "latin1":
             return self._turned(arguments[0])  # how Python 3 writes bytes in the protocols of Python 2
         raise _BadPickleError(f"it calls {name} with {len(arguments)} arguments")
@@ -221,7 +221,7 @@ class _Machine:
             target.swapped = _text(state[1]) == ">"
         elif isinstance(target, _Array) and isinstance(state, tuple) and len(state) == 5:
             _, shape, dtype, fortran, content = state
-            target.values = self._filled(content, dtype, shape, fortran is True or fortran == 1)
+            target.values = self._imputed(content, dtype, shape, fortran is True or fortran == 1)
         else:
             raise _BadPickleError("it sets a state that is not that of an array")
         self.push(target)
@@ -233,7 +233,7 @@ class _Machine:
             raise _BadPickleError("it makes many times its own size of a text")
         return _text(text).encode("latin-1")
 
-    def _filled(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
+    def _imputed(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
         """The array of these bytes, if they are exactly as many as its shape and type ask for."""
         content = self._turned(content) if isinstance(content, str) else content
         if not (isinstance(content, bytes) and isinstance(dtype, _Type) and isinstance(shape, tuple)):

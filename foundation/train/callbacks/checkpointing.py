@@ -13,7 +13,7 @@ from foundation.train.callbacks.base import Stepwise
 from foundation.train.module import PretrainModule
 
 
-class Keep(Stepwise):
+class Checkpointing(Stepwise):
     """Writes `checkpoints/step=N.ckpt` and then, never before, removes those that `train.keep_last` and
     `train.keep_every` let go: a full disk costs the new one, not the old."""
 

@@ -9,13 +9,13 @@ from lightning.pytorch.callbacks import Callback
 
 from foundation.config import PretrainRecipe
 from foundation.train.callbacks.progress import Progress
-from foundation.train.callbacks.reconstructions import Pictures
+from foundation.train.callbacks.reconstructions import Reconstructions
 from foundation.train.callbacks.spikes import Spikes
 from foundation.train.callbacks.throughput import Throughput
 from foundation.train.directory.heartbeat import clear_mark, set_mark
 
 
-class Alive(Callback):
+class Heartbeat(Callback):
     """Marks the directory as trained in, see `foundation.train.directory.heartbeat`; a kill leaves the mark, an error does not."""
 
     def __init__(self, directory: Path) -> None:
@@ -32,6 +32,6 @@ class Alive(Callback):
 
 def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
     every = recipe.train.log_every
-    pictures = [] if recipe.train.picture_every is None else [Pictures(recipe, recipe.train.picture_every)]
+    pictures = [] if recipe.train.picture_every is None else [Reconstructions(recipe, recipe.train.picture_every)]
     # The progress comes after those whose numbers it shows.
-    return [Throughput(every), Spikes(every), Alive(recipe.out), Progress(every), *pictures]
+    return [Throughput(every), Spikes(every), Heartbeat(recipe.out), Progress(every), *pictures]

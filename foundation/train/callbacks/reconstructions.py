@@ -21,7 +21,7 @@ MOST = 6
 HIDDEN = 0.75  # of the tokens, at random
 
 
-class Pictures(Stepwise):
+class Reconstructions(Stepwise):
     """Every `every` steps: truth, what was visible and the reconstruction of the same samples under the same masks.
 
     They are written as RUN/pictures/step=N.png and handed to the tracker. Rank 0 draws by itself: no collective is
@@ -65,11 +65,11 @@ class Pictures(Stepwise):
         module.model.eval()
         try:
             ratio = (HIDDEN, HIDDEN)
-            filled = [impute(module.model, [signal], "random", generator, ratio)[0] for signal in self._signals]
+            imputed = [impute(module.model, [signal], "random", generator, ratio)[0] for signal in self._signals]
         finally:
             module.model.train()
         return reconstructions(
-            [reconstruction_picture(one) for one in filled], f"{self.recipe.name}: training samples at step {step:,}"
+            [reconstruction_picture(one) for one in imputed], f"{self.recipe.name}: training samples at step {step:,}"
         )
 
 

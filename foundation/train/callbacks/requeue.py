@@ -18,7 +18,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from foundation.errors import TrainingError
-from foundation.train.callbacks.checkpointing import Keep
+from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.stop_signals import listen, told_to_stop
 
 
@@ -37,8 +37,8 @@ class Requeue(L.Callback):
         stopped: training ended here, before its last step.
     """
 
-    def __init__(self, keep: Keep) -> None:
-        self.keep, self.stopped = keep, False
+    def __init__(self, checkpointing: Checkpointing) -> None:
+        self.checkpointing, self.stopped = checkpointing, False
         self._active = listen()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -50,7 +50,7 @@ class Requeue(L.Callback):
         if not self._active or trainer.global_step >= trainer.max_steps:
             return
         if trainer.strategy.reduce_boolean_decision(told_to_stop(), all=False):
-            self.keep.save(trainer)
+            self.checkpointing.save(trainer)
             self.stopped = trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from foundation.checkpoints.integrity import damage, files_of
+from foundation.checkpoints.integrity import files_of, integrity_problem
 from foundation.checkpoints.layout import FINAL, FOLDER, numbered, step_of
 from foundation.errors import WfmError
 from foundation.train.directory.heartbeat import lives, read_mark
@@ -93,7 +93,7 @@ def _recipe(directory: Path, run: RunState) -> None:
 def _checkpoint(directory: Path, run: RunState) -> None:
     folder = directory / FOLDER
     for path in [*folder.glob(FINAL), *numbered(folder)]:
-        if damage(path, thorough=False):
+        if integrity_problem(path, thorough=False):
             run.problems.append(f"{FOLDER}/{path.name} is torn")
         elif run.checkpoint is None:
             run.checkpoint = path.name

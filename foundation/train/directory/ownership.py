@@ -32,7 +32,7 @@ FREE = {"out", "logger", "data.workers"} | {
 }
 
 
-def claim(recipe: PretrainRecipe) -> None:
+def take_ownership(recipe: PretrainRecipe) -> None:
     """Write the resolved recipe into the run directory, or check that it is the one that is there.
 
     A run that died before its first checkpoint has nothing to lose: its recipe may be corrected.

@@ -8,7 +8,7 @@ import numpy as np
 
 from foundation.checkpoints.provenance import PROVENANCE, Record, Seen, hashes_seen_by, record_of, save_record
 from foundation.config import CorpusSection, PretrainRecipe
-from foundation.data.shards.content_hashes import FILE_NAME as CONTENTS
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
@@ -31,7 +31,7 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
         CheckpointError: the run has begun on other shards; or the record of `init`, or the run's own, is damaged.
         ShardError: shards are missing or damaged.
     """
-    contents, sources = recipe.out / CONTENTS, _sources(recipe)
+    contents, sources = recipe.out / CONTENT_HASHES, _sources(recipe)
     known = load_sources(contents) if contents.is_file() else None
     if begun and known not in (None, sources):
         raise CheckpointError(
@@ -93,7 +93,7 @@ def _seen(source: CorpusSection) -> Seen:
 
 
 def _sources(recipe: PretrainRecipe) -> str:
-    """What tells a record of these samples from one of others. A thinned part names how; a whole one does not, as in
+    """What tells a record of these samples from one of others. A subset part names how; a whole one does not, as in
     records of earlier versions."""
     parts = [source for source in recipe.data.sources if not is_url(source.shards)]
     thin = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]

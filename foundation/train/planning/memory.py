@@ -49,7 +49,7 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
     # while gradients accumulate (DeepSpeed 0.19 frees them bucket by bucket where none do).
     gradients = size * (parameters if stage == 1 else share) + MASTER * share
     gathered = min(parameters, LIVE) if stage == 3 else 0
-    buckets = 2 * BUCKET if ranks > 1 else 0  # two: one is filled while the other is reduced
+    buckets = 2 * BUCKET if ranks > 1 else 0  # two: one is imputed while the other is reduced
     return States(
         parameters=size * (share if stage == 3 else parameters),
         gradients=gradients,

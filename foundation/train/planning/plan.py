@@ -21,11 +21,12 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.models.config import model_config
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
+from foundation.objectives.masked import FLOW_SHARE
 from foundation.train.planning.gpus import Gpu, find_gpu
 from foundation.train.planning.memory import STAGES, States, activation_bytes, model_states, parameter_count
 
 #: Share of a GPU's memory that a plan fills: the rest is for CUDA, fragmentation and the optimizer's temporaries.
-FILLED = 0.9
+IMPUTED = 0.9
 #: Of the peak that the maker promises. Large transformers reach 0.38 to 0.46 of it on thousands of GPUs (PaLM, arXiv
 #: 2204.02311; Llama 3, arXiv 2407.21783); short, padded sequences of radio tokens reach less.
 MFU = 0.3
@@ -138,12 +139,12 @@ def plan(
         return Pace(many, math.ceil(many / per_node), steps, samples, rate, samples / rate / DAY, *asked)
 
     def stages(many: int) -> list[Stage]:
-        flow = objective.flow_share * objective.flow_levels if objective.flow_weight else 0.0
+        flow = FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
         one = [
             activation_bytes(config, sample.tokens, recipe.train.precision, flow, checkpointed)
             for checkpointed in (False, True)
         ]
-        room = FILLED * kind.memory_gb * 1e9
+        room = IMPUTED * kind.memory_gb * 1e9
         states = [model_states(parameter_count(model), stage, many, recipe.train.precision) for stage in STAGES]
         return [_stage(stage, state, one, batch, room) for stage, state in zip(STAGES, states, strict=True)]
 

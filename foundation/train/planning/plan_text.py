@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundation.train.directory.listing_text import duration
-from foundation.train.planning.plan import DAY, FILLED, Pace, Plan, Stage
+from foundation.train.planning.plan import DAY, IMPUTED, Pace, Plan, Stage
 
 
 def plan_text(plan: Plan) -> str:
@@ -17,7 +17,7 @@ def plan_text(plan: Plan) -> str:
         f"{plan.run.gpus} x {gpu.name}: {gpu.memory_gb:g} GB, {peak / 1e12:,.4g} TFLOP/s in {plan.precision}; "
         f"{plan.batch:,.4g} samples per rank and step.",
         "",
-        f"memory per rank, GB (10^9 bytes; up to {FILLED:.0%} of {gpu.memory_gb:g} GB counts as fitting):",
+        f"memory per rank, GB (10^9 bytes; up to {IMPUTED:.0%} of {gpu.memory_gb:g} GB counts as fitting):",
         *_table(plan.stages),
         _suggestion(plan),
         "",

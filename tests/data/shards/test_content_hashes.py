@@ -12,7 +12,7 @@ import pytest
 from helpers.tiny import pretrain_recipe
 
 from foundation.checkpoints.export import export
-from foundation.checkpoints.load import contents
+from foundation.checkpoints.load import content_hashes
 from foundation.config import CorpusSection
 from foundation.data.shards.content_hashes import FILE_NAME, hashes_of, load_hashes, save_hashes
 from foundation.data.shards.manifest import Manifest
@@ -72,8 +72,8 @@ def test_the_record_is_of_the_training_part(trained: Path, shards_dir: Path) -> 
     assert len(seen) == parts["train"]
     assert np.isin(hashes_of([CorpusSection(shards=shards_dir, split="room", part="train")]), seen).all()
     assert not np.isin(hashes_of([CorpusSection(shards=shards_dir, split="room", part="test")]), seen).any()
-    assert np.array_equal(contents(trained / "model"), seen)
-    assert np.array_equal(contents(trained / "checkpoints" / "final.ckpt"), seen)
+    assert np.array_equal(content_hashes(trained / "model"), seen)
+    assert np.array_equal(content_hashes(trained / "checkpoints" / "final.ckpt"), seen)
     assert (trained / FILE_NAME).stat().st_size < 8 * len(seen) + 1000
 
 
@@ -106,7 +106,7 @@ def test_an_export_without_a_record_goes_by_sessions(
     for path in (trained / "model").iterdir():
         if path.name != FILE_NAME:
             (old / path.name).symlink_to(path)
-    assert contents(old) is None
+    assert content_hashes(old) is None
     _refuse(old, other, "theirs", "train")
     with pytest.raises(RecipeError, match="was pretrained on session"):
         _refuse(old, shards_dir, "room", "train")
@@ -118,7 +118,7 @@ def test_a_continued_model_remembers_what_it_began_with(
     recipe = pretrain_recipe(shards_dir, tmp_path / "run", "room/test", steps=1)
     recipe.init = str(trained / "model")
     model = export(pretrain(recipe).checkpoint, tmp_path / "model")
-    seen = contents(model)
+    seen = content_hashes(model)
     assert seen is not None
     assert len(seen) == Manifest.load(shards_dir).count
     for part in ("train", "test"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.signals import make_signal
 
-from foundation.data.shards.near_duplicates import CopyIndex, Signs
+from foundation.data.shards.near_duplicates import NearDuplicateIndex, Signs
 from foundation.data.shards.overlap import overlaps, sentences
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.write import write_shards
@@ -27,15 +27,15 @@ def rooms() -> list[Signal]:
 
 
 @pytest.fixture(scope="module")
-def index(rooms: list[Signal]) -> CopyIndex:
-    return CopyIndex([Signs.of(signal) for signal in rooms])
+def index(rooms: list[Signal]) -> NearDuplicateIndex:
+    return NearDuplicateIndex([Signs.of(signal) for signal in rooms])
 
 
 def _changed(signal: Signal, values: np.ndarray) -> Signal:
     return signal.with_(values=values.astype(np.complex64), clean=None)
 
 
-def _found(index: CopyIndex, signals: list[Signal]) -> list[int | None]:
+def _found(index: NearDuplicateIndex, signals: list[Signal]) -> list[int | None]:
     return [copy and copy.row for copy in (index.find(Signs.of(signal)) for signal in signals)]
 
 
@@ -55,31 +55,31 @@ COPIES: dict[str, Callable[[Signal, np.random.Generator], Signal]] = {
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_every_copy_is_found(name: str, rooms: list[Signal], index: CopyIndex) -> None:
+def test_every_copy_is_found(name: str, rooms: list[Signal], index: NearDuplicateIndex) -> None:
     rng = np.random.default_rng(5)
     assert _found(index, [COPIES[name](signal, rng) for signal in rooms]) == list(range(COUNT))
 
 
-def test_windows_cut_elsewhere_say_by_how_much(rooms: list[Signal], index: CopyIndex) -> None:
+def test_windows_cut_elsewhere_say_by_how_much(rooms: list[Signal], index: NearDuplicateIndex) -> None:
     copy = index.find(Signs.of(rooms[3].window(40, 30)))
     assert copy is not None
     assert (copy.row, copy.shift, copy.disagreement) == (3, 40, 0.0)
-    longer = CopyIndex([Signs.of(rooms[3].window(40, 30))])
+    longer = NearDuplicateIndex([Signs.of(rooms[3].window(40, 30))])
     back = longer.find(Signs.of(rooms[3]))
     assert back is not None
     assert back.shift == -40
 
 
-def test_other_rooms_and_other_moments_are_no_copies(rooms: list[Signal], index: CopyIndex) -> None:
+def test_other_rooms_and_other_moments_are_no_copies(rooms: list[Signal], index: NearDuplicateIndex) -> None:
     assert set(_found(index, list(simulate(400, 1)))) == {None}
     assert set(_found(index, list(simulate(160, 0, first=COUNT)))) == {None}, "the same rooms, later"
-    half = CopyIndex([Signs.of(signal) for signal in rooms[::2]])
+    half = NearDuplicateIndex([Signs.of(signal) for signal in rooms[::2]])
     assert set(_found(half, rooms[1::2])) == {None}, "the same recordings, later"
 
     def clean(seed: int) -> list[Signal]:
         return [signal.with_(values=signal.clean, clean=None) for signal in simulate(200, seed)]
 
-    smooth = CopyIndex([Signs.of(signal) for signal in clean(0)])
+    smooth = NearDuplicateIndex([Signs.of(signal) for signal in clean(0)])
     assert set(_found(smooth, clean(1))) == {None}, "without noise, smooth fields agree by chance"
 
 
@@ -93,7 +93,7 @@ def test_snapshots_are_copies_only_if_nearly_equal() -> None:
         return make_signal(times=1, links=1, responses=160, values=values.astype(np.complex64), **delays)
 
     known = [capture(0.1) for _ in range(20)]
-    index = CopyIndex([Signs.of(signal) for signal in known])
+    index = NearDuplicateIndex([Signs.of(signal) for signal in known])
     assert set(_found(index, [capture(0.1) for _ in range(20)])) == {None}, "captures of one place are not copies"
     cut = [s.with_(values=s.values[:, :, 12:] * 2, valid=None, delay_s=s.delay_s[12:]) for s in known]  # type: ignore[index]
     assert _found(index, cut) == list(range(20))
@@ -105,18 +105,18 @@ def test_snapshots_are_copies_only_if_nearly_equal() -> None:
 def test_any_shape_has_signs(shape: tuple[int, int, int]) -> None:
     times, links, responses = shape
     signals = [make_signal(seed, times=times, links=links, responses=responses) for seed in range(3)]
-    index = CopyIndex([Signs.of(signal) for signal in signals])
+    index = NearDuplicateIndex([Signs.of(signal) for signal in signals])
     found = _found(index, [_changed(signal, 2 * signal.values) for signal in signals])
     assert found == ([0, 1, 2] if times * links * responses >= 500 else [None] * 3)
 
 
 def test_what_was_not_measured_or_never_changes_has_no_signs() -> None:
     still = make_signal(values=np.ones((32, 2, 16)))
-    assert CopyIndex([Signs.of(still)]).find(Signs.of(still)) is None
+    assert NearDuplicateIndex([Signs.of(still)]).find(Signs.of(still)) is None
     lost = make_signal(3, times=64, valid=(np.arange(64) % 8 != 0)[:, None, None])
-    copy = CopyIndex([Signs.of(make_signal(3, times=64))]).find(Signs.of(lost))
+    copy = NearDuplicateIndex([Signs.of(make_signal(3, times=64))]).find(Signs.of(lost))
     assert copy is not None
-    assert CopyIndex([]).find(Signs.of(lost)) is None
+    assert NearDuplicateIndex([]).find(Signs.of(lost)) is None
 
 
 def _samples(signals: list[Signal]) -> Iterator[tuple[str, Signal]]:
@@ -167,7 +167,7 @@ def test_windows_that_lie_over_each_other_are_found_in_real_recordings(data_root
     from foundation.datasets import open_dataset
 
     signals = [signal for _, signal in open_dataset("stability-csi-har", raw=data_root / "stability-csi-har").samples()]
-    index = CopyIndex([Signs.of(signal) for signal in signals[::2]])
+    index = NearDuplicateIndex([Signs.of(signal) for signal in signals[::2]])
     found = [(number, index.find(Signs.of(signals[number]))) for number in range(1, len(signals), 2)]
     copies = [(number, copy) for number, copy in found if copy is not None]
     assert len(copies) > len(found) / 2

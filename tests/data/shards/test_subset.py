@@ -80,7 +80,7 @@ def test_training_reads_these_samples_and_no_others_and_records_them(corpus_dir:
     assert seen.sessions == sorted(Corpus(part).sessions)
     assert (len(seen.sessions), seen.samples) == (3, 6)
     assert len(hashes_of([part])) == 6
-    path = tmp_path / "contents.safetensors"
+    path = tmp_path / "content_hashes.safetensors"
     write_record(recipe, begun=False)
     assert len(load_hashes(path)) == 6
     recipe.data.corpora[0].sessions, recipe.data.corpora[0].samples = 4, None

@@ -1,4 +1,4 @@
-"""Hand-made features and floors: right on signals whose answer is known, and on one real set with a published floor."""
+"""Hand-made features and baselines: right on signals whose answer is known, and on one real set with a published baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from helpers.signals import make_signal
 
 from foundation.errors import RecipeError, SignalError
-from foundation.evaluate.baselines.classifiers import METHODS, floor
+from foundation.evaluate.baselines.classifiers import METHODS, baseline
 from foundation.evaluate.baselines.coral import coral
 from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS
 from foundation.evaluate.baselines.features import FEATURES, feature_rows, hand_features
@@ -143,7 +143,7 @@ def test_floors_do_not_depend_on_the_unit_of_amplitudes(kind: str, method: str, 
     rng = np.random.default_rng(0)
     x = 1 + rng.random((120, 4))
     truth = x[:, 0] if kind == "regression" else (x[:, 0] > 1.5).astype(np.int64)
-    plain, scaled = (floor(each[:80], truth[:80], each[80:], kind, method) for each in (x, unit * x))
+    plain, scaled = (baseline(each[:80], truth[:80], each[80:], kind, method) for each in (x, unit * x))
     np.testing.assert_allclose(scaled, plain, rtol=1e-3)
 
 
@@ -155,24 +155,24 @@ def test_every_floor_learns_and_standardises_on_training_rows_alone(kind: str) -
     for method in METHODS[kind]:
         truth = train[:, 0] if kind == "regression" else np.where(train[:, 0] > 0, "up", "down")
         expected = test[:, 0] if kind == "regression" else np.where(test[:, 0] > 0, "up", "down")
-        got = floor(train * scales, truth, test * scales, kind, method)
+        got = baseline(train * scales, truth, test * scales, kind, method)
         if kind == "regression":
             assert np.corrcoef(got, expected)[0, 1] > 0.85, method
         else:
             assert np.mean(got == expected) > 0.8, method
         # One more test row of another scale must not move the predictions of the others.
-        more = floor(train * scales, truth, np.vstack([test * scales, 1e6 * np.ones((1, 3))]), kind, method)
+        more = baseline(train * scales, truth, np.vstack([test * scales, 1e6 * np.ones((1, 3))]), kind, method)
         np.testing.assert_array_equal(more[:-1], got, err_msg=method)
 
 
 def test_floor_refuses_what_it_does_not_know() -> None:
     x = np.zeros((2, 1))
     with pytest.raises(RecipeError, match="no classification method 'ridge'"):
-        floor(x, np.array(["a", "b"]), x, "classification", "ridge")
+        baseline(x, np.array(["a", "b"]), x, "classification", "ridge")
     with pytest.raises(RecipeError, match="no kind 'clustering'"):
-        floor(x, np.array(["a", "b"]), x, "clustering")
+        baseline(x, np.array(["a", "b"]), x, "clustering")
     with pytest.raises(RecipeError, match="one class only"):
-        floor(x, np.array(["a", "a"]), x)
+        baseline(x, np.array(["a", "a"]), x)
 
 
 @pytest.mark.real
@@ -193,9 +193,9 @@ def test_the_stability_floor_is_the_published_one_without_and_with_target_record
     train_x, train_y = np.stack(features.pop("train")), np.array(labels.pop("train"))
     assert len(train_x) == 404
     for part, published in {"D1E": 91.1, "D2": 68.3, "D3": 56.9, "D4": 54.1}.items():
-        predicted = floor(train_x, train_y, np.stack(features[part]), method="svm")
+        predicted = baseline(train_x, train_y, np.stack(features[part]), method="svm")
         assert 100 * np.mean(predicted == np.array(labels[part])) == pytest.approx(published, abs=1.5), part
     for part, published in {"D1E": 94.1, "D2": 83.7, "D3": 79.4, "D4": 73.5}.items():
         aligned, test_x = coral(train_x, np.stack(features[part]))
-        predicted = floor(aligned, train_y, test_x, method="svm")
+        predicted = baseline(aligned, train_y, test_x, method="svm")
         assert 100 * np.mean(predicted == np.array(labels[part])) == pytest.approx(published, abs=1.5), part

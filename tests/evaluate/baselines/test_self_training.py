@@ -73,16 +73,16 @@ def _recipe(shards: Path, keep: Path, label: str, **changes: Any) -> EvaluateRec
 def test_kernel_heads_have_rows_of_their_own_that_count_as_having_seen_the_test_recordings(
     trained: Path, shards_dir: Path, tmp_path: Path
 ) -> None:
-    floors = [{"features": "doppler", "method": name} for name in ("kernel", "logistic")]
-    modes = {"checkpoint": str(trained / "model"), "modes": ["floor", "probe", "knn"], "floors": floors}
+    baselines = [{"features": "doppler", "method": name} for name in ("kernel", "logistic")]
+    modes = {"checkpoint": str(trained / "model"), "modes": ["baseline", "probe", "knn"], "baselines": baselines}
     rows = evaluate(_recipe(shards_dir, tmp_path, "activity", **modes), "command")
     told = {(row.method, row.mode) for row in rows if row.has_target_data}
-    assert told == {("doppler features, kernel", "floor+self-training"), ("tiny", "probe+self-training")}
-    assert {row.mode for row in rows if not row.has_target_data} == {"floor", "probe", "knn"}
+    assert told == {("doppler features, kernel", "baseline+self-training"), ("tiny", "probe+self-training")}
+    assert {row.mode for row in rows if not row.has_target_data} == {"baseline", "probe", "knn"}
     assert sorted("WITH unlabelled test recordings" in table.title for table in pivot(rows)) == [False, True]
 
 
 def test_numbers_are_refused_with_what_to_take_instead(shards_dir: Path, tmp_path: Path) -> None:
-    recipe = _recipe(shards_dir, tmp_path, "position", modes=["floor"], floors=[{"method": "kernel"}])
+    recipe = _recipe(shards_dir, tmp_path, "position", modes=["baseline"], baselines=[{"method": "kernel"}])
     with pytest.raises(RecipeError, match="align: self-training needs classes, and 'position' is numbers; take coral"):
         evaluate(recipe, "command")

@@ -291,10 +291,10 @@ class TestReal:
 
             every = np.arange(tones[0], tones[-1] + 1)
             flat = field * np.exp(-1j * slope * tones)
-            filled = np.apply_along_axis(
+            imputed = np.apply_along_axis(
                 lambda row, t=tones, e=every: np.interp(e, t, row.real) + 1j * np.interp(e, t, row.imag), -1, flat
             )
-            profile = np.abs(np.fft.ifft(filled * np.hanning(len(every)), 8192)) ** 2
+            profile = np.abs(np.fft.ifft(imputed * np.hanning(len(every)), 8192)) ** 2
             peak = profile.argmax(axis=-1)[..., None]
             away = (np.arange(8192) - peak) % 8192 / (8192 * spacing)
             main, span = 2 / (len(every) * spacing), 300e-9

@@ -1,4 +1,4 @@
-"""Pictures of a run: what they show, where they go, and that training is the same with and without them."""
+"""Reconstructions of a run: what they show, where they go, and that training is the same with and without them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_drawing_draws_no_random_number_of_the_training(shards_dir: Path, tmp_pa
     recipe = pretrain_recipe(shards_dir, tmp_path / "run")
     module = PretrainModule(recipe).train()
     before = torch.get_rng_state(), random.getstate()
-    assert pictures.Pictures(recipe, 1)._draw(module, 1)[:4] == b"\x89PNG"
+    assert pictures.Reconstructions(recipe, 1)._draw(module, 1)[:4] == b"\x89PNG"
     assert torch.equal(torch.get_rng_state(), before[0])
     assert random.getstate() == before[1]
     assert all(part.training for part in module.modules())
@@ -160,8 +160,8 @@ def test_every_kind_of_signal_is_drawn_as_it_is(number: int) -> None:
     torch.manual_seed(0)
     views = dict.fromkeys(("csi", "cir", "rssi", "iq"), "field")
     model = WfmForMaskedModeling(tiny_config(views=views)).eval()
-    (filled,) = impute(model, [signal], "random", torch.Generator().manual_seed(0), (0.75, 0.75))
-    shown = reconstruction_picture(filled)
+    (imputed,) = impute(model, [signal], "random", torch.Generator().manual_seed(0), (0.75, 0.75))
+    shown = reconstruction_picture(imputed)
     assert 0 < shown.visible_mask.mean() < 1, "something to see and something to compare"
     measured = np.where(signal.mask, signal.values, np.nan)
     measured = measured.real if signal.is_real else measured

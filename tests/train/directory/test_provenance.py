@@ -12,7 +12,7 @@ from helpers.tiny import pretrain_recipe
 
 from foundation.checkpoints.export import export
 from foundation.checkpoints.layout import FINAL
-from foundation.checkpoints.load import contents, load_encoder, provenance
+from foundation.checkpoints.load import content_hashes, load_encoder, provenance
 from foundation.checkpoints.provenance import PROVENANCE, Record, load_record, save_record
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
@@ -111,7 +111,7 @@ def test_no_address_in_a_checkpoint_is_opened(place: str, trained: Path, shards_
     """webdataset runs what stands behind `pipe:`; a checkpoint that was sent must not get that far."""
     proof = tmp_path / "proof"
     checkpoint = _elsewhere(trained, tmp_path, shards=place.format(proof))
-    assert (provenance(checkpoint), contents(checkpoint)) == (None, None)
+    assert (provenance(checkpoint), content_hashes(checkpoint)) == (None, None)
     with pytest.warns(UserWarning, match=r"sent\.ckpt: nothing is on record of what it was pretrained on"):
         refuse_overlap(str(checkpoint), shards_dir, "room", ["test"])
     load_encoder(checkpoint)

@@ -21,6 +21,7 @@ from foundation.errors import RecipeError
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
+from foundation.objectives.masked import FLOW_SHARE
 from foundation.train.module import PretrainModule
 from foundation.train.planning.memory import activation_bytes, model_states
 from foundation.train.planning.plan import plan
@@ -140,7 +141,7 @@ def test_activations_are_what_autograd_keeps(size: int, shards_dir: Path) -> Non
         objective(model, batch, torch.Generator().manual_seed(0))
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
     measured = sum(size for address, size in storages.items() if address not in own)
-    flow = objective.flow_share * objective.flow_levels
+    flow = FLOW_SHARE * objective.flow_levels
     expected = activation_bytes(config, batch["exists"].numel(), "32-true", flow, checkpointed=False)
     assert expected == pytest.approx(measured, rel=0.15)
     assert activation_bytes(config, batch["exists"].numel(), "32-true", flow, checkpointed=True) < expected / 1.5

@@ -1,0 +1,22 @@
+"""Keys and values of recipes of before, and what they are called now: one sentence in place of a guess."""
+
+from __future__ import annotations
+
+#: Key -> its name now.
+KEYS = {
+    "floors": "baselines",
+    "keep": "cache",
+    "in_part": "random_subset",
+    "sketch_weight": "statistics_weight",
+    "blend_share": "gate_share",
+}
+#: Key -> why it is gone.
+DELETED = {
+    "flow_share": "a quarter of the hidden tokens is fixed",
+    "static_weight": "a half is fixed",
+    "lora_alpha": "it is twice lora_rank",
+    "dropout": "the encoder has none",
+    "kinds": "the table has 32 rows",
+}
+#: Value -> its name now.
+VALUES = {"floor": "baseline", "naming-a": "day-1-to-2", "naming-b": "day-2-to-1"}
