@@ -1,7 +1,7 @@
 """The golden loss curve: 24 steps of a tiny pretraining run, as the first edition of this library took them.
 
-A refactoring must leave it alone. A change that is meant to alter training alters these numbers in the same commit, which
-says why.
+A refactoring must leave it alone. A change that is meant to alter training changes these numbers in the same commit
+and says why.
 """
 
 from __future__ import annotations
