@@ -17,8 +17,9 @@ from helpers.intel5300 import intel_record, random_csi, written
 from helpers.tiny import MODEL
 
 from foundation.cli import _parser, main
-from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe
-from foundation.config.suite import SuiteRecipe
+from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.config.study import StudyRecipe
+from foundation.config.suite import SuiteRecipe, load_suite
 from foundation.datasets import DATASETS
 
 BLOCKS = {document: blocks_of(document) for document in DOCUMENTS if blocks_of(document)}
@@ -73,15 +74,15 @@ def _check(command: list[str]) -> int:
     if arguments[:2] == ["shards", "build"]:
         assert arguments[2] in DATASETS or arguments[2].endswith(".py"), f"{arguments[2]}: no such data set"
     depth = 3 if arguments[:2] == ["slurm", "submit"] else 1
-    if arguments[0] in ("pretrain", "finetune", "evaluate", "study") or depth == 3:
-        if "--leaderboard" in arguments or "--dry-run" in arguments:
-            return main(arguments) if "--dry-run" in arguments else _parses(arguments)
-        return main([*arguments[:depth], "--dry-run", *arguments[depth:]])
-    return _parses(arguments)
-
-
-def _parses(arguments: list[str]) -> int:
-    _parser().parse_args(arguments)
+    if not {"--leaderboard", "--suite"} & set(arguments[:2]) and (arguments[0] in TINY or depth == 3):
+        return main(arguments if "--dry-run" in arguments else [*arguments[:depth], "--dry-run", *arguments[depth:]])
+    options = _parser().parse_args(arguments)
+    if arguments[:2] == ["evaluate", "--suite"]:
+        load_suite(options.suite, options.overrides)  # --dry-run would look for the shards, as of a study
+    if arguments[0] == "study":
+        study = load_recipe(options.study, StudyRecipe, options.overrides)
+        for _, words, _ in study.cells:
+            load_recipe(options.study.parent / study.pretrain, PretrainRecipe, [*study.overrides, *words])
     return 0
 
 

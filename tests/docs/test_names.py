@@ -14,8 +14,8 @@ from foundation.config import FinetuneRecipe, PretrainRecipe, Section
 from foundation.config.evaluation import EvaluateRecipe
 from tests.test_imports import ALLOWED
 
-#: `train.steps` in the text, but not `train.py`.
-KEY = re.compile(r"`((?:train|tune|model|data|objective|task)\.(?!py\b)[a-z_]+)[\w.=:]*[^`]*`")
+#: `train.steps` in the text, but not `train.py` or `task.json`.
+KEY = re.compile(r"`((?:train|tune|model|data|objective|task)\.(?!(?:py|json)\b)[a-z_]+)[\w.=:]*[^`]*`")
 FOLDERS = "foundation|recipes|tests|benchmarks|shards|slurm|docs"
 PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]+\.(?:py|yaml|json|md|sbatch))")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
@@ -55,3 +55,11 @@ def test_the_architecture_page_shows_who_may_import_whom() -> None:
     text = (ROOT / "docs" / "research" / "architecture.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
     assert {package: set(re.findall(r"`(\w+)`", allowed)) for package, allowed in table} == ALLOWED
+
+
+def test_the_readme_lists_the_examples_that_there_are() -> None:
+    examples = {path.name for path in (ROOT / "examples").glob("[a-z]*.py")}
+    if not examples:
+        pytest.skip("this checkout has no examples/")
+    listed = re.findall(r"^\| `(\w+\.py)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(listed) == examples
