@@ -14,8 +14,8 @@ from foundation.config import FinetuneRecipe, PretrainRecipe, Section
 from foundation.config.evaluation import EvaluateRecipe
 from tests.test_imports import ALLOWED
 
-#: `train.steps` in the text, but not `train.py` or `task.json`.
-KEY = re.compile(r"`((?:train|tune|model|data|objective|task)\.(?!(?:py|json)\b)[a-z_]+)[\w.=:]*[^`]*`")
+#: `train.steps` in the text, but not files such as `task.json`.
+KEY = re.compile(r"`((?:train|tune|model|data|objective|task)\.(?!(?:py|json|safetensors)\b)[a-z_]+)[\w.=:]*[^`]*`")
 FOLDERS = "foundation|recipes|tests|benchmarks|shards|slurm|docs"
 PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]+\.(?:py|yaml|json|md|sbatch))")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")

@@ -115,8 +115,9 @@ def test_a_recipe_of_ten_lines_is_enough_for_new_shards(trained: Path, shards_di
     assert len(text.splitlines()) == 10
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    where = [f"task.shards={shards_dir}", f"checkpoint={trained / 'model'}", f"cache={tmp_path}", "tune.steps=1"]
-    found = evaluate(load_recipe(path, EvaluateRecipe, [*where, "seeds=[0]", "fractions=[0.1]"]), "command")
+    where = [f"task.shards={shards_dir}", "task.split=room", f"checkpoint={trained / 'model'}", f"cache={tmp_path}"]
+    small = ["tune.steps=1", "seeds=[0]", "fractions=[0.1]"]
+    found = evaluate(load_recipe(path, EvaluateRecipe, [*where, *small]), "command")
     assert {row.mode for row in found} == {"baseline", "cnn", "untrained", "probe", "knn", "lora", "scratch"}
     assert {row.set for row in found} == {"my-recordings"}
 
