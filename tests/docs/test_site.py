@@ -44,3 +44,9 @@ def test_python_pages_hold_the_public_functions(site: Path) -> None:
     page = (site / "reference" / "python" / "adapt" / "index.html").read_text(encoding="utf-8")
     assert 'id="foundation.adapt.fit.fit"' in page
     assert (site / "reference" / "data-sets" / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_every_fence_becomes_a_code_block(site: Path) -> None:
+    pages = [page for page in site.rglob("index.html") if "```" in page.read_text(encoding="utf-8")]
+    assert pages == []
