@@ -31,7 +31,7 @@ from foundation.errors import CheckpointError, SignalError, TrainingError
 from foundation.evaluate.finetune import finetune
 from foundation.models import TaskModel, WfmModel
 
-DOCUMENT = ROOT / "docs" / "evaluation.md"
+DOCUMENT = ROOT / "docs" / "guide" / "evaluation.md"
 TUNE = TuneSection(steps=30, batch_size=8, learning_rate=5e-3, dropout=0.1)
 
 
