@@ -94,7 +94,7 @@ def test_the_objective_balances_and_watches() -> None:
         model.encoder(**tokenize(mixed_signals(), CONFIG))
     assert len(found) == CONFIG.depth
     assert 0.9 < metrics["balance"] < 4
-    parts = metrics["mse"] + metrics["gated"] + metrics["statistics_head"] + metrics["flow"]
+    parts = metrics["mse"] + metrics["gated"] + metrics["statistics"] + metrics["flow"]
     torch.testing.assert_close(loss.detach(), parts + BALANCE_WEIGHT * metrics["balance"])
     dense = WfmForMaskedModeling(tiny_config())
     assert "balance" not in _loss(dense)[1]
@@ -128,7 +128,7 @@ def test_computed_twice_and_compiled_it_learns_the_same() -> None:
 def test_active_work_is_that_of_the_dense_layer() -> None:
     dense = weights(Block(32, 2))
     for experts, active in ((4, 1), (8, 2)):
-        assert weights(Block(32, 2, 0.0, experts, active)) == dense + 32 * experts  # and the router
+        assert weights(Block(32, 2, experts, active)) == dense + 32 * experts  # and the router
 
 
 def test_more_active_experts_than_there_are_is_an_error() -> None:

@@ -8,7 +8,7 @@ import torch
 from helpers.signals import mixed_signals, tiny_config
 
 from foundation.data.tokens import tokenize, untokenize
-from foundation.nn.interpolation import LINES, interpolate_tokens
+from foundation.nn.interpolation import METHODS, interpolate_tokens
 
 
 @pytest.mark.parametrize("view", ["field", "log-amplitude"])
@@ -27,7 +27,7 @@ def test_lines_along_the_response_axis_and_along_time_first(view: str, share: fl
         field, given, across, first_time = (
             untokenize(x[i].float().numpy(), signal, config) for x in (batch["values"], known, out[..., 0], out[..., 1])
         )
-        told = [untokenize(reached[i, ..., k].float().numpy(), signal, config) for k in range(LINES)]
+        told = [untokenize(reached[i, ..., k].float().numpy(), signal, config) for k in range(METHODS)]
         for part in ("real", "imag"):
             truth, seen = getattr(field, part), getattr(given, part) > 0
             for link in range(truth.shape[1]):
