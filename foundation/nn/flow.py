@@ -17,11 +17,6 @@ from torch.nn import functional as F
 from foundation.nn.positions import scalar_features
 
 
-def signal_to_noise_db(t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
-    """Signal-to-noise ratio of x_t for unit-variance data, in dB: 20 log10((1 - t) / t); -inf at t = 1."""
-    return 20 * torch.log10((1 - t) / t)
-
-
 class ResidualLayer(nn.Module):
     """MLP layer whose normalisation is modulated by the condition (adaLN-zero, Peebles & Xie 2023)."""
 

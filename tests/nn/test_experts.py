@@ -1,4 +1,4 @@
-"""Layers of experts: the dense layer where experts agree, balanced at best, and nothing of them in a dense network."""
+"""Expert layers: equal to the dense layer where experts are equal, balanced, and absent from a dense network."""
 
 from __future__ import annotations
 
