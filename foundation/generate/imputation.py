@@ -44,7 +44,7 @@ class Imputed:
 
     @property
     def has_both(self) -> bool:
-        """Whether some entries are hidden and some visible; otherwise there is nothing to predict, or to predict from."""
+        """Whether some entries are hidden and some visible; without both there is nothing to evaluate."""
         return bool(self.hidden.any() and self.visible.any())
 
 

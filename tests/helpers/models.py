@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from helpers.signals import tiny_config
 
 from foundation.data.tokens import Batch
 from foundation.models import WfmForMaskedModeling
 from foundation.nn.masks import draw_mask
+from helpers.signals import tiny_config
 
 
 def build(seed: int = 0, **changes: object) -> WfmForMaskedModeling:

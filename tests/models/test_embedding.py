@@ -9,7 +9,6 @@ from helpers.signals import make_signal, tiny_config
 from foundation.data.tokens import tokenize
 from foundation.objectives import MaskedObjective
 
-
 CONFIG = tiny_config()
 
 

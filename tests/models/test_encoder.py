@@ -10,7 +10,6 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from foundation.data.tokens import tokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling
 
-
 CONFIG = tiny_config()
 
 

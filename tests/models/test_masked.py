@@ -1,4 +1,4 @@
-"""The pretraining model: padding and hidden content have no influence, every weight has a gradient, generation is new."""
+"""The pretraining model: padding and hidden content have no influence; every weight learns; generation is new."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from foundation.data.tokens import Batch, tokenize, untokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, pool
 from foundation.objectives import MaskedObjective
-
 
 CONFIG = tiny_config()
 

@@ -11,7 +11,6 @@ from foundation.data.tokens import tokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, pool
 from foundation.models.statistics_head import ROWS
 
-
 CONFIG = tiny_config()
 
 

@@ -16,7 +16,6 @@ from transformers import AutoModel
 from foundation.data.tokens import tokenize
 from foundation.models import WfmForMaskedModeling, WfmModel
 
-
 CONFIG = tiny_config()
 
 

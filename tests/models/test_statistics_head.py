@@ -9,7 +9,6 @@ from helpers.signals import tiny_config
 from foundation.models.statistics_head import ROWS, StatisticsHead
 from foundation.nn.statistics import STATISTICS
 
-
 CONFIG = tiny_config()
 
 
