@@ -90,23 +90,23 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         choices = torch.cat([predicted.detach()[None], interpolated.movedim(-1, 0).to(predicted.dtype)])
         return (logits.softmax(0).to(predicted.dtype) * choices).sum(0)
 
-    def statistics_loss(self, encoded: EncoderOutput, whole: Components, batch: dict[str, Tensor]) -> Float[Tensor, ""]:
+    def statistics_loss(self, encoded: EncoderOutput, full: Components, batch: dict[str, Tensor]) -> Float[Tensor, ""]:
         """Error of the statistics head on the summary tokens, and of the levels predicted from the context token.
 
-        The targets come from `whole`, the components of the sample with nothing hidden, of which the encoder saw a
+        The targets come from `full`, the components of the sample with nothing hidden, of which the encoder saw a
         part. The error of the levels is Huber's. Without this loss the summary tokens of a pretrained encoder were
         less informative of a location or an activity than those of an untrained one.
         """
         hidden, keep, index = encoded.last_hidden_state, encoded.keep, encoded.index
         assert hidden is not None and keep is not None and index is not None
         is_summary, *targets = gather_tokens(
-            index, summary_tokens(batch), whole.values, whole.gain, batch["observed"], batch["shape"]
+            index, summary_tokens(batch), full.values, full.gain, batch["observed"], batch["shape"]
         )
         chosen = is_summary & keep[:, CONTEXT_TOKENS:]
         statistics = self.encoder.statistics_head.error(
             hidden[:, CONTEXT_TOKENS:][chosen], *(target[chosen] for target in targets)
         )
-        level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), whole.levels())
+        level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), full.levels())
         return statistics + LEVEL_WEIGHT * level
 
     def _restore(

@@ -63,15 +63,15 @@ class MaskedObjective(ObjectiveSection):
             experts `balance`; and `tokens`, the number of real tokens in the batch.
         """
         candidates = batch["observed"].any(-1)
-        whole = model.encoder.components(batch, candidates)
-        visible, levels = self._draw(batch, candidates, whole, generator)
+        full = model.encoder.components(batch, candidates)
+        visible, levels = self._draw(batch, candidates, full, generator)
         with watch_balance() as balances:
             condition, components, encoded = model(visible, components=levels, **batch)
         is_hidden = candidates & ~visible
         hidden = _hidden(model, batch, is_hidden, condition, components)
         mse = _weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         gated = self._gated(model, batch, visible, is_hidden, components, hidden)
-        statistics = model.statistics_loss(encoded, whole, batch)
+        statistics = model.statistics_loss(encoded, full, batch)
         loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
         metrics = {
             "mse": mse.detach(),
@@ -91,13 +91,13 @@ class MaskedObjective(ObjectiveSection):
         self,
         batch: dict[str, Tensor],
         candidates: Bool[Tensor, "batch tokens"],
-        whole: Components,
+        full: Components,
         generator: torch.Generator,
     ) -> tuple[Bool[Tensor, "batch tokens"], Components | None]:
-        """Visible tokens, and the components to encode them by: `whole` for generation, None for imputation."""
+        """Visible tokens, and the components to encode them by: `full` for generation, None for imputation."""
         generates = float(torch.rand((), generator=generator)) < self.generation_share
         if generates:
-            return draw_unmasked(candidates, batch["static"], generator), whole
+            return draw_unmasked(candidates, batch["static"], generator), full
         return draw_mask(
             batch["grid"], candidates, batch["static"], self.ratio, cast(Mapping[str, float], self.masks), generator
         ), None

@@ -1,4 +1,4 @@
-"""Packed tokens: padding is neither computed nor heard, and what comes out is what each sample gives alone."""
+"""Packed tokens: padding has no influence, and each sample gives what it gives alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_padded_batch_gives_what_each_sample_gives_alone(scattered: bool) -> N
     keep = _keep(scattered)
     transformer = Transformer(hidden=32, depth=2, heads=4).double()
     x, position = torch.randn(*keep.shape, 32, dtype=torch.float64), torch.rand(*keep.shape, 6, dtype=torch.float64)
-    x[~keep] = torch.nan  # would be heard at once
+    x[~keep] = torch.nan  # any influence would be seen at once
     wanted = torch.randn_like(x)
 
     def gradients() -> list[torch.Tensor]:

@@ -99,11 +99,11 @@ def _held_out(visible: np.ndarray, draw: int) -> np.ndarray:
     responses where the mask hides such, else blocks of `CELL` times and responses of a link."""
     shape, rng = visible.shape, np.random.default_rng(draw)
     for axis in (1, 0, 2):
-        places = np.flatnonzero(visible.any(axis=tuple({0, 1, 2} - {axis})))
-        if len(places) > 1 and 1 - len(places) / shape[axis] >= ABSENT:
-            count = 1 if axis == 1 else max(1, round(HELD_OUT * len(places)))
-            first = int((draw + rng.random()) / DRAWS * (len(places) - count + 1))  # each draw in a part of its own
-            held = np.isin(np.arange(shape[axis]), places[first : first + count])
+        indices = np.flatnonzero(visible.any(axis=tuple({0, 1, 2} - {axis})))
+        if len(indices) > 1 and 1 - len(indices) / shape[axis] >= ABSENT:
+            count = 1 if axis == 1 else max(1, round(HELD_OUT * len(indices)))
+            first = int((draw + rng.random()) / DRAWS * (len(indices) - count + 1))  # each draw in a part of its own
+            held = np.isin(np.arange(shape[axis]), indices[first : first + count])
             return visible & np.expand_dims(held, tuple({0, 1, 2} - {axis}))
     cells = rng.random((-(-shape[0] // CELL), shape[1], -(-shape[2] // CELL))) < HELD_OUT
     return visible & cells.repeat(CELL, 0)[: shape[0]].repeat(CELL, 2)[:, :, : shape[2]]
