@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from helpers.models import build
+from typing import TYPE_CHECKING
 
-from foundation.models import WfmForMaskedModeling
+import pytest
+
+if TYPE_CHECKING:
+    from foundation.models import WfmForMaskedModeling
 
 
 @pytest.fixture(scope="module")
 def model() -> WfmForMaskedModeling:
+    # Not above: pytest loads this file before it sets the number of threads and the check of shapes.
+    from helpers.models import build
+
     return build()
