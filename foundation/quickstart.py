@@ -22,9 +22,10 @@ from foundation.data.shards.corpus import read_part
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
-from foundation.evaluate.generation import comparisons, impute_all, reconstruction_rows, sample_rows
+from foundation.evaluate.generation import comparisons, reconstruction_rows, sample_rows
 from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.run import evaluate
+from foundation.generate import impute
 from foundation.generate.figure import reconstruction_picture
 from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, load_rows, save_rows
@@ -106,7 +107,8 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
         facts=_facts(model, history, began),
         history=[{LOSSES.get(name, name): value for name, value in row.items()} for row in history if "loss" in row],
         reconstructions=[
-            reconstruction_picture(f) for f in impute_all(model, _of_each_activity(held_out), "random", 0)
+            reconstruction_picture(f)
+            for f in impute(model, _of_each_activity(held_out), "random", torch.Generator().manual_seed(0))
         ],
         samples=compared[:1],
         rows=rows + imputed + made,

@@ -6,14 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.shapes import check_shapes
 
 pytest_plugins = ["helpers.hub_server", "helpers.tiny"]
 
 
 def pytest_configure() -> None:
     """One thread, before torch is loaded: what one process computes is compared to the bit with what another does, and
-    test processes side by side would wait for one another on few cores."""
+    test processes side by side would wait for one another on few cores. Shapes are checked in every call."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    check_shapes()
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 #: Packages that stand on these libraries and the standard library alone.
-STANDS_ON: dict[str, set[str]] = {"signal": {"numpy"}, "nn": {"numpy", "torch"}}
+STANDS_ON: dict[str, set[str]] = {"signal": {"numpy"}, "nn": {"numpy", "torch", "jaxtyping"}}
 
 #: Libraries and their homes, so that replacing one is work in one place.
 HOME: dict[str, set[str]] = {

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from foundation.evaluate.statistics.metrics import sample_distances
-from foundation.generate import Imputed, impute, sample_like
+from foundation.generate import impute, sample_like
 from foundation.generate.nmse import nmse
 from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, summarise
@@ -33,7 +33,7 @@ def reconstruction_rows(
     for kind in MASKS:
         found: dict[str, list[float]] = {MODEL: [], "linear interpolation": []}
         for seed in range(seeds):
-            imputed = impute_all(model, signals, kind, seed)
+            imputed = impute(model, signals, kind, torch.Generator().manual_seed(seed))
             for method, name in ((MODEL, "prediction"), ("linear interpolation", "interpolated")):
                 each = [nmse(f.truth, getattr(f, name), f.hidden) for f in imputed]
                 found[method].append(float(10 * np.log10(np.mean(each))))
@@ -68,14 +68,6 @@ def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: i
     first = signals[0]
     alike = [s for s in signals if s.carrier_hz == first.carrier_hz and s.values.shape == first.values.shape]
     return [sample_comparison(model, alike, "held-out sessions", seed) for seed in range(seeds)]
-
-
-def impute_all(
-    model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str, seed: int, size: int = 64
-) -> list[Imputed]:
-    """`fill` over any number of signals."""
-    generator = torch.Generator().manual_seed(seed)
-    return [f for i in range(0, len(signals), size) for f in impute(model, signals[i : i + size], kind, generator)]
 
 
 def sample_comparison(

@@ -7,7 +7,7 @@ would belong to the few windows whose hidden part is nearly empty, of which rada
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from foundation.data.shards.corpus import read_part
 from foundation.data.tokens import layout_of
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.generate import MASK_KINDS, Imputed, hold, impute, low_rank, mean_over_time
+from foundation.generate.nmse import error_and_power
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.signal import Signal
 
@@ -36,7 +37,7 @@ METHODS = (NETWORK, *BASELINES)
 SESSIONS = 6  # from which on an interval is over sessions; over windows below
 DRAWS = 2000
 NOTHING = 1e-6  # times the median level of a kind: what is below is rounding, as of an empty room's radar
-BATCH = 32
+BATCH = 32  # part of the definition of the figures: masks are drawn batch by batch
 
 
 @dataclass(frozen=True)
@@ -117,28 +118,20 @@ def windows_of_kinds(signals: Sequence[Signal], count: int) -> dict[str, list[Si
     return chosen
 
 
-def imputed_windows(
-    model: WfmForMaskedModeling, signals: Sequence[Signal], mask: str, generator: torch.Generator
-) -> Iterator[Imputed]:
-    """`fill` over any number of signals; those of which nothing was hidden are left out."""
-    for start in range(0, len(signals), BATCH):
-        imputed = impute(model, signals[start : start + BATCH], mask, generator)
-        yield from (each for each in imputed if each.hidden.any() and each.visible.any())
-
-
 def _measure(
     model: WfmForMaskedModeling, signals: Sequence[Signal], make: Callable[..., Measured], mask: str, seed: int
 ) -> Measured | None:
     errors: dict[str, list[float]] = {name: [] for name in METHODS}
     power, sessions = [], []
-    for imputed in imputed_windows(model, signals, mask, torch.Generator().manual_seed(seed)):
-        hidden = imputed.hidden
-        truth = imputed.truth[hidden].astype(np.complex128)
+    for imputed in impute(model, signals, mask, torch.Generator().manual_seed(seed), batch_size=BATCH):
+        if not imputed.has_both:
+            continue
         unit = float(np.mean(np.abs(imputed.truth.astype(np.complex128)) ** 2))
         made = {NETWORK: imputed.prediction, **{name: baseline(imputed) for name, baseline in BASELINES.items()}}
         for name, each in made.items():
-            errors[name].append(float(np.sum(np.abs(each[hidden] - truth) ** 2)) / unit)
-        power.append(float(np.sum(np.abs(truth) ** 2)) / unit)
+            error, hidden_power = error_and_power(imputed.truth, each, imputed.hidden)
+            errors[name].append(error / unit)
+        power.append(hidden_power / unit)
         sessions.append(imputed.signal.session)
     if not power or not any(power):
         return None

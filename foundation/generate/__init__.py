@@ -1,4 +1,4 @@
-"""What the decoder is asked for: fill in what is missing, or make new signals from noise."""
+"""Use of the decoder: impute hidden parts of signals, or generate new signals from noise; and imputation baselines."""
 
 from foundation.generate.baselines.hold import hold, mean_over_time
 from foundation.generate.baselines.interpolate import interpolate

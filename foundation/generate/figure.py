@@ -1,4 +1,4 @@
-"""A imputed-in signal as a figure shows it."""
+"""Prepare an imputed signal for the reconstruction figure: choose a link, title, axes and NMSE."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from foundation.results.reconstruction_figure import Reconstruction
 
 
 def reconstruction_picture(imputed: Imputed) -> Reconstruction:
-    """One link of a imputed signal, that with most to compare; all links in a row where each is a single number.
+    """One link of an imputed signal: the one with the largest product of hidden and visible entries.
 
-    The errors are those of what is shown.
+    Signals of one time and one response (such as RSSI snapshots) are shown with all links in a row. NMSE is over the
+    hidden entries that are shown.
     """
     signal, hidden = imputed.signal, imputed.hidden
     is_row = hidden.shape[::2] == (1, 1)

@@ -1,6 +1,6 @@
-"""Imputation: hide tokens of measured signals and let the model fill them in, beside linear interpolation.
+"""Imputation: hide tokens of measured signals and predict them, by the model and by linear interpolation.
 
-One operation serves prediction in time, interpolation over frequency and missing links; the mask says which.
+Depending on the mask this is prediction in time, interpolation over frequency, or estimation of missing links.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from foundation.signal import Signal
 
 @dataclass(frozen=True)
 class Imputed:
-    """One signal whose hidden entries were imputed in. Arrays are [T, L, R] in linear units of the model's view:
-    complex for `field` and `sanitized`, amplitude for `log-amplitude`.
+    """One signal and its imputation. Arrays are [T, L, R] (times, links, responses) in linear units of the model's
+    view: complex for `field` and `sanitized`, amplitude for `log-amplitude`.
 
     Attributes:
-        hidden: entries that the model did not see and whose truth is known.
+        hidden: entries that were hidden from the model and whose truth is known.
         truth: noise-free where the signal carries its clean truth, else as measured.
-        prediction: the deterministic head's, in hidden entries; as measured elsewhere.
+        prediction: of the deterministic head in hidden entries; as measured in visible ones.
         interpolated: linear interpolation from the same visible entries.
     """
 
@@ -39,8 +39,13 @@ class Imputed:
 
     @property
     def visible(self) -> np.ndarray:
-        """Entries that the model saw; there `prediction` holds what was measured, all that a baseline may read."""
+        """Entries that the model saw, bool; a baseline may read `prediction` there, which is what was measured."""
         return np.asarray(self.signal.mask & ~self.hidden)
+
+    @property
+    def has_both(self) -> bool:
+        """Whether some entries are hidden and some visible; without both there is nothing to evaluate."""
+        return bool(self.hidden.any() and self.visible.any())
 
 
 @torch.no_grad()
@@ -50,18 +55,30 @@ def impute(
     kind: str,
     generator: torch.Generator,
     ratio: tuple[float, float] = (0.75, 0.75),
+    batch_size: int = 64,
 ) -> list[Imputed]:
-    """Hide part of every signal by one mask kind of `foundation.nn.masks.MASK_KINDS` and fill it in again."""
-    batch = tokenize(signals, model.config)
-    candidates = batch["observed"].any(-1)
-    visible = draw_mask(batch["grid"], candidates, batch["static"], ratio, {kind: 1.0}, generator)
-    placed = {name: value.to(model.device) for name, value in batch.items()}
-    raw = model.reconstruct(visible.to(model.device), **placed).float().cpu().numpy()
-    seen = np.broadcast_to(visible.numpy()[..., None], raw.shape).astype(np.float32)
-    return [_one(model, *each) for each in zip(signals, raw, seen, strict=True)]
+    """Hide part of every signal and impute it, one batch at a time.
+
+    Args:
+        kind: of the mask, see `foundation.nn.masks.MASK_KINDS`.
+        generator: draws the masks, batch by batch.
+        ratio: range of the share of tokens that the random mask hides.
+    """
+    imputed = []
+    for start in range(0, len(signals), batch_size):
+        chosen = signals[start : start + batch_size]
+        batch = tokenize(chosen, model.config)
+        candidates = batch["observed"].any(-1)
+        visible = draw_mask(batch["grid"], candidates, batch["static"], ratio, {kind: 1.0}, generator)
+        on_device = {name: value.to(model.device) for name, value in batch.items()}
+        raw = model.reconstruct(visible.to(model.device), **on_device).float().cpu().numpy()
+        seen = np.broadcast_to(visible.numpy()[..., None], raw.shape).astype(np.float32)
+        imputed += [_to_signal_units(model, *each) for each in zip(chosen, raw, seen, strict=True)]
+    return imputed
 
 
-def _one(model: WfmForMaskedModeling, signal: Signal, raw: np.ndarray, seen: np.ndarray) -> Imputed:
+def _to_signal_units(model: WfmForMaskedModeling, signal: Signal, raw: np.ndarray, seen: np.ndarray) -> Imputed:
+    """From entries [N, E] of the tokens of a signal, and 1 where they were visible, to fields in linear units."""
     view = view_of(signal, model.config.views)
     visible = (untokenize(seen, signal, model.config).real > 0) & signal.mask
     measured = from_view(VIEWS[view](signal, signal.values), view)

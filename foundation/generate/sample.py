@@ -1,4 +1,4 @@
-"""Generation from pure noise: new signals with the axes, the radio and the levels of templates, and nothing else."""
+"""Generation from pure noise: new signals with the axes, radio parameters and levels of template signals."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from foundation.signal import Signal
 def sample_like(
     model: WfmForMaskedModeling, templates: Sequence[Signal], generator: torch.Generator, steps: int = 8
 ) -> list[Signal]:
-    """One generated signal per template.
+    """Generate one signal per template.
 
-    A template gives the axes, links, carrier, bandwidth and kind, which entries were measured, and three numbers: its
-    offset, static level and dynamic level. Its content is not read: every token starts as noise.
+    A template determines the axes, links, carrier, bandwidth and kind, which entries were measured, and three numbers:
+    offset, static level and dynamic level. Its values have no other influence: every token starts as noise.
 
     Args:
         steps: unmasking steps, each a forward pass of encoder and decoder.

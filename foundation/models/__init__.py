@@ -1,7 +1,11 @@
-"""The network in Hugging Face form. Knows tensors and its own configuration; nothing of files, shards or trainers."""
+"""The network in Hugging Face form. Depends on tensors and its configuration; not on files, shards or trainers.
+
+Shapes in signatures use the axis names that `foundation.nn` lists.
+"""
 
 from foundation.models.config import WfmConfig
-from foundation.models.encoder import CONTEXT_TOKENS, EncoderOutput, WfmModel
+from foundation.models.embedding import CONTEXT_TOKENS
+from foundation.models.encoder import EncoderOutput, WfmModel
 from foundation.models.kernel_head import KernelHead, StackedHead
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.models.pooling import pool

@@ -1,4 +1,4 @@
-"""The network's configuration, in Hugging Face form: everything that a checkpoint needs to read a signal again."""
+"""The network's configuration in Hugging Face form, stored with every checkpoint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from transformers import PretrainedConfig
 
 from foundation.config import ModelSection, PretrainRecipe
 
-#: How each kind of signal is presented to the network, see foundation.data.views. Measured Wi-Fi phase carries the
-#: oscillators of two devices more than it carries the room, so CSI defaults to log amplitude.
+#: Signal kind -> view (the representation the network reads), see foundation.data.views. Measured Wi-Fi phase depends
+#: more on the oscillators of two devices than on the room, so CSI defaults to log amplitude.
 DEFAULT_VIEWS = {
     "csi": "log-amplitude",
     "csi-amplitude": "log-amplitude",
@@ -21,15 +21,15 @@ DEFAULT_VIEWS = {
     "cir": "log-amplitude",
     "rssi": "field",
 }
-KINDS = 32  # size of the table of signal kinds: larger than today's list, so that a new kind fits an old checkpoint
+KINDS = 32  # rows of the embedding of signal kinds: more than there are kinds, so that a new one fits old checkpoints
 
 
 class WfmConfig(PretrainedConfig):
     """Configuration of `WfmModel` and `WfmForMaskedModeling`.
 
     Args:
-        fields: keys of `foundation.config.ModelSection`, the one place that describes, checks and defaults them, and
-            those of transformers.
+        fields: keys of `foundation.config.ModelSection`, which documents and validates them and holds their defaults,
+            and those of `transformers.PretrainedConfig`.
 
     Raises:
         ValidationError (a ValueError): a value is of another type or out of bounds.
@@ -62,13 +62,15 @@ class WfmConfig(PretrainedConfig):
 
     @property
     def entries(self) -> int:
-        """Entries of a token: real and imaginary part of the largest patch."""
+        """Entries of a token: real and imaginary part of every value of the largest patch."""
         return 2 * max(times * responses for times, responses in self.patch_shapes)
 
 
 def what_counts(config: WfmConfig) -> dict[str, Any]:
-    """What two networks must have in common to be the same function of the same weights: our own fields. Those that
-    transformers adds differ between its versions."""
+    """The fields that define the network: equal for two networks that compute the same from the same weights.
+
+    Fields that transformers adds are left out; they differ between its versions.
+    """
     found: dict[str, Any] = json.loads(
         json.dumps({name: getattr(config, name) for name in ModelSection.model_fields}, sort_keys=True)
     )
@@ -76,5 +78,5 @@ def what_counts(config: WfmConfig) -> dict[str, Any]:
 
 
 def model_config(recipe: PretrainRecipe) -> WfmConfig:
-    """The network's configuration of a recipe."""
+    """The network configuration of a pretraining recipe."""
     return WfmConfig(**recipe.model.model_dump())

@@ -1,9 +1,9 @@
-"""The head of a task: a kernel machine on pooled features, solved in closed form and differentiable from there on.
+"""The head of a task: kernel ridge regression on pooled features, solved in closed form and differentiable afterwards.
 
-Outputs are sums of Gaussian kernels around training samples (kernel ridge regression, one output per class; Saunders et
-al. 1998; as a classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs
-classes that a plane separates, which places in a room are not: over days of training recordings it found 50 to 70 % of
-eight places where a kernel machine found 88 %.
+Outputs are sums of Gaussian kernels around training samples, one output per class (Saunders et al. 1998; as a
+classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs linearly
+separable classes, which locations in a room are not: across days of training recordings its accuracy on eight locations
+was 50 to 70 % where a kernel machine had 88 %.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from foundation.errors import SignalError
 
-WIDTH = 256  # principal directions of the features that the kernel sees
-CENTRES = 2048  # training samples that carry a kernel; of more, a random choice, fitted to all
-SURVEYED = 512  # training samples that the principal directions are taken from
-#: Of class outputs, which lie between 0 and 1: a margin of one is then near certainty.
+PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
+PCA_SAMPLES = 512  # training samples from which the principal components are computed
+CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
+#: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
 SHARPNESS = 8.0
 
 
 class KernelHead(nn.Module):
-    """Pooled features [B, F] -> class logits or numbers [B, outputs]."""
+    """Maps pooled features to class logits or regression targets."""
 
     mean: Tensor
     project: Tensor
@@ -40,62 +41,75 @@ class KernelHead(nn.Module):
         self.register_buffer("target_std", torch.ones(outputs))
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
-    def forward(self, pooled: Tensor) -> Tensor:
-        place = (pooled.float() - self.mean) @ self.project
-        return (kernel(place, self.centres) @ self.weight) * self.target_std + self.target_mean
+    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+        projected = (pooled.float() - self.mean) @ self.project
+        return (kernel(projected, self.centres) @ self.weight) * self.target_std + self.target_mean
 
     @classmethod
     def fitted(
-        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, ridge: float, bandwidth: float
+        cls,
+        features: Float[Tensor, "samples features"],
+        targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"],
+        outputs: int,
+        seed: int,
+        ridge: float,
+        bandwidth: float,
     ) -> KernelHead:
-        """The head that fits frozen features [n, F] best, by ridge regression.
+        """Fit a head to frozen features by ridge regression.
 
         Args:
-            targets: int64 [n] classes below `outputs`, or float [n, outputs] numbers.
-            seed: chooses the centres among more than `CENTRES` samples.
-            ridge: noise of a target, in units of the kernel's variance.
-            bandwidth: radius of a kernel, in units of the root-mean-square distance of a sample from the mean of all.
+            targets: classes below `outputs`, or numbers.
+            seed: draws the kernel centres, where there are more than `CENTRES` samples.
+            ridge: regularisation: noise variance of a target, in units of the kernel's variance.
+            bandwidth: of the kernel, in units of the root-mean-square distance of the samples from their mean.
         """
         return cls.fitted_alike(features, targets, outputs, seed, ((ridge, bandwidth),))[0]
 
     @classmethod
     @torch.no_grad()
     def fitted_alike(
-        cls, features: Tensor, targets: Tensor, outputs: int, seed: int, regularisations: Sequence[tuple[float, float]]
+        cls,
+        features: Float[Tensor, "samples features"],
+        targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"],
+        outputs: int,
+        seed: int,
+        regularisations: Sequence[tuple[float, float]],
     ) -> list[KernelHead]:
-        """As `fitted`, for each (ridge, bandwidth): the principal directions, which cost most, are those of all."""
+        """As `fitted`, for each (ridge, bandwidth); the principal components, which cost most, are computed once."""
         x, classes = features.double(), targets.dtype == torch.int64
         mean, std = x.mean(0), x.std(0, correction=0)
-        # A feature that hardly varies would be blown up to noise of the size of all others.
+        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
         scale = torch.where(std > 1e-6, std, torch.inf)
         x = (x - mean) / scale
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-        directions = _directions(x[order[:SURVEYED]])
-        directions = directions * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
+        components = _principal_components(x[order[:PCA_SAMPLES]])
+        components = components * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
-        middle, spread = y.mean(0), torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
+        target_mean = y.mean(0)
+        target_std = torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
         sharpness = SHARPNESS if classes else 1.0
         heads = []
         for ridge, bandwidth in regularisations:
-            project = directions / bandwidth
-            place = x @ project
-            centres = place[order[:CENTRES]] if len(place) > CENTRES else place
+            project = components / bandwidth
+            projected = x @ project
+            centres = projected[order[:CENTRES]] if len(projected) > CENTRES else projected
             head = cls(x.shape[1], outputs, project.shape[1], len(centres))
             head.mean.copy_(mean)
             head.project.copy_(project / scale[:, None])
             head.centres.copy_(centres)
-            head.target_mean.copy_(sharpness * middle)
-            head.target_std.copy_(sharpness * spread)
-            head.weight.copy_(_solve(place, centres, (y - middle) / spread, ridge))
+            head.target_mean.copy_(sharpness * target_mean)
+            head.target_std.copy_(sharpness * target_std)
+            head.weight.copy_(_solve(projected, centres, (y - target_mean) / target_std, ridge))
             heads.append(head)
         return heads
 
 
 class StackedHead(nn.Module):
-    """A weighted mean of kernel heads, each of which reads a part of the pooled features [B, F] -> [B, outputs].
+    """Stacked generalisation: a weighted mean of kernel heads, each on a slice of the pooled features.
 
     Raises:
-        SignalError: F is not that of the samples it was fitted to, as `columns` of signals of another shape.
+        SignalError: the number of features differs from that of the training samples, as with `columns` pooling of
+            signals of another shape.
     """
 
     start: Tensor
@@ -107,34 +121,35 @@ class StackedHead(nn.Module):
         self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
         self.register_buffer("share", torch.zeros(len(parts)))
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         ends = [start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)]
         if pooled.shape[1] != max(ends):
             raise SignalError(
                 f"a head fitted to {max(ends)} features was given {pooled.shape[1]}: these signals have other links or "
                 "responses than the training samples; give signals of one shape, or fit with tune.pooling=moments."
             )
-        said = [
+        weighted = [
             share * part(pooled[:, end - len(part.mean) : end])
             for part, end, share in zip(self._heads(), ends, self.share, strict=True)
         ]
-        return torch.stack(said).sum(0)
+        return torch.stack(weighted).sum(0)
 
     def _heads(self) -> list[KernelHead]:
         return [part for part in self.parts if isinstance(part, KernelHead)]
 
     @property
-    def target_mean(self) -> Tensor:
-        """All parts were fitted to the same targets."""
+    def target_mean(self) -> Float[Tensor, " outputs"]:
+        """Mean of the training targets, the same in all parts."""
         return self._heads()[0].target_mean
 
     @property
-    def target_std(self) -> Tensor:
+    def target_std(self) -> Float[Tensor, " outputs"]:
+        """Standard deviation of the training targets, the same in all parts."""
         return self._heads()[0].target_std
 
     @classmethod
     def of(cls, parts: Sequence[tuple[KernelHead, int, float]]) -> StackedHead:
-        """Of heads, the first feature that each reads, and how much it counts: shares that add up to one."""
+        """Combine heads: (head, first feature of its slice, weight); the weights add up to one."""
         head = cls([part for part, _, _ in parts])
         head.start.copy_(torch.tensor([start for _, start, _ in parts]))
         head.share.copy_(torch.tensor([share for _, _, share in parts]))
@@ -142,10 +157,10 @@ class StackedHead(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], outputs: int) -> StackedHead:
-        """What `state_dict` of a head with so many outputs holds.
+        """Build a head from its `state_dict`.
 
         Raises:
-            KeyError, RuntimeError: it is the state of something else.
+            KeyError, RuntimeError: the state is not that of a stacked head with so many outputs.
         """
         shapes = [
             (*state[f"parts.{k}.project"].shape, *state[f"parts.{k}.centres"].shape) for k in range(len(state["share"]))
@@ -155,33 +170,38 @@ class StackedHead(nn.Module):
         return head
 
 
-def kernel(left: Tensor, right: Tensor) -> Tensor:
-    """exp(-|a - b|^2) of rows [n, P] and [m, P]: [n, m]."""
+def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
+    """Gaussian kernel exp(-|a - b|^2) of all pairs of rows."""
     square = left.square().sum(1, keepdim=True) + right.square().sum(1) - 2 * left @ right.T
     return torch.exp(-square.clamp(min=0))
 
 
-def _directions(x: Tensor) -> Tensor:
-    """The first `WIDTH` principal directions of centred features [n, F], fewer where n or F is less, as columns."""
-    moving = x.any(0)  # hundreds of equal eigenvalues of 0 are more than LAPACK converges on
-    told, directions = x[:, moving], x.new_zeros(x.shape[1], max(1, min(WIDTH, len(x), int(moving.sum()))))
-    if not len(told.T):
-        return directions
-    width = directions.shape[1]
-    if told.shape[0] >= told.shape[1]:
-        directions[moving] = torch.linalg.eigh(told.T @ told).eigenvectors[:, -width:]
-        return directions
-    values, vectors = torch.linalg.eigh(told @ told.T)
-    directions[moving] = told.T @ vectors[:, -width:] * values[-width:].clamp(min=1e-9).rsqrt()
-    return directions
+def _principal_components(x: Float[Tensor, "samples features"]) -> Float[Tensor, "features components"]:
+    """The first `PCA_COMPONENTS` principal components of centred features, or as many as samples and features allow."""
+    varying = x.any(0)  # hundreds of equal eigenvalues of 0 are more than LAPACK converges on
+    x, components = x[:, varying], x.new_zeros(x.shape[1], max(1, min(PCA_COMPONENTS, len(x), int(varying.sum()))))
+    if not len(x.T):
+        return components
+    count = components.shape[1]
+    if x.shape[0] >= x.shape[1]:
+        components[varying] = torch.linalg.eigh(x.T @ x).eigenvectors[:, -count:]
+        return components
+    values, vectors = torch.linalg.eigh(x @ x.T)
+    components[varying] = x.T @ vectors[:, -count:] * values[-count:].clamp(min=1e-9).rsqrt()
+    return components
 
 
-def _solve(place: Tensor, centres: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """Ridge regression of y [n, outputs] on kernels at the centres: weights [m, outputs]."""
-    among = kernel(centres, centres)
-    if len(centres) == len(place):
-        return torch.linalg.solve(among + ridge * torch.eye(len(among), dtype=among.dtype), y)
-    # Fewer centres than samples: the best function of their span (Smola and Schoelkopf 2000).
-    seen = kernel(place, centres)
-    system = seen.T @ seen + ridge * among + 1e-8 * torch.eye(len(among), dtype=among.dtype)
-    return torch.linalg.solve(system, seen.T @ y)
+def _solve(
+    x: Float[Tensor, "samples components"],
+    centres: Float[Tensor, "centres components"],
+    y: Float[Tensor, "samples outputs"],
+    ridge: float,
+) -> Float[Tensor, "centres outputs"]:
+    """Weights of the kernel centres by ridge regression."""
+    gram = kernel(centres, centres)
+    if len(centres) == len(x):
+        return torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), y)
+    # Fewer centres than samples: subset of regressors (Smola and Schoelkopf 2000).
+    cross = kernel(x, centres)
+    system = cross.T @ cross + ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
+    return torch.linalg.solve(system, cross.T @ y)

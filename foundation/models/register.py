@@ -1,4 +1,4 @@
-"""Makes `transformers.AutoConfig`, `AutoModel` and `AutoModelForPreTraining` know `model_type: wfm`."""
+"""Register `model_type: wfm` with `transformers.AutoConfig`, `AutoModel` and `AutoModelForPreTraining`."""
 
 from __future__ import annotations
 

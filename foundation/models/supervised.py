@@ -1,6 +1,7 @@
-"""Supervised networks on the raw field, with no pretraining: what labels alone give.
+"""Supervised networks on the raw field, without pretraining: the baselines that learn from labels alone.
 
-Input: field float32 and measured bool, both [B, C, T, R]; see `foundation.data.images`.
+Input: the field as an image and a mask of what was measured, both [batch, channels, times, responses]; see
+`foundation.data.images`.
 """
 
 from __future__ import annotations
@@ -8,18 +9,19 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 SupervisedName = Literal["cnn", "resnet"]
 CNN_WIDTHS, CNN_FEATURES, CNN_CELLS = (32, 64, 96), 128, 4
 RESNET_WIDTHS, RESNET_BLOCKS = (16, 32, 64), 3
-#: A longer axis is strided over by the first layer, as SenseFi's networks stride over hundreds of subcarriers.
+#: The first layer has a stride on axes longer than this, as SenseFi's networks on hundreds of subcarriers.
 LONGEST = 64
-EPSILON = 1e-3  # of the standard deviation: an entry that never changes is not blown up
+EPSILON = 1e-3  # least standard deviation: constant entries are not amplified
 
 
 class SupervisedNetwork(nn.Module):
-    """Standardisation by the training samples, a convolutional body, and the head that all fits have: -> [B, outputs].
+    """Standardisation by the training samples, a convolutional network, and the linear head of every fine-tuned model.
 
     Args:
         shape: (channels, times, responses) of the field.
@@ -35,23 +37,31 @@ class SupervisedNetwork(nn.Module):
         self.encoder, features = _cnn(shape) if name == "cnn" else _resnet(shape)
         self.head = LinearHead(features, outputs, dropout)
 
-    def standardise_by(self, field: Tensor, measured: Tensor) -> None:
-        """Mean and deviation of every channel over the measured entries of training samples."""
+    def standardise_by(
+        self,
+        field: Float[Tensor, "batch channels times responses"],
+        measured: Bool[Tensor, "batch channels times responses"],
+    ) -> None:
+        """Set mean and standard deviation of every channel to those of measured entries of training samples."""
         count = measured.sum((0, 2, 3)).clamp(min=1)
         mean = (field * measured).sum((0, 2, 3)) / count
-        apart = (field - mean[:, None, None]) * measured
+        centred = (field - mean[:, None, None]) * measured
         self.mean.copy_(mean[:, None, None])
-        self.std.copy_((apart.square().sum((0, 2, 3)) / count).sqrt().clamp(min=EPSILON)[:, None, None])
+        self.std.copy_((centred.square().sum((0, 2, 3)) / count).sqrt().clamp(min=EPSILON)[:, None, None])
 
-    def forward(self, field: Tensor, measured: Tensor) -> Tensor:
+    def forward(
+        self,
+        field: Float[Tensor, "batch channels times responses"],
+        measured: Bool[Tensor, "batch channels times responses"],
+    ) -> Float[Tensor, "batch outputs"]:
         return self.head(self.encoder(torch.where(measured, (field - self.mean) / self.std, 0.0)))
 
 
 def _cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
     """Three convolutions and a hidden layer: SenseFi's CNN-5 (Yang et al. 2023, arXiv 2207.07859).
 
-    SenseFi has a network per data set, with kernels and strides for its axes; these follow from the axes. Ours ends in
-    the same 96 channels on at most 4 x 4 cells and 128 features.
+    SenseFi has one network per data set, with kernels and strides set by hand; here they follow from the axes. The last
+    layers are the same: 96 channels on at most 4 x 4 cells and 128 features.
     """
     channels, stride = shape[0], _strides(shape)
     size: tuple[int, ...] = shape[1:]
@@ -70,7 +80,7 @@ def _cnn(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
 
 
 def _resnet(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
-    """ResNet-20 for small pictures (He et al. 2016, arXiv 1512.03385, section 4.2): three stages of three blocks."""
+    """ResNet-20 for small images (He et al. 2016, arXiv 1512.03385, section 4.2): three stages of three blocks."""
     channels = RESNET_WIDTHS[0]
     layers: list[nn.Module] = [
         _convolution(shape[0], channels, (3, 3), shape[1:], _strides(shape), bias=False),
@@ -85,7 +95,7 @@ def _resnet(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
 
 
 class LinearHead(nn.Module):
-    """Norm, dropout, linear map: [B, F] -> [B, outputs]. Regression outputs are scaled by the training targets."""
+    """Norm, dropout and a linear map; regression outputs are scaled to mean and deviation of the training targets."""
 
     target_mean: Tensor
     target_std: Tensor
@@ -100,12 +110,12 @@ class LinearHead(nn.Module):
         self.register_buffer("target_mean", torch.zeros(outputs))
         self.register_buffer("target_std", torch.ones(outputs))
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         return self.linear(self.dropout(self.norm(pooled))) * self.target_std + self.target_mean
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut, which is 1 x 1 where the shape changes."""
+    """Residual block of two 3 x 3 convolutions; the shortcut is a 1 x 1 convolution where the shape changes."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -123,7 +133,7 @@ class Residual(nn.Module):
             else nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch width h_out w_out"]:
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
@@ -139,7 +149,7 @@ def _convolution(
     stride: tuple[int, ...],
     bias: bool = True,
 ) -> nn.Conv2d:
-    """Padded to keep the axes; no kernel is longer than what its axis holds, or it would mostly see padding."""
+    """A convolution with `same` padding, its kernel no longer than the axis, or it would mostly see padding."""
     fitted = [min(k, 2 * (n // 2) + 1) for k, n in zip(kernel, size, strict=True)]
     padding = tuple(k // 2 for k in fitted)
     return nn.Conv2d(channels, width, (fitted[0], fitted[1]), stride, padding, bias=bias)  # type: ignore[arg-type]

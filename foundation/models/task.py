@@ -1,9 +1,10 @@
-"""A task on top of an encoder: pool its tokens into one vector, map the vector to classes or numbers."""
+"""A task model: encoder, pooling and head, from a token batch to class logits or regression targets."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from foundation.models.kernel_head import StackedHead
@@ -11,11 +12,12 @@ from foundation.models.pooling import pool
 
 
 class TaskModel(nn.Module):
-    """Encoder, pooling and head: a token batch in, class logits or numbers out [B, outputs]."""
+    """Encoder, pooling and head in one module."""
 
     def __init__(self, encoder: nn.Module, head: StackedHead, pooling: str) -> None:
         super().__init__()
         self.encoder, self.head, self.pooling = encoder, head, pooling
 
-    def forward(self, **batch: Any) -> Tensor:
+    def forward(self, **batch: Any) -> Float[Tensor, "batch outputs"]:
+        """Class logits or regression targets of a token batch, whose tensors `WfmModel.forward` lists."""
         return self.head(pool(self.encoder, self.encoder(**batch), batch, self.pooling))

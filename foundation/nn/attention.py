@@ -1,22 +1,25 @@
-"""Attention."""
+"""Multi-head self-attention on packed tokens."""
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.nn.packing import Packing
-from foundation.nn.positions import rotate
+from foundation.nn.positions import Rotation, rotate
 
-#: Tokens up to which two products and a softmax beat PyTorch's fused kernel for bf16 on CPU: 4 times as fast at 40,
-#: 1.5 times at 512, no faster at 1024.
-PRODUCTS = 512
+#: Longest sequence for which two matrix products and a softmax beat PyTorch's fused kernel for bf16 on CPU: 4 times as
+#: fast at 40 tokens, 1.5 times at 512, no faster at 1024.
+MAX_EXPLICIT = 512
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention of packed tokens [T, hidden], each among those of its own sample: `project`, `mix`, and
-    `proj`. `turn` rotates queries and keys by their physical position, see `foundation.nn.positions.Rotary`."""
+    """Multi-head self-attention; each token attends to the tokens of its own sample.
+
+    Called in three steps, so that what follows `mix` can be compiled: `project`, `mix`, then the output layer `proj`.
+    """
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -24,24 +27,36 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
 
-    def project(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Turned queries and keys [T, 2, heads, D], values [T, heads, D]."""
-        qk, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
-        return rotate(qk, *(angle.to(qk.dtype) for angle in turn)), v.squeeze(1)
+    def project(
+        self, x: Float[Tensor, "packed width"], rotation: Rotation
+    ) -> tuple[Float[Tensor, "packed 2 heads head_width"], Float[Tensor, "packed heads head_width"]]:
+        """Queries and keys, rotated by their position (see `foundation.nn.positions.Rotary`); values."""
+        queries_keys, values = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
+        return rotate(queries_keys, *(part.to(queries_keys.dtype) for part in rotation)), values.squeeze(1)
 
-    def mix(self, turned: Tensor, values: Tensor, packing: Packing) -> Tensor:
-        """Values, mixed within each sample: [T, hidden]."""
+    def mix(
+        self,
+        queries_keys: Float[Tensor, "packed 2 heads head_width"],
+        values: Float[Tensor, "packed heads head_width"],
+        packing: Packing,
+    ) -> Float[Tensor, "packed width"]:
+        """Values averaged by the attention weights within each sample, heads concatenated."""
         mixed = []
         for group in packing.groups:
-            q, k = group.padded(turned).permute(2, 0, 3, 1, 4)
+            q, k = group.padded(queries_keys).permute(2, 0, 3, 1, 4)
             out = attend(q, k, group.padded(values).transpose(1, 2), group.keep)
             mixed.append(group.packed(out.transpose(1, 2).flatten(2)))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> Tensor:
-    """softmax(q k / sqrt(D)) v of [B, heads, N, D]; `keep` bool, broadcast to [B, heads, N, N]: keys that count."""
-    if q.is_cuda or q.dtype != torch.bfloat16 or q.shape[-2] > PRODUCTS:
+def attend(
+    q: Float[Tensor, "samples heads length head_width"],
+    k: Float[Tensor, "samples heads length head_width"],
+    v: Float[Tensor, "samples heads length head_width"],
+    keep: Bool[Tensor, "samples 1 1 length"] | None,
+) -> Float[Tensor, "samples heads length head_width"]:
+    """Scaled dot-product attention: softmax(q k / sqrt(head width)) v, over the keys that `keep` marks as real."""
+    if q.is_cuda or q.dtype != torch.bfloat16 or q.shape[-2] > MAX_EXPLICIT:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=keep)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if keep is not None:

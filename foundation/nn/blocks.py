@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -14,12 +15,14 @@ from torch.utils.checkpoint import checkpoint
 from foundation.nn.attention import Attention
 from foundation.nn.experts import Experts
 from foundation.nn.packing import Packing, pack
-from foundation.nn.positions import Rotary
+from foundation.nn.positions import Rotary, Rotation
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); with `experts` > 0 the second is a layer of so many, `active` of
-    which each token goes through."""
+    """A pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
+
+    With `experts` > 0 the MLP is a mixture of so many experts, of which each token uses `active`.
+    """
 
     def __init__(self, hidden: int, heads: int, experts: int = 0, active: int = 1) -> None:
         super().__init__()
@@ -31,23 +34,27 @@ class Block(nn.Module):
             self.up = nn.Linear(hidden, 4 * hidden)
             self.down = nn.Linear(4 * hidden, hidden)
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
-        turned, values = self.attention.project(self.norm1(x), turn)
-        return self.rest(x, self.attention.mix(turned, values, packing))
+    def forward(
+        self, x: Float[Tensor, "packed width"], rotation: Rotation, packing: Packing
+    ) -> Float[Tensor, "packed width"]:
+        queries_keys, values = self.attention.project(self.norm1(x), rotation)
+        return self.after_attention(x, self.attention.mix(queries_keys, values, packing))
 
-    def rest(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """What follows the mixing of tokens, row by row; x, mixed [T, hidden]."""
+    def after_attention(
+        self, x: Float[Tensor, "packed width"], mixed: Float[Tensor, "packed width"]
+    ) -> Float[Tensor, "packed width"]:
+        """Everything after the attention-weighted mean, token by token: output layer, residuals, norm and MLP."""
         x = x + self.attention.proj(mixed)
-        rows = self.norm2(x)
-        return x + (self.down(F.gelu(self.up(rows))) if self.experts is None else self.experts(rows))
+        normed = self.norm2(x)
+        return x + (self.down(F.gelu(self.up(normed))) if self.experts is None else self.experts(normed))
 
 
 def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile, in every block of a model, all that follows attention, for any number of rows at once.
+    """Compile everything after attention in every block of a model, in place, for any number of tokens.
 
-    Attention stays as it is: its groups differ from batch to batch, and each new cut would be compiled anew.
+    Attention itself stays eager: its groups differ from batch to batch, and each new grouping would be recompiled.
     """
-    compiled = torch.compile(Block.rest, backend=backend)
+    compiled = torch.compile(Block.after_attention, backend=backend)
 
     def any_length(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
         for rows in (x, mixed):
@@ -56,12 +63,11 @@ def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "induct
 
     for block in model.modules():
         if isinstance(block, Block):
-            block.rest = partial(any_length, block)  # type: ignore[method-assign]
+            block.after_attention = partial(any_length, block)  # type: ignore[method-assign]
 
 
 class Transformer(nn.Module):
-    """`depth` blocks and a final norm: x [B, N, hidden] at position [B, N, 6] -> [B, N, hidden]; `keep` bool [B, N]
-    marks real tokens (None: all are), what comes out elsewhere is 0."""
+    """`depth` transformer blocks with rotary positions, and a final norm."""
 
     def __init__(self, hidden: int, depth: int, heads: int, experts: int = 0, active: int = 1) -> None:
         super().__init__()
@@ -70,13 +76,19 @@ class Transformer(nn.Module):
         self.rotary = Rotary(hidden // heads)
         self.gradient_checkpointing = False  # the name by which transformers switches it on
 
-    def forward(self, x: Tensor, position: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "batch sequence width"],
+        position: Float[Tensor, "batch sequence position"],
+        keep: Bool[Tensor, "batch sequence"] | None = None,
+    ) -> Float[Tensor, "batch sequence width"]:
+        """Encode a padded batch; `keep` marks real tokens (None: all are), the output at padding is 0."""
         packing = pack(keep, *x.shape[:2])
         rows = packing.pack(x)
-        turn = self.rotary(packing.pack(position)[:, None], x.dtype)  # [T, 1, 1, 2 * pairs]
+        rotation = self.rotary(packing.pack(position)[:, None], x.dtype)
         for block in self.blocks:
             if self.gradient_checkpointing and self.training:
-                rows = checkpoint(block, rows, turn, packing, use_reentrant=False)
+                rows = checkpoint(block, rows, rotation, packing, use_reentrant=False)
             else:
-                rows = block(rows, turn, packing)
+                rows = block(rows, rotation, packing)
         return packing.unpack(self.norm(rows))

@@ -1,7 +1,7 @@
-"""A feed-forward layer of several experts, each token through few of them: more weights at the same work.
+"""Mixture-of-experts feed-forward layer: each token passes through a few of several experts.
 
-Switch Transformer (Fedus et al. 2021, arXiv 2101.03961) without a capacity: tokens are sorted by expert and none is
-dropped, as in MegaBlocks (Gale et al. 2022, arXiv 2211.15841), one product per expert.
+Switch Transformer (Fedus et al. 2021, arXiv 2101.03961) without a capacity limit: tokens are sorted by expert and none
+is dropped, as in MegaBlocks (Gale et al. 2022, arXiv 2211.15841), with one matrix product per expert.
 """
 
 from __future__ import annotations
@@ -11,30 +11,31 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_watched: ContextVar[list[Tensor] | None] = ContextVar("_watched", default=None)
+_recorded: ContextVar[list[Tensor] | None] = ContextVar("_recorded", default=None)
 
 
 class Expert(nn.Module):
-    """The dense feed-forward layer, `width` wide inside."""
+    """A dense feed-forward layer with `width` inner units."""
 
     def __init__(self, hidden: int, width: int) -> None:
         super().__init__()
         self.up = nn.Linear(hidden, width)
         self.down = nn.Linear(width, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "routed width"]) -> Float[Tensor, "routed width"]:
         return self.down(F.gelu(self.up(x)))
 
 
 class Experts(nn.Module):
-    """x [T, hidden] -> [T, hidden]: each row through the `active` of `count` experts that the router likes best.
+    """Routes each token to the `active` of `count` experts with the highest router probability.
 
-    Active experts together are as wide as the dense layer, 4 hidden. Their outputs are weighed by the router's
-    probabilities in units of the sum of the chosen ones: weights add up to one, also where one expert is active, and
-    the router still learns, as the sum is taken without a gradient.
+    Active experts together are as wide as the dense layer, 4 hidden. Their outputs are weighted by the router's
+    probabilities divided by their sum over the active experts, so that weights add up to one also where one expert is
+    active; the sum carries no gradient, so that the router still learns.
     """
 
     def __init__(self, hidden: int, count: int, active: int) -> None:
@@ -45,47 +46,50 @@ class Experts(nn.Module):
 
     @property
     def idle(self) -> int:
-        """Entries of the matrices that a token does not go through."""
+        """Weights of the matrices that a token does not use, for counting FLOPs."""
         matrices = sum(p.numel() for p in self.experts.parameters() if p.ndim == 2)
         return matrices - matrices * self.active // len(self.experts)
 
-    # How many rows an expert gets is known only when it gets them.
+    # How many tokens an expert gets depends on the data, which the compiler cannot trace.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, x: Tensor) -> Tensor:
-        likes = self.router(x).float().softmax(-1)
-        top, which = likes.topk(self.active)
+    def forward(self, x: Float[Tensor, "packed width"]) -> Float[Tensor, "packed width"]:
+        probabilities = self.router(x).float().softmax(-1)
+        top, chosen = probabilities.topk(self.active)
         gate = (top / top.sum(-1, keepdim=True).detach()).to(x.dtype)
-        # Not only where somebody watches: a block that is computed twice must do the same both times.
-        balance = balance_loss(likes, which)
-        if (watched := _watched.get()) is not None:
-            watched.append(balance)
-        order = which.flatten().argsort(stable=True)
+        # Also where nobody records it: a block that checkpointing computes twice must do the same both times.
+        balance = balance_loss(probabilities, chosen)
+        if (recorded := _recorded.get()) is not None:
+            recorded.append(balance)
+        order = chosen.flatten().argsort(stable=True)
         rows = order // self.active
-        counts = which.flatten().bincount(minlength=len(self.experts)).tolist()
-        # Also experts without a row: DDP and ZeRO want every parameter to take part in every step.
+        counts = chosen.flatten().bincount(minlength=len(self.experts)).tolist()
+        # Also experts without a token: DDP and ZeRO want every parameter to take part in every step.
         parts = zip(self.experts, x[rows].split(counts), strict=True)
         out = torch.cat([expert(part) for expert, part in parts]) * gate.flatten()[order, None]
         return out.new_zeros(len(x), out.shape[-1]).index_add(0, rows, out)
 
 
-def balance_loss(likes: Tensor, which: Tensor) -> Tensor:
-    """Switch Transformer's load-balancing loss, a scalar: 1 where all experts get equally much, their number where one
-    gets all.
+def balance_loss(
+    probabilities: Float[Tensor, "packed experts"], chosen: Int[Tensor, "packed active"]
+) -> Float[Tensor, ""]:
+    """Load-balancing loss of Switch Transformer: 1 where all experts get equally many tokens, their number where one
+    expert gets all.
 
     Args:
-        likes: [T, count] probabilities of the router; which: int64 [T, active] the experts it chose.
+        probabilities: of the router.
+        chosen: indices of the active experts of each token.
     """
-    count = likes.shape[-1]
-    share = which.flatten().bincount(minlength=count) / max(which.numel(), 1)
-    return count * (share * likes.mean(0)).sum()
+    count = probabilities.shape[-1]
+    share = chosen.flatten().bincount(minlength=count) / max(chosen.numel(), 1)
+    return count * (share * probabilities.mean(0)).sum()
 
 
 @contextmanager
 def watch_balance() -> Iterator[list[Tensor]]:
-    """The balance losses of all layers of experts that run meanwhile, in their order; none of a dense network."""
+    """Record the balance loss of every expert layer that runs within the context, in order; dense layers have none."""
     found: list[Tensor] = []
-    token = _watched.set(found)
+    token = _recorded.set(found)
     try:
         yield found
     finally:
-        _watched.reset(token)
+        _recorded.reset(token)

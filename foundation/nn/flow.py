@@ -1,8 +1,8 @@
 """Per-token diffusion by flow matching (Lipman et al. 2023, arXiv 2210.02747), conditioned on the decoder's output.
 
 The masked-autoregressive recipe of Li et al. 2024 (arXiv 2406.11838): a small MLP denoises each token given its
-condition, so the transformer runs once however many noise levels are trained. x_t = (1 - t) x + t noise: at t = 1
-nothing of the signal is left, and sampling starts there, from pure noise.
+condition, so that the transformer runs once however many noise levels are trained. x_t = (1 - t) x + t noise: sampling
+starts from pure noise at t = 1.
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.nn.positions import scalar_features
-
-
-def signal_to_noise_db(t: Tensor) -> Tensor:
-    """Signal-to-noise ratio of x_t for unit-variance data, in dB: 20 log10((1 - t) / t); -inf at t = 1."""
-    return 20 * torch.log10((1 - t) / t)
 
 
 class ResidualLayer(nn.Module):
@@ -32,17 +28,19 @@ class ResidualLayer(nn.Module):
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """`condition`: activated already, once for all layers."""
+    def forward(
+        self, x: Float[Tensor, "masked width"], condition: Float[Tensor, "masked width"]
+    ) -> Float[Tensor, "masked width"]:
+        """`condition` has been through its activation, once for all layers."""
         shift, scale, gate = self.modulate(condition).chunk(3, dim=-1)
         return x + gate * self.mlp(self.norm(x) * (1 + scale) + shift)
 
 
 class FlowHead(nn.Module):
-    """Velocity of one noisy token: x [M, E], t [M], condition [M, C], observed bool [M, E] -> [M, E].
+    """Diffusion head: predicts the flow-matching velocity of noisy tokens, each given its condition vector.
 
-    Preconditioned as in Karras et al. 2022 (arXiv 2206.00364): the velocity that is right for unit-variance data
-    without a condition is built in, and the network adds what differs, at unit scale for every noise level.
+    Preconditioned as in Karras et al. 2022 (arXiv 2206.00364): the optimal velocity for unit-variance data without a
+    condition is built in, and the network adds the difference, at unit scale for every noise level.
     """
 
     def __init__(self, entries: int, condition: int, width: int, depth: int) -> None:
@@ -54,23 +52,36 @@ class FlowHead(nn.Module):
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, entries)
-        # The built-in velocity alone at first: what a head that knows nothing sends back only disturbs the encoder
-        # (4 points of probe accuracy after 1,200 steps).
+        # The built-in velocity alone at first: gradients of an untrained head only disturb the encoder (4 points of
+        # probe accuracy after 1,200 steps).
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Tensor, observed: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "masked entries"],
+        t: Float[Tensor, " masked"],
+        condition: Float[Tensor, "masked width"],
+        observed: Bool[Tensor, "masked entries"],
+    ) -> Float[Tensor, "masked entries"]:
         time = scalar_features(t[:, None] * 8, waves=8).to(condition.dtype)
         context = F.silu(self.time(time) + self.condition(condition))
         variance = ((1 - t).square() + t.square())[:, None]
         scale = variance.rsqrt()
-        # Entries that the token does not have would be noise without end, most of a static token.
+        # Unobserved entries would enter as pure noise at every step; of a static token they are the majority.
         hidden = self.embed(torch.where(observed, x * scale, 0.0))
         for layer in self.layers:
             hidden = layer(hidden, context)
         return x * ((2 * t[:, None] - 1) / variance) + scale * self.out(self.norm(hidden))
 
-    def loss(self, x: Tensor, weight: Tensor, condition: Tensor, levels: int, generator: torch.Generator) -> Tensor:
-        """Flow-matching loss of clean tokens x [M, E] with weight [M, E] (0: not observed), `levels` times each."""
+    def loss(
+        self,
+        x: Float[Tensor, "masked entries"],
+        weight: Float[Tensor, "masked entries"],
+        condition: Float[Tensor, "masked width"],
+        levels: int,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """Flow-matching loss of clean tokens x, each at `levels` random noise levels; weight 0: not observed."""
         x, weight, condition = (v.repeat(levels, 1) for v in (x, weight, condition))
         # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
         t = torch.sigmoid(torch.randn(len(x), generator=generator)).to(x.device, x.dtype)
@@ -80,10 +91,16 @@ class FlowHead(nn.Module):
         return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
     @torch.no_grad()
-    def sample(self, condition: Tensor, observed: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-        """Integrate from pure noise (t = 1) to data (t = 0) with Heun's method: condition [M, C] -> [M, E].
+    def sample(
+        self,
+        condition: Float[Tensor, "masked width"],
+        observed: Bool[Tensor, "masked entries"],
+        steps: int,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "masked entries"]:
+        """Integrate from pure noise (t = 1) to data (t = 0) with `steps` steps of Heun's method.
 
-        Entries outside `observed` bool [M, E] are neither read nor written: they come back as 0.
+        Entries outside `observed` have no influence and come back as 0.
         """
         x = torch.randn(observed.shape, generator=generator).to(condition.device, condition.dtype)
         times = torch.linspace(1, 0, steps + 1)
@@ -98,11 +115,14 @@ class FlowHead(nn.Module):
 
 
 def cosine_counts(total: int, steps: int) -> list[int]:
-    """How many of `total` hidden tokens each of `steps` unmasking steps reveals: few first (Chang et al. 2022)."""
+    """Cosine schedule of iterative unmasking: how many of `total` tokens each step unmasks, few at first.
+
+    MaskGIT, Chang et al. 2022, arXiv 2202.04200.
+    """
     left = [math.ceil(total * math.cos(math.pi / 2 * (k + 1) / steps)) for k in range(steps - 1)] + [0]
-    counts, hidden = [], total
+    counts, masked = [], total
     for remaining in left:
-        remaining = min(remaining, hidden)
-        counts.append(hidden - remaining)
-        hidden = remaining
+        remaining = min(remaining, masked)
+        counts.append(masked - remaining)
+        masked = remaining
     return counts

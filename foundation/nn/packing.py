@@ -1,7 +1,7 @@
-"""Real tokens of a padded batch as rows, so that linear layers and norms pay for no padding, and attention hardly any.
+"""Packing: the real tokens of a padded batch as rows, so that linear layers and norms compute nothing on padding.
 
-Rows stand sample by sample, short samples first: samples of one group are then one slice of the rows. Attention takes a
-group at a time, padded to its own longest sample; where all are equally long, a group is a view and costs nothing.
+Rows are ordered by sample, short samples first, so that the samples of one group are one slice of the rows. Attention
+runs one group at a time, padded to the longest sample of the group; where all are equally long, a group is a view.
 """
 
 from __future__ import annotations
@@ -9,67 +9,73 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-#: Longest over shortest of a group. Attention alone pays for it, and a group of its own costs a call: on CPU one call
-#: per length took two to three times as long as padding all (12 heads, up to 74 tokens).
+#: Longest over shortest sample of a group. More groups mean less padding and more calls: on CPU one call per length
+#: took two to three times as long as padding all (12 heads, up to 74 tokens).
 SPREAD = 1.5
-SHORTEST = 16  # tokens below which groups are not told apart
+SHORTEST = 16  # samples of fewer tokens count as this long when they are grouped
 
 
 @dataclass(frozen=True)
 class Group:
-    """Samples of about the same length: rows [start, stop) of the packed batch.
+    """Samples of similar length: rows [start, stop) of the packed batch.
 
-    place: int64 [rows] of each row among count * longest padded ones; None where all are equally long.
-    keep: bool [count, 1, 1, longest] real ones, for attention; None likewise.
+    Attributes:
+        count, longest: samples of the group, and tokens of its longest one.
+        index: of each row among the count * longest padded tokens; None where all samples are equally long.
+        keep: real tokens, as a mask for attention; None likewise.
     """
 
     start: int
     stop: int
     count: int
     longest: int
-    place: Tensor | None
-    keep: Tensor | None
+    index: Int[Tensor, " group"] | None
+    keep: Bool[Tensor, "samples 1 1 length"] | None
 
-    def padded(self, rows: Tensor) -> Tensor:
-        """This group of all rows [T, ...] -> [count, longest, ...], 0 where padded."""
-        mine = rows[self.start : self.stop]
-        if self.place is not None:
-            mine = mine.new_zeros(self.count * self.longest, *mine.shape[1:]).index_copy(0, self.place, mine)
-        return mine.unflatten(0, (self.count, self.longest))
+    def padded(self, rows: Shaped[Tensor, " packed *rest"]) -> Shaped[Tensor, "samples length *rest"]:
+        """This group out of all packed rows, each sample padded with 0 to the longest."""
+        own = rows[self.start : self.stop]
+        if self.index is not None:
+            own = own.new_zeros(self.count * self.longest, *own.shape[1:]).index_copy(0, self.index, own)
+        return own.unflatten(0, (self.count, self.longest))
 
-    def packed(self, padded: Tensor) -> Tensor:
-        """Inverse of `padded`: [count, longest, ...] -> [rows, ...]."""
+    def packed(self, padded: Shaped[Tensor, "samples length *rest"]) -> Shaped[Tensor, " group *rest"]:
+        """Inverse of `padded`: the rows of this group alone."""
         flat = padded.flatten(0, 1)
-        return flat if self.place is None else flat[self.place]
+        return flat if self.index is None else flat[self.index]
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the real tokens of a batch [B, N] stand. `rows` int64 [T]: their places in the flattened batch, in packed
-    order; None where all are real and stay where they are."""
+    """Which tokens of a padded batch are real, and how they are grouped.
+
+    Attributes:
+        batch, length: shape of the padded batch.
+        rows: index of each packed token in the flattened batch; None where all are real and keep their order.
+    """
 
     batch: int
     length: int
-    rows: Tensor | None
+    rows: Int[Tensor, " packed"] | None
     groups: tuple[Group, ...]
 
-    def pack(self, x: Tensor) -> Tensor:
-        """[B, N, ...] -> [T, ...]."""
+    def pack(self, x: Shaped[Tensor, "batch tokens *rest"]) -> Shaped[Tensor, " packed *rest"]:
+        """The real tokens of a padded batch."""
         flat = x.flatten(0, 1)
         return flat if self.rows is None else flat[self.rows]
 
-    def unpack(self, rows: Tensor) -> Tensor:
-        """[T, ...] -> [B, N, ...], 0 where padded."""
+    def unpack(self, rows: Shaped[Tensor, " packed *rest"]) -> Shaped[Tensor, "batch tokens *rest"]:
+        """Inverse of `pack`; padding is 0."""
         if self.rows is not None:
             rows = rows.new_zeros(self.batch * self.length, *rows.shape[1:]).index_copy(0, self.rows, rows)
         return rows.unflatten(0, (self.batch, self.length))
 
 
-def pack(keep: Tensor | None, batch: int, length: int) -> Packing:
-    """The packing of a batch [batch, length] whose real tokens are `keep` bool [batch, length] (None: all are); every
-    sample has at least one."""
+def pack(keep: Bool[Tensor, "batch tokens"] | None, batch: int, length: int) -> Packing:
+    """The packing of a batch [batch, length]; `keep` marks its real tokens (None: all), at least one per sample."""
     if keep is None or bool(keep.all()):
         return Packing(batch, length, None, (Group(0, batch * length, batch, length, None, None),))
     order = keep.sum(1).argsort(stable=True)
@@ -77,8 +83,8 @@ def pack(keep: Tensor | None, batch: int, length: int) -> Packing:
     return Packing(batch, length, order[sample] * length + token, _groups(keep.sum(1)[order], sample))
 
 
-def _groups(lengths: Tensor, sample: Tensor) -> tuple[Group, ...]:
-    """Cut samples, sorted by length [B], into groups; `sample` int64 [T] says to which one each row belongs."""
+def _groups(lengths: Int[Tensor, " batch"], sample: Int[Tensor, " packed"]) -> tuple[Group, ...]:
+    """Group samples that are sorted by length; `sample` is the sample of each packed token."""
     sizes = lengths.tolist()
     ends = lengths.cumsum(0)
     rank = torch.arange(len(sample), device=sample.device) - (ends - lengths)[sample]
@@ -87,10 +93,10 @@ def _groups(lengths: Tensor, sample: Tensor) -> tuple[Group, ...]:
         if i < len(sizes) and sizes[i] <= SPREAD * max(sizes[first], SHORTEST):
             continue
         count, longest, stop = i - first, sizes[i - 1], row + sum(sizes[first:i])
-        place = keep = None
+        index = keep = None
         if sizes[first] < longest:
-            place = (sample[row:stop] - first) * longest + rank[row:stop]
+            index = (sample[row:stop] - first) * longest + rank[row:stop]
             keep = (torch.arange(longest, device=sample.device) < lengths[first:i, None])[:, None, None]
-        groups.append(Group(row, stop, count, longest, place, keep))
+        groups.append(Group(row, stop, count, longest, index, keep))
         row, first = stop, i
     return tuple(groups)

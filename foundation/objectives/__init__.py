@@ -1,4 +1,4 @@
-"""Training objectives as pure functions of (model, batch, generator)."""
+"""Training objectives: pure functions of (model, batch, random generator)."""
 
 from foundation.objectives.masked import MaskedObjective
 

@@ -8,10 +8,11 @@ import torch
 from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
-from foundation.nn.decomposition import EPSILON, QUIET, Columns, Components, fold_matrices, restore, split
+from foundation.nn.columns import Columns, fold_matrices
+from foundation.nn.decomposition import EPSILON, Components, restore, split
+from foundation.nn.statistics import QUIET
 
 CONFIG = tiny_config()
-TOKENS = ("values", "observed", "static", "column", "grid", "shape")
 
 
 def _columns(batch: Batch) -> Columns:
@@ -45,77 +46,70 @@ def _slots(batch: Batch, sample: int, token: int) -> list[tuple[int, int, int]]:
     return [(time * width + slot, column, slot) for time in range(times) for slot in range(width)]
 
 
-def _naive(batch: Batch, visible: torch.Tensor, sample: int) -> dict[str, object]:
-    """What `split` should give for one sample, with loops."""
-    raw, seen = batch["values"][sample].double().numpy(), visible[sample].numpy()
-    observed, static = batch["observed"][sample].numpy(), batch["static"][sample].numpy()
-    exists, logarithmic = batch["exists"][sample].numpy(), bool(batch["logarithmic"][sample])
-    entries = {n: _slots(batch, sample, n) for n in np.flatnonzero(exists)}
-    by_slot: dict[tuple[int, int], dict[str, list[float]]] = {}
-    told_of: dict[tuple[int, int], dict[str, list[tuple[int, int, float]]]] = {}
-    for n, places in entries.items():
-        for entry, column, slot in places:
-            if not static[n] and observed[n, entry]:
-                found = by_slot.setdefault((column, slot), {"seen": [], "all": []})
-                found["all"].append(raw[n, entry])
-                width = 2 * CONFIG.patch_shapes[int(batch["shape"][sample, n])][1]
-                record = (n, entry // width, raw[n, entry])
-                told_of.setdefault((column, slot), {"seen": [], "all": []})["all"].append(record)
-                if seen[n]:
-                    found["seen"].append(raw[n, entry])
-                    told_of[column, slot]["seen"].append(record)
-    means = {place: np.mean(found["seen"] or found["all"]) for place, found in by_slot.items()}
-    told = [place for place, found in by_slot.items() if found["seen"]]
-    is_split = bool(static.any())
-    link_of = {int(c): int(g) for c, g in zip(batch["column"][sample], batch["grid"][sample, :, 1], strict=True)}
-    offset = np.mean([means[place] for place in told]) if logarithmic else 0.0
-    links: dict[int, float] = {}
-    for link in range(int(batch["grid"][sample, :, 1].max()) + 1):
-        here = [means[place] for place in told if link_of[place[0]] == link]
-        links[link] = (np.mean(here) if here and is_split else offset) if logarithmic else 0.0
+class _Plain:
+    """What `split` should give for one sample, computed with loops over (column, slot)."""
 
-    def gain(place: tuple[int, int]) -> float:
-        return links[link_of[place[0]]]
+    def __init__(self, batch: Batch, visible: torch.Tensor, sample: int) -> None:
+        self.raw, self.visible = batch["values"][sample].double().numpy(), visible[sample].numpy()
+        self.observed, self.static = batch["observed"][sample].numpy(), batch["static"][sample].numpy()
+        self.grid, self.shape = batch["grid"][sample].numpy(), batch["shape"][sample].numpy()
+        self.is_split, self.logarithmic = bool(self.static.any()), bool(batch["logarithmic"][sample])
+        self.link = dict(zip(batch["column"][sample].tolist(), self.grid[:, 1].tolist(), strict=True))
+        self.entries = {n: _slots(batch, sample, n) for n in np.flatnonzero(batch["exists"][sample].numpy())}
+        self.records, self.seen = self._records(only_visible=False), self._records(only_visible=True)
+        self.means = {at: np.mean([x for *_, x in self.seen.get(at, found)]) for at, found in self.records.items()}
+        self.offset = np.mean([self.means[at] for at in self.seen]) if self.logarithmic else 0.0
+        squares = [(x - self.base(at)) ** 2 for at, found in self.seen.items() for *_, x in found]
+        self.dynamic_level = max(np.sqrt(np.mean(squares)), EPSILON)
+        shape = max(np.sqrt(np.mean([(self.means[at] - self.gain(at)) ** 2 for at in self.seen])), EPSILON)
+        self.static_level = np.hypot(shape, self.dynamic_level) if self.is_split else self.dynamic_level
 
-    def base(place: tuple[int, int]) -> float:
-        return means.get(place, 0.0) if is_split else gain(place)
+    def _records(self, only_visible: bool) -> dict[tuple[int, int], list[tuple[int, int, float]]]:
+        """(token, time within it, entry) of all measured entries of a slot."""
+        found: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
+        for n, used in self.entries.items():
+            width = 2 * CONFIG.patch_shapes[int(self.shape[n])][1]
+            for entry, column, slot in used:
+                if not self.static[n] and self.observed[n, entry] and (self.visible[n] or not only_visible):
+                    found.setdefault((column, slot), []).append((n, entry // width, self.raw[n, entry]))
+        return found
 
-    def motion(place: tuple[int, int]) -> list[float]:
-        """Deviation, change and trend of a slot, from what is seen of it, or from all."""
-        records = told_of[place]["seen"] or told_of[place]["all"]
-        x = {(n, time): (value - base(place)) / dynamic for n, time, value in records}
+    def link_gain(self, link: int) -> float:
+        """With the offset."""
+        own = [self.means[at] for at in self.seen if self.link[at[0]] == link]
+        return np.mean(own) if own and self.is_split and self.logarithmic else self.offset
+
+    def gain(self, at: tuple[int, int]) -> float:
+        return self.link_gain(self.link[at[0]])
+
+    def base(self, at: tuple[int, int]) -> float:
+        return self.means.get(at, 0.0) if self.is_split else self.gain(at)
+
+    def statistics(self, at: tuple[int, int]) -> list[float]:
+        """From what is visible of a slot, or from all."""
+        records = self.seen.get(at) or self.records[at]
+        x = {(n, time): (value - self.base(at)) / self.dynamic_level for n, time, value in records}
         steps = [(x[n, time + 1] - value) ** 2 for (n, time), value in x.items() if (n, time + 1) in x]
-        last = int(batch["grid"][sample, :, 0].max())
-        moment = [2 * int(batch["grid"][sample, n, 0]) / max(last, 1) - 1 for n, _ in x]
+        last = max(int(self.grid[:, 0].max()), 1)
+        time = [2 * int(self.grid[n, 0]) / last - 1 for n, _ in x]
         power = np.mean(np.square(list(x.values())))
-        slope = np.mean(np.multiply(list(x.values()), moment)) / max(np.var(moment), 0.1)
-        return [np.log(power + QUIET) / 2, np.log(np.mean(steps) + QUIET) / 2 if steps else 0.0, slope]
+        slope = np.mean(np.multiply(list(x.values()), time)) / max(np.var(time), 0.1)
+        mean = (self.base(at) - self.gain(at)) / self.static_level
+        return [mean, np.log(power + QUIET) / 2, np.log(np.mean(steps) + QUIET) / 2 if steps else 0.0, slope]
 
-    squares = [(value - base(place)) ** 2 for place in told for value in by_slot[place]["seen"]]
-    dynamic = max(np.sqrt(np.mean(squares)), EPSILON)
-    shape = max(np.sqrt(np.mean([(means[p] - gain(p)) ** 2 for p in told])), EPSILON)
-    static_level = np.hypot(shape, dynamic) if is_split else dynamic
-    values = np.zeros_like(raw)
-    for n, places in entries.items():
-        for entry, column, slot in places:
-            if not observed[n, entry]:
-                continue
-            if not static[n]:
-                values[n, entry] = (raw[n, entry] - base((column, slot))) / dynamic
-            elif not seen[n] or (column, slot) in told:
-                mean = (base((column, slot)) - gain((column, slot))) / static_level
-                width = len(places)
-                for number, value in enumerate([mean, *motion((column, slot))]):
-                    if observed[n, number * width + entry]:
-                        values[n, number * width + entry] = value
-    gains = [links[int(link)] - offset for link in batch["grid"][sample, :, 1]]
-    return {
-        "values": values,
-        "gain": gains,
-        "offset": offset,
-        "static_level": static_level,
-        "dynamic_level": dynamic,
-    }
+    def values(self) -> np.ndarray:
+        out = np.zeros_like(self.raw)
+        for n, used in self.entries.items():
+            for entry, column, slot in used:
+                at = column, slot
+                if not self.observed[n, entry]:
+                    continue
+                if not self.static[n]:
+                    out[n, entry] = (self.raw[n, entry] - self.base(at)) / self.dynamic_level
+                elif not self.visible[n] or at in self.seen:
+                    for place, value in zip(range(entry, out.shape[1], len(used)), self.statistics(at), strict=False):
+                        out[n, place] = value if self.observed[n, place] else 0.0
+        return out
 
 
 @pytest.mark.parametrize("view", ["field", "log-amplitude"])
@@ -126,10 +120,13 @@ def test_split_is_what_a_plain_computation_gives(view: str, share: float) -> Non
     visible = _visible(batch, share=share)
     found = _split(batch, visible)
     for sample in range(len(visible)):
-        expected = _naive(batch, visible, sample)
-        np.testing.assert_allclose(found.values[sample], expected["values"], atol=2e-5, err_msg=str(sample))
-        for name in ("gain", "offset", "static_level", "dynamic_level"):
-            np.testing.assert_allclose(getattr(found, name)[sample], expected[name], rtol=1e-5, atol=5e-6, err_msg=name)
+        plain = _Plain(batch, visible, sample)
+        np.testing.assert_allclose(found.values[sample], plain.values(), atol=2e-5, err_msg=str(sample))
+        gain = [plain.link_gain(link) - plain.offset for link in plain.grid[:, 1].tolist()]
+        np.testing.assert_allclose(found.gain[sample], gain, rtol=1e-5, atol=5e-6)
+        for name in ("offset", "static_level", "dynamic_level"):
+            expected = getattr(plain, name)
+            np.testing.assert_allclose(getattr(found, name)[sample], expected, rtol=1e-5, atol=5e-6, err_msg=name)
 
 
 def test_static_is_the_mean_over_time_and_dynamics_what_remains() -> None:

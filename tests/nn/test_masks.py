@@ -8,7 +8,7 @@ import torch
 from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
-from foundation.nn.masks import BLOCK, MASK_KINDS, draw_mask, draw_revealed, has_visible_patch
+from foundation.nn.masks import BLOCK, MASK_KINDS, draw_mask, draw_unmasked, has_visible_patch
 
 RATIO = (0.6, 0.85)
 
@@ -133,7 +133,7 @@ def test_the_mixture_is_drawn_by_its_weights_and_the_generator() -> None:
 def test_generation_reveals_static_tokens_first_and_never_everything() -> None:
     batch = tokenize(mixed_signals() * 40, tiny_config())
     candidates, static = batch["observed"].any(-1), batch["static"]
-    visible = draw_revealed(candidates, static, torch.Generator().manual_seed(0))
+    visible = draw_unmasked(candidates, static, torch.Generator().manual_seed(0))
     assert not bool((visible & ~candidates).any())
     several = candidates.sum(1) > 1
     assert not bool((visible == candidates).all(1)[several].any())

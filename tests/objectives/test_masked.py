@@ -125,7 +125,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
     generator = torch.Generator().manual_seed(0)
-    torch.rand((), generator=generator)  # the draw between imputation in and generating
+    torch.rand((), generator=generator)  # the draw between imputation and generation
     visible = draw_mask(batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, generator)
     with torch.no_grad():
         condition, components, _ = model(visible, **batch)
@@ -140,20 +140,20 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.testing.assert_close(metrics["mse"], mean_over(candidates & ~visible))
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
-        lines = model.interpolated(visible, components.values, batch)
-        gate = model.gate(condition, model.mean(condition), *lines)
+        interpolated = model.interpolated(visible, components.values, batch)
+        gate = model.gate(condition, model.mean(condition), *interpolated)
         error = (gate - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
-    told = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
-    torch.testing.assert_close(metrics["gated"], mean_over(candidates & ~visible & ~told))
+    excluded = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
+    torch.testing.assert_close(metrics["gated"], mean_over(candidates & ~visible & ~excluded))
 
 
-def test_trust_in_the_lines_teaches_the_encoder_nothing() -> None:
+def test_the_gate_has_no_gradient_in_the_encoder() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
     condition, components, _ = model(visible, **batch)
-    lines = model.interpolated(visible, components.values, batch)
-    model.gate(condition, model.mean(condition), *lines).square().sum().backward()
+    interpolated = model.interpolated(visible, components.values, batch)
+    model.gate(condition, model.mean(condition), *interpolated).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"gate_logits.weight", "gate_logits.bias"}
 

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from foundation.errors import ReadError, RecipeError
 from foundation.evaluate.statistics import metrics
-from foundation.generate.nmse import nmse
 from foundation.results.rows import Row, interval, load_rows, merge_rows, save_rows, summarise
 from foundation.results.tables import main, markdown, pivot, render, rich_tables
 
@@ -183,16 +182,6 @@ def test_every_committed_document_shows_the_committed_rows() -> None:
         except (ReadError, RecipeError) as error:
             pytest.fail(str(error))
         assert fresh == text, f"{document} is out of date: python -m foundation.results.tables {document}"
-
-
-def test_nmse_is_the_error_over_the_power_of_the_truth() -> None:
-    truth = np.array([3 + 4j, 0, 100])
-    predicted = np.array([3 + 3j, 2, 0])
-    where = np.array([True, True, False])
-    assert nmse(truth, predicted, where) == pytest.approx(5 / 25)
-    assert nmse(truth, truth) == 0
-    with pytest.raises(ValueError, match="truth is 0"):
-        nmse(np.zeros(2), np.ones(2))
 
 
 def test_sample_distances_see_a_wrong_profile_and_a_wrong_memory() -> None:

@@ -19,10 +19,10 @@ from foundation.evaluate.imputation import (
     METHODS,
     NETWORK,
     Measured,
-    imputed_windows,
     windows_of_kinds,
 )
 from foundation.files import write_atomically
+from foundation.generate import impute
 from foundation.generate.figure import reconstruction_picture
 from foundation.results.figure_style import COLOURS, INK, dress, to_png
 from foundation.results.page import facts_list, figure, paragraphs, section, table_of, write_page
@@ -123,7 +123,8 @@ def _examples(recipe: ImputationRecipe) -> list[str]:
         signals = read_part(each.shards, each.split, each.parts)
         for kind, chosen in windows_of_kinds(signals, recipe.count).items():
             generator = torch.Generator().manual_seed(recipe.seed)
-            imputed = next(iter(imputed_windows(model, chosen[:4], "random", generator)), None)
+            windows = impute(model, chosen[:4], "random", generator)
+            imputed = next((window for window in windows if window.has_both), None)
             if imputed is not None:
                 caption = f"{each.set}, {kind}: truth, what was visible, and what the network made of it."
                 shown.append(figure(reconstruction(reconstruction_picture(imputed)), caption))

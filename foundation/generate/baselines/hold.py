@@ -1,4 +1,4 @@
-"""Fields imputed in by what stays: the value at the nearest time, or the mean over time."""
+"""Imputation baselines along time: hold the value at the nearest time, or take the mean over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from foundation.generate.baselines.interpolate import interpolate
 
 
 def hold(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Fill field [T, L, R] with the value at the nearest visible time of the same link and response (the earlier of
-    two); columns without one as `interpolate` does.
+    """Impute field [T, L, R] by the value at the nearest visible time of the same link and response (the earlier of
+    two); by `interpolate` where a link and response has no visible time.
 
     Raises:
         ValueError: nothing is visible.
@@ -24,8 +24,8 @@ def hold(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def mean_over_time(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Fill field [T, L, R] with the mean over the visible times of the same link and response; columns without one as
-    `interpolate` does.
+    """Impute field [T, L, R] by the mean over the visible times of the same link and response; by `interpolate` where a
+    link and response has none.
 
     Raises:
         ValueError: nothing is visible.

@@ -1,4 +1,4 @@
-"""Linear interpolation of a field from its visible entries: the baseline that imputation has to beat."""
+"""Linear interpolation of a field from its visible entries: the first baseline of imputation."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def interpolate(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Fill the entries of field [T, L, R] that are not visible.
+    """Impute the entries of field [T, L, R] that are not visible.
 
     Along time where the (link, response) has a visible entry, then along the response axis, then by the mean over the
-    other links: the nearest kind of neighbour first. Ends are held constant.
+    other links: nearest neighbours first. Constant beyond the outermost visible entries.
 
     Raises:
         ValueError: nothing is visible.
@@ -25,12 +25,12 @@ def interpolate(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def _along(field: np.ndarray, known: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate every line along `axis` that has a known entry; returns the field and what is known now."""
+    """Interpolate along `axis` wherever there is a known entry; returns the field and what is known now."""
     lines = np.moveaxis(field, axis, -1).copy()
     given = np.moveaxis(known, axis, -1)
     index = np.arange(lines.shape[-1])
     for line, mask in zip(lines.reshape(-1, len(index)), given.reshape(-1, len(index)), strict=True):
         if mask.any() and not mask.all():
             line[:] = np.interp(index, index[mask], line[mask])
-    imputed = np.broadcast_to(given.any(-1, keepdims=True), given.shape)
-    return np.moveaxis(lines, -1, axis), np.moveaxis(imputed, -1, axis).copy()
+    known_now = np.broadcast_to(given.any(-1, keepdims=True), given.shape)
+    return np.moveaxis(lines, -1, axis), np.moveaxis(known_now, -1, axis).copy()

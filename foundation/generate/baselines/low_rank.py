@@ -1,14 +1,14 @@
-"""Low-rank completion of one signal on its own: the stronger baseline that imputation has to beat.
+"""Low-rank matrix completion of a single signal: the stronger baseline of imputation.
 
-Iterated truncated singular value decomposition of the imputed-in matrix (Troyanskaya et al. 2001, Bioinformatics 17,
+Iterated truncated singular value decomposition of the imputed matrix (Troyanskaya et al. 2001, Bioinformatics 17,
 "SVDimpute"; Mazumder, Hastie and Tibshirani 2010, JMLR 11, hard thresholding), each step by one alternation of least
 squares (Hastie, Mazumder, Lee and Zadeh 2015, JMLR 16). A field of three axes is unfolded along one of them.
 
-Of a row or a column that is hidden as a whole, completion knows nothing: any value fits. So the iteration starts from
-linear interpolation or from the mean over time, and such rows keep it, projected on what the visible ones span. Which
-start, how many singular values, and along which axis the field is unfolded, is chosen by hiding some of the visible
-entries, in blocks as the mask hides them; all singular values may be kept, which is the start itself. A hidden entry is
-never looked at.
+A row or a column that is hidden as a whole is not determined by completion: any value fits. The iteration therefore
+starts from linear interpolation or from the mean over time, and such rows keep the start, projected on the span of the
+visible ones. Start, rank and unfolding axis are chosen by cross-validation: some visible entries are held out, in
+blocks of the mask's geometry. Full rank is one of the candidates, and is the start itself. Hidden entries are never
+read.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ STARTS = (interpolate, mean_over_time)
 
 RANKS = (1, 2, 3, 5, 8)
 STEPS = 10
-#: Share of what is visible that is held out to choose by, and how often: of 0.25 and 0.4, once to three times, best on
-#: simulated windows. On measured ones they were alike.
+#: Share of the visible entries that is held out, and number of folds: of 0.25 and 0.4, one to three folds, the best on
+#: simulated windows. On measured ones there was no difference.
 HELD_OUT, DRAWS = 0.4, 2
 CELL = 4  # times and responses of a block of entries that are held out together
-ABSENT = 0.2  # share of an axis with nothing visible, from which on the mask hides all of it there
-TOLERANCE = 1.05  # a rank that is worse than the best so far by this factor ends the search
+ABSENT = 0.2  # least share of an axis without a visible entry for the mask to count as a block along this axis
+TOLERANCE = 1.05  # the search over ranks ends once the error exceeds the lowest one so far by this factor
 
 
 class Choice(NamedTuple):
-    """Index into `STARTS`, axis to unfold along, singular values to keep; None: all of them."""
+    """Index into `STARTS`, axis to unfold along, and rank; None: full rank."""
 
     start: int
     axis: int
@@ -41,10 +41,10 @@ class Choice(NamedTuple):
 
 
 def low_rank(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Fill the entries of field [T, L, R] that are not visible; visible ones stay as they are.
+    """Impute the entries of field [T, L, R] that are not visible; visible ones are unchanged.
 
-    A field with one long axis has no matrix, which leaves the choice of a start, and one with too few visible entries
-    nothing to choose by: there it is linear interpolation.
+    A field with a single axis longer than 1 is no matrix, so that only the start is chosen; with too few visible
+    entries for a choice the result is linear interpolation.
 
     Raises:
         ValueError: nothing is visible.
@@ -56,7 +56,7 @@ def low_rank(field: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def _errors(field: np.ndarray, known: np.ndarray, held: np.ndarray) -> dict[Choice, float]:
-    """What each choice makes of the held-out entries, from the known ones."""
+    """Squared error of each choice on the held-out entries, from the known ones."""
     found: dict[Choice, float] = {}
     if not held.any() or not known.any():
         return found
@@ -77,7 +77,7 @@ def _errors(field: np.ndarray, known: np.ndarray, held: np.ndarray) -> dict[Choi
 
 
 def _complete(start: np.ndarray, visible: np.ndarray, axis: int, rank: int | None) -> np.ndarray:
-    """Alternate between the best matrix of this rank and the visible entries of `start`."""
+    """Complete `start` at this rank: alternate between a low-rank approximation and the visible entries."""
     if rank is None:
         return start
     moved = np.moveaxis(start, axis, 0)
@@ -95,15 +95,15 @@ def _complete(start: np.ndarray, visible: np.ndarray, axis: int, rank: int | Non
 
 
 def _held_out(visible: np.ndarray, draw: int) -> np.ndarray:
-    """bool [T, L, R]: visible entries to choose by, hidden together as the mask hides: a whole link, a stretch of times
-    or of responses where it hides such, else blocks of `CELL` times and responses of a link."""
+    """bool [T, L, R]: visible entries to hold out, with the geometry of the mask: a whole link, a block of times or of
+    responses where the mask hides such, else blocks of `CELL` times and responses of a link."""
     shape, rng = visible.shape, np.random.default_rng(draw)
     for axis in (1, 0, 2):
-        places = np.flatnonzero(visible.any(axis=tuple({0, 1, 2} - {axis})))
-        if len(places) > 1 and 1 - len(places) / shape[axis] >= ABSENT:
-            count = 1 if axis == 1 else max(1, round(HELD_OUT * len(places)))
-            first = int((draw + rng.random()) / DRAWS * (len(places) - count + 1))  # each draw in a part of its own
-            held = np.isin(np.arange(shape[axis]), places[first : first + count])
+        indices = np.flatnonzero(visible.any(axis=tuple({0, 1, 2} - {axis})))
+        if len(indices) > 1 and 1 - len(indices) / shape[axis] >= ABSENT:
+            count = 1 if axis == 1 else max(1, round(HELD_OUT * len(indices)))
+            first = int((draw + rng.random()) / DRAWS * (len(indices) - count + 1))  # each draw in a part of its own
+            held = np.isin(np.arange(shape[axis]), indices[first : first + count])
             return visible & np.expand_dims(held, tuple({0, 1, 2} - {axis}))
     cells = rng.random((-(-shape[0] // CELL), shape[1], -(-shape[2] // CELL))) < HELD_OUT
     return visible & cells.repeat(CELL, 0)[: shape[0]].repeat(CELL, 2)[:, :, : shape[2]]

@@ -1,4 +1,4 @@
-"""Layers of experts: the dense layer where experts agree, balanced at best, and nothing of them in a dense network."""
+"""Expert layers: equal to the dense layer where experts are equal, balanced, and absent from a dense network."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_computed_twice_and_compiled_it_learns_the_same() -> None:
 def test_active_work_is_that_of_the_dense_layer() -> None:
     dense = weights(Block(32, 2))
     for experts, active in ((4, 1), (8, 2)):
-        assert weights(Block(32, 2, 0.0, experts, active)) == dense + 32 * experts  # and the router
+        assert weights(Block(32, 2, experts, active)) == dense + 32 * experts  # and the router
 
 
 def test_more_active_experts_than_there_are_is_an_error() -> None:

@@ -1,0 +1,112 @@
+"""Embeddings of raw tokens and of the measurement: content, position, antennas, kind, radio parameters, levels."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from foundation.models.config import KINDS, WfmConfig
+from foundation.nn.positions import PositionEmbedding, scalar_features
+
+CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
+RADIO_SIZE = 3  # log10 of carrier, bandwidth, sampling interval
+
+
+class Tokenizer(nn.Module):
+    """Embeds raw tokens: content, gain, and what `Placement` adds."""
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__()
+        shapes = len(config.patch_shapes)
+        self.content = nn.ModuleList(nn.Linear(2 * config.entries, config.hidden_size) for _ in range(shapes + 1))
+        self.gain = nn.Linear(scalar_features(torch.zeros(1)).numel(), config.hidden_size)
+        self.place = Placement(config, config.hidden_size)
+
+    def forward(
+        self,
+        values: Float[Tensor, "batch visible entries"],
+        observed: Bool[Tensor, "batch visible entries"],
+        gain: Float[Tensor, "batch visible"],
+        real: Bool[Tensor, "batch visible"],
+        batch: dict[str, Tensor],
+    ) -> Float[Tensor, "batch visible width"]:
+        """`real` marks tokens that are not padding; `batch` holds position, link, shape and static of the tokens."""
+        x = torch.cat([values, observed.to(values.dtype)], dim=-1)
+        x = x.to(next(self.content.parameters()).dtype)
+        which = torch.where(batch["static"], len(self.content) - 1, batch["shape"]).masked_fill(~real, -1)
+        out = self.place(batch) + self.gain(scalar_features(gain[..., None]).to(x.dtype))
+        for i, project in enumerate(self.content):
+            # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
+            chosen = which == i
+            out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
+        return out
+
+
+class Placement(nn.Module):
+    """Embeds where a token was measured and what it is: position, antenna pair, patch shape, static or dynamic."""
+
+    def __init__(self, config: WfmConfig, hidden: int) -> None:
+        super().__init__()
+        self.position = PositionEmbedding(hidden)
+        self.tx = AntennaEmbedding(config.links, hidden)
+        self.rx = AntennaEmbedding(config.links, hidden)
+        self.component = nn.Embedding(2 * len(config.patch_shapes), hidden)
+
+    def forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch tokens width"]:
+        link = batch["link"]
+        component = 2 * batch["shape"] + batch["static"]
+        return (
+            self.position(batch["position"]) + self.tx(link[..., 0]) + self.rx(link[..., 1]) + self.component(component)
+        )
+
+
+class AntennaEmbedding(nn.Module):
+    """Embeds the index of an antenna or access point, below `links` squared.
+
+    Two tables, one for each of two digits of the index: far more access points than arrays have antennas can be told
+    apart.
+    """
+
+    def __init__(self, links: int, hidden: int) -> None:
+        super().__init__()
+        self.low = nn.Embedding(links, hidden)
+        self.high = nn.Embedding(links, hidden, padding_idx=0)
+
+    def forward(self, index: Int[Tensor, "*leading"]) -> Float[Tensor, "*leading width"]:
+        size = self.low.num_embeddings
+        return self.low(index % size) + self.high(index // size)
+
+
+class Context(nn.Module):
+    """Embeds the measurement: signal kind and radio parameters as one token, levels as another.
+
+    Unknown radio parameters (0 hertz) have an embedding of their own.
+    """
+
+    def __init__(self, config: WfmConfig) -> None:
+        super().__init__()
+        self.kind = nn.Embedding(KINDS, config.hidden_size)
+        size = scalar_features(torch.zeros(1)).numel()
+        self.radio = nn.ModuleList(nn.Linear(size, config.hidden_size) for _ in range(RADIO_SIZE))
+        self.unknown = nn.Parameter(torch.zeros(RADIO_SIZE, config.hidden_size))
+        self.levels = nn.Linear(scalar_features(torch.zeros(3)).numel(), config.hidden_size)
+
+    def forward(
+        self, kind: Int[Tensor, " batch"], radio: Float[Tensor, "batch 3"], levels: Float[Tensor, "batch 3"]
+    ) -> Float[Tensor, "batch 2 width"]:
+        """Context tokens of each sample; `radio` is log10 of carrier, bandwidth and interval, NaN where unknown."""
+        first = self.kind(kind)
+        known = torch.isfinite(radio)
+        radio = torch.where(known, radio, 0.0)  # before the projection: a NaN would survive in its weight gradient
+        dtype = self.levels.weight.dtype
+        for i, project in enumerate(self.radio):
+            value = project(scalar_features(radio[:, i : i + 1]).to(dtype))
+            first = first + torch.where(known[:, i : i + 1], value, self.unknown[i])
+        second = self.levels(scalar_features(levels).to(dtype))
+        return torch.stack([first, second], dim=1)
+
+
+def with_context(position: Float[Tensor, "batch visible 6"]) -> Float[Tensor, "batch sequence 6"]:
+    """Prepend the positions of the context tokens, which are at the origin."""
+    return torch.cat([position.new_zeros(len(position), CONTEXT_TOKENS, position.shape[-1]), position], dim=1)
