@@ -14,6 +14,7 @@ import numpy as np
 import torch.utils.data
 
 from foundation.config import CorpusSection
+from foundation.config.redaction import published
 from foundation.data.batching import cut
 from foundation.data.shards.corpus import Corpus, DamagedShardError
 from foundation.data.shuffle import Mixture, Order
@@ -64,7 +65,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
         if self.total < batch_size * world or not all(order.total for order in self.orders):
-            where = ", ".join(str(part.shards) for part in parts)
+            where = ", ".join(published(part.shards) for part in parts)
             raise ShardError(
                 f"{where}: {self.total} samples for {world} ranks, less than one batch of {batch_size} for each, or a "
                 "part is empty; build more, or lower train.batch_size."

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from foundation.data.shards.build_plan import Plan, only_one
+from foundation.data.shards.build_plan import Plan, build_lock
 from foundation.data.shards.journal import Journal
 from foundation.data.shards.manifest import FILE_NAME, Manifest
 from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
@@ -60,7 +60,7 @@ def write_part(
     folder = out / f"part-{part:05d}-of-{parts:05d}"
     if finished(plan, out) is not None:
         return None
-    with only_one(folder):
+    with build_lock(folder):
         if (folder / PART_NAME).exists():
             plan.refuse_other(folder, "a part", _load(folder).plan.identity)
         record = _Part(plan=plan, part=part, parts=parts, finished=False)
@@ -92,7 +92,7 @@ def merge_parts(out: Path) -> Manifest:
         raise ShardError(f"{out}: holds no parts; build them with 'wfm shards build NAME --array i/n --out {out}'.")
     records = {folder: _load(folder) for folder in folders}
     plan = records[folders[0]].plan
-    with only_one(out):
+    with build_lock(out):
         manifest = finished(plan, out)
         if manifest is None:
             folder_of = _check(out, records)

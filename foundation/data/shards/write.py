@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from foundation.data.shards.build_plan import LOCK_NAME, Plan, only_one
+from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
 from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
 from foundation.data.shards.manifest import FILE_NAME, Manifest, Shard, count_sessions
 from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
@@ -48,7 +48,7 @@ def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES,
     plan = Plan.of(dataset, shard_bytes)
     if (manifest := finished(plan, out)) is not None:
         return manifest
-    with only_one(out):
+    with build_lock(out):
         journal = Journal.open(plan, out, workers)
         files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
         with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
