@@ -21,7 +21,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from foundation.config.address import local_path
 from foundation.config.redaction import published
 from foundation.data.shards.address import fetch, is_url, join
-from foundation.data.shards.corpus import select_part
+from foundation.data.shards.corpus import advice_on_damage, select_part
 from foundation.data.shards.manifest import Manifest
 from foundation.errors import ShardError, SignalError
 from foundation.signal import Signal, decode
@@ -73,15 +73,15 @@ def pipeline(
         wds.detshuffle(bufsize=len(counts), initial=len(counts), seed=seed) if shuffle else None,
         wds.split_by_node,
         wds.split_by_worker,
-        partial(_samples, counts=counts),
+        partial(_samples, counts=counts, advice=advice_on_damage(shards)),
         wds.select(partial(_is_of, wanted)) if wanted is not None else None,
         wds.detshuffle(bufsize=shuffle, initial=shuffle, seed=seed) if shuffle else None,
         wds.map(_decode),
     )
 
 
-def _samples(sources: Iterable[Sample], counts: dict[str, int]) -> Iterator[Sample]:
-    """The samples of every shard, as webdataset gives them; all that the manifest counts, or an error."""
+def _samples(sources: Iterable[Sample], counts: dict[str, int], advice: str) -> Iterator[Sample]:
+    """The samples of every shard, read by webdataset; an error where they are fewer than the manifest says."""
     for source in sources:
         url, count = source["url"], 0
         where = published(url)
@@ -91,9 +91,9 @@ def _samples(sources: Iterable[Sample], counts: dict[str, int]) -> Iterator[Samp
                     count += 1
                     yield sample
         except (tarfile.TarError, ValueError, OSError) as error:
-            raise ShardError(f"{where}: cannot be read as tar ({_reason(error)}); copy it again or rebuild.") from error
+            raise ShardError(f"{where}: cannot be read as tar ({_reason(error)}); {advice}.") from error
         if count != counts[url]:
-            raise ShardError(f"{where}: holds {count} of {counts[url]} samples; copy it again or rebuild.")
+            raise ShardError(f"{where}: holds {count} of {counts[url]} samples; {advice}.")
 
 
 def _open(url: str) -> BinaryIO:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from foundation.config import CorpusSection
+from foundation.config.address import local_path
 from foundation.config.redaction import published
 from foundation.data.shards.address import is_url, join
 from foundation.data.shards.manifest import Manifest, Shard
@@ -117,7 +118,7 @@ class Corpus:
             raise ShardError(f"{where}: its kind cannot be read ({error}); run 'wfm shards verify'.") from error
 
     def _opened(self, file: str, count: int) -> TarShard:
-        advice = "upload it again" if is_url(self.directory) else f"run 'wfm shards verify {self.directory}'"
+        advice = advice_on_damage(self.directory)
         try:
             tar = open_shard(join(self.directory, file))
         except ShardError as error:
@@ -138,6 +139,11 @@ def read_part(directory: str | Path, split: str | None = None, part: str | Seque
         ShardError: as `Corpus`.
     """
     return list(Corpus(CorpusSection(shards=directory, split=split, part=part)))
+
+
+def advice_on_damage(directory: str | Path) -> str:
+    """The end of an error sentence about a damaged shard."""
+    return "upload it again" if is_url(directory) else f"run 'wfm shards verify {local_path(str(directory))}'"
 
 
 def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str] | None) -> Selection:
