@@ -216,7 +216,7 @@ def test_an_antenna_beyond_the_table_is_named_not_taken_for_another() -> None:
     signal = make_signal(0, links=2)
     far = signal.with_(links=(Link(0, 0), Link(0, 4999)), session="tower")
     assert tokenize([far], tiny_config(links=71))["link"][0].max() == 4999
-    with pytest.raises(RecipeError, match=r"4096 antennas apart, and .*'tower'\) has number 4999; .*model\.links=71"):
+    with pytest.raises(RecipeError, match=r"4096 antennas, and .*'tower'\) has number 4999; .*model\.links=71"):
         tokenize([far], tiny_config(links=64))
 
 

@@ -91,7 +91,7 @@ class Plan(Described):
 
 @contextmanager
 def build_lock(folder: Path) -> Iterator[None]:
-    """Lock the folder for one process; the operating system releases it when that ends, however it ends. Makes the folder.
+    """Lock a folder, which is made, for one process; the operating system releases the lock when the process ends.
 
     Raises:
         ShardError: another process has it.
@@ -105,7 +105,7 @@ def build_lock(folder: Path) -> Iterator[None]:
         raise ShardError(f"{folder}: another process is building here; wait for it, or stop it.") from error
     except OSError as error:
         warnings.warn(
-            f"{folder}: its file system has no locks ({error.strerror}); see to it that nothing else builds here.",
+            f"{folder}: its file system has no locks ({error.strerror}); make sure that nothing else builds here.",
             stacklevel=3,
         )
     try:
