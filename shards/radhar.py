@@ -8,9 +8,9 @@ MB).
 Samples: non-overlapping windows of 60 frames (2 s, as in the paper), as fields of velocity over range, side and
 height; shorter recordings have none.
 Labels: `activity`, 5 classes.
-Splits: `published`, the folders Train and Test; `day-1-to-2` and `day-2-to-1`: train on recordings named like 20_walk_1,
-test on those named like walk_20_1, and the other way round, which we take for the two days of recording: the files do
-not say. A session is a recording.
+Splits: `published`, the folders Train and Test; `day-1-to-2` and `day-2-to-1`: train on recordings named like
+20_walk_1, test on those named like walk_20_1, and vice versa; we assume that these are the two days of recording, which
+the files do not say. A session is a recording.
 """
 
 from __future__ import annotations

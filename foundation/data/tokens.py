@@ -107,15 +107,6 @@ def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
     }
 
 
-def clean_tokens(signal: Signal, spec: TokenSpec) -> np.ndarray | None:
-    """Noise-free values in the layout of `values` (without static tokens), or None where they are not known."""
-    if signal.clean is None:
-        return None
-    cut = layout_of(signal.values.shape, spec)
-    entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
-    return _patches(VIEWS[view_of(signal, spec.views)](signal, signal.clean), cut, entries)
-
-
 def untokenize(values: np.ndarray, signal: Signal, spec: TokenSpec) -> np.ndarray:
     """Entries [N, E] of one signal's tokens (padding may follow) -> view-unit field complex64 [T, L, R]."""
     cut = layout_of(signal.values.shape, spec)

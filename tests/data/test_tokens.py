@@ -9,7 +9,7 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.data.tokens import Layout, clean_tokens, layout_of, pad, tokenize, tokenize_one, untokenize
+from foundation.data.tokens import Layout, layout_of, pad, tokenize, tokenize_one, untokenize
 from foundation.data.views import FLOOR, VIEWS, from_view
 from foundation.errors import RecipeError
 from foundation.signal import KINDS, Link
@@ -179,15 +179,6 @@ def test_links_are_antenna_numbers() -> None:
     one = tokenize_one(signal, CONFIG)
     np.testing.assert_array_equal(one["link"][one["grid"][:, 1] == 0][0], [2, 5])
     np.testing.assert_array_equal(one["link"][one["grid"][:, 1] == 1][0], [7, 1])
-
-
-def test_clean_tokens_have_the_layout_of_the_values() -> None:
-    clean = make_signal(9, times=21, responses=10).values
-    signal = make_signal(0, times=21, responses=10)
-    assert clean_tokens(signal, CONFIG) is None
-    found = clean_tokens(signal.with_(clean=clean), CONFIG)
-    assert found is not None
-    np.testing.assert_array_equal(untokenize(found, signal, CONFIG), clean)
 
 
 def test_views_are_what_they_say() -> None:

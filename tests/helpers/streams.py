@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.signals import tiny_config
-
 from foundation.config import CorpusSection
 from foundation.data.stream import ShardStream
 from foundation.data.tokens import Batch
+from helpers.signals import tiny_config
 
 CONFIG = tiny_config()
 BATCH = 20

@@ -97,14 +97,6 @@ class Manifest(Described):
         """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
 
-    def parts(self, split: str) -> list[str]:
-        """Part names of a split, such as train and test.
-
-        Raises:
-            ShardError: no such split; names the nearest.
-        """
-        return list(self._split(split))
-
     def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
         """Sessions of one part of a split, or of several together.
 
