@@ -1,4 +1,4 @@
-"""Labels as people have them: integers that name classes, entries of arrays, none where nothing is known."""
+"""Labels of real data sets: integers that name classes, entries of arrays, missing where not known."""
 
 from __future__ import annotations
 

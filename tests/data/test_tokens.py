@@ -1,4 +1,4 @@
-"""Tokens: exactly invertible, in physical units, and padded with rows that say nothing."""
+"""Tokens: exactly invertible, in physical units, and padded with rows that are masked out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A set of one's own, as `shards/README.md` shows it: one file outside this project, and what can be wrong with it."""
+"""A user's own data set, as in `shards/README.md`: one file outside this project, and errors in it."""
 
 from __future__ import annotations
 

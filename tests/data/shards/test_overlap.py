@@ -1,4 +1,4 @@
-"""What two shard directories share: equal samples and copies are found, different recordings are not mistaken."""
+"""Overlap of shard directories: equal samples and near duplicates are found, different recordings are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Less of a corpus: as many samples and sessions as were asked for, no others trained on, no others on record."""
+"""Subsets of a corpus: the requested number of samples and sessions; no others are trained on or recorded."""
 
 from __future__ import annotations
 
