@@ -1,4 +1,4 @@
-"""Batches of samples of different length: full, within the token limit, equal for all processes, resumed at a position."""
+"""Batches of samples of different length: full, within the token limit, equal in all processes, resumable."""
 
 from __future__ import annotations
 

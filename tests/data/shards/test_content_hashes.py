@@ -1,4 +1,4 @@
-"""Content hashes of pretraining samples: an evaluation set that overlaps is refused, whatever the names of its shards."""
+"""Content hashes of pretraining samples: an evaluation set that overlaps is refused, however its shards are named."""
 
 from __future__ import annotations
 
