@@ -65,7 +65,7 @@ def test_a_file_that_is_no_data_set_is_refused(tmp_path: Path, monkeypatch: pyte
         ("json.py", "", "rename the file"),
         ("two.dots.py", "", "rename the file"),
         ("set_without_build.py", "", "has no function build"),
-        ("set_of_nothing.py", "def build(raw): return raw", "build.* gives PosixPath; expected"),
+        ("set_of_nothing.py", "def build(raw): return raw", "build.* returns PosixPath; expected"),
     ]:
         (tmp_path / name).write_text(text)
         with pytest.raises(ShardError, match=message):
