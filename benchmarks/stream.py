@@ -1,93 +1,98 @@
-"""Reading shards: python benchmarks/stream.py [DIRECTORY]. Every line is a way to the same samples, in one run.
+"""Reading shards: the mapped stream of `wfm pretrain` beside the webdataset pipeline, from disk, over HTTP and from S3.
 
-`cat` is what the disk and the page cache give; `tarfile` hands out the bytes of every member; `webdataset` decodes them
-by its own default handlers; `foundation` gives checked signals in the shuffled order of training, and then tokens.
+2000 simulated windows in shards of 32 MB, one pass over all of them in one process. `webdataset, its own decoders`
+yields plain arrays and dictionaries in stored order; `pipeline` is `foundation.data.webdataset.pipeline` and `stream`
+what `ShardStream` reads, both shuffled and with checked Signals. Files are in the page cache; the HTTP and S3 (moto)
+servers are other processes of the same machine. On one thread the processor time of the reading process counts, so that
+remote rows say what fetching costs the reader, not how fast a network or a server is.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
-import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import webdataset as wds
 
+from benchmarks.rows import Rows, in_turns
+from benchmarks.servers import http_server, s3_server
 from foundation.config import CorpusSection
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest
 from foundation.data.shards.write import write_shards
 from foundation.data.shuffle import Order
 from foundation.data.stream import ShardStream
+from foundation.data.tokens import tokenize
+from foundation.data.webdataset import pipeline
 from foundation.datasets import open_dataset
 from foundation.models import WfmConfig
 
-REPEATS = 5
+ROUNDS, COUNT, BATCH, BUFFER = 3, 2000, 32, 1000
 
 
-def cat(paths: list[Path]) -> Iterable[None]:
-    """One item per shard: the files' bytes and nothing else."""
-    for path in paths:
-        path.read_bytes()
-        yield None
+def read_all(samples: Callable[[], Iterable[object]]) -> None:
+    for _ in samples():
+        pass
 
 
-def tar(paths: list[Path]) -> Iterable[None]:
-    for path in paths:
-        with tarfile.open(path) as file:
-            for member in file:
-                file.extractfile(member).read()  # type: ignore[union-attr]
-                yield None
+def plain(folder: Path) -> Iterable[object]:
+    paths = [str(folder / shard.file) for shard in Manifest.load(folder).shards]
+    return wds.WebDataset(paths, shardshuffle=False).decode()
 
 
-def plain_webdataset(paths: list[Path]) -> Iterable[object]:
-    return wds.WebDataset([str(path) for path in paths], shardshuffle=False).decode()
-
-
-def signals(directory: Path) -> Iterable[object]:
-    corpus = Corpus(CorpusSection(shards=directory))
+def streamed(where: Path | str) -> Iterable[object]:
+    """Signals in the order of the stream."""
+    corpus = Corpus(CorpusSection(shards=where))
     order = Order(corpus.counts, seed=0)
     return (corpus.read(*order.at(position)) for position in range(order.total))
 
 
-def batches(directory: Path, count: int) -> Iterable[object]:
-    return ShardStream([CorpusSection(shards=directory)], WfmConfig(), 32, 0, count // 32)
+def streamed_batches(where: Path | str) -> Iterable[object]:
+    return ShardStream([CorpusSection(shards=where)], WfmConfig(), BATCH, 0, COUNT // BATCH)
 
 
-def main(directory: Path) -> None:
-    """Print the median of `REPEATS` rounds; the ways take turns, so that a slow moment of the machine hits them all."""
-    manifest = Manifest.load(directory)
-    paths = [directory / shard.file for shard in manifest.shards]
-    ways: dict[str, Callable[[], Iterable[object]]] = {
-        "cat": lambda: cat(paths),
-        "tarfile, bytes": lambda: tar(paths),
-        "webdataset, decoded": lambda: plain_webdataset(paths),
-        "foundation, shuffled signals": lambda: signals(directory),
-        "foundation, token batches": lambda: batches(directory, manifest.count),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(REPEATS):
-        for name, way in ways.items():
-            begin = time.perf_counter()
-            for _ in way():
-                pass
-            seconds[name].append(time.perf_counter() - begin)
-    base = statistics.median(seconds["webdataset, decoded"])
-    for name, values in seconds.items():
-        took = statistics.median(values)
-        print(
-            f"{name:30} {manifest.count / took:9,.0f} samples/s {manifest.bytes / took / 1e6:8,.0f} MB/s "
-            f"{base / took:6.2f} x webdataset"
+def pipeline_batches(where: Path | str) -> Iterable[object]:
+    return pipeline(where, shuffle=BUFFER).batched(BATCH, collation_fn=partial(tokenize, spec=WfmConfig()))
+
+
+def rates(ways: dict[str, Callable[[], Iterable[object]]]) -> dict[str, float]:
+    """Samples per second of each way."""
+    seconds = in_turns({name: partial(read_all, way) for name, way in ways.items()}, ROUNDS)
+    return {name: COUNT / took for name, took in seconds.items()}
+
+
+def main() -> None:
+    rows = Rows(__file__)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_shards(open_dataset("simulated", count=COUNT, seed=0), folder)
+        base = "webdataset, its own decoders"
+        local = rates(
+            {
+                base: lambda: plain(folder),
+                "pipeline, signals": lambda: pipeline(folder, shuffle=BUFFER),
+                "stream, signals": lambda: streamed(folder),
+                "pipeline, token batches": lambda: pipeline_batches(folder),
+                "stream, token batches": lambda: streamed_batches(folder),
+            }
         )
+        for way, rate in local.items():
+            rows.add(way, rate, "samples/s", base, rate / local[base])
+        for scheme, server in (("http", http_server), ("s3", s3_server)):
+            with server(folder) as where:
+                remote = rates(
+                    {
+                        f"pipeline, signals, {scheme}": lambda where=where: pipeline(where, shuffle=BUFFER),  # type: ignore[misc]
+                        f"stream, signals, {scheme}": lambda where=where: streamed(where),  # type: ignore[misc]
+                    }
+                )
+            for way, rate in remote.items():
+                same = way.removesuffix(f", {scheme}")
+                rows.add(way, rate, "samples/s", f"{same} from disk", rate / local[same])
+    rows.write()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            write_shards(open_dataset("simulated", count=2000, seed=0), Path(folder))
-            main(Path(folder))
+    main()

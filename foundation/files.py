@@ -1,4 +1,4 @@
-"""Writing a file so that it is there in full or not at all."""
+"""Atomic writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename over it; makes the folder. Text is UTF-8."""
+    """Write to a temporary file beside `path`, flush it to disk, rename it; makes the folder. Text is UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process number alone: on a shared file system, two nodes may have the same one.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")

@@ -1,8 +1,8 @@
-"""One small file per data set: where it comes from, its licence, its labels and its agreed splits.
+"""Data set definitions, one module each: origin, licence, labels and published splits.
 
     from foundation.datasets import open_dataset
     dataset = open_dataset("polyu-csi-ips", raw=Path("polyu-csi-ips"))
-    dataset = open_dataset("my_set.py", raw=Path("recordings"))                # one of your own, wherever it is
+    dataset = open_dataset("my_set.py", raw=Path("recordings"))                # your own, in any folder
 
 `README.md` beside this file says how to add one.
 """
@@ -21,7 +21,7 @@ from foundation.data.shards.manifest import nearest
 from foundation.data.shards.spec import Dataset
 from foundation.errors import ShardError
 
-#: name -> module; a module is imported when its data set is asked for
+#: name -> module, imported on demand
 DATASETS: dict[str, str] = {
     "ble-rss-fingerprints": "foundation.datasets.ble_rss_fingerprints",
     "contrawimae": "foundation.datasets.contrawimae",
@@ -57,12 +57,11 @@ DATASETS: dict[str, str] = {
 
 
 def open_dataset(name: str, **options: object) -> Dataset:
-    """The data set of that name, or of that file (`*.py`), bound to its options: `raw` (its folder of raw files), or
-    what it is simulated from.
+    """Open a data set by name, or by file (`*.py`), with its options: `raw` (the folder of its raw files), or the
+    parameters of its simulation.
 
     Raises:
-        ShardError: an unknown name, a file without `build`, an unknown or missing option, or raw files that are not
-            there.
+        ShardError: an unknown name, a file without `build`, an unknown or missing option, or missing raw files.
     """
     if name.endswith(".py"):
         build = _own(Path(name))
@@ -80,16 +79,16 @@ def open_dataset(name: str, **options: object) -> Dataset:
     dataset = build(**options)
     if not isinstance(dataset, Dataset):
         raise ShardError(
-            f"{name}: build(...) gives {type(dataset).__name__}; expected a foundation.data.shards.spec.Dataset."
+            f"{name}: build(...) returns {type(dataset).__name__}; expected a foundation.data.shards.spec.Dataset."
         )
-    if name.endswith(".py"):  # or a build that died would go on with other code, and a finished one pass for the new
+    if name.endswith(".py"):  # otherwise changed code would resume an old build, or find it finished
         code = hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
         return replace(dataset, parameters={**dataset.parameters, "code": code})
     return dataset
 
 
 def _own(path: Path) -> Callable[..., object]:
-    """`build` of a file that is no part of this package. Its folder stays importable: workers look its functions up."""
+    """Function `build` of a file outside this package. Its folder stays on the import path, for worker processes."""
     if not path.is_file():
         raise ShardError(f"{path}: no such file; expected a module with build(raw), see 'Add one' in shards/README.md.")
     folder = str(path.resolve().parent)
@@ -98,10 +97,10 @@ def _own(path: Path) -> Callable[..., object]:
     try:
         module = None if "." in path.stem else importlib.import_module(path.stem)
     except Exception as error:
-        raise ShardError(f"{path}: cannot be imported ({type(error).__name__}: {error}); mend it first.") from error
+        raise ShardError(f"{path}: cannot be imported ({type(error).__name__}: {error}); correct it first.") from error
     if module is None or Path(module.__file__ or "").resolve() != path.resolve():
         raise ShardError(f"{path}: another module is called {path.stem!r}, or none can be; rename the file.")
     if not hasattr(module, "build"):
-        raise ShardError(f"{path}: has no function build; expected build(raw) that gives a Dataset.")
+        raise ShardError(f"{path}: has no function build; expected build(raw) that returns a Dataset.")
     build: Callable[..., object] = module.build
     return build

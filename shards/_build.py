@@ -1,4 +1,4 @@
-"""What data sets of many files share: a `Dataset` of files that a reader turns into signals, and splits by groups."""
+"""Common parts of data sets of many files: a `Dataset` over files and a reader, windows, and splits by group."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from foundation.errors import ShardError, SignalError
 from foundation.readers.arrays.layouts import Layout, load_layout
 from foundation.signal import Signal
 
-#: The licence of a set whose publisher names none: ask before you pass it on.
+#: Licence of a set whose publisher names none: ask before redistributing it.
 NOT_STATED = "not stated"
-#: Sets of more files have several in a piece: a piece of one small file would cost more than the file.
+#: Larger sets have several files per piece: a piece of one small file has more overhead than content.
 PIECES = 1000
 
 Read = Callable[[], Iterable[Signal]]
 
 
 def layout(name: str, **changes: Any) -> Layout:
-    """A layout of `shards/layouts/`, with some of its keys changed."""
+    """Load a layout of `shards/layouts/`, with some of its keys changed."""
     return load_layout(Path(__file__).parent / "layouts" / f"{name}.yaml", **changes)
 
 
@@ -41,12 +41,12 @@ def from_files(
     tasks: Mapping[str, TaskType],
     parameters: Mapping[str, Parameter] | None = None,
 ) -> Dataset:
-    """A data set whose samples are the signals of files, one file after another; keys count files and signals.
+    """A data set whose samples are the signals of files in order; keys number the files and their signals.
 
     Args:
-        reads: file -> what gives its signals, with session and labels; labels that are no task are left out. In this
-            order the sessions must follow each other. Every value must pickle, see `Dataset.pieces`.
-        parameters: what shapes the samples besides the raw files.
+        reads: file -> function that yields its signals, with session and labels; labels that are not a task are left
+            out. Sessions must be contiguous in this order. Every value must pickle, see `Dataset.pieces`.
+        parameters: parameters, besides the raw files, on which the samples depend.
     """
     numbered = list(enumerate(reads.items()))
     size = max(1, math.ceil(len(numbered) / PIECES))
@@ -79,8 +79,8 @@ def _samples(
 
 
 def windows(signal: Signal, length: int) -> Iterator[Signal]:
-    """Windows that do not overlap; what is left at the end is dropped, and so, with a warning, are those in which
-    nothing was measured, and recordings shorter than one."""
+    """Non-overlapping windows of `length` times; the remainder is dropped, and so, with a warning, are windows without
+    measurements and recordings shorter than a window."""
     if len(signal.time_s) < length:
         warnings.warn(
             f"session {signal.session}: left out, {len(signal.time_s)} times are fewer than a window of {length}",
@@ -97,7 +97,7 @@ def windows(signal: Signal, length: int) -> Iterator[Signal]:
 
 
 def parts(part_of: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Session -> part, turned into part -> sessions; `names` gives the order of the parts, empty ones too."""
+    """Invert session -> part into part -> sessions; `names` gives the order of the parts, including empty ones."""
     found: dict[str, list[str]] = {name: [] for name in names}
     for session, part in part_of.items():
         found.setdefault(part, []).append(session)
@@ -105,7 +105,7 @@ def parts(part_of: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, li
 
 
 def leave_out(what: str, group_of: Mapping[str, str]) -> Splits:
-    """For each group a split `WHAT-GROUP` that trains on all other groups and tests on it."""
+    """Leave-one-group-out splits: `WHAT-GROUP` trains on all other groups and tests on this one."""
     return {
         f"{what}-{group}": parts({s: "test" if g == group else "train" for s, g in group_of.items()}, ("train", "test"))
         for group in sorted(set(group_of.values()))
@@ -115,9 +115,9 @@ def leave_out(what: str, group_of: Mapping[str, str]) -> Splits:
 def cut_in_tenths(
     signals: Iterable[Signal], cell: Callable[[Signal], str], counts: Mapping[str, int]
 ) -> Iterator[Signal]:
-    """Examples that come cell by cell, `counts` of each, with the tenth of its cell as the session of each.
+    """Set the session of each example to the tenth of its cell; examples are ordered by cell, `counts` of each.
 
-    For sets that do not tell which examples were cut from one stretch of signal: neighbours stay together.
+    For sets that do not record which examples were cut from one stretch of signal: neighbours stay in one session.
     """
     seen: Counter[str] = Counter()
     for signal in signals:
@@ -127,7 +127,7 @@ def cut_in_tenths(
 
 
 def split_in_tenths(counts: Mapping[str, int]) -> Splits:
-    """Of every cell the first eight tenths train, the ninth validates and the last tests."""
+    """Split by tenths of every cell: the first eight train, the ninth validates and the last tests."""
     part = ["train"] * 8 + ["valid", "test"]
     sessions = {
         f"{name}-{tenth}": part[tenth]

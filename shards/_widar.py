@@ -1,4 +1,4 @@
-"""What the file names of Widar3.0 tell, and the splits that follow: by room, person, place and facing direction.
+"""Labels and splits of Widar3.0 from its file names: by room, person, location and facing direction.
 
 The same number means another gesture on another day, and sometimes for another person: the tables below are those of
 the README that comes with the data, as users of the set repeat them.
@@ -55,7 +55,7 @@ _PATH = re.compile(r"(2018\d{4}).*/(user\d+)-(\d+)-(\d+)-(\d+)-(\d+)-?([^/]*)\.(
 
 @dataclass(frozen=True, order=True)
 class Clip:
-    """One file. Clips of a session (who, when, where and facing where) sort next to each other."""
+    """One file. Clips of a session (person, day, location and facing direction) sort next to each other."""
 
     day: str
     user: str
@@ -76,7 +76,7 @@ class Clip:
 
     @property
     def label(self) -> dict[str, str]:
-        """The gesture; nothing, with a warning, where the tables do not know it."""
+        """The gesture; no label, with a warning, where it is not in the tables."""
         names = _GESTURES.get(self.day) or _GESTURES.get(f"{self.day}-{self.user}", ())
         digits = self.day == "20181112" and self.gesture == 0
         if digits or 1 <= self.gesture <= len(names):

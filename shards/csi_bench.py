@@ -68,7 +68,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _locate(folder: Path, stated: str) -> Path:
-    """The file that a row of the metadata names: its longest tail that exists below the task, or beside it."""
+    """The file named in a row of the metadata: its longest path suffix that exists below the task, or beside it."""
     tail = [part for part in PurePosixPath(stated.replace("\\", "/")).parts if part not in ("..", "/", ".")]
     for base in (folder, folder.parent, folder.parents[1]):
         for start in range(len(tail)):

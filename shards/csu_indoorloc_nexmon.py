@@ -4,7 +4,7 @@ Origin: https://github.com/EPIC-CSU/csi-rssi-dataset-indoor-nav (Colorado State 
 20 MHz at 5 GHz). Licence: BSD-3-Clause. Citation: Wang and Pasricha, A Framework for CSI-Based Indoor Localization with
 1D Convolutional Neural Networks, IPIN 2022.
 Files: `data/ref/ref_POINT_PACKETS.pcap` (about 1 MB each) and `data/test/test_POINT_PACKETS.pcap` (33 kB).
-Samples: windows of 10 packets that do not overlap, of the transmitter with most packets in the file.
+Samples: non-overlapping windows of 10 packets, of the transmitter with most packets in the file.
 Labels: `location`, the point, such as 215_2 (second point at room 215).
 Split: `published`: train on the reference points, test on the test points, which were recorded on their own. A session
 is a recording. The few files of the sample in the data folder share hardly a point, so they only test the reader.

@@ -1,4 +1,4 @@
-"""NTU-Fi HumanID: 14 people told apart by their gait, Atheros CSI amplitudes.
+"""NTU-Fi HumanID: 14 people identified by their gait, Atheros CSI amplitudes.
 
 Origin: https://github.com/xyanchen/WiFi-CSI-Sensing-Benchmark (SenseFi; its processed data). Licence: not stated for
 the data, MIT for the code. Citation: Wang et al., CAUTION, IEEE Internet of Things Journal, 2022,
@@ -6,7 +6,7 @@ doi:10.1109/JIOT.2022.3156099.
 Files: `NTU-Fi-HumanID/{train_amp,test_amp}/PERSON/*.mat` (546 and 294 files of about 4 MB), see `layouts/ntu-fi.yaml`.
 Samples: one file each, 2000 packets x 3 antennas x 114 subcarriers.
 Labels: `person`, 14 classes.
-Split: `published`, the two folders. A session is a file; what was recorded in one go is not published.
+Split: `published`, the two folders. A session is a file; which files are of one recording is not published.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Origin: https://github.com/iVANET-PolyU/CSI_IPS_2020-21 (an office of the Hong K
 2020 to April 2021; a ping every 0.5 s).
 Licence: MIT. Citation: Reyes et al., Expert Systems with Applications, 2024, https://doi.org/10.1016/j.eswa.2024.125802.
 Files: `captures/dDD/dDD_pPP_lLL.dat` (day, collection period, location) and `datasetSummary.csv`.
-Samples: windows of 10 packets that do not overlap, 3 receive antennas x 2 transmit streams, 30 subcarriers of 40 MHz.
+Samples: non-overlapping windows of 10 packets, 3 receive antennas x 2 transmit streams, 30 subcarriers of 40 MHz.
 The 2 % of packets with one stream (or 20 MHz) are left out; links 0, 2 and 4 are the first stream, which all have.
 Labels: `location`, l01 to l08.
 Splits: the authors' A, B and C (parts train, valid, test; C has no valid), by day; `rest` holds the days that a split
@@ -79,7 +79,7 @@ def _read_days(summary: Path) -> dict[str, list[str]]:
 
 
 def _cut(row: list[str]) -> int:
-    """How many periods come before the cut of a day into two sessions; 0 where every split takes all or nothing."""
+    """Number of periods before the cut of a day into two sessions; 0 where every split takes all or none."""
     partial = {int(row[used]) for used, _ in _COLUMNS.values()} - {0, int(row[3])}
     return min(partial, default=0)
 

@@ -5,7 +5,7 @@ not stated. Citation: Reus-Muns, Jaisinghani, Sankhe and Chowdhury, Trust in 5G 
 Fingerprinting on the POWDER PAWR Platform, GLOBECOM 2020.
 Files: `STANDARD_Day_D_PLACE_sN.bin` with `.json` (120 pairs, about 5.3 million samples or 42 MB each): 4G, 5G or Wifi,
 two days, places bes, browning, honors and meb, recordings 1 to 5.
-Samples: windows of 1024 samples that do not overlap.
+Samples: non-overlapping windows of 1024 samples.
 Labels: `transmitter`, the place, and `standard`.
 Splits: `day`: train on day 1, test on day 2; `recording`: of both days train on 1 to 3, validate on 4, test on 5. A
 session is a recording.

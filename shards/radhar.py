@@ -5,12 +5,12 @@ Citation: Singh, Sandha, Garcia and Srivastava, RadHAR: Human Activity Recogniti
 Millimeter-wave Radar, mmNets 2019.
 Files: `Data/{Train,Test}/ACTIVITY/*.txt` as published, or `radhar_points.npz` with the same recordings (186 of them, 12
 MB).
-Samples: windows of 60 frames (2 s, as in the paper) that do not overlap, as fields of velocity over range, side and
+Samples: non-overlapping windows of 60 frames (2 s, as in the paper), as fields of velocity over range, side and
 height; shorter recordings have none.
 Labels: `activity`, 5 classes.
-Splits: `published`, the folders Train and Test; `day-1-to-2` and `day-2-to-1`: train on recordings named like 20_walk_1,
-test on those named like walk_20_1, and the other way round, which we take for the two days of recording: the files do
-not say. A session is a recording.
+Splits: `published`, the folders Train and Test; `day-1-to-2` and `day-2-to-1`: train on recordings named like
+20_walk_1, test on those named like walk_20_1, and vice versa; we assume that these are the two days of recording, which
+the files do not say. A session is a recording.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _read(path: Path) -> Iterator[Signal]:
 
 
 def _recordings(path: Path) -> Iterator[Signal]:
-    """Sorted, named SPLIT/ACTIVITY/RECORDING."""
+    """Sorted recordings, named SPLIT/ACTIVITY/RECORDING."""
     for recording in radhar.stream(path):
         is_text = path.suffix == ".txt"
         yield recording.with_(session="/".join([*path.parts[-3:-1], path.stem])) if is_text else recording

@@ -8,8 +8,8 @@ Files: `dataset_lab_276_dl.mat` (1.44 GB), `dataset_lab_276_ul.mat` (1.33 GB), `
 Samples: one instance each, 200 packets x 3 antennas x 30 subcarriers; of downlinks the antennas are the transmitter's.
 Labels: `gesture`, the number of the sign, 1 to 276.
 Splits: `place`: train in the lab, test at home (276 signs, the same person); `user-N`: leave out one of the five people
-of the 150 signs. The authors' five random folds leak. A session is a person in a place; what was recorded in one go is
-not published. The one person of the 276 signs is taken to be user 5 of the 150, as others who use the set do.
+of the 150 signs. The authors' five random folds leak. A session is a person in a place; which instances are of
+one recording is not published. The one person of the 276 signs is taken to be user 5 of the 150, as is usual.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A simulated pretraining corpus: every kind of signal, each session in a room of its own.
+"""A simulated pretraining corpus: every kind of signal, each session in its own room.
 
 Origin: `foundation.simulate.corpus`; no file is needed. Licence: CC0-1.0.
 Samples: sizes, carriers (0.9 to 77 GHz), rates, bandwidths, rooms, people and devices differ from session to session;

@@ -7,7 +7,7 @@ Files: `UT_HAR/data/X_{train,val,test}.csv` (NumPy arrays of 3977, 496 and 500 w
 `UT_HAR/label/y_*.csv`; see `layouts/ut-har.yaml`.
 Samples: windows of 250 packets x 3 antennas x 30 subcarriers.
 Labels: `activity`, 0 to 6; the files name no class.
-Split: `published`. It LEAKS: windows of one recording were dealt out at random, and the files do not say which belong
+Split: `published`. It LEAKS: windows of one recording were assigned at random, and the files do not say which belong
 together, so no split of this set can be better. Report it as an upper bound. A session is a file.
 """
 

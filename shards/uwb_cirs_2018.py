@@ -5,12 +5,12 @@ Licence: CC BY 4.0. Citation: Kolakowski (2021), as at the address above; Kolako
 doi:10.23919/MIKON.2018.8405190.
 Files: `results/N.log` or `results/N.log.gz`, `results/labels.csv`, `anchors.csv`, `tags.csv`, `pairs.csv`.
 Samples: one accumulation each, cut from 1016 taps to 160: 16 before the first path, 144 (43 m) from it on. Every
-log has these: a longer cut would end, and so give the log away, where its latest first path leaves no more
-taps. By then the mean power is within 1 dB of the noise before the first path.
+log has these: a longer cut would end where the latest first path of a log leaves no more taps, and so identify the
+log. By then the mean power is within 1 dB of the noise before the first path.
 Labels: `visibility`, LOS, NLOS (the direct path is attenuated) or NDP-NLOS (there is no direct path); `distance`,
 metres between the devices in the horizontal plane (their heights are not in the tables).
 Splits: `geometry-0` to `geometry-5`, leave geometries out. A session is a log file, that is a geometry; the sessions of
-each class are dealt in turn to the six test parts. Geometries may share one of their two places.
+each class are assigned in turn to the six test parts. Geometries may share one of their two positions.
 """
 
 from __future__ import annotations

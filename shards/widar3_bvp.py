@@ -7,8 +7,8 @@ Samples: one file each; values [times, 20, 20] of kind "spectrogram". `Link.rx` 
 to 2 m/s; the frequency axis is the Doppler shift of the velocity along y, velocity over wavelength. 10 profiles per
 second. Files without a profile are left out, with a warning.
 
-SenseFi's copy of this set (Widardata, 22 x 20 x 20 in text) lost who, where and when, so it cannot be split; it is not
-read.
+SenseFi's copy of this set (Widardata, 22 x 20 x 20 in text) lacks person, place and day, so it cannot be split; it is
+not read.
 """
 
 from __future__ import annotations

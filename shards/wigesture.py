@@ -4,7 +4,7 @@ Origin: https://github.com/RS2002/CSI-BERT/tree/main/WiGesture (data at huggingf
 GHz, 20 MHz, about 100 packets per second). Licence: not stated. Citation: Zhao et al., Finding the Missing Data: A
 BERT-Inspired Approach Against Package Loss in Wireless Sensing, INFOCOM Workshops 2024, arXiv:2403.12400.
 Files: `{Dynamic,Static}/IDN/GESTURE.csv` (47 and 72 files of 60 s): six motions, and the digits 1 to 9.
-Samples: windows of 100 packets that do not overlap, 52 subcarriers of the transmitter with most packets. The order of
+Samples: non-overlapping windows of 100 packets, 52 subcarriers of the transmitter with most packets. The order of
 the 52 is not published; it is taken to go upward in frequency.
 Labels: `gesture`, the file's name, and `person`, the folder's.
 Splits: `person-IDN`, leave one person out, for gestures. For `person` the set has one recording of each gesture:

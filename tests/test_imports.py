@@ -88,6 +88,7 @@ HOME: dict[str, set[str]] = {
     "wandb": {"train"},
     "peft": {"adapt"},
     "webdataset": {"data"},
+    "fsspec": {"data"},
 }
 
 #: Libraries that take seconds to load; `wfm --help` must not wait for them.

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     about = "build, merge, verify and describe WebDataset shards"
     actions = commands.add_parser("shards", help=about).add_subparsers(required=True, metavar="ACTION")
-    build = command(actions, "build", _build, "write a data set as shards with a manifest (resumes by itself)")
+    build = command(
+        actions, "build", _build, "write a data set as shards with a manifest; resumes an interrupted build"
+    )
     build.add_argument(
-        "name", help="a name of shards/README.md, such as simulated, or the file of a set of your own: my_set.py"
+        "name", help="a name from shards/README.md, such as simulated, or the file of your own data set: my_set.py"
     )
     build.add_argument("--out", type=Path, required=True, metavar="DIR")
     build.add_argument("--raw", type=Path, metavar="DIR", help="folder of the set's raw files")
     build.add_argument("--count", type=int, help="windows to simulate")
-    build.add_argument("--seed", type=int, help="of the simulation")
-    build.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the set")
+    build.add_argument("--seed", type=int, help="seed of the simulation")
+    build.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of the data set"
+    )
     build.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes; the bytes are the same for any N"
     )
@@ -40,10 +44,15 @@ def add(commands: Any) -> None:
     verify = command(actions, "verify", _verify, "check every byte, sample and split; exit status 2 on a problem")
     verify.add_argument("directory", type=Path)
     verify.add_argument(
-        "--against", type=Path, nargs="+", default=[], metavar="OTHER", help="also find what these hold too, or copies"
+        "--against",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="OTHER",
+        help="also report samples that are in these directories too, or near duplicates of theirs",
     )
     verify.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
-    info = command(actions, "info", _info, "what a shard directory holds")
+    info = command(actions, "info", _info, "print the contents of a shard directory")
     info.add_argument("directory", type=Path)
 
 
@@ -74,7 +83,7 @@ def _print_built(out: Path, manifest: Manifest) -> None:
 
 
 def _option(text: str) -> tuple[str, str | int | float]:
-    """NAME=VALUE, the value a number where it reads as one."""
+    """Parse NAME=VALUE; the value is a number if it can be parsed as one."""
     name, _, value = text.partition("=")
     for kind in (int, float):
         with contextlib.suppress(ValueError):
@@ -87,16 +96,18 @@ def _verify(args: argparse.Namespace) -> None:
     from foundation.data.shards.verify import verify
 
     problems = verify(args.directory, workers=args.workers)
-    _refuse(problems, f"{args.directory}: {len(problems)} problems; rebuild what is named above.")
-    print(f"{args.directory}: verified, every hash, sample and split is as the manifest says.")
+    _refuse(problems, f"{args.directory}: {len(problems)} problems; rebuild the shards named above.")
+    print(f"{args.directory}: verified, every hash, sample and split agrees with the manifest.")
     if args.against:
         found = overlaps(args.directory, args.against, workers=args.workers)
-        _refuse(sentences(args.directory, found), f"{args.directory}: {len(found)} samples are held elsewhere too.")
+        _refuse(
+            sentences(args.directory, found), f"{args.directory}: {len(found)} samples are in another directory too."
+        )
         print(f"{args.directory}: none of its samples is in {', '.join(map(str, args.against))}.")
 
 
 def _refuse(problems: Sequence[str], message: str) -> None:
-    """Print the problems, if there are any, and stop."""
+    """Print the problems, if any, and raise ShardError."""
     from foundation.errors import ShardError
 
     for problem in problems:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from foundation.config.address import Address
 from foundation.config.section import Section
-
-#: Of a shard directory; code may give a path where a recipe holds text.
-Address = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
 
 
 class CorpusSection(Section):
     """Samples of one shard directory. `split` and `part` name sessions in the manifest; leave both out to read all."""
 
-    shards: Address = Field(description="a directory, or a URL that webdataset opens")
+    shards: Address = Field(description="a directory, or its URL: file://, http://, https://, s3:// or gs://")
     split: str | None = None
     part: str | list[str] | None = None
     weight: float = Field(1.0, gt=0, description="of this corpus in a mixture")

@@ -1,4 +1,4 @@
-"""What is published of a recipe: addresses without the secrets that they may carry."""
+"""Redaction: addresses as they may be published, without credentials."""
 
 from __future__ import annotations
 
@@ -11,19 +11,12 @@ _QUERY = re.compile(r"(?<=\S)([?#;])\S+")
 
 
 def published(value: Any) -> Any:
-    """A plain value with every address in it cut down to what may be seen by others: no user, no password, no query,
-    fragment or parameter (signed links carry their keys there), and nothing of a command behind `pipe:`."""
+    """A plain value (dict, list, text, number) in which every URL has lost user, password, query, fragment and
+    parameters: signed links carry their keys there."""
     if isinstance(value, dict):
         return {key: published(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [published(each) for each in value]
-    return _address(value) if isinstance(value, str) else value
-
-
-def _address(text: str) -> str:
-    before, pipe, _ = text.partition("pipe:")
-    if pipe:  # also in an override, key=pipe:...
-        return f"{before}pipe:{LEFT_OUT}"
-    if "://" not in text:
-        return text
-    return _QUERY.sub(rf"\g<1>{LEFT_OUT}", _USER.sub(f"{LEFT_OUT}@", text))
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _QUERY.sub(rf"\g<1>{LEFT_OUT}", _USER.sub(f"{LEFT_OUT}@", value))

@@ -1,7 +1,7 @@
-"""Where one batch ends and the next begins, in the one order of samples that all ranks and workers share.
+"""Batch boundaries in the order of samples that all ranks and workers share.
 
-A batch ends at so many samples or at so many tokens, whichever comes first. Every process cuts for itself: it needs the
-lengths of the samples, which stand in the headers of their arrays, and nothing of what the others do.
+A batch ends at a number of samples or of tokens, whichever comes first. Every process computes the boundaries for
+itself, from the lengths of the samples in the headers of their arrays, without communication.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from foundation.errors import ShardError
 def cut(
     position: int, world: int, samples: int, tokens: int | None, length: Callable[[int], int]
 ) -> Iterator[list[range]]:
-    """For every step, the positions of each rank's batch: ranges that follow each other without a gap.
+    """For every step, the positions of each rank's batch: consecutive ranges without a gap.
 
     Args:
-        position: where the first step begins.
-        samples: the most samples of a batch.
-        tokens: the most tokens of a batch; None for no limit.
-        length: tokens of the sample at a position; asked only where there is a limit.
+        position: start of the first step.
+        samples: maximum samples of a batch.
+        tokens: maximum tokens of a batch; None for no limit.
+        length: tokens of the sample at a position; called only where there is a limit.
 
     Raises:
         ShardError: one sample alone is longer than the limit.
@@ -35,7 +35,7 @@ def cut(
 
 
 def _full(first: int, samples: int, tokens: int, length: Callable[[int], int]) -> int:
-    """Where a batch that begins at `first` ends."""
+    """End of the batch that begins at `first`."""
     left = tokens
     for position in range(first, first + samples):
         left -= length(position)

@@ -1,4 +1,4 @@
-"""Labelled samples in memory as pictures: the whole field of a window as channels, for networks without tokens."""
+"""Labelled samples in memory as images, for networks without tokens (cnn, resnet)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from foundation.transforms.augment import device_response
 
 
 class FieldSet:
-    """Signals as fields [channels, times, responses], served as batches as `TokenSet` serves tokens.
+    """Signals as images [channels, times, responses] in batches; the counterpart of `TokenSet`.
 
-    Channels are the links, of complex fields their real and imaginary parts. A window shorter than `times` ends in what
-    was not measured, a longer one is cut.
+    Channels are the links; for complex fields, their real and imaginary parts. A window shorter than `times` is padded
+    with unmeasured entries, a longer one is cut.
 
     Args:
         views: kind -> view, as in a model's configuration.
@@ -47,7 +47,7 @@ class FieldSet:
     def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
         """field float32 and measured bool, both [B, *shape]; `augment` as in `TokenSet.batch`."""
         chosen = [device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows)]
-        fields, masks = zip(*(self._picture(signal) for signal in chosen), strict=True)
+        fields, masks = zip(*(self._image(signal) for signal in chosen), strict=True)
         return {"field": torch.from_numpy(np.stack(fields)), "measured": torch.from_numpy(np.stack(masks))}
 
     def batches(self, size: int = 128) -> Iterator[Batch]:
@@ -55,7 +55,7 @@ class FieldSet:
         for start in range(0, len(self), size):
             yield self.batch(np.arange(start, min(start + size, len(self))))
 
-    def _picture(self, signal: Signal) -> tuple[np.ndarray, np.ndarray]:
+    def _image(self, signal: Signal) -> tuple[np.ndarray, np.ndarray]:
         view = VIEWS[view_of(signal, self.views)](signal, signal.values)
         parts = [view.real, view.imag] if len(signal.links) != self.shape[0] else [view.real]
         length = min(self.times, len(view))

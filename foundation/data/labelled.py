@@ -16,7 +16,7 @@ from foundation.transforms.augment import device_response
 
 @dataclass(frozen=True)
 class Target:
-    """What a label name means: class names in order, or None for numbers (`size` of them)."""
+    """Type of a label: class names in order, or None for a regression target of `size` numbers."""
 
     label: str
     classes: tuple[str, ...] | None
@@ -24,14 +24,14 @@ class Target:
 
     @classmethod
     def of(cls, signals: Sequence[Signal], label: str, kind: TaskType | None = None) -> Target:
-        """Derived from training signals.
+        """The target of a label in the training signals.
 
         Args:
-            kind: what the shards declare the label to be: there a class may be an integer, or a number and a word.
-                None: text is a class, numbers are a regression.
+            kind: task type that the shards declare, where classes may be integers, or numbers and text. None: text is
+                a class, numbers are a regression target.
 
         Raises:
-            RecipeError: no signal carries the label (names those that exist), or all are of one class.
+            RecipeError: no signal carries the label (names those that exist), or all have one class.
         """
         found = [signal.labels[label] for signal in signals if label in signal.labels]
         if not found:
@@ -52,14 +52,14 @@ class Target:
         """int64 [n] class indices or float32 [n, size].
 
         Raises:
-            RecipeError: a class that training did not have, or a number that is not finite.
+            RecipeError: a class that is not in the training part, or a number that is not finite.
         """
         values = [signal.labels[self.label] for signal in signals]
         if self.classes is None:
             numbers = np.array([np.atleast_1d(value) for value in values], np.float32).reshape(-1, self.size)
             if not np.isfinite(numbers).all():
                 raise RecipeError(
-                    f"task.label: {self.label!r} is no finite number in session "
+                    f"task.label: {self.label!r} is not finite in session "
                     f"{signals[int(np.argmin(np.isfinite(numbers).all(axis=1)))].session!r}; build the shards again, "
                     "without the label where it is not known."
                 )
@@ -74,7 +74,7 @@ class Target:
 
 
 class TokenSet:
-    """Signals with their tokens, served as batches."""
+    """Signals with their tokens, in batches."""
 
     def __init__(self, signals: Sequence[Signal], spec: TokenSpec) -> None:
         self.signals, self.spec = signals, spec
@@ -97,7 +97,7 @@ class TokenSet:
 
 
 def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Sorted rows of a random share of the samples; for classes, the same share of each and at least one.
+    """Sorted rows int64 [m] of a random subset of the samples; of classes, the same share of each and at least one.
 
     Args:
         targets: int64 [n] classes or float [n, d] numbers.

@@ -1,5 +1,5 @@
-"""Batches from other processes. A tensor that crosses over costs a tenth of a millisecond, however small: a batch of a
-dozen is sent as one."""
+"""Batches from worker processes. Passing a tensor between processes costs a tenth of a millisecond, however small: the
+tensors of a batch are sent as one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALIGNED = 64  # bytes
 
 
 class Loader:
-    """What a `ShardStream` yields, read ahead by `workers` processes, or by this one when it is asked."""
+    """The batches of a `ShardStream`, prefetched by `workers` processes; 0: read in this process."""
 
     def __init__(self, stream: ShardStream, workers: int) -> None:
         self.stream, self.workers = stream, workers
@@ -35,7 +35,7 @@ class Loader:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A batch in one tensor of bytes; `layout`: name, type, shape and first byte of each of its tensors."""
+    """A batch packed into one tensor of bytes; `layout`: name, dtype, shape and first byte of each tensor."""
 
     content: Tensor
     layout: tuple[tuple[str, torch.dtype, torch.Size, int], ...]
@@ -52,7 +52,7 @@ class Parcel:
         return parcel
 
     def batch(self) -> Batch:
-        """Its tensors, as views."""
+        """The tensors of the batch, as views."""
         return {
             name: self.content[first : first + shape.numel() * dtype.itemsize].view(dtype).view(shape)
             for name, dtype, shape, first in self.layout

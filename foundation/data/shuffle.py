@@ -1,11 +1,11 @@
-"""Which sample comes when: an endless sequence over epochs that every process can compute for itself.
+"""Shuffled order of samples: an endless sequence over epochs that every process can compute for itself.
 
-The whole training set is one sequence of positions 0, 1, 2, ..., epoch after epoch. It depends on the seed and on
-nothing else: not on how many ranks or workers share it. So the state of a stream is one number, a resumed run goes on
-with the very next sample, and a run that goes on with another number of ranks reads every remaining sample once.
+The training set is one sequence of positions 0, 1, 2, ..., epoch after epoch. It depends on the seed alone, not on the
+number of ranks or workers. So the state of a stream is one number, a resumed run continues with the next sample, and a
+run resumed with another number of ranks reads every remaining sample once.
 
-An epoch takes the shards in a new order, in windows of `WINDOW` shards, and mixes all samples of a window: mixed almost
-as well as by one permutation of everything, while only a window's files are open.
+An epoch takes the shards in a new order, in windows of `WINDOW` shards, and permutes all samples of a window: nearly as
+good as a permutation of the epoch, while only the files of a window are open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WINDOW = 16  # shards
 
 
 class Order:
-    """The sequence over shards of `counts` samples."""
+    """The order of the samples of shards with `counts` samples each."""
 
     def __init__(self, counts: Sequence[int], seed: int) -> None:
         self.counts = np.asarray(counts, np.int64)
@@ -37,7 +37,7 @@ class Order:
         return int(shard), int(sample)
 
     def _shuffled(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Shards in the order of an epoch, and the position at which each window ends."""
+        """Shards in the order of an epoch, and the end position of each window."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.counts))
         sizes = np.add.reduceat(self.counts[order], np.arange(0, len(order), WINDOW))
         return order, np.cumsum(sizes)
@@ -52,9 +52,9 @@ class Order:
 
 
 class Mixture:
-    """Which of several sequences gives the sample at a position, and how far that sequence then is.
+    """Mixture of several sequences: for each position, the sequence and the position within it.
 
-    Every block of `BLOCK` positions holds each sequence in its share, mixed: no stretch of training is without one.
+    Every block of `BLOCK` positions contains each sequence in its share, at least once, in random order.
     """
 
     BLOCK = 1000

@@ -1,8 +1,8 @@
 """A resumable stream of token batches over shard directories (WebDataset tars and their manifests).
 
-All ranks and workers share one endless order of samples, see `foundation.data.shuffle`; a step takes the next of it, a
-batch for every rank, see `foundation.data.batching`. The state is one number, the position, which means the same to any
-number of them: it comes with every batch.
+All ranks and workers share one endless order of samples, see `foundation.data.shuffle`; a step takes the next samples,
+a batch for every rank, see `foundation.data.batching`. The state is one number, the position, which is valid for any
+number of processes; it comes with every batch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch.utils.data
 
 from foundation.config import CorpusSection
+from foundation.config.redaction import published
 from foundation.data.batching import cut
 from foundation.data.shards.corpus import Corpus, DamagedShardError
 from foundation.data.shuffle import Mixture, Order
@@ -25,17 +26,17 @@ BAD_SAMPLES = 100  # undecodable samples after which a stream gives up
 
 
 class ShardStream(torch.utils.data.IterableDataset):
-    """One batch of one rank for every step that is left, from a position on, and the position behind each step.
+    """Iterable over (batch of this rank, position after the step) for every remaining step.
 
     Args:
-        parts: what is mixed; each sample of a part comes once before any comes again.
+        parts: corpora of the mixture; each sample of a part comes once before any comes again.
         temperature: samples are drawn from a part in proportion to weight x size ** (1 / temperature).
-        batch_size: the most samples of a batch; fewer where one cannot be decoded or `batch_tokens` is reached.
-        batch_tokens: the most tokens of a batch, padding not counted.
-        position: samples that all ranks together have had before.
-        start: steps out of `steps` that were done before.
-        rank, world: this process among all.
-        augment: changes a signal, given a seed of its own.
+        batch_size: maximum samples of a batch; fewer where one cannot be decoded or `batch_tokens` is reached.
+        batch_tokens: maximum tokens of a batch, without padding.
+        position: samples that all ranks together have consumed before.
+        start: steps out of `steps` that are done.
+        rank, world: rank of this process and number of ranks.
+        augment: changes a signal, given a seed for it.
 
     Raises:
         ShardError: as `Corpus`, or there is less than one batch for every rank.
@@ -64,7 +65,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
         if self.total < batch_size * world or not all(order.total for order in self.orders):
-            where = ", ".join(str(part.shards) for part in parts)
+            where = ", ".join(published(part.shards) for part in parts)
             raise ShardError(
                 f"{where}: {self.total} samples for {world} ranks, less than one batch of {batch_size} for each, or a "
                 "part is empty; build more, or lower train.batch_size."
@@ -81,19 +82,21 @@ class ShardStream(torch.utils.data.IterableDataset):
         worker = torch.utils.data.get_worker_info()
         index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self.length)
-        # The loader asks its workers in turn: together they give the order that one would give.
+        # The loader takes batches from its workers in turn: together they yield the order of a single one.
         for ranks in islice(every, index, self.steps - self.start, workers):
             yield self._batch(ranks[self.rank]), ranks[-1].stop
 
     def length(self, position: int) -> int:
-        """Tokens of the sample at a position of the order that all processes share."""
+        """Tokens of the sample at a position of the shared order."""
         which, within = self.mixture.at(position)
         return self.corpora[which].tokens(*self.orders[which].at(within), self.spec)
 
     def _batch(self, positions: range) -> Batch:
         samples = [tokens for position in positions if (tokens := self._tokens(position)) is not None]
         if not samples:
-            raise ShardError(f"no sample of a whole batch can be decoded (positions {positions}); see those skipped.")
+            raise ShardError(
+                f"no sample of a batch can be decoded (positions {positions}); see the skipped samples above."
+            )
         return pad(samples)
 
     def _tokens(self, position: int) -> dict[str, np.ndarray] | None:

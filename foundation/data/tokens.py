@@ -1,6 +1,6 @@
-"""Signals -> the tensors the model takes, and back.
+"""Tokenisation: signals to the input tensors of the model, and back.
 
-A token is a patch of (times x responses) of one link, real and imaginary part together. Signals of more than one time
+A token is a patch of (times x responses) of one link, with real and imaginary parts. Signals of more than one time
 sample also get one static token per column (link, response patch); its content is computed inside the model, from
 visible entries only, see `foundation.nn.decomposition`.
 
@@ -28,7 +28,7 @@ Batch = dict[str, Tensor]
 
 
 class TokenSpec(Protocol):
-    """What tokenisation needs to know of a model: `WfmConfig` has it."""
+    """The configuration of a model that tokenisation needs; `WfmConfig` has it."""
 
     patch_shapes: list[list[int]]
     views: dict[str, str]
@@ -36,13 +36,13 @@ class TokenSpec(Protocol):
     positions: str
 
 
-#: With index positions: what a sample of either axis counts as, 100 Hz packets of 20 MHz Wi-Fi, taps of 1 ns.
+#: With index positions: step of each axis, as of 100 Hz packets of 20 MHz Wi-Fi and taps of 1 ns.
 INDEX_STEPS = {"time": 1e-2, "frequency": 312.5e3, "delay": 1e-9}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one signal's grid is cut: patch shape (pt, pr), patch counts (nt, links, nr), and whether it has statics."""
+    """Patch grid of one signal: patch shape (pt, pr), counts (nt, links, nr), and whether it has static tokens."""
 
     shape_index: int
     pt: int
@@ -54,12 +54,12 @@ class Layout:
 
     @property
     def tokens(self) -> int:
-        """Patches, and a static token for every column."""
+        """Number of patches, plus a static token for every column."""
         return (self.nt + self.static) * self.links * self.nr
 
 
 def layout_of(shape: tuple[int, ...], spec: TokenSpec) -> Layout:
-    """How (times, links, responses) are cut: by the first patch shape that is not longer in time, else the last one."""
+    """Patch grid of a shape (times, links, responses): the first patch shape not longer in time, else the last."""
     times, links, responses = shape
     index = next((i for i, (pt, _) in enumerate(spec.patch_shapes) if pt <= times), len(spec.patch_shapes) - 1)
     pt, pr = spec.patch_shapes[index]
@@ -107,15 +107,6 @@ def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
     }
 
 
-def clean_tokens(signal: Signal, spec: TokenSpec) -> np.ndarray | None:
-    """The noise-free truth in the layout of `values` (dynamics tokens only), or None where it is not known."""
-    if signal.clean is None:
-        return None
-    cut = layout_of(signal.values.shape, spec)
-    entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
-    return _patches(VIEWS[view_of(signal, spec.views)](signal, signal.clean), cut, entries)
-
-
 def untokenize(values: np.ndarray, signal: Signal, spec: TokenSpec) -> np.ndarray:
     """Entries [N, E] of one signal's tokens (padding may follow) -> view-unit field complex64 [T, L, R]."""
     cut = layout_of(signal.values.shape, spec)
@@ -127,7 +118,7 @@ def untokenize(values: np.ndarray, signal: Signal, spec: TokenSpec) -> np.ndarra
 
 
 def pad(samples: Sequence[dict[str, np.ndarray]]) -> Batch:
-    """Stack unpadded samples; shorter ones are padded with tokens that do not exist and observe nothing."""
+    """Stack samples; shorter ones are padded with tokens whose `exists` and `observed` are False."""
     count = max(len(sample["exists"]) for sample in samples)
     batch: Batch = {}
     for name, first in samples[0].items():
@@ -158,7 +149,7 @@ def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
     links = np.array([(link.tx, link.rx) for link in signal.links], np.int64)
     if links.max() >= spec.links**2:
         raise RecipeError(
-            f"model.links: the network tells {spec.links**2} antennas apart, and {signal.source or 'a signal'} "
+            f"model.links: the network distinguishes {spec.links**2} antennas, and {signal.source or 'a signal'} "
             f"(session {signal.session!r}) has number {links.max()}; pretrain one with "
             f"model.links={isqrt(links.max()) + 1} or more."
         )
@@ -166,24 +157,24 @@ def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
 
 
 def _static_observed(observed: np.ndarray, cut: Layout) -> np.ndarray:
-    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.decomposition`) a static token can tell: those
-    of slots that were measured at any time, the change where two neighbouring times of a patch were."""
+    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.decomposition`) a static token has: those of
+    entries measured at any time; the change, where two neighbouring times of a patch were measured."""
     width = 2 * cut.pr
     grid = observed[:, : cut.pt * width].reshape(cut.nt, cut.links * cut.nr, cut.pt, width)
     ever = grid.any(axis=(0, 2))
     twice = (grid[:, :, 1:] & grid[:, :, :-1]).any(axis=(0, 2))
-    told = np.concatenate([ever, ever, twice, ever], axis=1)  # mean, deviation, change, trend
-    return np.pad(told, [(0, 0), (0, observed.shape[1])])[:, : observed.shape[1]]
+    known = np.concatenate([ever, ever, twice, ever], axis=1)  # mean, deviation, change, trend
+    return np.pad(known, [(0, 0), (0, observed.shape[1])])[:, : observed.shape[1]]
 
 
 def _positions(signal: Signal, cut: Layout, grid: np.ndarray, static: np.ndarray, physical: bool) -> np.ndarray:
-    times, places, interval = signal.time_s - signal.time_s[0], signal.response, signal.interval_s
+    times, responses, interval = signal.time_s - signal.time_s[0], signal.response, signal.interval_s
     if not physical:
         interval = INDEX_STEPS["time"]
         times = interval * np.arange(len(times), dtype=np.float64)
-        places = INDEX_STEPS[signal.domain] * np.arange(len(places), dtype=np.float64)
+        responses = INDEX_STEPS[signal.domain] * np.arange(len(responses), dtype=np.float64)
     time, covered = _axis_patches(times, cut.pt, cut.nt)
-    response, width = _axis_patches(places, cut.pr, cut.nr)
+    response, width = _axis_patches(responses, cut.pr, cut.nr)
     out = np.zeros((len(grid), 6), np.float32)
     out[:, 0] = np.where(static, times[-1] / 2, time[grid[:, 0]])
     out[:, 1] = np.where(static, times[-1] + interval, covered[grid[:, 0]])
@@ -194,7 +185,7 @@ def _positions(signal: Signal, cut: Layout, grid: np.ndarray, static: np.ndarray
 
 
 def _axis_patches(axis: np.ndarray, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and extent of every patch of an axis; the last patch may hold fewer entries than the others."""
+    """Centre and extent of every patch of an axis; the last patch may have fewer entries than the others."""
     step = float(np.median(np.diff(axis))) if len(axis) > 1 else 0.0
     first = axis[np.arange(count) * size]
     last = axis[np.minimum(np.arange(1, count + 1) * size, len(axis)) - 1]

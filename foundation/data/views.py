@@ -1,9 +1,9 @@
-"""How a signal is presented to the network: one view per kind, chosen in the model's configuration.
+"""Views: representations of a signal for the network, one per kind, set in the model's configuration.
 
-- `field`: the complex (or real) values as they are.
+- `field`: the complex (or real) values, unchanged.
 - `sanitized`: per packet, the common phase and the linear phase along frequency are removed (they carry carrier offset
   and sampling time, Sen et al. 2012); links keep their phase differences.
-- `log-amplitude`: natural logarithm of the magnitude: gains become offsets and multiply nothing.
+- `log-amplitude`: natural logarithm of the magnitude: gains become additive offsets.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.transforms.phase import phase_line
 
-#: Magnitudes below this share of the root mean square are raised to it (-20 dB): in a deep fade the logarithm of noise
-#: would swing further than anything that moves in the room.
+#: Magnitudes are clipped from below at this share of the root mean square (-20 dB): in a deep fade the logarithm of
+#: noise would vary more than with any motion in the room.
 FLOOR = 0.1
 
 
@@ -26,7 +26,7 @@ def field(signal: Signal, values: np.ndarray) -> np.ndarray:
 
 
 def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
-    """Rotate every packet by the line fitted to its phase over frequency, weighted by power; all links alike."""
+    """Remove from every packet the line fitted to its phase over frequency, power-weighted and common to all links."""
     if signal.domain != "frequency" or len(signal.response) < 2:
         return values
     return np.asarray(values * np.exp(-1j * phase_line(signal.response, values)))
@@ -61,14 +61,14 @@ def view_of(signal: Signal, views: dict[str, str]) -> str:
 
 
 def from_view(values: np.ndarray, view: str) -> np.ndarray:
-    """Back to linear units: what errors are measured in."""
+    """Inverse of a view: linear units, in which errors are measured."""
     return np.exp(values.real).astype(np.complex64) if view == "log-amplitude" else values
 
 
 def made_linear(values: np.ndarray, signal: Signal, view: str) -> np.ndarray:
-    """What the network made of a signal, [T, L, R] in the view's units, in linear ones.
+    """Predictions of the network for a signal, complex64 [T, L, R], from the units of the view to linear units.
 
-    Of a real signal the real part alone: the other was never measured, and nothing taught the network to make it 0.
+    For a real signal the imaginary part is set to 0: it is never measured, so the network is not trained on it.
     """
     linear = from_view(values, view)
     return linear.real.astype(np.complex64) if signal.is_real else linear

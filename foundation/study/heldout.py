@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from foundation.config.study import HeldOutSection
+from foundation.data.shards.address import is_url
 from foundation.data.shards.content_hashes import hashes_of
 from foundation.data.shards.manifest import Manifest
-from foundation.data.shards.tar_index import is_url
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
 from foundation.models import WfmForMaskedModeling

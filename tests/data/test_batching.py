@@ -1,4 +1,4 @@
-"""Batches of samples of different length: full, never over the limit, the same whoever cuts, resumed by a position."""
+"""Batches of samples of different length: full, within the token limit, equal in all processes, resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels as people have them: integers that name classes, entries of arrays, none where nothing is known."""
+"""Labels of real data sets: integers that name classes, entries of arrays, missing where not known."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_class_cannot_be_learnt_and_an_unknown_one_not_be_told(tmp_path: Pat
 
 def test_a_number_that_is_none_is_named() -> None:
     signals = [make_signal(labels={"x": value}, session=f"take-{value}") for value in (1.0, float("nan"))]
-    with pytest.raises(RecipeError, match="'x' is no finite number in session 'take-nan'"):
+    with pytest.raises(RecipeError, match="'x' is not finite in session 'take-nan'"):
         Target.of(signals, "x").encode(signals)
 
 

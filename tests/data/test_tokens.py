@@ -1,4 +1,4 @@
-"""Tokens: exactly invertible, in physical units, and padded with rows that say nothing."""
+"""Tokens: exactly invertible, in physical units, and padded with rows that are masked out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.data.tokens import Layout, clean_tokens, layout_of, pad, tokenize, tokenize_one, untokenize
+from foundation.data.tokens import Layout, layout_of, pad, tokenize, tokenize_one, untokenize
 from foundation.data.views import FLOOR, VIEWS, from_view
 from foundation.errors import RecipeError
 from foundation.signal import KINDS, Link
@@ -181,15 +181,6 @@ def test_links_are_antenna_numbers() -> None:
     np.testing.assert_array_equal(one["link"][one["grid"][:, 1] == 1][0], [7, 1])
 
 
-def test_clean_tokens_have_the_layout_of_the_values() -> None:
-    clean = make_signal(9, times=21, responses=10).values
-    signal = make_signal(0, times=21, responses=10)
-    assert clean_tokens(signal, CONFIG) is None
-    found = clean_tokens(signal.with_(clean=clean), CONFIG)
-    assert found is not None
-    np.testing.assert_array_equal(untokenize(found, signal, CONFIG), clean)
-
-
 def test_views_are_what_they_say() -> None:
     signal = make_signal(0)
     logs = VIEWS["log-amplitude"](signal, signal.values)
@@ -216,7 +207,7 @@ def test_an_antenna_beyond_the_table_is_named_not_taken_for_another() -> None:
     signal = make_signal(0, links=2)
     far = signal.with_(links=(Link(0, 0), Link(0, 4999)), session="tower")
     assert tokenize([far], tiny_config(links=71))["link"][0].max() == 4999
-    with pytest.raises(RecipeError, match=r"4096 antennas apart, and .*'tower'\) has number 4999; .*model\.links=71"):
+    with pytest.raises(RecipeError, match=r"4096 antennas, and .*'tower'\) has number 4999; .*model\.links=71"):
         tokenize([far], tiny_config(links=64))
 
 

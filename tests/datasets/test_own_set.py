@@ -65,7 +65,7 @@ def test_a_file_that_is_no_data_set_is_refused(tmp_path: Path, monkeypatch: pyte
         ("json.py", "", "rename the file"),
         ("two.dots.py", "", "rename the file"),
         ("set_without_build.py", "", "has no function build"),
-        ("set_of_nothing.py", "def build(raw): return raw", "build.* gives PosixPath; expected"),
+        ("set_of_nothing.py", "def build(raw): return raw", "build.* returns PosixPath; expected"),
     ]:
         (tmp_path / name).write_text(text)
         with pytest.raises(ShardError, match=message):
@@ -100,7 +100,7 @@ def test_another_code_is_another_build(recordings: Path, tmp_path: Path, monkeyp
     with pytest.raises(ShardError, match=r"built holds a finished build with .*code"):
         write_shards(open_dataset(str(path), raw=recordings), out)
     (tmp_path / "wrong_set.py").write_text("import nothing_of_this_name\n")
-    with pytest.raises(ShardError, match=r"wrong_set\.py: cannot be imported \(ModuleNotFoundError: .*mend it first"):
+    with pytest.raises(ShardError, match=r"wrong_set\.py: cannot be imported \(ModuleNotFound.*correct it first"):
         open_dataset(str(tmp_path / "wrong_set.py"), raw=recordings)
 
 

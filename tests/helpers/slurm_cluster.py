@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from helpers import ROOT
@@ -190,14 +191,14 @@ def _free_ports(count: int) -> list[int]:
 
 def _environments() -> Iterator[tuple[int, set[str]]]:
     """Every process that we may look into, with its environment."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            yield int(folder.name), set((folder / "environ").read_text(errors="replace").split("\0"))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            yield process.pid, {f"{name}={value}" for name, value in process.environ().items()}
 
 
 def _command(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    with suppress(psutil.Error):
+        return " ".join(psutil.Process(pid).cmdline())
     return ""
 
 
@@ -207,8 +208,8 @@ def _is_of_a_job(pid: int, env: set[str]) -> bool:
 
 def _parents(pid: int, name: str) -> list[int]:
     """The parent, if it has that name."""
-    with suppress(OSError):
-        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid).ppid()
         return [parent] if name in _command(parent) else []
     return []
 

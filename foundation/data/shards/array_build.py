@@ -1,8 +1,7 @@
-"""One build shared by many jobs, such as a SLURM array: each reads a part of the pieces, and a merge joins them.
+"""Shard builds split over jobs, such as a SLURM array: each job reads a part of the pieces, and a merge joins them.
 
-Part i of n has the pieces whose number leaves the remainder i when divided by n, in a directory of its own below the
-output. Nothing is shared while the jobs run. The merge goes through all pieces in order, as a whole build does, so it
-gives the bytes of a whole build, whatever n was.
+Part i of n has the pieces whose number is i modulo n, in its own directory below the output. The jobs share nothing
+while they run. The merge reads all pieces in order, as a single build does, and writes the same bytes for any n.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from foundation.data.shards.build_plan import Plan, only_one
+from foundation.data.shards.build_plan import Plan, build_lock
 from foundation.data.shards.journal import Journal
 from foundation.data.shards.manifest import FILE_NAME, Manifest
 from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
@@ -28,7 +27,7 @@ PART_NAME = "part.json"
 
 
 class _Part(BaseModel):
-    """`part.json`: which part of which build a directory holds, and whether all of it is there."""
+    """`part.json`: which part of which build a directory holds, and whether it is complete."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,17 +38,17 @@ class _Part(BaseModel):
 
     @property
     def numbers(self) -> range:
-        """Of its pieces."""
+        """Numbers of its pieces."""
         return range(self.part, self.plan.pieces, self.parts)
 
 
 def write_part(
     dataset: Dataset, out: Path, part: int, parts: int, *, shard_bytes: int = SHARD_BYTES, workers: int = 1
 ) -> Path | None:
-    """Read and encode part `part` (from 0) of `parts`, or go on with one that died.
+    """Read and encode part `part` (from 0) of `parts`, or resume it.
 
     Returns:
-        Its directory below `out`; None if `out` holds the whole build already.
+        Its directory below `out`; None if `out` holds the finished build already.
 
     Raises:
         ShardError: there is no such part, its directory or `out` holds another build, or as `make_piece`.
@@ -60,7 +59,7 @@ def write_part(
     folder = out / f"part-{part:05d}-of-{parts:05d}"
     if finished(plan, out) is not None:
         return None
-    with only_one(folder):
+    with build_lock(folder):
         if (folder / PART_NAME).exists():
             plan.refuse_other(folder, "a part", _load(folder).plan.identity)
         record = _Part(plan=plan, part=part, parts=parts, finished=False)
@@ -77,7 +76,7 @@ def write_part(
 
 
 def merge_parts(out: Path) -> Manifest:
-    """Join the finished parts below `out` into its shards and manifest, then remove the parts. Resumes as a build does.
+    """Join the finished parts below `out` into its shards and manifest, then remove the parts. Resumable.
 
     Raises:
         ShardError: a part is missing, unfinished, damaged, or of another build than the others.
@@ -92,7 +91,7 @@ def merge_parts(out: Path) -> Manifest:
         raise ShardError(f"{out}: holds no parts; build them with 'wfm shards build NAME --array i/n --out {out}'.")
     records = {folder: _load(folder) for folder in folders}
     plan = records[folders[0]].plan
-    with only_one(out):
+    with build_lock(out):
         manifest = finished(plan, out)
         if manifest is None:
             folder_of = _check(out, records)
@@ -106,7 +105,7 @@ def merge_parts(out: Path) -> Manifest:
 
 
 def _remove(folder: Path) -> None:
-    """A part that is merged; its record goes last, so that a merge killed here finds what is left."""
+    """Delete a merged part; its record last, so that a killed merge can resume."""
     for path in folder.iterdir():
         if path.name != PART_NAME:
             path.unlink()
@@ -124,13 +123,13 @@ def _load(folder: Path) -> _Part:
     try:
         return _Part.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ShardError(f"{folder}: has no {PART_NAME}, so it is no part of a build; move it elsewhere.") from error
+        raise ShardError(f"{folder}: has no {PART_NAME}, so it is not part of a build; move it elsewhere.") from error
     except ValidationError as error:
         raise ShardError(f"{path}: cannot be read; delete {folder} and build that part again.") from error
 
 
 def _check(out: Path, records: dict[Path, _Part]) -> dict[int, Path]:
-    """The directory of each part, if all of one build are there and finished."""
+    """The directory of each part; an error unless all parts of one build are present and finished."""
     first, wanted = next(iter(records.items()))
     folder_of: dict[int, Path] = {}
     for folder, record in records.items():

@@ -1,8 +1,7 @@
-"""What a build is going to write: everything about a data set but its samples."""
+"""Plan of a shard build: everything about a data set but its samples. And the lock on the output directory."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import warnings
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from foundation.data.shards.manifest import Described
 from foundation.data.shards.spec import Dataset, Splits, split_problems
@@ -19,9 +20,9 @@ LOCK_NAME = ".build.lock"
 
 
 class Plan(Described):
-    """What a manifest says before any sample is read, and the number of pieces.
+    """The fields of a manifest that are known before any sample is read, and the number of pieces.
 
-    Two builds whose `identity` is equal write the same bytes.
+    Two builds with equal `identity` write the same bytes.
     """
 
     splits: Splits
@@ -52,7 +53,7 @@ class Plan(Described):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells it from another build; none of it needs the samples."""
+        """The fields that distinguish it from another build; none of them needs the samples."""
         described = {"title", "licence", "citation", "homepage", "tasks"}
         return self.model_dump(mode="json", exclude=described)
 
@@ -62,10 +63,10 @@ class Plan(Described):
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def refuse_other(self, where: Path, what: str, found: dict[str, Any]) -> None:
-        """Nothing if `found` agrees with the identity in all that it names.
+        """Check that the fields in `found` agree with the identity.
 
         Raises:
-            ShardError: it does not; says in what.
+            ShardError: they do not; names the different fields.
         """
         wanted = {name: value for name, value in self.identity.items() if name in found}
         different = [f"{name} {found[name]!r}" for name in wanted if name != "splits" and found[name] != wanted[name]]
@@ -73,12 +74,12 @@ class Plan(Described):
             different.append("other splits")
         if different:
             raise ShardError(
-                f"{where} holds {what} with {', '.join(different)}, not what is asked for; "
+                f"{where} holds {what} with {', '.join(different)}, not the requested build; "
                 "nothing was changed: choose another directory, or delete this one first."
             )
 
     def raise_first(self, problems: list[str]) -> None:
-        """Nothing if there are no problems.
+        """Raise the first problem, if there are any.
 
         Raises:
             ShardError: the first of them.
@@ -89,25 +90,26 @@ class Plan(Described):
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder for one process; the system lets it go when that ends, however it ends. Makes the folder.
+def build_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is made, for one process; the operating system releases the lock when the process ends.
 
     Raises:
         ShardError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_NAME
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ShardError(f"{folder}: another process is building here; wait for it, or stop it.") from error
-        except OSError as error:
-            warnings.warn(
-                f"{folder}: its file system has no locks ({error.strerror}); see to it that nothing else builds here.",
-                stacklevel=3,
-            )
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ShardError(f"{folder}: another process is building here; wait for it, or stop it.") from error
+    except OSError as error:
+        warnings.warn(
+            f"{folder}: its file system has no locks ({error.strerror}); make sure that nothing else builds here.",
+            stacklevel=3,
+        )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()

@@ -1,9 +1,9 @@
-"""What shards hold, whatever they are called: a hash of the values of every sample.
+"""Content hashes: one hash of the values of every sample, independent of names.
 
 A hash is the first 8 bytes of the SHA-256 of a sample's array (type, shape and values): any two of 10**8 different
-samples agree by chance in one of 3,700 such corpora. The same recordings built again, under other names, keys, sessions
-or labels, give the same hashes. Copies that are scaled, cut elsewhere or in another precision do not; `wfm shards
-verify --against` finds those, see `foundation.data.shards.near_duplicates`.
+samples collide by chance in one of 3,700 such corpora. Recordings that are built again under other names, keys,
+sessions or labels have the same hashes. Near duplicates (scaled, cut elsewhere, in another precision) have not; `wfm
+shards verify --against` finds those, see `foundation.data.shards.near_duplicates`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from foundation.data.shards.corpus import Corpus
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
 
-#: Beside weights: in a run and in an export.
+#: The file beside the weights in a run and in an export.
 FILE_NAME = "content_hashes.safetensors"
 _NAME, _SOURCES = "sha256", "sources"
 
@@ -32,9 +32,9 @@ Hashes = NDArray[np.uint64]
 
 
 def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
-    """The hashes of all samples of some parts, sorted, each once; with a progress bar where it takes long.
+    """Sorted unique hashes, uint64 [n], of all samples of some parts; shows a progress bar.
 
-    Samples whose array is missing are left out: no stream gives them.
+    Samples without an array are left out: no stream can decode them.
 
     Raises:
         ShardError: as `Corpus`, or a shard is missing or damaged.
@@ -43,7 +43,7 @@ def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
     total = sum(sum(corpus.counts) for corpus in corpora)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         found = (value for corpus in corpora for value in _values(corpus))
-        values = np.fromiter(progress.track(found, total=total, description="hash what is seen"), np.uint64)
+        values = np.fromiter(progress.track(found, total=total, description="hash samples"), np.uint64)
     return np.unique(values)
 
 
@@ -56,12 +56,12 @@ def _values(corpus: Corpus) -> Iterator[int]:
 
 
 def save_hashes(path: Path, hashes: Hashes, sources: str = "") -> None:
-    """Write a file of sorted hashes, 8 bytes each. `sources`: text by which to tell what they are of."""
+    """Write sorted hashes, 8 bytes each. `sources`: text that identifies the samples, see `load_sources`."""
     write_atomically(path, save({_NAME: hashes}, metadata={_SOURCES: sources}))
 
 
 def load_hashes(path: Path) -> Hashes:
-    """What `save_hashes` wrote.
+    """Read the hashes that `save_hashes` wrote.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -70,7 +70,7 @@ def load_hashes(path: Path) -> Hashes:
 
 
 def load_sources(path: Path) -> str:
-    """What `save_hashes` was told of where the samples come from.
+    """Read the text `sources` that `save_hashes` wrote.
 
     Raises:
         CheckpointError: the file is damaged.

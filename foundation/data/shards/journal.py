@@ -1,4 +1,4 @@
-"""What a build has finished so far: a line of JSON for its plan, and one for every finished shard."""
+"""Journal of a build, for resuming it: a line of JSON for its plan, and one for every finished shard."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ JOURNAL_NAME = ".build.jsonl"
 
 
 class Position(BaseModel):
-    """Where a build goes on.
+    """Where a build resumes.
 
     Attributes:
         piece, offset: the next sample is number `offset` of that piece. `last_key` is the key before it.
-        summary: of the pieces before `piece`.
+        summary: summary of the pieces before `piece`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,7 @@ class _Line(BaseModel):
 
 
 class Journal:
-    """The journal in `out`; a shard is in it when its file is there in full."""
+    """The journal in `out`; it lists a shard once its file is complete on disk."""
 
     def __init__(self, plan: Plan, out: Path, lines: list[_Line]) -> None:
         self.plan, self.path = plan, out / JOURNAL_NAME
@@ -52,7 +52,7 @@ class Journal:
 
     @classmethod
     def open(cls, plan: Plan, out: Path, workers: int = 1) -> Journal:
-        """The journal to go on with; a fresh one if there is none or its shards are not what it says.
+        """Open the journal to resume from; a new one if there is none or a listed shard is missing or changed.
 
         Raises:
             ShardError: it is that of another build, or there are tar files without one.
@@ -83,7 +83,7 @@ class Journal:
         return sum(shard.count for shard in self.shards)
 
     def add(self, shard: Shard, after: Position) -> None:
-        """Record a shard, on disk too."""
+        """Append a shard, flushed to disk."""
         self.shards.append(shard)
         self.position = after
         with self.path.open("ab") as file:

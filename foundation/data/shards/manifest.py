@@ -1,4 +1,4 @@
-"""`manifest.json`: what a shard directory holds, where it came from, how it is split, and the hash of every shard."""
+"""`manifest.json`: contents, provenance, splits and shard hashes of a shard directory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from foundation.config.address import local_path
+from foundation.config.redaction import published
+from foundation.data.shards.address import fetch, is_url, join
 from foundation.data.shards.spec import Parameter, Splits, TaskType
 from foundation.data.shards.summary import Count, Summary
-from foundation.data.shards.tar_index import fetch, is_url
 from foundation.errors import ShardError
 from foundation.files import write_atomically
 
@@ -37,7 +39,7 @@ class Shard(_Model):
 
 
 class Described(_Model):
-    """What is known of a build before any sample is read."""
+    """The fields of a manifest that are known before any sample is read."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -62,12 +64,12 @@ class Manifest(Described):
 
     @classmethod
     def load(cls, directory: str | Path) -> Manifest:
-        """Read and validate the manifest of a shard directory, or of a URL that holds one.
+        """Read and validate the manifest of a shard directory, local or behind a URL.
 
         Raises:
             ShardError: no such directory or manifest, or a manifest that is damaged, unsafe or newer than this code.
         """
-        path, data = f"{directory}/{FILE_NAME}", _read(directory)
+        path, data = published(join(directory, FILE_NAME)), _read(directory)
         try:
             raw = json.loads(data)
             newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
@@ -95,14 +97,6 @@ class Manifest(Described):
         """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
 
-    def parts(self, split: str) -> list[str]:
-        """Part names of a split, such as train and test.
-
-        Raises:
-            ShardError: no such split; names the nearest.
-        """
-        return list(self._split(split))
-
     def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
         """Sessions of one part of a split, or of several together.
 
@@ -124,9 +118,9 @@ class Manifest(Described):
 
 
 def _read(directory: str | Path) -> bytes:
-    if is_url(str(directory)):
-        return fetch(f"{directory}/{FILE_NAME}")
-    path = Path(directory) / FILE_NAME
+    if is_url(directory):
+        return fetch(join(directory, FILE_NAME))
+    path = Path(local_path(str(directory)), FILE_NAME)
     if not path.parent.is_dir():
         raise ShardError(f"{directory}: no such shard directory; build it with 'wfm shards build'.")
     if not path.is_file():
@@ -152,7 +146,7 @@ def sha256_of(path: Path) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error sentence about an unknown name: the name that was probably meant, and all known ones."""
+    """End of an error sentence about an unknown name: the closest known name, and all known ones."""
     names = sorted(known)
     match = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     guess = f"did you mean {match[0]!r}? " if match else ""

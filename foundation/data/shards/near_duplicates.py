@@ -1,24 +1,24 @@
-"""Copies of a recording among samples: the same measurement scaled, cut elsewhere, or stored in another precision.
+"""Near duplicates: the same measurement scaled, cut elsewhere, or stored in another precision.
 
-A sample is reduced to signs, as audio is recognised (Haitsma and Kalker, A highly robust audio fingerprinting system,
-ISMIR 2002): log amplitudes, their difference from packet to packet, and of that the difference from one response entry
-to the next. The first removes every static gain and response, the second every packet's own gain (automatic gain
-control), and both are local, so that a window cut elsewhere keeps its signs. What remains is mostly noise and motion,
-which no two recordings share. Samples that have 32 signs in common somewhere are laid over each other there. They are
-copies where at most a fifth of the signs differ and the agreement is 14 standard deviations from that of two coins;
-neighbouring signs that always agree count as one. A single snapshot has the difference along the response alone, which
-the place shares: there 1 % may differ, and 8 standard deviations are enough.
+A sample is reduced to a binary fingerprint, as in audio identification (Haitsma and Kalker, A highly robust audio
+fingerprinting system, ISMIR 2002): log amplitudes, their difference from packet to packet, and of that the difference
+from one response entry to the next. The first removes every static gain and response, the second every packet's own
+gain (automatic gain control), and both are local, so that a window cut elsewhere keeps its signs. What remains is
+mostly noise and motion, which no two recordings share. Samples with 32 signs in common are aligned there. They are near
+duplicates if at most a fifth of the signs differ and the agreement is 14 standard deviations above chance (independent
+signs); neighbouring signs that always agree count as one. A single snapshot has the difference along the response
+alone, which is common to measurements of one position: there 1 % may differ, and 8 standard deviations are enough.
 
 Rates, by `benchmarks/copies.py`, among 2,000 simulated windows (128 packets, 2 links, 32 subcarriers, 15 to 30 dB).
 False alarms: 0 of 2,000 windows of other rooms, 0 of 6,000 noise-free ones, 0 of 1,000 other windows of the same
 recordings. Missed copies of 500: 0 scaled, with another gain for every packet, with another static response, as
 amplitudes, in 8 bits, or cut to 64, 32 or 10 packets; 14 in 6 bits; 251 cut to 5 packets and all cut to 3 (a copy needs
-some 250 signs); 0, 124, 277 and 456 with noise added at 40, 30, 25 and 20 dB; 108 noise-free (where nobody moves).
-Real sets, half against half: no false alarm in 4,516 windows of polyu-csi-ips and 5,433 impulse responses of
-uwb-cirs-2018 (many of one place), none across recordings in 404 windows of stability-csi-har, 156 of which lie over a
-neighbour by half and are found although each was smoothed by itself. Scaled copies: 0 missed of 500, 500 and 405.
-Not found: copies subset out in time, or with other links or subcarriers; samples of a few numbers (RSSI fingerprints),
-for which equal values are all that can be said.
+some 250 signs); 0, 124, 277 and 456 with noise added at 40, 30, 25 and 20 dB; 108 noise-free (where nobody moves). Real
+sets, half against half: no false alarm in 4,516 windows of polyu-csi-ips and 5,433 impulse responses of uwb-cirs-2018
+(many of one position), none across recordings in 404 windows of stability-csi-har, 156 of which lie over a neighbour by
+half and are found although each was smoothed by itself. Scaled copies: 0 missed of 500, 500 and 405. Not found: copies
+subsampled in time, or with other links or subcarriers; samples of a few numbers (RSSI fingerprints), of which only
+equal values can be detected.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 from foundation.signal import Signal
 
 TOKEN_BITS = 32
-MAX_COLUMNS = 128  # of a step; more tell nothing new
-COMMON = 64  # a token that more places of an index share tells nothing
-CANDIDATES = 16  # overlays that are looked at
+MAX_COLUMNS = 128  # per step; more add no information
+COMMON = 64  # tokens with more occurrences in an index are not distinctive
+CANDIDATES = 16  # alignments that are compared
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Signs:
         return rising - falling
 
     def tokens(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Every `TOKEN_BITS` signs that belong together, as a number, and the step at which they begin."""
+        """Groups of `TOKEN_BITS` neighbouring signs as numbers uint64 [n], and the step int64 [n] where each begins."""
         signs = self.unpacked()
         width = -(-TOKEN_BITS // max(1, self.columns))
         if len(signs) < width or not self.columns:
@@ -82,16 +82,16 @@ class Signs:
         runs = np.lib.stride_tricks.sliding_window_view(signs, width, axis=0).reshape(len(signs) - width + 1, -1)
         bands = -(-runs.shape[1] // TOKEN_BITS)
         first = np.linspace(0, runs.shape[1] - TOKEN_BITS, bands).astype(int)
-        chosen = runs[:, first[:, None] + np.arange(TOKEN_BITS)]  # [places, bands, bits]
-        place, band = np.nonzero((chosen != 0).all(axis=2))
-        bits = np.packbits(chosen[place, band] > 0, axis=1).view(">u4")[:, 0].astype(np.uint64)
+        chosen = runs[:, first[:, None] + np.arange(TOKEN_BITS)]  # [steps, bands, bits]
+        step, band = np.nonzero((chosen != 0).all(axis=2))
+        bits = np.packbits(chosen[step, band] > 0, axis=1).view(">u4")[:, 0].astype(np.uint64)
         kind = (band + MAX_COLUMNS * self.columns).astype(np.uint64) << np.uint64(TOKEN_BITS)
-        return bits | kind, place
+        return bits | kind, step
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """A sample of an index that is a copy.
+    """A sample of an index that is a near duplicate.
 
     Attributes:
         row: its number in the index.
@@ -105,20 +105,20 @@ class NearDuplicate:
 
 
 class NearDuplicateIndex:
-    """Samples among which copies are looked up."""
+    """Samples among which near duplicates are looked up."""
 
     def __init__(self, samples: Sequence[Signs]) -> None:
         self.samples = samples
         found = [sample.tokens() for sample in samples]
         rows = np.repeat(np.arange(len(samples)), [len(tokens) for tokens, _ in found])
         tokens = np.concatenate([np.empty(0, np.uint64), *(tokens for tokens, _ in found)])
-        places = np.concatenate([np.empty(0, np.int64), *(places for _, places in found)])
+        steps = np.concatenate([np.empty(0, np.int64), *(steps for _, steps in found)])
         order = np.argsort(tokens, kind="stable")
-        self._tokens, self._rows, self._places = tokens[order], rows[order], places[order]
+        self._tokens, self._rows, self._steps = tokens[order], rows[order], steps[order]
 
     def find(self, sample: Signs) -> NearDuplicate | None:
-        """The sample of the index that most surely is a copy; None if there is none."""
-        surest, best = 0.0, None
+        """The most significant near duplicate in the index; None if there is none."""
+        most_sigmas, best = 0.0, None
         signs = sample.unpacked()
         for row, shift in self._candidates(sample):
             other = self.samples[row]
@@ -126,26 +126,29 @@ class NearDuplicateIndex:
                 continue
             disagreement, sigmas = _compare(signs, other.unpacked(), shift)
             most, least = (0.01, 8) if sample.snapshot else (0.2, 14)
-            if disagreement <= most and sigmas >= max(least, surest):
-                surest, best = sigmas, NearDuplicate(row, shift, disagreement)
+            if disagreement <= most and sigmas >= max(least, most_sigmas):
+                most_sigmas, best = sigmas, NearDuplicate(row, shift, disagreement)
         return best
 
     def _candidates(self, sample: Signs) -> list[tuple[int, int]]:
-        """(row, shift) at which most tokens are shared."""
-        tokens, places = sample.tokens()
+        """(row, shift) of the alignments with most tokens in common."""
+        tokens, steps = sample.tokens()
         first = np.searchsorted(self._tokens, tokens, "left")
         count = np.searchsorted(self._tokens, tokens, "right") - first
         count[count > COMMON] = 0
         at = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
-        shift = self._places[at] - np.repeat(places, count)
+        shift = self._steps[at] - np.repeat(steps, count)
         pairs, votes = np.unique(np.stack([self._rows[at], shift], axis=1), axis=0, return_counts=True)
         most = np.argsort(-votes, kind="stable")[:CANDIDATES]
-        return [(int(row), int(steps)) for row, steps in pairs[most]]
+        return [(int(row), int(by)) for row, by in pairs[most]]
 
 
 def _compare(signs: NDArray[np.int8], other: NDArray[np.int8], shift: int) -> tuple[float, float]:
-    """Step i of the first over step i + shift of the other: share of signs that differ, and standard deviations from
-    a half of them, as many as there are independent ones."""
+    """Compare step i of the first with step i + shift of the other.
+
+    Returns:
+        The share of signs that differ, and by how many standard deviations it is below a half, of independent signs.
+    """
     one = signs[max(0, -shift) : max(0, len(other) - shift)]
     two = other[max(0, shift) : max(0, len(signs) + shift)]
     both = one * two

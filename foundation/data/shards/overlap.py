@@ -1,4 +1,4 @@
-"""Samples that two shard directories share, such as a pretraining corpus and the set it will be judged on."""
+"""Overlap of shard directories: samples that a pretraining corpus and an evaluation set have in common."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Overlap:
-    """A sample that another directory holds too.
+    """A sample that another directory contains too.
 
     Attributes:
         key: in the directory.
         other, other_key: the other directory, and the sample there.
-        how: that the values are equal, or how far they are.
+        how: "the values are equal", or how the near duplicate differs.
     """
 
     key: str
@@ -38,10 +38,10 @@ class Overlap:
 
 
 def overlaps(directory: Path, others: Sequence[Path], *, workers: int = 1) -> list[Overlap]:
-    """Every sample of `directory` that is in one of the others too, with equal values or as a copy.
+    """Every sample of `directory` that is in one of the others too, with equal values or as a near duplicate.
 
-    What counts as a copy, and how surely it is found, is told in `foundation.data.shards.near_duplicates`. The others are kept in
-    memory, 10 KB for a window of 128 packets and 62 changes each; the directory is only read through.
+    `foundation.data.shards.near_duplicates` defines near duplicates and measures how surely they are found.
+    Fingerprints of the others stay in memory, 10 KB for a window of 128 packets and 62 changes each.
 
     Raises:
         ShardError: a directory holds no finished build or is one of the others, or a sample cannot be read.
@@ -67,20 +67,20 @@ def overlaps(directory: Path, others: Sequence[Path], *, workers: int = 1) -> li
 
 
 def sentences(directory: Path, found: Sequence[Overlap]) -> list[str]:
-    """What was found, a sentence for each other directory and a few for its samples."""
-    told: list[str] = []
+    """A sentence for each directory that overlaps, and a few for its samples."""
+    lines: list[str] = []
     for other in dict.fromkeys(overlap.other for overlap in found):
         ours = [overlap for overlap in found if overlap.other == other]
-        told.append(f"{other}: {len(ours)} samples of {directory} are in it; leave them out of one of the two.")
-        told += [f"{directory}: {same.key} is {same.other_key} of {other}: {same.how}." for same in ours[:EXAMPLES]]
+        lines.append(f"{other}: {len(ours)} samples of {directory} are in it; leave them out of one of the two.")
+        lines += [f"{directory}: {same.key} is {same.other_key} of {other}: {same.how}." for same in ours[:EXAMPLES]]
         if len(ours) > EXAMPLES:
-            told.append(f"{directory}: and {len(ours) - EXAMPLES} more.")
-    return told
+            lines.append(f"{directory}: and {len(ours) - EXAMPLES} more.")
+    return lines
 
 
 @dataclass(frozen=True)
 class _Print:
-    """What is kept of a sample: its key, a hash of its stored values, the signs of its changes."""
+    """Fingerprint of a sample: its key, a hash of its stored values, the signs of its changes."""
 
     key: str
     content: bytes
@@ -108,5 +108,5 @@ class _Index:
         copy = self.copies.find(sample.signs)
         if copy is None:
             return None
-        how = f"a copy shifted by {copy.shift} steps, {copy.disagreement:.1%} of the signs of its changes differ"
+        how = f"a near duplicate shifted by {copy.shift} steps, {copy.disagreement:.1%} of its signs differ"
         return Overlap(sample.key, self.other, self.keys[copy.row], how)

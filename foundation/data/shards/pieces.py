@@ -1,4 +1,4 @@
-"""Pieces of a data set on disk: what one worker has read and encoded, to be joined into shards.
+"""Pieces of a data set on disk: samples that one worker has read and encoded, to be joined into shards.
 
 A piece is `NNNNNN.blocks`, the members of its samples as they will stand in the shards (tar blocks without an end
 mark), and `NNNNNN.json`, its index. The index is written last: a piece with an index is complete.
@@ -28,13 +28,13 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # one dot-free tar name of at most 10
 
 
 class PieceIndex(BaseModel):
-    """What is in a piece.
+    """Index of a piece.
 
     Attributes:
-        build: the build that it belongs to, see `Plan.build`.
-        sha256: of the blocks.
+        build: the build it belongs to, see `Plan.build`.
+        sha256: hash of the blocks.
         samples: key, session and bytes of each sample, in order.
-        warnings: how many there were while reading; `warning` is the first.
+        warnings: number of warnings while reading; `warning` is the first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class PieceIndex(BaseModel):
 
 @dataclass(frozen=True)
 class PieceFile:
-    """Where piece `number` of a build lies in `folder`, whether or not it is there yet."""
+    """The files of piece `number` of a build in `folder`, whether or not they exist yet."""
 
     folder: Path
     number: int
@@ -60,7 +60,7 @@ class PieceFile:
 
     @property
     def path(self) -> Path:
-        """Of the index."""
+        """File of the index."""
         return self.folder / f"{self.number:06d}.json"
 
     def load(self) -> PieceIndex | None:
@@ -72,14 +72,14 @@ class PieceFile:
             return None
 
     def remove(self) -> None:
-        """Index first: blocks without one are taken for nothing."""
+        """Delete the index first: blocks without an index are ignored."""
         self.path.unlink(missing_ok=True)
         self.blocks.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece to read: everything a worker needs to know."""
+    """Arguments of `make_piece`: one piece to read."""
 
     file: PieceFile
     read: Callable[[], Iterator[Sample]]
@@ -89,10 +89,10 @@ class Job:
 
 
 def make_piece(job: Job) -> PieceIndex:
-    """Read, encode and store a piece, unless it is there already.
+    """Read, encode and store a piece, unless it is complete already.
 
     Raises:
-        ShardError: a bad key, no session, a label that is not declared, or a sample that is no Signal.
+        ShardError: a bad key, no session, a label that is not declared, or an invalid Signal.
     """
     present = job.file.load()
     if present is not None and present.build == job.build:
@@ -121,7 +121,7 @@ def make_piece(job: Job) -> PieceIndex:
 
 
 def _read(job: Job) -> Iterator[Sample]:
-    """The samples of the piece; an error of a signal says which one it is."""
+    """The samples of the piece; an invalid signal is an error that names the sample."""
     last = "the first of its piece"
     try:
         for key, signal in job.read():
@@ -139,7 +139,7 @@ def _check(where: str, key: str, signal: Signal) -> None:
 
 
 def _write(file: BinaryIO, key: str, signal: Signal) -> int:
-    """Tar blocks of one sample; returns their bytes."""
+    """Write the tar blocks of one sample; returns their size in bytes."""
     start = file.tell()
     for extension, data in encode(signal).items():
         member = tarfile.TarInfo(f"{key}.{extension}")  # mtime, uid and gid 0, mode 644: equal bytes every time

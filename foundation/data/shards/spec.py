@@ -1,6 +1,6 @@
-"""What one data set is: its provenance, its tasks, and the two things it can do: give its samples and its splits.
+"""Definition of a data set: its provenance, its tasks, its samples and its splits.
 
-A data set lives in one small file in the top-level folder `shards/`, whose `build(...)` returns a `Dataset`.
+A data set is one module in the folder `shards/`, whose `build(...)` returns a `Dataset`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Dataset:
     Attributes:
         name: letters, digits and '-'; names the shard files.
         tasks: label name -> how it is scored. A sample may carry these labels and no others.
-        pieces: each gives the samples of a piece of the set, from its start at every call and in the same order. A
-            piece is what one worker reads at a time: a file, a few sessions; up to some hundred megabytes, written. It
-            must pickle: a `functools.partial` of a function of a module. Keys are [A-Za-z0-9_-]+ and increase
+        pieces: each callable yields the samples of a piece of the set, in the same order at every call. A piece is the
+            unit of work of one worker: a file or a few sessions, up to some hundred megabytes when written. It must
+            pickle: a `functools.partial` of a function of a module. Keys are [A-Za-z0-9_-]+ and increase
             lexicographically from piece to piece too; the samples of one session follow each other.
         splits: split name -> part name -> sessions.
-        parameters: what tells one build from another (a seed, a count, a fingerprint of the raw files).
-        version: raise it when the same parameters give other samples than before.
+        parameters: what distinguishes one build from another (a seed, a count, a fingerprint of the raw files).
+        version: raise it when the same parameters give different samples than before.
     """
 
     name: str
@@ -81,10 +81,10 @@ def fingerprint(raw: Path, files: Iterable[Path]) -> str:
 
 
 def split_problems(splits: Splits, sessions: Iterable[str] | None = None) -> list[str]:
-    """What is wrong with splits, one sentence each: a session that leaks, is listed twice or (if given) does not exist.
+    """Problems of splits, one sentence each: a session that leaks, is listed twice or does not exist.
 
     Args:
-        sessions: those that have samples; None leaves that check out.
+        sessions: sessions that have samples; None skips the check for missing ones.
     """
     known = None if sessions is None else set(sessions)
     problems: list[str] = []

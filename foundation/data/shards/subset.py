@@ -1,52 +1,52 @@
-"""Less of a part, the same for every seed: some kinds of signal, the first sessions, and few samples of each.
+"""A smaller part of a corpus, the same for every seed: the first sessions, and a number of samples spread over them.
 
-How much there is to learn from is amount (samples) and diversity (sessions: rooms, days, devices). To vary one and hold
-the other, a part is cut to so many sessions, and of those to so many samples, as many of each session as of any other.
+Training data vary in amount (samples) and in diversity (sessions: rooms, days, devices). To vary one and hold the other
+constant, a part is cut to a number of sessions, and of those to a number of samples, balanced over the sessions.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from foundation.data.shards.manifest import Shard
 from foundation.errors import ShardError
 
-#: Shards with the places of the wanted samples in them.
-Wanted = list[tuple[Shard, np.ndarray]]
+#: Shards, each with the sorted indices int64 [n] of the selected samples in it.
+Selection = list[tuple[Shard, np.ndarray]]
 
 
-def subset(wanted: Wanted, sessions: int | None, samples: int | None, where: str) -> Wanted:
-    """The first `sessions` sessions, in the order in which they are stored, and of those `samples` samples, as many of
-    every session as of any other, as far as it has so many, spread evenly over it. None: all.
+def select_subset(selection: Selection, sessions: int | None, samples: int | None, where: str) -> Selection:
+    """The first `sessions` sessions in stored order, and `samples` samples of those. None: all.
+
+    Samples are balanced: sessions contribute equally as far as they are long enough, evenly spaced over each session.
 
     Raises:
-        ShardError: there are fewer; a cut that is smaller than it says would spoil a comparison.
+        ShardError: there are fewer than requested; a smaller subset than stated would invalidate a comparison.
     """
-    names = np.concatenate([sessions_of(*each) for each in wanted]) if wanted else np.empty(0, str)
-    order = {name: place for place, name in enumerate(dict.fromkeys(names.tolist()))}
+    names = np.concatenate([sessions_of(*each) for each in selection]) if selection else np.empty(0, str)
+    order = {name: number for number, name in enumerate(dict.fromkeys(names.tolist()))}
     session = np.array([order[name] for name in names.tolist()], np.int64)
-    _demand(len(order), sessions, "sessions", where)
+    _require(len(order), sessions, "sessions", where)
     rows = np.flatnonzero(session < (len(order) if sessions is None else sessions))
-    _demand(len(rows), samples, "samples", where)
+    _require(len(rows), samples, "samples", where)
     if samples is not None:
-        rows = rows[_spread(session[rows], samples)]
+        rows = rows[_balanced(session[rows], samples)]
     keep = np.zeros(len(names), bool)
     keep[rows] = True
-    ends = np.cumsum([len(places) for _, places in wanted])
-    cut = [(shard, places[part]) for (shard, places), part in zip(wanted, np.split(keep, ends[:-1]), strict=True)]
-    return [(shard, places) for shard, places in cut if len(places)]
+    ends = np.cumsum([len(indices) for _, indices in selection])
+    parts = np.split(keep, ends[:-1])
+    kept = [(shard, indices[part]) for (shard, indices), part in zip(selection, parts, strict=True)]
+    return [(shard, indices) for shard, indices in kept if len(indices)]
 
 
-def sessions_of(shard: Shard, places: np.ndarray) -> np.ndarray:
-    """The session of every one of these samples of a shard."""
+def sessions_of(shard: Shard, indices: np.ndarray) -> np.ndarray:
+    """The session of each of these samples of a shard."""
     ends = np.cumsum(list(shard.sessions.values()))
-    return np.asarray(list(shard.sessions))[np.searchsorted(ends, places, side="right")]
+    return np.asarray(list(shard.sessions))[np.searchsorted(ends, indices, side="right")]
 
 
-def _spread(session: np.ndarray, samples: int) -> np.ndarray:
-    """Rows of `samples` samples: sessions give one each in turn until there are enough."""
+def _balanced(session: np.ndarray, samples: int) -> np.ndarray:
+    """Rows of `samples` samples: sessions contribute one each, round robin, until there are enough."""
     own = [np.flatnonzero(session == each) for each in np.unique(session)]
     turns = np.concatenate([np.arange(len(rows)) for rows in own])
     owner = np.repeat(np.arange(len(own)), [len(rows) for rows in own])
@@ -55,16 +55,6 @@ def _spread(session: np.ndarray, samples: int) -> np.ndarray:
     return np.concatenate([rows[at] for rows, at in zip(own, middles, strict=True)])
 
 
-def _demand(found: int, asked: int | None, what: str, where: str) -> None:
-    if asked is not None and found < asked:
-        raise ShardError(f"{where}: {asked} {what} are asked for and there are {found}; ask for fewer, or build more.")
-
-
-def demand_kinds(found: int, kinds: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Nothing if some sample is of these kinds.
-
-    Raises:
-        ShardError: none is; names what there is.
-    """
-    if found == 0:
-        raise ShardError(f"{where}: no sample is of kind {', '.join(kinds)}; its kinds: {', '.join(known)}.")
+def _require(found: int, requested: int | None, what: str, where: str) -> None:
+    if requested is not None and found < requested:
+        raise ShardError(f"{where}: {requested} {what} requested, {found} found; request fewer, or build more.")

@@ -1,4 +1,4 @@
-"""What the samples of a shard directory look like, gathered while they are written."""
+"""Summary statistics of the samples of a shard directory, accumulated while they are written."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Summary(BaseModel):
             where: data set and key, named in errors.
 
         Raises:
-            ShardError: a label is not among the tasks, or of the wrong type for its task, or no finite number.
+            ShardError: a label is not among the tasks, of the wrong type for its task, or not finite.
         """
         _count(self.kinds, signal.kind)
         _count(self.shapes, "x".join(str(n) for n in signal.values.shape))
@@ -59,13 +59,13 @@ class Summary(BaseModel):
             self._add_label(task, label, tasks, where)
 
     def merge(self, later: Summary, where: str) -> None:
-        """Count the samples that another summary has counted, as if they had been added here one by one.
+        """Add the counts and ranges of another summary.
 
         Args:
-            where: the first of them, named in errors.
+            where: its first sample, named in errors.
 
         Raises:
-            ShardError: a label has another number of components there than here.
+            ShardError: a label has a different number of components in the two summaries.
         """
         for name, count in later.kinds.items():
             _count(self.kinds, name, count)

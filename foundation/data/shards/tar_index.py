@@ -1,7 +1,7 @@
-"""Random access into one tar shard: an index of its members from one pass over the headers, contents as views.
+"""Random access into one tar shard: one pass over the headers indexes the members; contents are views.
 
-A local shard is memory-mapped, so that a sample is read when it is asked for, without a copy. A shard behind a URL
-(`http:`, `s3:`, `pipe:` and whatever else webdataset opens) is fetched whole.
+A local shard is memory-mapped: a sample is read from disk on access, without a copy. A shard behind a URL is fetched
+once, as a whole, by every process that reads it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.config.address import local_path
+from foundation.config.redaction import published
+from foundation.data.shards.address import fetch, is_url
 from foundation.errors import ShardError
 
 BLOCK = 512
@@ -24,7 +27,9 @@ _PLAIN = (b"0", b"\0")
 class TarShard:
     """The samples of one shard, in order. Sample i is a mapping from extension to the bytes of a member.
 
-    where: file or URL, for errors.
+    Attributes:
+        where: file or URL without credentials, for errors.
+        samples: key, and the byte range of each member by extension.
     """
 
     where: str
@@ -36,31 +41,27 @@ class TarShard:
 
     def __getitem__(self, index: int) -> tuple[str, Mapping[str, memoryview]]:
         key, members = self.samples[index]
-        return key, {extension: self.data[place] for extension, place in members.items()}
+        return key, {extension: self.data[span] for extension, span in members.items()}
 
 
-def open_shard(where: str) -> TarShard:
+def open_shard(address: str | Path) -> TarShard:
     """Map or fetch a shard and index it.
 
     Raises:
-        ShardError: it is missing, cannot be fetched, or is no tar file to its end.
+        ShardError: it is missing, cannot be fetched, or is not a complete tar file.
     """
-    data = memoryview(fetch(where) if is_url(where) else _map(Path(where)))
+    data = memoryview(fetch(str(address)) if is_url(address) else _map(Path(local_path(str(address)))))
+    where = published(str(address))
     samples: list[tuple[str, dict[str, slice]]] = []
     try:
-        for name, place in _members(data):
+        for name, span in _members(data):
             key, _, extension = name.partition(".")
             if not samples or samples[-1][0] != key:
                 samples.append((key, {}))
-            samples[-1][1][extension] = place
+            samples[-1][1][extension] = span
     except (ValueError, tarfile.TarError) as error:
         raise ShardError(f"{where}: cannot be read as tar ({error}); copy it again or rebuild") from error
     return TarShard(where, data, samples)
-
-
-def is_url(where: str) -> bool:
-    """Whether webdataset has to open it."""
-    return where.startswith("pipe:") or "://" in where
 
 
 def _map(path: Path) -> mmap.mmap | bytes:
@@ -71,23 +72,8 @@ def _map(path: Path) -> mmap.mmap | bytes:
         raise ShardError(f"{path}: {error.strerror}; restore it or rebuild.") from error
 
 
-def fetch(url: str) -> bytes:
-    """Everything behind a URL.
-
-    Raises:
-        ShardError: it cannot be opened or read.
-    """
-    import webdataset as wds  # slow to import, and only needed here
-
-    try:
-        with wds.gopen(url) as stream:
-            return bytes(stream.read())
-    except (OSError, ValueError) as error:
-        raise ShardError(f"{url}: cannot be fetched ({error}).") from error
-
-
 def _members(data: memoryview) -> Iterator[tuple[str, slice]]:
-    """Name and place of every file of the archive."""
+    """Name and byte range of every file of the archive."""
     at = 0
     while True:
         header = bytes(data[at : at + BLOCK])

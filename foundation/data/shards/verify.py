@@ -1,4 +1,4 @@
-"""Find out whether a shard directory is what its manifest says, and say what it holds."""
+"""Verify a shard directory against its manifest, and print its contents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from foundation.signal import decode
 
 @dataclass
 class _Report:
-    """What one shard has told.
+    """Result of verifying one shard.
 
     Attributes:
         samples: key, and a hash of the stored values or None where the sample cannot be read.
@@ -36,21 +36,21 @@ class _Report:
 
 
 @dataclass
-class _Seen:
-    """What the samples read so far have told; values are the shard they came from, or the key."""
+class _Index:
+    """Samples verified so far: key -> shard, and content hash -> key."""
 
     keys: dict[str, str] = field(default_factory=dict)
     contents: dict[bytes, str] = field(default_factory=dict)
 
 
 def verify(directory: Path, *, workers: int = 1) -> list[str]:
-    """Read every byte of every shard; what is wrong, one sentence each. An empty list means that all is well.
+    """Read every byte of every shard; returns the problems, one sentence each.
 
     Raises:
         ShardError: there is no readable manifest to verify against.
     """
     manifest = Manifest.load(directory)
-    seen = _Seen()
+    index = _Index()
     problems: list[str] = []
     shards = [(directory, shard) for shard in manifest.shards]
     with (
@@ -58,15 +58,15 @@ def verify(directory: Path, *, workers: int = 1) -> list[str]:
         closing(in_order(_verify_shard, shards, workers)) as reports,
     ):
         for report in progress.track(reports, total=len(shards), description=f"verify {manifest.name}"):
-            problems += report.problems + _verify_new(report, seen)
-    problems += _verify_totals(manifest, seen)
+            problems += report.problems + _verify_unique(report, index)
+    problems += _verify_totals(manifest, index)
     known = {shard.file for shard in manifest.shards}
     extra = sorted(path.name for path in directory.glob("*.tar") if path.name not in known)
     problems += [f"{name}: is not in the manifest; remove it." for name in extra]
     return problems
 
 
-def _verify_totals(manifest: Manifest, seen: _Seen) -> list[str]:
+def _verify_totals(manifest: Manifest, index: _Index) -> list[str]:
     problems = split_problems(manifest.splits, count_sessions(manifest.shards))
     problems += [
         f"manifest: {name} appears {count} times among the shards."
@@ -76,27 +76,27 @@ def _verify_totals(manifest: Manifest, seen: _Seen) -> list[str]:
     stated = sum(shard.count for shard in manifest.shards)
     if stated != manifest.count:
         problems.append(f"manifest: count is {manifest.count} but its shards add up to {stated}.")
-    if len(seen.keys) != manifest.count:
-        problems.append(f"manifest: count is {manifest.count} but the shards hold {len(seen.keys)} different samples.")
+    if len(index.keys) != manifest.count:
+        problems.append(f"manifest: count is {manifest.count} but the shards hold {len(index.keys)} different samples.")
     return problems
 
 
-def _verify_new(report: _Report, seen: _Seen) -> list[str]:
-    """Whether the samples of a shard were there before."""
+def _verify_unique(report: _Report, index: _Index) -> list[str]:
+    """Check the keys and contents of a shard against those of the shards before it, and add them to the index."""
     problems: list[str] = []
     for key, content in report.samples:
         where = f"{report.file}: {key}"
-        if key in seen.keys:
-            problems.append(f"{where}: the key is a duplicate; it is in {seen.keys[key]} too.")
-        seen.keys.setdefault(key, report.file)
-        twin = key if content is None else seen.contents.setdefault(content, key)
+        if key in index.keys:
+            problems.append(f"{where}: the key is a duplicate; it is in {index.keys[key]} too.")
+        index.keys.setdefault(key, report.file)
+        twin = key if content is None else index.contents.setdefault(content, key)
         if twin != key:
             problems.append(f"{where}: has the same values as {twin}; one recording is in the set twice.")
     return problems
 
 
 def _verify_shard(item: tuple[Path, Shard]) -> _Report:
-    """One shard by itself."""
+    """Verify one shard by itself."""
     directory, shard = item
     path, report = directory / shard.file, _Report(shard.file)
     problems = report.problems
@@ -122,7 +122,7 @@ def _verify_shard(item: tuple[Path, Shard]) -> _Report:
 
 
 def _samples(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Groups of members that follow each other with one key. Members that must not be extracted are reported."""
+    """Consecutive members with one key. Members that are unsafe to extract are reported."""
     key, members = "", dict[str, bytes]()
     with tarfile.open(path, mode="r:") as tar:
         for member in tar:
@@ -151,13 +151,13 @@ def _verify_sample(report: _Report, key: str, members: dict[str, bytes], session
         report.samples.append((key, None))
         return
     sessions[signal.session] += 1
-    # A few whole decibels: two places may well have the same.
+    # A few whole decibels: two positions may well have equal values.
     content = None if signal.kind == "rssi" else hashlib.sha256(members["signal.npy"]).digest()[:16]
     report.samples.append((key, content))
 
 
 def info(directory: Path) -> dict[str, Any]:
-    """What the manifest of a shard directory says, without the list of shards: plain types, ready for JSON.
+    """The manifest of a shard directory as plain types, without the list of shards.
 
     Raises:
         ShardError: there is no readable manifest.

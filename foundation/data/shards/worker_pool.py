@@ -1,4 +1,4 @@
-"""Work spread over processes, with its results in order."""
+"""Parallel map over processes, with results in order."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from foundation.errors import ShardError
 T = TypeVar("T")
 R = TypeVar("R")
 
-LOOK_AHEAD = 3  # items per worker that may be begun before the oldest result is taken
+LOOK_AHEAD = 3  # items per worker submitted before the oldest result is consumed
 
 
 def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R, None, None]:
-    """`call` of every item, by `workers` processes (by this one if that is 1); results come in the order of the items.
+    """Map `call` over items in `workers` processes (in this one if 1); results come in the order of the items.
 
     Processes are spawned, not forked: they share no file, no lock and no thread with this one, so `call` and the items
-    must pickle. They end when this process does, however it ends.
+    must pickle. They end with this process, even if it is killed.
 
     Raises:
-        ShardError: `workers` is not positive, or a worker was killed. Whatever `call` raises is raised here.
+        ShardError: `workers` is not positive, or a worker was killed. Exceptions of `call` are raised here.
     """
     if workers < 1:
         raise ShardError(f"workers is {workers}; expected at least 1.")
@@ -45,14 +45,14 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Genera
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise ShardError(
-            "a worker process was killed, most likely for want of memory; run it again with fewer workers."
+            "a worker process was killed, most likely because memory ran out; run it again with fewer workers."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _start() -> None:
-    """Before a worker's first item."""
+    """Initialise a worker process."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the processes are the parallelism; numpy is not loaded yet
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the pool
@@ -60,7 +60,7 @@ def _start() -> None:
 
 
 def _end_with_parent() -> None:
-    """A pool leaves its workers waiting for ever when its process is killed."""
+    """Exit when the parent does: a pool leaves its workers waiting forever if its process is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

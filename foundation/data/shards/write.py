@@ -1,12 +1,11 @@
 """Write a data set as WebDataset tar shards with a manifest: deterministic bytes, atomic, resumable, in parallel.
 
-Workers read and encode pieces (see `foundation.data.shards.pieces`); one process joins them, in order, and cuts shards where
-they reach their size. So the bytes depend on the samples alone, neither on the number of workers nor on that of the
-parts of an array (see `foundation.data.shards.array_build`), and any number of workers may take up a build that died.
+Workers read and encode pieces (`foundation.data.shards.pieces`); one process joins them in order and closes shards at
+their size. So the bytes depend on the samples alone, not on the number of workers or of the parts of an array
+(`foundation.data.shards.array_build`), and any number of workers may resume a build.
 
-While a build runs, `.build.jsonl` beside the shards records which are finished, and `.pieces` holds what is not yet in
-one. The manifest is written last, so a directory without one is never taken for a data set; building into it again
-goes on where the dead build stopped.
+During a build, `.build.jsonl` beside the shards lists the finished ones, and `.pieces` holds samples not yet in a
+shard. The manifest is written last, so a directory without one is not a data set; building into it again resumes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from foundation.data.shards.build_plan import LOCK_NAME, Plan, only_one
+from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
 from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
 from foundation.data.shards.manifest import FILE_NAME, Manifest, Shard, count_sessions
 from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
@@ -36,19 +35,19 @@ SHARD_BYTES = 32 * 2**20
 
 
 def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES, workers: int = 1) -> Manifest:
-    """Build `dataset` into `out`, or go on with a build of it that died, or return at once if it is already there.
+    """Build `dataset` into `out`, or resume an interrupted build, or return at once if it is already built.
 
     A shard is closed by the first sample that takes it to `shard_bytes`.
 
     Raises:
         ShardError: `out` holds another build or foreign tar files, or another process is building there (nothing is
-            overwritten), or the data set gives a bad or repeated key, an undeclared label, an unsorted session, or
+            overwritten), or the data set has a bad or repeated key, an undeclared label, an unsorted session, or
             splits that leak or name unknown sessions.
     """
     plan = Plan.of(dataset, shard_bytes)
     if (manifest := finished(plan, out)) is not None:
         return manifest
-    with only_one(out):
+    with build_lock(out):
         journal = Journal.open(plan, out, workers)
         files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
         with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
@@ -56,16 +55,16 @@ def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES,
 
 
 def jobs(dataset: Dataset, plan: Plan, files: list[PieceFile]) -> Iterator[Job]:
-    """The work behind piece files."""
+    """The jobs that make piece files."""
     for file in files:
         yield Job(file, dataset.pieces[file.number], plan.name, plan.tasks, plan.build)
 
 
 def finished(plan: Plan, out: Path) -> Manifest | None:
-    """The manifest in `out`, after tidying up behind it; None if there is none yet.
+    """The manifest in `out`, after deleting temporary files; None if there is none yet.
 
     Raises:
-        ShardError: it is that of another build.
+        ShardError: it belongs to another build.
     """
     if not (out / FILE_NAME).exists():
         return None
@@ -89,15 +88,15 @@ def assemble(
 
     Args:
         files: all pieces, in order.
-        indices: of the pieces from where the journal goes on; each is in its file when its index comes.
-        consumed: called with a file once finished shards hold all that is in it.
+        indices: indices of the pieces from the journal's position on; a piece is complete when its index is yielded.
+        consumed: called with a file once all its samples are in finished shards.
 
     Raises:
         ShardError: keys do not increase, a session is not contiguous, or as `finish`.
     """
     plan, console, start = journal.plan, Console(stderr=True), journal.position.piece
     if journal.shards:
-        console.print(f"{out}: going on after {len(journal.shards)} finished shards ({journal.count} samples).")
+        console.print(f"{out}: resuming after {len(journal.shards)} finished shards ({journal.count} samples).")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     joining = _Joining(journal, out)
     warned, warning, kept = 0, "", start
@@ -117,7 +116,7 @@ def assemble(
 
 
 class _Joining:
-    """Pieces on one side, shards and the journal on the other."""
+    """Copies samples from pieces into shards, and records the shards in the journal."""
 
     def __init__(self, journal: Journal, out: Path) -> None:
         self.journal, self.out, self.plan = journal, out, journal.plan
@@ -130,7 +129,7 @@ class _Joining:
         self.closed = set(sessions)
 
     def add(self, file: PieceFile, index: PieceIndex) -> None:
-        """The next piece. Shards that it fills are closed."""
+        """Append the next piece; closes the shards that are full."""
         before = self.summary.model_copy(deep=True)
         if index.samples:
             self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
@@ -142,16 +141,16 @@ class _Joining:
             )
         with file.blocks.open("rb") as blocks:
             blocks.seek(sum(size for _, _, size in index.samples[:skip]))
-            for place, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
+            for offset, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
                 self._check(key, session)
                 self.shard = self.shard or _OpenShard(self.out, f"{self.plan.name}-{len(self.journal.shards):06d}.tar")
                 self.shard.add(blocks.read(size), session)
                 if self.shard.bytes >= self.plan.shard_bytes:
-                    self._close(self.number, place, before)
+                    self._close(self.number, offset, before)
         self.number += 1
 
     def end(self) -> None:
-        """After the last piece."""
+        """Close the last shard."""
         if self.shard is not None:
             self._close(self.number, 0, self.summary)
 
@@ -166,7 +165,7 @@ class _Joining:
         self.last_key, self.session = key, session
 
     def _close(self, piece: int, offset: int, summary: Summary) -> None:
-        """Finish the open shard and record it, and what comes next."""
+        """Finish the open shard and record it with the position after it."""
         assert self.shard is not None
         after = Position(piece=piece, offset=offset, last_key=self.last_key, summary=summary)
         self.journal.add(self.shard.finish(), after)
@@ -174,7 +173,7 @@ class _Joining:
 
 
 class _OpenShard:
-    """A tar under a temporary name, until it is finished."""
+    """A tar file under a temporary name until it is finished."""
 
     def __init__(self, out: Path, name: str) -> None:
         self.path = out / name
@@ -210,7 +209,7 @@ class _OpenShard:
 
 
 def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
-    """Check the splits against what was written, then write the manifest: from here on the directory is a data set."""
+    """Check the splits against the samples written, then write the manifest, which makes the directory a data set."""
     plan = journal.plan
     if not journal.count:
         raise ShardError(f"{plan.name}: it gave no samples; check its raw folder and parameters.")
@@ -232,7 +231,7 @@ def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
 
 
 def _tidy(out: Path) -> None:
-    """Remove what a build needs only until its manifest is there, and what killed ones left."""
+    """Delete the temporary files of finished and killed builds."""
     for name in (JOURNAL_NAME, LOCK_NAME):
         (out / name).unlink(missing_ok=True)
     for name in (JOURNAL_NAME, FILE_NAME):

@@ -12,6 +12,8 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from foundation.files import write_atomically
 
 FILE_NAME = "running.json"
@@ -19,7 +21,7 @@ FILE_NAME = "running.json"
 
 @dataclass(frozen=True)
 class Mark:
-    """Who trains. `begun`: clock ticks after boot at which the process began, "" where the system does not tell;
+    """Who trains. `begun`: hundredths of a second after boot at which the process began, "" where not known;
     `job`: of SLURM, "" outside."""
 
     host: str
@@ -62,19 +64,16 @@ def lives(mark: Mark) -> bool | None:
     """Whether the process is there; None on another machine than its own, where nobody can tell."""
     if mark.host != socket.gethostname():
         return None
-    try:
-        os.kill(mark.pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's, but there
-        pass
-    return _begun(mark.pid) == mark.begun
+    return bool(mark.begun) and _begun(mark.pid) == mark.begun
 
 
 def _begun(pid: int) -> str:
+    """Hundredths of a second from boot to the start of the process, which setting the clock does not change; "" where
+    it does not run, or is a zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return str(round(100 * (process.create_time() - psutil.boot_time())))
+    except (psutil.Error, OverflowError):
         return ""
-    fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks
-    return "" if fields[0] == "Z" else fields[19]  # proc(5): state, and starttime; a zombie trains no more

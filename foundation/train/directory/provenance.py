@@ -8,11 +8,11 @@ import numpy as np
 
 from foundation.checkpoints.provenance import PROVENANCE, Record, Seen, hashes_seen_by, record_of, save_record
 from foundation.config import CorpusSection, PretrainRecipe
+from foundation.data.shards.address import is_url
 from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
-from foundation.data.shards.tar_index import is_url
 from foundation.errors import CheckpointError
 
 

@@ -1,4 +1,4 @@
-"""What pretraining saw is known by content: a test set that overlaps is refused, whatever its shards are called."""
+"""Content hashes of pretraining samples: an evaluation set that overlaps is refused, however its shards are named."""
 
 from __future__ import annotations
 

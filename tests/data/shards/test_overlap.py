@@ -1,4 +1,4 @@
-"""What two shard directories share: equal samples and copies are found, different recordings are not mistaken."""
+"""Overlap of shard directories: equal samples and near duplicates are found, different recordings are not."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_directories_are_compared(rooms: list[Signal], tmp_path: Path, workers: 
         ("k0008", evaluation, "k0003"),
     ]
     assert found[0].how == "the values are equal"
-    assert found[1].how.startswith("a copy shifted by -30 steps, 0.0%")
+    assert found[1].how.startswith("a near duplicate shifted by -30 steps, 0.0%")
     told = sentences(corpus, found)
     assert told[0] == f"{evaluation}: 2 samples of {corpus} are in it; leave them out of one of the two."
     assert len(told) == 3

@@ -1,4 +1,4 @@
-"""Builds by many workers and many jobs: the bytes of one, whatever is killed; a clear word where parts do not fit."""
+"""Builds by several workers and jobs: the bytes of one process, also after kills; errors where parts do not fit."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_manifest_counts_what_was_written(built: Path) -> None:
     assert len(manifest.shards) > 2
     assert manifest.bytes == sum((built / shard.file).stat().st_size for shard in manifest.shards)
     assert manifest.shards[0].sessions == {"s0": 5, "s1": manifest.shards[0].count - 5}
-    assert manifest.parts("main") == ["train", "test"]
+    assert list(manifest.splits["main"]) == ["train", "test"]
     assert manifest.sessions("main", "test") == ["s3"]
     summary = manifest.summary
     assert summary.parts == {"main": {"train": 15, "test": 5}}
@@ -281,7 +281,7 @@ def test_a_manifest_cannot_lead_out_of_its_directory(built: Path, name: str) -> 
 def test_manifest_errors_say_what_to_do(built: Path, tmp_path: Path) -> None:
     manifest = Manifest.load(built)
     with pytest.raises(ShardError, match="did you mean 'main'"):
-        manifest.parts("mian")
+        manifest.sessions("mian", "train")
     with pytest.raises(ShardError, match="did you mean 'train'"):
         manifest.sessions("main", "trian")
     with pytest.raises(ShardError, match="no such shard directory"):

@@ -1,4 +1,4 @@
-"""Less of a corpus: as many samples and sessions as were asked for, no others trained on, no others on record."""
+"""Subsets of a corpus: the requested number of samples and sessions; no others are trained on or recorded."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_kinds_are_told_by_the_samples(corpus_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"sessions": 25}, "25 sessions are asked for and there are 24"),
-        ({"sessions": 2, "samples": 9}, "9 samples are asked for and there are 8"),
+        ({"sessions": 25}, "25 sessions requested, 24 found"),
+        ({"sessions": 2, "samples": 9}, "9 samples requested, 8 found"),
     ],
 )
 def test_less_than_is_asked_for_is_an_error(corpus_dir: Path, asked: dict[str, int], sentence: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from foundation.errors import ReadError
@@ -75,7 +76,8 @@ def worker_of(file: hdf5.Hdf5File) -> int:
 
 
 def child_of(worker: int) -> int:
-    return int(Path(f"/proc/{worker}/task/{worker}/children").read_text())
+    (child,) = psutil.Process(worker).children()
+    return child.pid
 
 
 def usage_of(worker: subprocess.Popen[bytes] | None) -> dict[str, float]:

@@ -1,0 +1,104 @@
+"""Addresses of shard directories: local paths, and URLs that fsspec reads. No address ever runs a command.
+
+URLs are read by the fsspec implementation of their scheme alone; `::` chains are not parsed. Credentials are those of
+the scheme's own tools: the AWS chain for s3 (with AWS_ENDPOINT_URL for other servers), Google's for gs, user and
+password in an http address.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+
+from foundation.config.address import local_path
+from foundation.config.redaction import published
+from foundation.errors import MissingExtraError, ShardError
+
+CONNECT_S, READ_S = 10, 60  # without an answer, or without a byte
+#: Pauses in seconds before a failed http request is repeated; the libraries behind s3 and gs repeat by themselves.
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+SCHEMES = ("file", "http", "https", "s3", "gs")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")  # RFC 3986
+
+
+def is_url(address: str | Path) -> bool:
+    """Whether an address is no local path (of known scheme or not): its shards are fetched, not mapped."""
+    if isinstance(address, Path):
+        return False
+    address = local_path(address)
+    # The name of a folder may have a colon; os.path takes what is too long for a path.
+    return "://" in address or (_SCHEME.match(address) is not None and not os.path.exists(address))  # noqa: PTH110
+
+
+def join(directory: str | Path, name: str) -> str:
+    """The address of a file in a directory; the query of an http address (a signature) stays at its end."""
+    if not is_url(directory) or not str(directory).startswith(("http:", "https:")):
+        return f"{directory}/{name}"
+    url = urlsplit(str(directory))
+    return urlunsplit(url._replace(path=f"{url.path.rstrip('/')}/{name}"))
+
+
+def fetch(url: str) -> bytes:
+    """Everything behind a URL, by one request that is repeated where the server or the network fails.
+
+    Raises:
+        ShardError: the scheme is not one of `SCHEMES`, or the URL cannot be read; without the credentials in it.
+        MissingExtraError: the library for the scheme is not installed.
+    """
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else ""
+    if scheme not in SCHEMES[1:] or "://" not in url:
+        shown = published(url) if "://" in url else f"{scheme}:..."  # what follows may be a command with a key in it
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise ShardError(f"{shown}: shards cannot be read from such an address; use a local path or one of {known}.")
+    try:
+        file_system = fsspec.filesystem(scheme, **_options(scheme))
+    except ImportError:
+        library = {"s3": "s3fs", "gs": "gcsfs"}.get(scheme, "aiohttp")
+        raise MissingExtraError(f"{scheme}:// addresses need {library}; run 'pip install {library}'.") from None
+    pauses = iter(PAUSES_S if scheme in ("http", "https") else ())
+    while True:
+        try:
+            return bytes(file_system.cat_file(scheme + url[len(scheme) :]))
+        except Exception as error:  # each library has its own
+            reason, is_transient = _reason(error)
+            pause = next(pauses, None) if is_transient else None
+            if pause is None:  # `from None`: a library's message may hold the whole address
+                raise ShardError(f"{published(url)}: cannot be fetched ({reason}).") from None
+        time.sleep(pause)
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """Timeouts, as each library takes them."""
+    if scheme == "s3":
+        return {"config_kwargs": {"connect_timeout": CONNECT_S, "read_timeout": READ_S}}
+    if scheme == "gs":
+        return {"requests_timeout": READ_S}
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=READ_S)
+    return {"client_kwargs": {"timeout": timeout}}
+
+
+def _reason(error: Exception) -> tuple[str, bool]:
+    """Why a request failed and what to do, and whether it may succeed when it is repeated."""
+    status = getattr(error, "status", None)  # of aiohttp
+    if isinstance(error, FileNotFoundError) or status == 410:
+        return "it does not exist; check the address", False
+    if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in type(error).__name__:
+        return "access denied; check the credentials", False
+    if isinstance(status, int):
+        return f"HTTP status {status}; try again later or check the address", status == 429 or status >= 500
+    if isinstance(error, TimeoutError):
+        return f"no answer within {READ_S} s; check the network, then run it again", True
+    if isinstance(error, ValueError):
+        return "it is no valid address", False
+    # Connections that are refused or break off: OSError of Python, or a class of the library's own.
+    what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return f"{what}; check the address and the network, then run it again", True

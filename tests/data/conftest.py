@@ -1,0 +1,20 @@
+"""What the tests of the stream compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.streams import CONFIG, rows_of
+
+from foundation.data.shards.corpus import read_part
+from foundation.data.tokens import tokenize
+
+
+@pytest.fixture(scope="module")
+def by_session(shards_dir: Path) -> dict[str, list[bytes]]:
+    """Fingerprints of the samples of every session, read without the stream."""
+    found: dict[str, list[bytes]] = {}
+    for signal in read_part(shards_dir):
+        found.setdefault(signal.session, []).extend(rows_of([(tokenize([signal], CONFIG), 0)]))
+    return found
