@@ -1,4 +1,4 @@
-"""Keys and values of recipes of before, and what they are called now: one sentence in place of a guess."""
+"""Keys, values and recipe files of earlier versions -> their names now, so that an error message can say so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KEYS = {
     "sketch_weight": "statistics_weight",
     "blend_share": "gate_share",
 }
-#: Key -> why it is gone.
+#: Key -> why it was removed.
 DELETED = {
     "flow_share": "a quarter of the hidden tokens is fixed",
     "static_weight": "a half is fixed",
@@ -20,3 +20,7 @@ DELETED = {
 }
 #: Value -> its name now.
 VALUES = {"floor": "baseline", "naming-a": "day-1-to-2", "naming-b": "day-2-to-1"}
+#: Packaged recipe -> its name now.
+RECIPES = {"filling.yaml": "imputation.yaml"}
+#: Command-line option -> its name now.
+OPTIONS = {"--filling": "--imputation"}
