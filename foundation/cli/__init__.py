@@ -18,24 +18,24 @@ DESCRIPTION = """Pretrain one transformer encoder on any radio signal (Wi-Fi CSI
 a sensing or communication task with LoRA. 'wfm COMMAND --help' explains a command, with examples."""
 
 EXAMPLES = """first steps:
-  wfm quickstart                                               the whole pipeline on simulated data, with a report
-  wfm inspect capture.dat --png capture.png                    what a capture file holds, in numbers and as a figure
+  wfm quickstart                                                the whole pipeline on simulated data, with a report
+  wfm inspect capture.dat --png capture.png                     what a capture file holds, in numbers and as a figure
 data:
   wfm shards build simulated --out runs/shards/simulated --count 4000
   wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu-csi-ips
   wfm shards verify runs/shards/simulated --against runs/shards/polyu-csi-ips
 training:
-  wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one value changed
-  wfm pretrain --config recipes/quickstart.yaml --dry-run      print the resolved recipe and run nothing
-  wfm plan --config recipes/pretrain/1b.yaml --gpu h100        memory, throughput and days before renting a cluster
-  wfm runs                                                     every run: state, step, loss, newest checkpoint
+  wfm pretrain --config recipes/quickstart.yaml train.steps=50  a recipe with one value changed
+  wfm pretrain --config recipes/quickstart.yaml --dry-run       print the resolved recipe and run nothing
+  wfm plan --config recipes/pretrain/1b.yaml --gpu h100         memory, throughput and days before renting a cluster
+  wfm runs                                                      every run: state, step, loss, newest checkpoint
 tasks and tables:
-  wfm finetune --config recipes/finetune/activity.yaml         LoRA and a task head on labelled shards
-  wfm evaluate --config recipes/evaluate/simulated.yaml        baselines, probes and fine-tuning in one table
-  wfm study recipes/studies/masks.yaml --html masks.html       ablations and scaling laws
+  wfm finetune --config recipes/finetune/activity.yaml          LoRA and a task head on labelled shards
+  wfm evaluate --config recipes/evaluate/simulated.yaml         baselines, probes and fine-tuning in one table
+  wfm study recipes/studies/masks.yaml --html masks.html        ablations and scaling laws
 cluster and Hub:
-  wfm slurm submit pretrain --config FILE --nodes 4 --gpus 8   a job that continues after its time limit
-  wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
+  wfm slurm submit pretrain --config FILE --nodes 4 --gpus 8    a job that continues after its time limit
+  wfm hub export runs/NAME/checkpoints/final.ckpt DIR           a folder that AutoModel.from_pretrained loads
 
 A recipe is a YAML file; recipes/NAME.yaml is taken from the installed package where the folder has none.
 KEY=VALUE after it changes a value by its dotted key. More: docs/ and the README of the project.

@@ -1,4 +1,4 @@
-"""What is published of a recipe: addresses without the secrets that they may carry."""
+"""Remove credentials from the addresses of a recipe before it is published."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _QUERY = re.compile(r"(?<=\S)([?#;])\S+")
 
 
 def published(value: Any) -> Any:
-    """A plain value with every address in it cut down to what may be seen by others: no user, no password, no query,
-    fragment or parameter (signed links carry their keys there), and nothing of a command behind `pipe:`."""
+    """A plain value in which no address has a user, password, query, fragment or parameter (signed links carry their
+    keys there), nor a command after `pipe:`."""
     if isinstance(value, dict):
         return {key: published(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
