@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   wfm inspect capture.dat carrier_hz=5.18e9 --png out.png    a value that the file does not hold
   wfm inspect recording.bin --format raw_iq datatype=ci16_le sample_rate_hz=20e6
 
-Read on: docs/captures.md lists the formats, their options and what each reader was checked against.
+Read on: docs/reference/captures.md lists the formats, their options and what each reader was checked against.
 """
 
 

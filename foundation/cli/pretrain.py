@@ -14,7 +14,7 @@ EXAMPLES = """examples:
 
 An interrupted run continues from its newest checkpoint when the same command is given again. A finished run exports its
 model to OUT/model, which 'wfm finetune' and 'wfm evaluate' take as checkpoint=. Shards are built by 'wfm shards build'.
-Read on: 'wfm plan' (memory and time), docs/training.md (precision, several GPUs, checkpoints), 'wfm slurm submit'.
+Read on: 'wfm plan' (memory and time), 'wfm slurm submit', docs/guide/training.md (precision, GPUs, checkpoints).
 """
 
 

@@ -19,7 +19,7 @@ Columns: params, grads and optim are the model states of one rank in the recipe'
 parameters in communication between ranks; activ. are the activations kept for the backward pass, for a batch of the
 recipe. 're-comp.' is the total with activation checkpointing. 'max batch' is the number of samples per rank that fit
 without it. Sample sizes come from the manifests of the recipe's shards, or from --shape where none are built.
-Read on: docs/planning.md.
+Read on: docs/guide/planning.md.
 """
 
 

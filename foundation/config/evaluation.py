@@ -68,7 +68,7 @@ class EvaluateRecipe(Section):
         [],
         description="also test heads, as fitted, on recordings of another configuration, made by subsampling: half "
         "the sampling rate, twice the rate they were fitted at, every second subcarrier, half of the band, one "
-        "antenna; see docs/evaluation.md",
+        "antenna; see docs/guide/evaluation.md",
     )
     align: Literal["none", "coral", "self-training"] = Field(
         "none",
