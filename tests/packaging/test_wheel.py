@@ -66,32 +66,26 @@ def _call(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _tracked_files(source: Path) -> set[str]:
-    """Data files of the checkout that the package must hold, by their path in it."""
-    folders = {"recipes": "recipes", "slurm": "cluster/templates", "shards/layouts": "datasets/layouts"}
-    found = {"py.typed"}
-    for folder, place in folders.items():
-        files = (path for path in (source / folder).rglob("*") if path.suffix in (".yaml", ".sbatch"))
-        found |= {f"{place}/{path.relative_to(source / folder).as_posix()}" for path in files}
-    released = source / "foundation" / "checkpoints"
-    found |= {path.relative_to(source / "foundation").as_posix() for path in released.glob("wfm-small/*")}
-    code = [*(source / "foundation").rglob("*.py"), *(source / "shards").rglob("*.py")]
-    for path in code:
-        name = path.relative_to(source).as_posix().removeprefix("foundation/")
-        found.add(name.replace("shards/", "datasets/", 1) if path.is_relative_to(source / "shards") else name)
+def _files(source: Path) -> set[str]:
+    """Files that the package must hold, by its path in the wheel: links in foundation/ lead to the other folders."""
+    places = {"": "", "recipes": "recipes", "slurm": "cluster/templates", "shards": "datasets"}
+    found = set()
+    for folder, place in places.items():
+        root = source / (folder or "foundation")
+        files = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        found |= {str(Path("foundation", place, path.relative_to(root))) for path in files}
     return found
 
 
 def test_wheel_and_sdist_hold_every_file_and_no_other_package(built: Path) -> None:
-    wanted = {f"foundation/{name}" for name in _tracked_files(ROOT)}
-    assert any(name.endswith(".sbatch") for name in wanted)
-    assert any("/layouts/" in name for name in wanted)
+    wanted = _files(ROOT)
+    assert {"foundation/py.typed", "foundation/cluster/templates/pretrain.sbatch"} <= wanted
+    assert {"foundation/recipes/pretrain/tiny.yaml", "foundation/datasets/layouts/signfi.yaml"} <= wanted
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        names = {info.filename for info in archive.infolist() if info.file_size or info.filename.endswith("py.typed")}
-        empty = {info.filename for info in archive.infolist()} - names
-    assert wanted - names - empty == set()
-    assert {name.split("/")[0] for name in names | empty} == {"foundation", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
+        names = set(archive.namelist())
+    assert wanted - names == set()
+    assert {name.split("/")[0] for name in names} == {"foundation", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         files = {member.name.partition("/")[2] for member in archive if member.isfile()}
