@@ -6,7 +6,7 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help venv pretrain test check bench docs clean
+.PHONY: help venv pretrain test check coverage bench docs clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -25,6 +25,9 @@ check: .venv/.installed ## ruff, mypy and the tests
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	@$(MAKE) --no-print-directory test
+
+coverage: .venv/.installed ## run the tests and report which lines they reach, in build/coverage
+	.venv/bin/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
 bench: .venv/.installed ## run the benchmarks and render benchmarks/README.md
 	.venv/bin/python -m benchmarks

@@ -9,58 +9,83 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from foundation import __version__
 from foundation.cli import hub, inspect, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.config.renamed import OPTIONS
 from foundation.errors import WfmError
 
-EXAMPLES = """examples:
-  wfm quickstart                                               the whole path on simulated data, with a report
-  wfm shards build simulated --out runs/shards/sim --count 4000
-  wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu
-  wfm shards verify runs/shards/sim --against runs/shards/polyu
-  wfm inspect capture.dat --png capture.png                    what is in a capture file, in numbers and in a picture
-  wfm pretrain --config recipes/quickstart.yaml train.steps=50 a recipe with one number changed
-  wfm pretrain --config recipes/quickstart.yaml --dry-run      the resolved recipe, nothing run
-  wfm plan --config recipes/pretrain/1b.yaml --gpu h100        memory, throughput and days, before a cluster is asked
-  wfm runs                                                     every run: state, step, loss, newest checkpoint
-  wfm study recipes/studies/masks.yaml --html masks.html       ablations and scaling laws, judged alike
-  wfm slurm submit pretrain --config FILE --nodes 4 --gpus 8   the same as a job that survives its time limit
-  wfm hub export runs/NAME/checkpoints/final.ckpt DIR          a folder that AutoModel.from_pretrained loads
+DESCRIPTION = """Pretrain one transformer encoder on any radio signal (Wi-Fi CSI, UWB, radar, IQ, RSSI) and adapt it to
+a sensing or communication task with LoRA. 'wfm COMMAND --help' explains a command, with examples."""
+
+EXAMPLES = """first steps:
+  wfm quickstart                                                the whole pipeline on simulated data, with a report
+  wfm inspect capture.dat --png capture.png                     what a capture file holds, in numbers and as a figure
+data:
+  wfm shards build simulated --out runs/shards/simulated --count 4000
+  wfm shards build polyu-csi-ips --raw DIR --out runs/shards/polyu-csi-ips
+  wfm shards verify runs/shards/simulated --against runs/shards/polyu-csi-ips
+training:
+  wfm pretrain --config recipes/quickstart.yaml train.steps=50  a recipe with one value changed
+  wfm pretrain --config recipes/quickstart.yaml --dry-run       print the resolved recipe and run nothing
+  wfm plan --config recipes/pretrain/1b.yaml --gpu h100         memory, throughput and days before renting a cluster
+  wfm runs                                                      every run: state, step, loss, newest checkpoint
+tasks and tables:
+  wfm finetune --config recipes/finetune/activity.yaml          LoRA and a task head on labelled shards
+  wfm evaluate --config recipes/evaluate/simulated.yaml         baselines, probes and fine-tuning in one table
+  wfm study recipes/studies/masks.yaml --html masks.html        ablations and scaling laws
+cluster and Hub:
+  wfm slurm submit pretrain --config FILE --nodes 4 --gpus 8    a job that continues after its time limit
+  wfm hub export runs/NAME/checkpoints/final.ckpt DIR           a folder that AutoModel.from_pretrained loads
+
+A recipe is a YAML file; recipes/NAME.yaml is taken from the installed package where the folder has none.
+KEY=VALUE after it changes a value by its dotted key. More: docs/ and the README of the project.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for what the user can mend (one sentence on stderr)."""
-    args = _parser().parse_args(argv)
+    """Run one command; 0 for success, 2 for an error that the user can correct (one sentence on stderr)."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
+        _refuse_renamed(words)
+        args = _parser().parse_args(words)
         args.run(args)
     except WfmError as error:
         print(f"wfm: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("wfm: interrupted; run the same command again to go on.", file=sys.stderr)
+        print("wfm: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
+
+
+def _refuse_renamed(words: Sequence[str]) -> None:
+    """Name the new option where one of an earlier version is given."""
+    for word in words:
+        option = word.partition("=")[0]
+        if option in OPTIONS:
+            raise WfmError(f"{option} is now called {OPTIONS[option]}.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wfm",
-        description="Pretrain one encoder on any radio signal; adapt it to any task with LoRA.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"wfm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
-        shards.add,
+        quickstart.add,
         inspect.add,
+        shards.add,
         pretrain.add,
         runs.add_plan,
         runs.add_runs,
         tasks.add,
         study.add,
-        hub.add,
         slurm.add,
-        quickstart.add,
+        hub.add,
     ):
         add(commands)
     return parser

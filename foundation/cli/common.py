@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, and how a recipe is read."""
+"""What the commands share: adding a subcommand, reading its recipe, checking its output files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,44 @@ R = TypeVar("R", bound="Section")
 
 
 def command(commands: Any, name: str, run: Any, help_: str, examples: str | None = None) -> argparse.ArgumentParser:
+    """Add a subcommand that calls `run`.
+
+    Args:
+        help_: one line, which is also the first of its own help.
+        examples: calls to copy, and where to read on.
+    """
+    about = f"{help_[0].upper()}{help_[1:]}."
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help_, description=help_, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+        name, help=help_, description=about, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.set_defaults(run=run)
     return parser
 
 
-def recipe_command(commands: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
-    parser = command(commands, name, run, help_)
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe, see recipes/")
+def group(commands: Any, name: str, help_: str, examples: str) -> Any:
+    """Add a command that has actions, and return the parsers that these are added to."""
+    parser = commands.add_parser(
+        name,
+        help=help_,
+        description=f"{help_[0].upper()}{help_[1:]}.",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser.add_subparsers(required=True, metavar="ACTION")
+
+
+def recipe_command(
+    commands: Any, name: str, run: Any, help_: str, examples: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a subcommand that takes a recipe with overrides."""
+    parser = command(commands, name, run, help_, examples)
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="a recipe, of your own or of the package (recipes/)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.steps=100")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="changes to the recipe, such as train.steps=100"
+    )
     return parser
 
 
@@ -42,10 +68,10 @@ def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
 
 
 def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None:
-    """Before hours of fits, not after them.
+    """Check that output files and folders can be written: before hours of fits, not after them.
 
     Raises:
-        RecipeError: a file cannot be written, or nothing into a folder; names it.
+        RecipeError: one cannot be written; names it.
     """
     from foundation.errors import RecipeError
 
@@ -66,7 +92,7 @@ def _is_seen(path: Path) -> bool:
 
 
 def part_of_array(text: str) -> tuple[int, int]:
-    """i/n of `--array`."""
+    """Parse the i/n of `--array`."""
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r}; expected i/n, such as 3/16")

@@ -1,4 +1,4 @@
-"""`wfm inspect`: what a capture file is."""
+"""`wfm inspect`: describe a capture file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from typing import Any
 
 from foundation.cli.common import command
 
+EXAMPLES = """examples:
+  wfm inspect capture.dat                                    the format is recognised by content
+  wfm inspect capture.dat carrier_hz=5.18e9 --png out.png    a value that the file does not hold
+  wfm inspect recording.bin --format raw_iq datatype=ci16_le sample_rate_hz=20e6
+
+Read on: docs/reference/captures.md lists the formats, their options and what each reader was checked against.
+"""
+
 
 def add(commands: Any) -> None:
-    inspect = command(commands, "inspect", _inspect, "what a capture file is: shapes, units, gaps, loss")
-    inspect.add_argument("file", type=Path)
-    inspect.add_argument("options", nargs="*", metavar="OPTION=VALUE", help="what the file lacks: carrier_hz=5.18e9")
+    about = "describe a capture file: format, shape, units, gaps and lost packets"
+    inspect = command(commands, "inspect", _inspect, about, EXAMPLES)
+    inspect.add_argument("file", type=Path, help="a capture of Wi-Fi CSI, IQ, radar, UWB or RSSI")
+    inspect.add_argument(
+        "options", nargs="*", metavar="OPTION=VALUE", help="values that the file lacks, such as carrier_hz=5.18e9"
+    )
     inspect.add_argument(
         "--format",
         nargs="+",
         metavar=("NAME", "OPTION=VALUE"),
-        help="for files that do not tell their format: --format raw_iq datatype=ci16_le sample_rate_hz=20e6",
+        help="for files without a header: the format and its options",
     )
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     inspect.add_argument("--png", type=Path, metavar="OUT", help="draw amplitude, phase and Doppler of the first link")
@@ -37,4 +48,4 @@ def _inspect(args: argparse.Namespace) -> None:
     if args.png is not None:
         write_atomically(args.png, draw(capture))
         if not args.json:
-            print(f"{args.png}: picture written.")
+            print(f"{args.png}: figure written.")

@@ -1,4 +1,4 @@
-"""`wfm pretrain`."""
+"""`wfm pretrain`: train an encoder."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from typing import Any
 
 from foundation.cli.common import recipe_command, resolved
 
+EXAMPLES = """examples:
+  wfm pretrain --config recipes/quickstart.yaml
+  wfm pretrain --config recipes/quickstart.yaml train.steps=50 out=runs/short
+  wfm pretrain --config recipes/pretrain/base.yaml --dry-run > mine.yaml      a recipe to edit
+
+An interrupted run continues from its newest checkpoint when the same command is given again. A finished run exports its
+model to OUT/model, which 'wfm finetune' and 'wfm evaluate' take as checkpoint=. Shards are built by 'wfm shards build'.
+Read on: 'wfm plan' (memory and time), 'wfm slurm submit', docs/guide/training.md (precision, GPUs, checkpoints).
+"""
+
 
 def add(commands: Any) -> None:
-    recipe_command(commands, "pretrain", _pretrain, "train an encoder by masked signal modelling (resumes by itself)")
+    about = "pretrain an encoder by masked signal modelling, without labels; resumes by itself"
+    recipe_command(commands, "pretrain", _pretrain, about, EXAMPLES)
 
 
 def _pretrain(args: argparse.Namespace) -> None:

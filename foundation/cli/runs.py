@@ -1,4 +1,4 @@
-"""`wfm plan` and `wfm runs`: what a run will take, and how runs are."""
+"""`wfm plan` and `wfm runs`: estimate a run before it starts, and list runs with their state."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PLAN_EXAMPLES = """examples:
   wfm plan --config recipes/pretrain/base.yaml --gpu a100-40 train.batch_size=64 train.precision=bf16-mixed
   wfm plan --config recipes/pretrain/large.yaml --gpu h200 --gpus 16 --shape 1000x9x114 --json
 
-Columns: params, grads and optim are the model states of one rank in the recipe's precision; buffers are gradients and
-parameters on their way between ranks; activ. is what the backward pass needs, for a batch of the recipe. 're-comp.' is
-the total if blocks were recomputed in the backward pass (activation checkpointing). 'max batch' is how many samples per
-rank fit without. Sizes of samples come from the manifests of the recipe's shards, or from --shape where there are
-none.
+Columns: params, grads and optim are the model states of one rank in the recipe's precision; buffers hold gradients and
+parameters in communication between ranks; activ. are the activations kept for the backward pass, for a batch of the
+recipe. 're-comp.' is the total with activation checkpointing. 'max batch' is the number of samples per rank that fit
+without it. Sample sizes come from the manifests of the recipe's shards, or from --shape where none are built.
+Read on: docs/guide/planning.md.
 """
 
 
@@ -27,26 +27,30 @@ RUNS_EXAMPLES = """examples:
   wfm runs                      below runs/
   wfm runs /scratch/me/runs --json
 
-States: finished, running (its process lives on this machine), stopped (its process does not), elsewhere (it was started
-on another machine, which cannot be asked from here: judge by the age of its log), unknown (nothing says who ran it).
+States: finished; running (its process runs on this machine); stopped (its process has ended); elsewhere (started on
+another machine, whose processes cannot be seen from here: judge by the age of its log); unknown (no heartbeat file).
 """
 
 
 def add_plan(commands: Any) -> None:
-    about = "parameters, FLOPs, memory per ZeRO stage, throughput and days of a recipe; nothing is run"
+    about = "estimate parameters, FLOPs, memory per ZeRO stage, throughput and days of a recipe; runs nothing"
     parser = command(commands, "plan", _plan, about, PLAN_EXAMPLES)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe of wfm pretrain")
     parser.add_argument("--gpu", default="h100", metavar="TYPE", help="such as a100, h100, h200; default: %(default)s")
     parser.add_argument("--gpus", type=int, metavar="N", help="default: devices x nodes of the recipe")
     parser.add_argument("--per-node", type=int, default=8, metavar="N", help="GPUs of a node; default: %(default)s")
-    parser.add_argument("--mfu", type=float, metavar="SHARE", help="assumed share of the peak; default: 0.3")
-    parser.add_argument("--shape", type=_shape, metavar="TxLxR", help="of a sample, where no shards are built")
+    parser.add_argument("--mfu", type=float, metavar="SHARE", help="assumed model-FLOP utilisation; default: 0.3")
+    parser.add_argument(
+        "--shape", type=_shape, metavar="TxLxR", help="times x links x responses of a sample, where no shards are built"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as train.precision=bf16-mixed")
 
 
 def add_runs(commands: Any) -> None:
-    runs = command(commands, "runs", _runs, "list runs: state, step, loss, newest checkpoint", RUNS_EXAMPLES)
+    runs = command(
+        commands, "runs", _runs, "list pretraining runs: state, step, loss, newest checkpoint", RUNS_EXAMPLES
+    )
     runs.add_argument("directories", nargs="*", type=Path, default=[Path("runs")], metavar="DIR", help="default: runs")
     runs.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

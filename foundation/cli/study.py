@@ -1,4 +1,4 @@
-"""`wfm study`."""
+"""`wfm study`: ablations and scaling laws."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ EXAMPLES = """examples:
   wfm study recipes/studies/masks.yaml --dry-run                  the runs, and which are done
   wfm study recipes/studies/masks.yaml --json masks.json --html masks.html
   wfm study recipes/studies/scaling.yaml --array 3/16             one share of the runs, for one of 16 jobs
-  wfm study recipes/studies/masks.yaml 'seeds=[0]' name=masks-1   the study with a key changed, kept apart
+  wfm study recipes/studies/masks.yaml 'seeds=[0]' name=masks-1   a study with one key changed, in a folder of its own
 
-A study pretrains every variant (or cell of a grid) with every seed, all else equal, and measures each: the held-out
-masked loss, with the same masks for all, and how well a head on the frozen encoder tells left-out training sessions of
-each task, at each share of the labels. The untrained encoder is always one more row. No test part is read, so what a
-study chooses has not been tuned on tests.
+A study pretrains every variant (or cell of a grid) with every seed, all else equal, and measures each run: its held-out
+masked loss, with the same masks for all, and the score of a probe on the frozen encoder, on left-out training sessions
+of each task, at each share of the labels. The untrained encoder is always an additional row. No test part is read, so
+a choice made by a study has not been tuned on test data.
 
 A recipe:
   name: masks
-  pretrain: ../pretrain/study.yaml            what all runs share; paths are relative to this file
+  pretrain: ../pretrain/study.yaml            shared by all runs; paths are relative to this file
   overrides: [train.steps=400]                of every run
   variants:                                   the first is what the others are compared with
     mixture: []
@@ -36,22 +36,22 @@ sessions, tokens or steps:
     parameters: {h24: [model.hidden_size=24], h48: [model.hidden_size=48], h96: [model.hidden_size=96]}
     samples: {n375: ['data.corpora=[{shards: DIR, samples: 375}]'], ...}
 
-A run is kept in runs/studies/NAME/VARIANT-SEED and never done twice: stop a study at any time and start it again. If a
-recipe has changed since, the study says in what and stops; give it another name=, or delete the folder of that run.
+A run is kept in runs/studies/NAME/VARIANT-SEED and never repeated: stop a study at any time and start it again. If a
+recipe has changed since, the study names the change and stops; give it another name=, or delete the folder of that run.
 docs/research/experiments.md says how to read the report.
 """
 
 
 def add(commands: Any) -> None:
-    about = "ablations and scaling laws: pretrain variants x seeds, judge all alike, in one report"
+    about = "run ablations and scaling studies: pretrain variants x seeds, measure all alike, in one report"
     parser = command(commands, "study", _study, about, EXAMPLES)
     parser.add_argument("study", type=Path, metavar="FILE", help="a study, see recipes/studies/")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="of the study, right after FILE, such as seeds=[0]"
+        "overrides", nargs="*", metavar="KEY=VALUE", help="changes to the study, right after FILE, such as seeds=[0]"
     )
     parser.add_argument("--dry-run", action="store_true", help="list the runs and stop")
     parser.add_argument(
-        "--array", type=part_of_array, metavar="i/n", help="only share i of n of the runs (from 0), without a report"
+        "--array", type=part_of_array, metavar="i/n", help="run only share i of n (from 0), without a report"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write rows, settings, runs, differences and laws")
     parser.add_argument("--html", type=Path, metavar="OUT", help="write a report page")

@@ -1,4 +1,4 @@
-"""What each kind of job runs, checked before it waits in a queue."""
+"""Describe the jobs of each command, with every recipe checked before a job is queued."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, lo
 from foundation.config.suite import load_suite
 from foundation.errors import ClusterError
 
-WFM = [sys.executable, "-m", "foundation.cli"]  # the same environment on every node, whatever its PATH is
-PREFIX = "wfm-"  # of the names of our jobs
+WFM = [sys.executable, "-m", "foundation.cli"]  # the same environment on every node, whatever its PATH
+PREFIX = "wfm-"  # of all job names
 
 
 @dataclass(frozen=True)
 class Job:
-    """A script for sbatch. `log` is its output, with %j, or %A and %a in an array, for the numbers SLURM gives."""
+    """A script for sbatch. `log` is its output file, with SLURM's %j, or %A and %a in an array."""
 
     name: str
     script: str
@@ -36,13 +36,13 @@ def pretrain_job(
     margin: int = 120,
     template: Path | None = None,
 ) -> Job:
-    """`wfm pretrain` with one task per device. `nodes` and `options.gpus` stand for train.nodes and train.devices.
+    """`wfm pretrain` with one task per device. `nodes` and `options.gpus` replace train.nodes and train.devices.
 
     Args:
-        margin: seconds before the time limit at which it saves and goes back into the queue.
+        margin: seconds before the time limit at which it saves a checkpoint and requeues itself.
 
     Raises:
-        RecipeError: the recipe would be refused on the nodes, too.
+        RecipeError: the recipe would be refused on the nodes as well.
         ClusterError: the template or a value cannot be used.
     """
     given = {"train.nodes": nodes, "train.devices": options.gpus}
@@ -71,12 +71,12 @@ def finetune_job(
 
     Args:
         configs: the tasks, a recipe each.
-        domains: names and overrides, such as `task.shards=DIR`. The adapter of a domain is saved into `out`/name;
+        domains: (name, overrides), such as `task.shards=DIR`. The adapter of a domain is saved into `out`/name;
             without domains, into `out`.
 
     Raises:
-        RecipeError: a recipe would be refused on the nodes, too.
-        ClusterError: two adapters would get one folder, or all are there already.
+        RecipeError: a recipe would be refused on the nodes as well.
+        ClusterError: two adapters would share a folder, or all exist already.
     """
     runs: dict[Path, str] = {}
     for config in configs:
@@ -89,7 +89,7 @@ def finetune_job(
             runs[out] = _wfm("finetune", "--config", str(config), *words, f"out={out}")
     todo = [command for out, command in runs.items() if not out.exists()]
     if not todo:
-        raise ClusterError(f"all {len(runs)} adapters are there already, such as {next(iter(runs))}; nothing to do.")
+        raise ClusterError(f"all {len(runs)} adapters exist already, such as {next(iter(runs))}; nothing to do.")
     cases = "\n".join(f"{number}) {command} ;;" for number, command in enumerate(todo))
     values = {"last": str(len(todo) - 1), "cases": cases}
     name = "-".join(config.stem for config in configs)
@@ -126,7 +126,7 @@ def suite_jobs(
     html: Path | None = None,
     template: Path | None = None,
 ) -> tuple[Job, Job]:
-    """An array of `parts` jobs that share the fits of a suite, and the one that merges them when all have succeeded.
+    """An array of `parts` jobs that share the fits of a suite, and a last job that merges them when all have succeeded.
 
     Raises:
         RecipeError: the suite would be refused on the node, too.
@@ -147,10 +147,10 @@ def _outputs(json: Path | None, html: Path | None) -> list[str]:
 def shards_jobs(
     name: str, out: Path, build: Sequence[str], parts: int, options: Options, *, template: Path | None = None
 ) -> tuple[Job, Job]:
-    """An array of `parts` jobs that build shards, and the one that joins them when all have succeeded.
+    """An array of `parts` jobs that build shards, and a last job that merges them when all have succeeded.
 
     Args:
-        build: all arguments of `wfm shards build`, those that say `name` and `out` included.
+        build: all arguments of `wfm shards build`, including `name` and `out`.
     """
     values = {"last": str(parts - 1), "parts": str(parts), "command": _wfm("shards", "build", *build)}
     gpus = options.gpus or 0

@@ -1,4 +1,4 @@
-"""A template of `slurm/` and its values -> an sbatch script."""
+"""Render an sbatch script from a template."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class _Template(string.Template):
 
 @dataclass(frozen=True)
 class Options:
-    """What every job takes; None leaves it to the cluster.
+    """Options of every job; None leaves one to the cluster.
 
     Attributes:
         time: limit as SLURM writes it, such as 12:00:00 or 2-00:00:00.
         cpus: per task.
-        gpus: per node; None: what the command needs.
+        gpus: per node; None: as many as the command needs.
         memory: per node, such as 64G.
         extra: other options of sbatch, such as `qos=long`.
         logs: folder of the jobs' output.
@@ -41,7 +41,7 @@ class Options:
     logs: Path = Path("runs/slurm")
 
     def lines(self, gpus: int) -> list[str]:
-        """The options that a template does not name, since they may be left out."""
+        """Options that are no placeholders of a template, since they may be absent."""
         named = {
             "account": self.account,
             "partition": self.partition,
@@ -53,26 +53,26 @@ class Options:
 
 
 def render(template: Path, options: Options, gpus: int, values: dict[str, str]) -> str:
-    """The template with every placeholder imputed in.
+    """The template with every placeholder replaced by its value.
 
     Raises:
-        ClusterError: there is no such template, it has a placeholder that nobody fills, or an option holds white space.
+        ClusterError: the template does not exist or has an unknown placeholder, or an option holds white space.
     """
     try:
         text = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ClusterError(
-            f"{template}: no such template; slurm/ of a checkout of this project holds them, --template names another."
+            f"{template}: no such template; those of the package are in {TEMPLATES}, --template names another."
         ) from None
     lines = options.lines(gpus)
     own = {"time": options.time, "cpus": str(options.cpus), "logs": str(options.logs.absolute())}
     for value in (*lines, *own.values()):
         if re.search(r"\s", value):
-            raise ClusterError(f"{value!r} cannot stand in a line of an sbatch script; leave out white space.")
+            raise ClusterError(f"{value!r} cannot be an option in an sbatch script; remove white space.")
     own["options"] = "\n".join(f"#SBATCH --{line}" for line in lines)
     try:
         return _Template(text).substitute(own, **values)
     except KeyError as error:
-        raise ClusterError(f"{template}: nobody fills in {{{{{error.args[0]}}}}}.") from None
+        raise ClusterError(f"{template}: unknown placeholder {{{{{error.args[0]}}}}}.") from None
     except ValueError as error:
         raise ClusterError(f"{template}: {str(error).lower()}; a placeholder is {{{{name}}}}.") from None

@@ -1,4 +1,4 @@
-"""sbatch, squeue and scancel, and what they say in one sentence."""
+"""Call sbatch, squeue and scancel, and report their errors in one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECONDS = 60  # a scheduler that is restarting answers late
 
 
 class QueuedJob(NamedTuple):
-    """A line of squeue. `reason` is why it waits, or where it runs."""
+    """A line of squeue. `reason` is why it is pending, or the nodes it runs on."""
 
     id: str
     name: str
@@ -25,13 +25,13 @@ class QueuedJob(NamedTuple):
 
 
 def submit(job: Job, after: str | None = None) -> str:
-    """Give the script to sbatch and return the number of the job.
+    """Submit the script with sbatch and return the job id.
 
     Args:
-        after: number of a job that has to succeed first (all of it, if it is an array). If it fails, this one goes too.
+        after: id of a job (or array) that has to succeed first. If it fails, this one is cancelled.
 
     Raises:
-        ClusterError: there is no sbatch, or it refuses the job.
+        ClusterError: sbatch does not exist or refuses the job.
     """
     job.log.parent.mkdir(parents=True, exist_ok=True)  # sbatch does not, and the job would fail without a word
     wait = [] if after is None else [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
@@ -39,10 +39,10 @@ def submit(job: Job, after: str | None = None) -> str:
 
 
 def queue() -> list[QueuedJob]:
-    """Our jobs that wait or run, and those that ended within the last minutes (SLURM's MinJobAge).
+    """Jobs of wfm that are pending or running, and those that ended within the last minutes (SLURM's MinJobAge).
 
     Raises:
-        ClusterError: there is no squeue, or no answer.
+        ClusterError: squeue does not exist, or does not answer.
     """
     lines = _run(["squeue", "--me", "--noheader", "--states=all", "--format=%i|%j|%T|%M|%l|%D|%R"]).splitlines()
     jobs = [QueuedJob(*line.split("|", 6)) for line in lines]
@@ -50,10 +50,10 @@ def queue() -> list[QueuedJob]:
 
 
 def cancel(ids: Sequence[str]) -> None:
-    """Cancel jobs by number; a pretraining run saves first and stays resumable.
+    """Cancel jobs by id; a pretraining run saves a checkpoint first and stays resumable.
 
     Raises:
-        ClusterError: there is no scancel, or one of the jobs is unknown; none is cancelled then.
+        ClusterError: scancel does not exist, or one of the jobs is unknown; none is cancelled then.
     """
     for job in ids:
         _run(["squeue", "--noheader", f"--jobs={job}"])  # scancel says nothing where there is no such job

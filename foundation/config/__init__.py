@@ -1,4 +1,7 @@
-"""Strict recipes, one file for each command: what may stand in them, and how they are read."""
+"""Strict recipes, one kind for each command: their keys, units, defaults and bounds, and how they are read.
+
+The sections here are the only place where a default is defined.
+"""
 
 from foundation.config.evaluation import (
     AS_RECORDED,

@@ -10,22 +10,28 @@ from pydantic import Field, model_validator
 from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
 
-#: Modes of `EvaluateRecipe` that take nothing from a checkpoint, and are run once.
+#: Modes that use no checkpoint and are run once.
 LABELS_ALONE = ("baseline", "cnn", "resnet")
-#: What test recordings can be subset out to, see `foundation.evaluate.transfer`; `AT` joins it to a part's name.
+#: Other measurement configurations that test recordings are subsampled to, see `foundation.evaluate.transfer`; `AT`
+#: joins one to a part's name in the rows.
 Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
 SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
-#: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but pooled in
-#: a way that recordings of any shape share.
+#: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but with a
+#: pooling whose features have the same size for any number of links and responses.
 AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
 EvaluateMode = Literal["baseline", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
 
 
 class BaselineSection(Section):
-    """Hand-made features and a simple classifier or regressor on them: one row, see `foundation.evaluate.baselines.features`."""
+    """Hand-made features with a classifier or regressor: one row, see `foundation.evaluate.baselines.features`."""
 
-    features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = "invariant"
-    method: Literal["kernel", "logistic", "svm", "extra-trees", "knn", "ridge"] = "logistic"
+    features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = Field(
+        "invariant",
+        description="feature vector of a sample; invariant: unchanged by gain and slow drift; delay: impulse responses",
+    )
+    method: Literal["kernel", "logistic", "svm", "extra-trees", "knn", "ridge"] = Field(
+        "logistic", description="classifier or regressor; kernel is the kernel head that also reads encoder features"
+    )
 
     @property
     def title(self) -> str:
@@ -36,27 +42,45 @@ class BaselineSection(Section):
 class EvaluateRecipe(Section):
     """`wfm evaluate`: every mode x label fraction x seed on one task, in one table."""
 
-    name: str
-    set: str
+    name: str = Field(description="name of the checkpoint in the tables, where only one is given")
+    set: str = Field(description="name of the data set in the tables")
     checkpoint: str | None = Field(
-        None, description="as for finetune; {split} stands for the fold's name, {seed} for the seed"
+        None,
+        description="exported folder, training checkpoint (.ckpt), org/name on the Hub, or wfm-small; {split} stands "
+        "for the fold's name, {seed} for the seed",
     )
-    checkpoints: dict[str, str] = Field({}, description="several in one table, each under a name of its own")
-    task: TaskSection
-    modes: list[EvaluateMode] = Field(["baseline", "untrained", "probe", "knn", "lora", "full", "scratch"])
-    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field([0.01, 0.1, 1.0], min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
+    checkpoints: dict[str, str] = Field(
+        {}, description="several checkpoints in one table: name in the rows -> checkpoint"
+    )
+    task: TaskSection = Field(description="the labelled problem")
+    modes: list[EvaluateMode] = Field(
+        ["baseline", "untrained", "probe", "knn", "lora", "full", "scratch"],
+        description="rows of the table. Labels alone: baseline (hand-made features), cnn, resnet. Frozen encoder: "
+        "probe (kernel heads), knn, untrained (the probe on random weights). Fitted encoder: lora, full, scratch",
+    )
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.01, 0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0, 1, 2], min_length=1, description="of the label subsets and the fits; every one is a fit of its own"
+    )
     configurations: list[Configuration] = Field(
-        [], description="heads are also tested, as they are, on test recordings of these; see docs/guide/evaluation.md"
+        [],
+        description="also test heads, as fitted, on recordings of another configuration, made by subsampling: half "
+        "the sampling rate, twice the rate they were fitted at, every second subcarrier, half of the band, one "
+        "antenna; see docs/guide/evaluation.md",
     )
     align: Literal["none", "coral", "self-training"] = Field(
-        "none", description="baselines and frozen features also with the unlabelled test recordings, in own rows"
+        "none",
+        description="also adapt baselines and frozen features to the unlabelled test recordings, in rows of their own",
     )
     decoder: bool = Field(
-        False, description="also NMSE of hidden tokens by mask, and samples from noise, on test signals"
+        False, description="also score the decoder on test signals: NMSE of masked tokens by mask, samples from noise"
     )
-    baselines: list[BaselineSection] = Field([BaselineSection()], min_length=1)
-    tune: TuneSection = TuneSection()
+    baselines: list[BaselineSection] = Field(
+        [BaselineSection()], min_length=1, description="rows of mode baseline; paired tests take the first"
+    )
+    tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
     workers: int = Field(1, ge=1, description="processes that share the fits")
     cache: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 
@@ -65,28 +89,30 @@ class EvaluateRecipe(Section):
         if self.checkpoint is not None and self.checkpoints:
             raise ValueError("give either checkpoint, or checkpoints with a name for each")
         if not self.modes and not self.decoder:
-            raise ValueError(f"modes: none is asked for; choose from {', '.join(get_args(EvaluateMode))}")
+            raise ValueError(f"modes: none is given; choose from {', '.join(get_args(EvaluateMode))}")
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
         for source in self.sources.values():
             try:
                 source.format(split="", seed=0)
             except (KeyError, IndexError, ValueError, AttributeError, TypeError):
-                told = f"checkpoint: {source}: of names in braces, {{split}} and {{seed}} alone are known"
-                raise ValueError(told) from None
+                message = f"checkpoint: {source}: only {{split}} and {{seed}} are known in braces"
+                raise ValueError(message) from None
         fixed = [mode for mode in self.modes if mode in LABELS_ALONE]
         if self.configurations and fixed:
-            raise ValueError(f"configurations: {fixed[0]} takes recordings of one shape only; leave it out of modes")
+            raise ValueError(
+                f"configurations: mode {fixed[0]} takes recordings of one shape only; remove it from modes"
+            )
         return self
 
     @property
     def needing(self) -> list[str]:
-        """What takes something from a checkpoint."""
+        """Modes that use a checkpoint, and `decoder` if it is scored."""
         return [mode for mode in self.modes if mode not in LABELS_ALONE] + ["decoder"] * self.decoder
 
     @property
     def sources(self) -> dict[str, str]:
-        """Every checkpoint under the name of its rows; one alone by the recipe's; none if nothing needs one."""
+        """Name in the rows -> checkpoint; a single one is named after the recipe, and none is needed by baselines."""
         if not self.needing:
             return {}
         return self.checkpoints or ({} if self.checkpoint is None else {self.name: self.checkpoint})
@@ -98,16 +124,16 @@ class EvaluateRecipe(Section):
 
     @property
     def fittings(self) -> list[str]:
-        """What heads are fitted to, for the test recordings that are asked for."""
+        """What heads are fitted to, as the test configurations need it."""
         needed = {AT_HALF_RATE: ["rate-x2"], OF_ANY_SHAPE: SHAPES}
         return [AS_RECORDED, *(name for name, uses in needed.items() if set(uses) & set(self.configurations))]
 
     def source(self, name: str, fold: str, seed: int) -> str:
-        """Where a checkpoint is."""
+        """Path or name of a checkpoint for one fold and seed."""
         return self.sources[name].format(split=fold, seed=seed)
 
     def part_name(self, part: str) -> str:
-        """How a test part is named in result rows."""
+        """Name of a test part in result rows."""
         plain, at, configuration = part.partition(AT)
         if len(self.folds) > 1:
             plain = f"{len(self.folds)} folds"

@@ -12,77 +12,103 @@ from foundation.config.section import Section
 
 
 class CorpusSection(Section):
-    """Samples of one shard directory. `split` and `part` name sessions in the manifest; leave both out to read all."""
+    """Samples of one shard directory. `split` and `part` name sessions in the manifest; without both, all are read."""
 
-    shards: Address = Field(description="a directory, or its URL: file://, http://, https://, s3:// or gs://")
-    split: str | None = None
-    part: str | list[str] | None = None
-    weight: float = Field(1.0, gt=0, description="of this corpus in a mixture")
-    kinds: list[str] | None = Field(None, min_length=1, description="only signals of these kinds; null: all")
-    sessions: int | None = Field(None, gt=0, description="only the first so many sessions; null: all")
-    samples: int | None = Field(None, gt=0, description="only so many samples, alike of every session; null: all")
+    shards: Address = Field(description="shard directory, or its URL: file://, http://, https://, s3:// or gs://")
+    split: str | None = Field(None, description="split of the manifest; null: all sessions")
+    part: str | list[str] | None = Field(
+        None, description="part or parts of the split, such as train; null: all sessions"
+    )
+    weight: float = Field(1.0, gt=0, description="relative weight of this corpus in a mixture")
+    kinds: list[str] | None = Field(
+        None, min_length=1, description="read only signals of these kinds, such as csi or radar; null: all"
+    )
+    sessions: int | None = Field(None, gt=0, description="read only the first N sessions; null: all")
+    samples: int | None = Field(None, gt=0, description="read only N samples, equally many of every session; null: all")
 
     @property
     def is_subset(self) -> bool:
-        """Whether less than the whole part is asked for."""
+        """Whether less than the whole part is read."""
         return (self.kinds, self.sessions, self.samples) != (None, None, None)
 
 
 class DataSection(Section):
     """Where samples come from: one shard directory (`shards`, `split`, `part`) or a mixture of several (`corpora`)."""
 
-    shards: Address | None = None
-    split: str | None = None
-    part: str | list[str] | None = None
-    corpora: list[CorpusSection] = Field([])
-    temperature: float = Field(
-        1.0, gt=0, description="a corpus is drawn as weight x size ** (1 / temperature): 1 by size, large: all alike"
+    shards: Address | None = Field(None, description="shard directory, or the URL of one; null with corpora")
+    split: str | None = Field(None, description="split of the manifest; null: all sessions")
+    part: str | list[str] | None = Field(
+        None, description="part or parts of the split, such as train; null: all sessions"
     )
-    workers: int = Field(0, ge=0)
-    augment: float = Field(0.0, ge=0, description="standard deviation of a random device response, nepers")
+    corpora: list[CorpusSection] = Field([], description="a mixture of shard directories, in place of shards")
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        description="a corpus is sampled in proportion to weight x size ** (1 / temperature): 1 follows the sizes, "
+        "large values make corpora equally frequent",
+    )
+    workers: int = Field(
+        0, ge=0, description="data loader processes of each training process; 0: in the process itself"
+    )
+    augment: float = Field(
+        0.0, ge=0, description="standard deviation of a random device response on each sample, in nepers; 0: none"
+    )
     random_subset: float = Field(
-        0.0, ge=0, le=1, description="share of the samples with fewer links, times or responses, antennas renumbered"
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the samples that keep a random subset of links, times or responses, antennas renumbered",
     )
 
     @model_validator(mode="after")
-    def _one_way(self) -> DataSection:
+    def _one_source(self) -> DataSection:
         if (self.shards is None) == (not self.corpora) or (self.corpora and (self.split or self.part)):
             raise ValueError("give either shards (with split and part), or corpora with their own")
         return self
 
     @property
     def sources(self) -> list[CorpusSection]:
-        """What is read, in either form."""
+        """The corpora, also where only one directory is given."""
         if self.shards is None:
             return self.corpora
         return [CorpusSection.model_validate({"shards": self.shards, "split": self.split, "part": self.part})]
 
 
 class ModelSection(Section):
-    """Numbers of the network, see `foundation.models.WfmConfig`, which takes its defaults from here."""
+    """Sizes of the network; `foundation.models.WfmConfig` takes its defaults from here."""
 
-    hidden_size: int = Field(128, description="of the encoder, as depth and heads")
-    depth: int = 4
-    heads: int = 4
-    decoder_size: int = Field(96, description="of the light transformer that predicts hidden tokens")
-    decoder_depth: int = 2
-    decoder_heads: int = 4
-    flow_width: int = Field(192, description="of the flow head")
-    flow_depth: int = 3
+    hidden_size: int = Field(128, description="width of the encoder")
+    depth: int = Field(4, description="transformer blocks of the encoder")
+    heads: int = Field(4, description="attention heads of the encoder")
+    decoder_size: int = Field(96, description="width of the light transformer that predicts masked tokens")
+    decoder_depth: int = Field(2, description="transformer blocks of the decoder")
+    decoder_heads: int = Field(4, description="attention heads of the decoder")
+    flow_width: int = Field(192, description="width of the flow-matching head")
+    flow_depth: int = Field(3, description="layers of the flow-matching head")
     patch_shapes: list[tuple[int, int]] = Field(
         [(16, 8), (4, 8), (1, 16)],
-        description="(times, responses) of a token; a signal takes the first that is not longer than it in time",
+        description="(times, responses) of a token; a signal uses the first that is not longer than it in time",
     )
-    views: dict[str, str] = Field({}, description="kind -> view, where it is not the default one")
+    views: dict[str, str] = Field(
+        {},
+        description="kind of signal -> input view (field, log-amplitude, ...), where it is not the default",
+    )
     positions: Literal["physical", "index"] = Field(
         "physical",
-        description="seconds, hertz and delay; or index, as networks that count samples see them, for comparisons",
+        description="position of a token: seconds, hertz and delay; or index, plain sample numbers, for ablations",
     )
     links: int = Field(
-        64, gt=0, description="its square: transmit, and receive, antennas (or access points) told apart"
+        64,
+        gt=0,
+        description="rows of an antenna embedding table; two are combined, so its square is how many transmit "
+        "antennas, and how many receive antennas or access points, can be told apart",
     )
-    experts: int = Field(0, ge=0, description="of every feed-forward layer of the encoder; 0: dense")
-    experts_active: int = Field(1, gt=0, description="that a token goes through, together as wide as the dense layer")
+    experts: int = Field(
+        0, ge=0, description="experts of every feed-forward layer of the encoder (mixture of experts); 0: dense layers"
+    )
+    experts_active: int = Field(
+        1, gt=0, description="experts per token, at most `experts`; together as wide as the dense layer"
+    )
 
     @model_validator(mode="after")
     def _enough_experts(self) -> ModelSection:
@@ -94,55 +120,74 @@ class ModelSection(Section):
 class ObjectiveSection(Section):
     """Masked signal modelling, see `foundation.objectives.MaskedObjective`."""
 
-    ratio: tuple[float, float] = Field((0.6, 0.85), description="share of tokens hidden by the random mask")
+    ratio: tuple[float, float] = Field(
+        (0.6, 0.85), description="(lowest, highest) share of tokens that the random mask hides"
+    )
     masks: dict[Literal["random", "time", "response", "link"], float] = Field(
-        {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1}, description="mask kind -> weight in the mixture"
+        {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1},
+        description="mask kind -> relative frequency: random tokens, or a block of times, responses or whole links",
     )
     generation_share: float = Field(
         0.25,
         ge=0,
         le=1,
-        description="share of the batches that practise generation: levels are those of the whole signal, and any part "
-        "of it, from nothing on, is visible; in all others gaps are imputed, and nothing hidden leaks",
+        description="share of the batches that train generation: any part of the signal, or nothing, is visible, and "
+        "levels of the whole signal are given; the other batches train imputation, where nothing hidden is given",
     )
-    flow_weight: float = Field(1.0, ge=0, description="of the diffusion loss; 0: the flow head stays untrained")
-    flow_levels: int = Field(2, ge=1, description="noise levels per token")
-    statistics_weight: float = Field(1.0, ge=0, description="of the statistics head's loss")
+    flow_weight: float = Field(1.0, ge=0, description="weight of the flow-matching loss; 0: its head stays untrained")
+    flow_levels: int = Field(2, ge=1, description="noise levels drawn per token and step for the flow-matching loss")
+    statistics_weight: float = Field(1.0, ge=0, description="weight of the statistics head's loss")
     gate_share: float = Field(
-        0.25, gt=0, le=1, description="share of the samples that the gate with interpolation learns from"
+        0.25,
+        gt=0,
+        le=1,
+        description="share of the samples that train the gate between mean head and linear interpolation",
     )
-    masked_weight: float = Field(1.0, ge=0, description="of the mean head's error on hidden tokens, gated or not")
+    masked_weight: float = Field(
+        1.0, ge=0, description="weight of the mean head's squared error on masked tokens, before and after the gate"
+    )
 
 
 class TrainSection(Section):
     """The optimisation and the machines it runs on."""
 
-    steps: int = Field(gt=0)
-    batch_size: int = Field(64, gt=0, description="the most samples per process and step")
-    batch_tokens: int | None = Field(None, gt=0, description="the most tokens per process and step; null: no limit")
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    warmup_steps: int = Field(50, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = Field(1, gt=0)
-    nodes: int = Field(1, gt=0)
-    accumulate: int = Field(1, gt=0, description="batches of each process whose gradients make one step")
-    strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = "auto"
-    offload: Literal["none", "optimizer", "parameters"] = Field(
-        "none", description="what ZeRO keeps in the processor's memory; parameters: both"
+    steps: int = Field(gt=0, description="optimizer steps of the run")
+    batch_size: int = Field(64, gt=0, description="largest number of samples per process and batch")
+    batch_tokens: int | None = Field(
+        None, gt=0, description="largest number of tokens per process and batch; null: no limit"
     )
-    activation_checkpointing: bool = Field(False, description="compute blocks twice instead of keeping their insides")
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
+    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises to its peak")
+    clip_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
+    devices: int = Field(1, gt=0, description="processes per node, one for each GPU")
+    nodes: int = Field(1, gt=0, description="number of machines")
+    accumulate: int = Field(1, gt=0, description="batches per process whose gradients are summed into one step")
+    strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = Field(
+        "auto", description="ddp, or DeepSpeed ZeRO of this stage; auto: ddp where there are several processes"
+    )
+    offload: Literal["none", "optimizer", "parameters"] = Field(
+        "none",
+        description="what ZeRO keeps in host memory; optimizer needs stage 1 or above, parameters (both) stage 3",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="recompute blocks in the backward pass instead of keeping their activations"
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="float32, or bfloat16 mixed precision")
     compile: bool = Field(
-        False, description="torch.compile the blocks: a minute at the start, see benchmarks/README.md"
+        False, description="torch.compile the blocks, which takes a minute at the start; see benchmarks/README.md"
     )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
-    keep_last: int = Field(2, gt=0, description="newest checkpoints that are kept")
-    keep_every: int | None = Field(None, gt=0, description="checkpoints of such steps are kept for good")
-    log_every: int = Field(10, gt=0)
-    picture_every: int | None = Field(1000, gt=0, description="steps between pictures of reconstructions; null: none")
-    timeout_s: float = Field(900, gt=0, description="a process that waits longer for the others ends the run")
+    keep_last: int = Field(2, gt=0, description="how many of the newest checkpoints are kept")
+    keep_every: int | None = Field(
+        None, gt=0, description="checkpoints at multiples of so many steps are never deleted; null: none"
+    )
+    log_every: int = Field(10, gt=0, description="steps between log entries")
+    picture_every: int | None = Field(1000, gt=0, description="steps between figures of reconstructions; null: none")
+    timeout_s: float = Field(
+        900, gt=0, description="seconds that a process waits for the others before the run ends with an error"
+    )
 
     @model_validator(mode="after")
     def _offload_of_zero(self) -> TrainSection:
@@ -153,19 +198,23 @@ class TrainSection(Section):
 
     @property
     def zero_stage(self) -> int | None:
-        """Of DeepSpeed; None where it is not used."""
+        """Stage of DeepSpeed ZeRO; None where it is not used."""
         return int(self.strategy.removeprefix("zero-")) if self.strategy.startswith("zero-") else None
 
 
 class PretrainRecipe(Section):
-    """`wfm pretrain`: masked signal modelling over shards into `out`."""
+    """`wfm pretrain`: masked signal modelling on shards."""
 
-    name: str
-    out: Path
-    seed: int = Field(0, ge=0)
-    init: str | None = Field(None, description="an exported model to go on from; its sizes must be those of `model`")
-    data: DataSection
-    model: ModelSection = ModelSection()
-    objective: ObjectiveSection = ObjectiveSection()
-    train: TrainSection
-    logger: Literal["csv", "wandb", "tensorboard"] = "csv"
+    name: str = Field(description="name of the run, in logs, jobs and the model card")
+    out: Path = Field(description="run directory: recipe, checkpoints, logs, figures and the exported model")
+    seed: int = Field(0, ge=0, description="of weights, order of samples, masks and noise")
+    init: str | None = Field(
+        None, description="exported model whose weights the run starts from; its `model` section must be equal"
+    )
+    data: DataSection = Field(description="what is read")
+    model: ModelSection = Field(ModelSection(), description="sizes of the network")
+    objective: ObjectiveSection = Field(ObjectiveSection(), description="what is predicted")
+    train: TrainSection = Field(description="optimisation and machines")
+    logger: Literal["csv", "wandb", "tensorboard"] = Field(
+        "csv", description="csv file, Weights & Biases (offline without WANDB_API_KEY), or TensorBoard"
+    )

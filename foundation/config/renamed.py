@@ -1,4 +1,4 @@
-"""Keys and values of recipes of before, and what they are called now: one sentence in place of a guess."""
+"""Keys, values and recipe files of earlier versions -> their names now, so that an error message can say so."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ KEYS = {
     "sketch_weight": "statistics_weight",
     "blend_share": "gate_share",
 }
-#: Key -> why it is gone.
+#: Section and key -> why it was removed.
 DELETED = {
-    "flow_share": "a quarter of the hidden tokens is fixed",
-    "static_weight": "a half is fixed",
-    "lora_alpha": "it is twice lora_rank",
-    "dropout": "the encoder has none",
-    "kinds": "the table has 32 rows",
+    "ObjectiveSection.flow_share": "since a quarter of the hidden dynamics tokens is always taken",
+    "ObjectiveSection.static_weight": "since it is always a half",
+    "TuneSection.lora_alpha": "since it is twice lora_rank",
+    "ModelSection.dropout": "since the encoder has none",
+    "ModelSection.kinds": "since the table of kinds always has 32 rows",
 }
-#: Value -> its name now.
+#: Value, mode or split -> its name now.
 VALUES = {"floor": "baseline", "naming-a": "day-1-to-2", "naming-b": "day-2-to-1"}
+#: Packaged recipe -> its name now.
+RECIPES = {"filling.yaml": "imputation.yaml"}
+#: Command-line option -> its name now.
+OPTIONS = {"--filling": "--imputation"}

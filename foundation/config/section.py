@@ -1,4 +1,4 @@
-"""How a recipe is read: a YAML file with known keys only, dotted overrides, an optional `extends` of another recipe.
+"""Read recipes: YAML files with known keys only, dotted overrides and an optional `extends` of another recipe.
 
 An unknown key is an error that names the nearest known one; a silently ignored key costs a week of cluster time.
 """
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from foundation.config.packaged import find_recipe
 from foundation.config.yaml_errors import explain, read_mapping
 from foundation.errors import RecipeError
 
@@ -19,7 +20,7 @@ R = TypeVar("R", bound="Section")
 
 
 class Section(BaseModel):
-    """Base of every section: no unknown keys."""
+    """Base class of every section of a recipe: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -27,10 +28,15 @@ class Section(BaseModel):
 def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
     """Read a recipe, apply `extends` and `a.b=value` overrides, and check every key and type.
 
+    Args:
+        path: a file; a path below `recipes/` that does not exist is taken from the package (see `find_recipe`).
+        kind: the recipe class, such as `PretrainRecipe`.
+        overrides: dotted keys with YAML values, the last one wins.
+
     Raises:
         RecipeError: no such file, not YAML, an unknown key (names the nearest), a missing key or a wrong value.
     """
-    raw = _read(path, seen=())
+    raw = _read(find_recipe(path))
     for override in overrides:
         _apply(raw, override)
     try:
@@ -40,16 +46,21 @@ def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 
 
 def dump_recipe(recipe: Section) -> str:
-    """The resolved recipe as YAML: what ran, every default spelt out."""
+    """The resolved recipe as YAML, with every default written out."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a recipe over those of the recipe that it extends; `seen` are the files that led here."""
     if path.resolve() in seen:
         raise RecipeError(f"{path}: extends itself; break the circle.")
-    raw = read_mapping(path, RecipeError, "no such recipe; recipes/ holds examples to copy.")
+    raw = read_mapping(path, RecipeError, "this recipe cannot be read.")
     base = raw.pop("extends", None)
-    return raw if base is None else _merge(_read(path.parent / base, (*seen, path.resolve())), raw)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: extends: expected the path of a recipe, got {str(base)[:80]!r}.")
+    return _merge(_read(find_recipe(path.parent / base, base), (*seen, path.resolve())), raw)
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,27 +76,29 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     if not sign or not key:
         raise RecipeError(f"override {override!r}: expected key=value with a dotted key, such as train.steps=100.")
     *parents, last = key.split(".")
-    place: Any = raw
+    node: Any = raw
     for parent in parents:
-        place = place[_index(place, parent, override)] if isinstance(place, list) else place.setdefault(parent, {})
-        if not isinstance(place, dict | list):
+        node = node[_index(node, parent, override)] if isinstance(node, list) else node.setdefault(parent, {})
+        if not isinstance(node, dict | list):
             raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
     try:
         value = _number(yaml.safe_load(text))
     except yaml.YAMLError:
         raise RecipeError(f"override {override!r}: {text!r} is not valid YAML; quote it.") from None
-    place[_index(place, last, override) if isinstance(place, list) else last] = value
+    node[_index(node, last, override) if isinstance(node, list) else last] = value
 
 
 def _index(items: list[Any], word: str, override: str) -> int:
-    """Of an item of a list that is there."""
+    """Position of an existing list item."""
     if not word.isdecimal() or int(word) >= len(items):
-        raise RecipeError(f"override {override!r}: {word} is no item of a list of {len(items)}; they count from 0.")
+        raise RecipeError(
+            f"override {override!r}: {word} is not an index into a list of {len(items)} items; indices start at 0."
+        )
     return int(word)
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people who type it mean the number."""
+    """Convert text that is a number: YAML 1.1 reads 1e-3 as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""A study's recipe: what is varied, how often, and what the runs are judged by."""
+"""The recipe of `wfm study`: variants or a grid, seeds, and what every run is measured by."""
 
 from __future__ import annotations
 
@@ -9,48 +9,65 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from foundation.config import CorpusSection, Section
+from foundation.config.pretraining import CorpusSection
+from foundation.config.section import Section
 
-#: A grid axis of such a name is a number, measured in every run, and power laws are fitted to it.
+#: A grid axis of such a name is numeric: the quantity is measured in every run, and power laws are fitted to it.
 QUANTITIES = ("parameters", "samples", "sessions", "tokens", "steps")
 UNTRAINED = "untrained"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
-#: axis -> level
+#: Axis of a grid -> level of a run.
 Levels = dict[str, str]
 
 
 class HeldOutSection(CorpusSection):
     """Samples that no run trains on, for the held-out masked loss."""
 
-    samples: int | None = Field(512, gt=0, description="so many, alike of every session; null: all")
+    samples: int | None = Field(512, gt=0, description="samples to read, equally many of every session; null: all")
 
 
 class StudyTask(Section):
-    """An evaluation recipe, of which the training part alone is read."""
+    """An evaluation recipe, of which only the training part is read."""
 
-    recipe: Path = Field(description="relative to the study")
-    overrides: list[str] = Field([], description="such as task.split=A")
-    samples: int | None = Field(800, gt=0, description="at most so many, alike of every session; null: all")
+    recipe: Path = Field(description="path of the evaluation recipe, relative to the study")
+    overrides: list[str] = Field([], description="changes to that recipe, such as task.split=A")
+    samples: int | None = Field(
+        800, gt=0, description="largest number of samples, equally many of every session; null: all"
+    )
 
 
 class StudyRecipe(Section):
-    """`wfm study`: every variant (or cell of a grid) x seed is pretrained and judged."""
+    """`wfm study`: pretrain every variant (or cell of a grid) with every seed and measure all alike."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    question: str = Field("", description="what the study asks; stands at the top of its report")
-    pretrain: Path = Field(description="the pretraining recipe that all runs share, relative to the study")
-    overrides: list[str] = Field([], description="of every run, before those of its variant")
-    variants: dict[str, list[str]] = Field({}, description="name -> overrides; others are compared with the first")
-    grid: dict[str, dict[str, list[str]]] = Field({}, description="axis -> level -> overrides, in place of variants")
-    seeds: list[int] = Field([0, 1, 2], min_length=1, description="of pretraining, and of the label subsets")
-    held_out: HeldOutSection | None = None
-    tasks: list[StudyTask] = Field([], description="frozen probes, on left-out training sessions")
-    fractions: list[float] = Field([0.1, 1.0], min_length=1, description="of the training labels")
-    cache: Path = Field(Path("runs/studies"), description="runs go to cache/name/variant-seed")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the study, of its folder and report"
+    )
+    question: str = Field("", description="what the study asks, printed at the top of its report")
+    pretrain: Path = Field(description="pretraining recipe that all runs share, relative to the study")
+    overrides: list[str] = Field(
+        [], description="changes to that recipe in every run, applied before those of a variant"
+    )
+    variants: dict[str, list[str]] = Field(
+        {}, description="variant -> changes to the pretraining recipe; all are compared with the first"
+    )
+    grid: dict[str, dict[str, list[str]]] = Field(
+        {}, description="axis -> level -> changes, all levels crossed; in place of variants"
+    )
+    seeds: list[int] = Field(
+        [0, 1, 2], min_length=1, description="of pretraining and of the label subsets, all different"
+    )
+    held_out: HeldOutSection | None = Field(
+        None, description="samples for the held-out masked loss, with the same masks for all runs; null: not measured"
+    )
+    tasks: list[StudyTask] = Field([], description="frozen probes, scored on left-out training sessions of each task")
+    fractions: list[float] = Field(
+        [0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
+    )
+    cache: Path = Field(Path("runs/studies"), description="folder of the runs: cache/name/variant-seed")
 
     @model_validator(mode="after")
-    def _whole(self) -> StudyRecipe:
+    def _complete(self) -> StudyRecipe:
         if bool(self.variants) == bool(self.grid):
             raise ValueError("give either variants, or a grid of axes")
         if self.held_out is None and not self.tasks:
@@ -66,7 +83,7 @@ class StudyRecipe(Section):
 
     @property
     def cells(self) -> Iterator[tuple[str, list[str], Levels]]:
-        """Every variant: its name, its overrides and, of a grid, its levels."""
+        """Every variant or cell of the grid: its name, its overrides and, of a grid, its levels."""
         if self.variants:
             yield from ((name, words, {}) for name, words in self.variants.items())
             return

@@ -7,54 +7,71 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from foundation.config.renamed import VALUES
 from foundation.config.section import Section
 
 
 class TuneSection(Section):
-    """How an encoder is fitted to labels, see `foundation.adapt.fit`."""
+    """How an encoder or a supervised network is fitted to labels, see `foundation.adapt.fit`."""
 
-    steps: int = Field(200, gt=0)
-    max_epochs: int = Field(60, gt=0, description="fewer steps where there are few labels")
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(5e-4, gt=0, description="of LoRA, and of its head")
-    full_learning_rate: float = Field(2e-4, gt=0, description="of full fine-tuning and training from scratch")
-    weight_decay: float = Field(0.05, ge=0)
-    lora_rank: int = Field(8, gt=0)
-    pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
-        "auto", description="auto: all, weighed by what holds across training sessions; see docs/guide/evaluation.md"
+    steps: int = Field(200, gt=0, description="optimizer steps of a fit")
+    max_epochs: int = Field(
+        60, gt=0, description="upper limit on passes over the training samples: fewer steps where labels are few"
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="before the head of the supervised networks, cnn and resnet")
-    augment: float = Field(0.0, ge=0)
+    batch_size: int = Field(32, gt=0, description="samples per step")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate of LoRA and its head")
+    full_learning_rate: float = Field(
+        2e-4, gt=0, description="peak learning rate of full fine-tuning and of training from scratch"
+    )
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
+    lora_rank: int = Field(8, gt=0, description="rank of the LoRA matrices; their alpha is twice the rank")
+    pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
+        "auto",
+        description="how token features become one vector per sample, see foundation/models/pooling.py; auto: a stack "
+        "of all, weighted on held-out training sessions",
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout probability before the head of the supervised networks (cnn, resnet)"
+    )
+    augment: float = Field(
+        0.0, ge=0, description="standard deviation of a random device response on training samples, in nepers; 0: none"
+    )
 
 
 class TaskSection(Section):
     """One labelled problem on one shard directory."""
 
-    shards: Path
-    label: str
-    split: str | list[str] = Field(description="several splits are folds: their test samples are scored together")
-    train: str = "train"
-    tests: list[str] = Field(["test"], min_length=1)
+    shards: Path = Field(description="shard directory with a manifest")
+    label: str = Field(description="label to predict, such as activity; classes or real numbers as the shards declare")
+    split: str | list[str] = Field(
+        description="split of the manifest; several are folds, whose test samples are scored together"
+    )
+    train: str = Field("train", description="part of the split that is trained on")
+    tests: list[str] = Field(["test"], min_length=1, description="parts of the split that are tested, each in own rows")
 
     @model_validator(mode="after")
     def _held_out(self) -> TaskSection:
         if self.train in self.tests:
-            raise ValueError(f"tests: part {self.train!r} is the one that is trained on; test another")
+            raise ValueError(f"tests: part {self.train!r} is the training part; test another")
         for name, given in (("tests", self.tests), ("split", self.split)):
             if not isinstance(given, str) and len(set(given)) < len(given):
                 raise ValueError(f"{name}: {', '.join(given)} names one twice, which would count its samples twice")
+        for name in [self.split] if isinstance(self.split, str) else self.split:
+            if name in VALUES:
+                raise ValueError(f"split {name!r} is now called {VALUES[name]!r}")
         return self
 
 
 class FinetuneRecipe(Section):
-    """`wfm finetune`: fit LoRA and a head on one task and save the adapter into `out`."""
+    """`wfm finetune`: fit LoRA and a head to one task and save the adapter."""
 
-    name: str
-    out: Path
+    name: str = Field(description="name of the adapter, in messages and jobs")
+    out: Path = Field(description="folder that the adapter is saved into; must not exist")
     checkpoint: str = Field(
-        description="an exported folder, a training checkpoint, an org/name on the Hub, or wfm-small, which comes along"
+        description="exported folder, training checkpoint (.ckpt), org/name on the Hub, or wfm-small, which is "
+        "installed with the package"
     )
-    task: TaskSection
-    fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use")
-    seed: int = Field(0, ge=0)
-    tune: TuneSection = TuneSection()
+    task: TaskSection = Field(description="the labelled problem")
+    fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use, above 0 and at most 1")
+    seed: int = Field(0, ge=0, description="of the label subset and of the fit")
+    tune: TuneSection = Field(TuneSection(), description="how the adapter is fitted")

@@ -1,4 +1,4 @@
-"""YAML files that a pydantic model describes: reading one, and one sentence about what is wrong with it."""
+"""Read YAML files that a pydantic model describes, and say in one sentence what is wrong with one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ def read_mapping(path: Path, error: type[WfmError], missing: str) -> dict[str, A
     """The keys of a YAML file.
 
     Args:
-        error: what is raised where there is no such file, no YAML in it or no mapping.
-        missing: what to say of a file that is not there.
+        error: class of the error that is raised.
+        missing: the rest of the message where there is no such file.
+
+    Raises:
+        error: the file does not exist, is not YAML or holds no mapping.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -33,9 +36,9 @@ def read_mapping(path: Path, error: type[WfmError], missing: str) -> dict[str, A
 
 
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
-    """One sentence about the first problem; unknown keys before all else, since they explain missing ones."""
+    """One sentence about the first problem; unknown keys come first, since they explain missing ones."""
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    keys, section = _place(first["loc"], model)
+    keys, section = _locate(first["loc"], model)
     dotted = ".".join(keys)
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
@@ -45,17 +48,18 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
         return f"{path}: {dotted}{': ' if keys else ''}{message}{got}."
     if keys[-1] in KEYS and KEYS[keys[-1]] in section.model_fields:
         return f"{path}: key {dotted!r} is now called {KEYS[keys[-1]]!r}; rename it."
-    if keys[-1] in DELETED:
-        return f"{path}: key {dotted!r} is gone, {DELETED[keys[-1]]}; delete it."
+    removed = f"{section.__name__}.{keys[-1]}"
+    if removed in DELETED:
+        return f"{path}: key {dotted!r} was removed, {DELETED[removed]}; delete it."
     known = list(section.model_fields)
     match = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
     return f"{path}: unknown key {dotted!r}; did you mean {match[0]!r}? Known here: {', '.join(known)}."
 
 
-def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], type[BaseModel]]:
-    """The keys that lead to a place, and the model in which the last of them stands.
+def _locate(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], type[BaseModel]]:
+    """The keys that lead to a location, and the model that the last of them belongs to.
 
-    Of a value that may be one of several types, pydantic names the type it tried after the key: that is no key.
+    Where a value may have one of several types, pydantic adds the type it tried after the key, which is not a key.
     """
     keys: list[str] = []
     is_type = False

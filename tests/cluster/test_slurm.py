@@ -175,7 +175,7 @@ def test_fine_tuning_every_domain_and_an_evaluation(
     assert (tmp_path / "rows.json").exists()
     again = wfm("slurm", "submit", "finetune", "--config", recipe, *common, *domains, env=cluster.env)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "exist already" in again.stderr
 
 
 def test_a_refused_job_and_an_unknown_one_are_one_sentence_each(cluster: Cluster, tmp_path: Path) -> None:

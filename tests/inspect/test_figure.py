@@ -189,7 +189,7 @@ def capture(path: Path) -> Path:
 def test_inspect_draws_beside_the_table_and_beside_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = capture(tmp_path / "a.dat"), tmp_path / "new" / "a.png"
     assert main(["inspect", str(path), "--png", str(out)]) == 0
-    assert "picture written" in capsys.readouterr().out
+    assert "figure written" in capsys.readouterr().out
     first = out.read_bytes()
     assert first[:8] == b"\x89PNG\r\n\x1a\n"
     assert main(["inspect", str(path), "carrier_hz=5.18e9", "--json", "--png", str(out)]) == 0

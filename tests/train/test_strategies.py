@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from helpers.tiny import environment, pretrain_recipe, wfm, write_recipe
+from helpers import ROOT
+from helpers.tiny import environment, pretrain_recipe, write_recipe
 
 from foundation.checkpoints.integrity import integrity_problem
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.checkpoints.training import load_checkpoint
+from foundation.cli import main
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError
 
@@ -37,6 +39,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "zero-3, offload": {"strategy": "zero-3", "offload": "parameters", "activation_checkpointing": True},
 }
 REFERENCE = "one process"
+RESUMED = ("zero-0", "zero-2", "zero-3")
+TAKEN_UP = ("ddp", "zero-0", "zero-1", "zero-2", "zero-3")
 Train = Callable[[str], Path]
 
 
@@ -45,17 +49,43 @@ def _recipe(shards: Path, out: Path, name: str, **train: Any) -> PretrainRecipe:
     return pretrain_recipe(shards, out, **numbers)
 
 
-def _train(recipe: PretrainRecipe) -> Path:
-    done = wfm("pretrain", "--config", write_recipe(recipe.out.with_suffix(".yaml"), recipe))
+def _train(recipes: dict[str, PretrainRecipe]) -> dict[str, Path]:
+    """Train all in the same processes; each recipe must ask for as many."""
+    configs = [write_recipe(recipe.out.with_suffix(".yaml"), recipe) for recipe in recipes.values()]
+    command = [sys.executable, ROOT / "tests" / "helpers" / "pretrain_all.py", *configs]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    return recipe.out
+    return {name: recipe.out for name, recipe in recipes.items()}
 
 
 @pytest.fixture(scope="module")
 def finished(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
     """The directory of a run of that name; trained once. Read, do not write."""
     folder = tmp_path_factory.mktemp("strategies")
-    return cache(lambda name: _train(_recipe(shards_dir, folder / name.replace(", ", "-"), name)))
+    recipes = {name: _recipe(shards_dir, folder / name.replace(", ", "-"), name) for name in RUNS}
+
+    @cache
+    def of_as_many(devices: int) -> dict[str, Path]:
+        return _train({name: recipe for name, recipe in recipes.items() if recipe.train.devices == devices})
+
+    return lambda name: of_as_many(recipes[name].train.devices)[name]
+
+
+@pytest.fixture(scope="module")
+def resumed(finished: Train, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of two processes that stopped at step 4 and were taken up by two others."""
+    folder = tmp_path_factory.mktemp("resumed")
+    halfway = {name: _halfway(finished(name), folder / name) for name in RESUMED}
+    return _train({name: _recipe(shards_dir, out, name) for name, out in halfway.items()})
+
+
+@pytest.fixture(scope="module")
+def alone(finished: Train, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of two processes that stopped at step 4 and were taken up by one, and a run of one in bf16."""
+    folder, one = tmp_path_factory.mktemp("alone"), {"devices": 1, "accumulate": 2, "log_every": 1}
+    halfway = {name: _halfway(finished(name), folder / name) for name in TAKEN_UP}
+    recipes = {name: _recipe(shards_dir, out, name, **one) for name, out in halfway.items()}
+    return _train({**recipes, "bf16": _recipe(shards_dir, folder / "bf16", "zero-1", **one, precision="bf16-mixed")})
 
 
 def _curve(run: Path) -> dict[int, list[float]]:
@@ -104,8 +134,7 @@ def test_one_rank_draws_and_no_rank_waits_for_it(finished: Train, name: str) -> 
 def test_a_zero_checkpoint_is_exported(finished: Train, name: str, tmp_path: Path) -> None:
     run = finished(name)
     weights = _weights(run)
-    done = wfm("hub", "export", run / "checkpoints" / "final.ckpt", tmp_path / "model")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert main(["hub", "export", str(run / "checkpoints" / "final.ckpt"), str(tmp_path / "model")]) == 0
     for folder in (run / "model", tmp_path / "model"):
         exported = safetensors.torch.load_file(folder / "model.safetensors")
         assert exported.keys() == weights.keys()
@@ -131,32 +160,27 @@ def _halfway(run: Path, to: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("name", ["zero-0", "zero-2", "zero-3"])
-def test_an_interrupted_run_resumes_to_the_same_weights(
-    finished: Train, name: str, shards_dir: Path, tmp_path: Path
-) -> None:
-    run = _train(_recipe(shards_dir, _halfway(finished(name), tmp_path / "run"), name))
+@pytest.mark.parametrize("name", RESUMED)
+def test_an_interrupted_run_resumes_to_the_same_weights(finished: Train, resumed: dict[str, Path], name: str) -> None:
+    run = resumed[name]
     assert set(_curve(run)) == {4, 5}
     weights, whole, halfway = _weights(run), _weights(finished(name)), _weights(run, "step=4.ckpt")
     assert all(torch.equal(whole[key], weights[key]) for key in whole)
     assert not all(torch.equal(whole[key], halfway[key]) for key in whole)
 
 
-@pytest.mark.parametrize("name", ["ddp", "zero-0", "zero-1", "zero-2", "zero-3"])
-def test_one_process_goes_on_where_two_stopped(finished: Train, name: str, shards_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", TAKEN_UP)
+def test_one_process_goes_on_where_two_stopped(finished: Train, alone: dict[str, Path], name: str) -> None:
     """And takes the samples that were left, each once: or the losses could not be those of the whole run."""
-    halfway = _halfway(finished(name), tmp_path / "run")
-    one = {"devices": 1, "accumulate": 2, "log_every": 1}
-    run = _train(_recipe(shards_dir, halfway, name, **one))
+    run = alone[name]
     whole = _curve(finished(REFERENCE))
     assert _curve(run) == {step: pytest.approx(whole[step][: _told(name)], rel=1e-5) for step in (4, 5)}
     assert _close(_weights(run), _weights(finished(REFERENCE)))
     assert not list((run / "checkpoints").glob("*.partial"))
 
 
-def test_zero_in_bf16_keeps_positions_exact(finished: Train, shards_dir: Path, tmp_path: Path) -> None:
-    recipe = _recipe(shards_dir, tmp_path / "run", "zero-1", devices=1, accumulate=2, precision="bf16-mixed")
-    run = _train(recipe)
+def test_zero_in_bf16_keeps_positions_exact(finished: Train, alone: dict[str, Path]) -> None:
+    run = alone["bf16"]
     assert _curve(run) == {step: pytest.approx(curve, rel=0.05) for step, curve in _curve(finished(REFERENCE)).items()}
     rates = "encoder.tokenizer.place.position.rates"
     assert torch.equal(_weights(run)[rates], _weights(finished(REFERENCE))[rates])

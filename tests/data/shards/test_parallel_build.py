@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from helpers.small_set import COUNT, SHARD_BYTES, _dataset, _samples
-from helpers.tiny import snapshot, wfm
+from helpers.tiny import snapshot
 
+from foundation.cli import main
 from foundation.data.shards import array_build as array
 from foundation.data.shards import build_plan as plan
 from foundation.data.shards import journal, pieces, write
@@ -308,26 +309,25 @@ def test_the_pieces_of_every_data_set_can_be_sent_to_workers(data_root: Path) ->
         assert next(iter(sent()))[0] == next(iter(pieces[-1]()))[0], name
 
 
-def test_the_command_line_builds_parts_and_merges_them(tmp_path: Path) -> None:
-    size = ["--count", "320", "--seed", "2"]
-    whole = wfm("shards", "build", "simulated", "--out", tmp_path / "whole", *size)
-    assert whole.returncode == 0, whole.stderr
+def test_the_command_line_builds_parts_and_merges_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole, out = str(tmp_path / "whole"), str(tmp_path / "out")
+    build = ["shards", "build", "simulated", "--count", "320", "--seed", "2", "--out"]
+    assert main([*build, whole]) == 0
     for part in ("1/2", "0/2"):
-        done = wfm("shards", "build", "simulated", "--out", tmp_path / "out", "--array", part, "--workers", "2", *size)
-        assert done.returncode == 0, done.stderr
-        assert "is finished" in done.stdout
-    done = wfm("shards", "merge", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "320 samples of simulated" in done.stdout
+        assert main([*build, out, "--array", part, "--workers", "2"]) == 0
+        assert "is finished" in capfd.readouterr().out
+    assert main(["shards", "merge", out]) == 0
+    assert "320 samples of simulated" in capfd.readouterr().out
     assert snapshot(tmp_path / "out") == snapshot(tmp_path / "whole")
     for wrong in ("2", "a/b", "1/2/3", "-1/2"):
-        refused = wfm("shards", "build", "simulated", "--out", tmp_path / "out", f"--array={wrong}", *size)
-        assert refused.returncode == 2
-        assert "expected i/n, such as 3/16" in refused.stderr
-    done = wfm("shards", "verify", tmp_path / "out", "--against", tmp_path / "whole")
-    assert done.returncode == 2
-    assert "320 samples of" in done.stdout
-    assert "the values are equal" in done.stdout
+        with pytest.raises(SystemExit) as stopped:
+            main([*build, out, f"--array={wrong}"])
+        assert stopped.value.code == 2
+        assert "expected i/n, such as 3/16" in capfd.readouterr().err
+    assert main(["shards", "verify", out, "--against", whole]) == 2
+    told = capfd.readouterr().out
+    assert "320 samples of" in told
+    assert "the values are equal" in told
 
 
 @pytest.mark.slow

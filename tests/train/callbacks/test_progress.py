@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.tiny import cut_off_at, environment, pretrain_recipe, wfm, write_recipe
+from helpers.tiny import cut_off_at, environment, pretrain_recipe, write_recipe
 
 from foundation.train.callbacks.progress import Pace, numbers
 from foundation.train.pretrain import pretrain
@@ -33,14 +33,11 @@ def test_only_what_is_known_is_shown() -> None:
     assert numbers(90061, {"loss": 1.23456, "mse": 9}) == "1 day, 1:01:01 left, loss 1.235"
 
 
-def test_a_log_file_gets_plain_lines(shards_dir: Path, tmp_path: Path) -> None:
-    config = write_recipe(
-        tmp_path / "tiny.yaml", pretrain_recipe(shards_dir, tmp_path / "run", FEW, steps=21, log_every=4)
-    )
-    done = wfm("pretrain", "--config", config)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "\r" not in done.stdout.replace("\r\n", "\n")
-    lines = [line for line in done.stdout.splitlines() if line.startswith("step ")]
+def test_a_log_file_gets_plain_lines(shards_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pretrain(pretrain_recipe(shards_dir, tmp_path / "run", FEW, steps=21, log_every=4))
+    text = capfd.readouterr().out
+    assert "\r" not in text.replace("\r\n", "\n")
+    lines = [line for line in text.splitlines() if line.startswith("step ")]
     assert lines[0].startswith("step 4 of 21 (19.0%): ")
     assert re.fullmatch(r"step 21 of 21 \(100\.0%\): " + NUMBERS, lines[-1]), lines[-1]
     assert len(lines) == 2, "seconds apart, not every logged step"

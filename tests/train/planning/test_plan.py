@@ -94,7 +94,7 @@ def test_flops_are_those_that_pytorch_counts(shards_dir: Path) -> None:
     model, objective = WfmForMaskedModeling(config), MaskedObjective()
     batch = _batch(shards_dir, config, 8)
     generator = torch.Generator().manual_seed(0)
-    steps, counted, tokens = 40, 0, 0.0
+    steps, counted, tokens = 16, 0, 0.0
     for _ in range(steps):
         with FlopCounterMode(display=False) as counter:
             loss, metrics = objective(model, batch, generator)
@@ -110,18 +110,18 @@ def test_the_hidden_share_is_the_one_that_is_drawn(shards_dir: Path, monkeypatch
     model, batch = WfmForMaskedModeling(config), _batch(shards_dir, config, 16)
     candidates = batch["observed"].any(-1)
     shares: list[float] = []
-    forward = WfmForMaskedModeling.forward
 
     def watched(self: WfmForMaskedModeling, visible: torch.Tensor, **inputs: object) -> object:
         shares.append(float((candidates & ~visible).sum() / candidates.sum()))
-        return forward(self, visible, **inputs)  # type: ignore[arg-type]
+        raise StopIteration  # the mask is all that this test is about
 
     monkeypatch.setattr(WfmForMaskedModeling, "forward", watched)
     for objective in (MaskedObjective(), MaskedObjective(generation_share=0.0, masks={"random": 1.0})):
         shares.clear()
         generator = torch.Generator().manual_seed(0)
         for _ in range(60):
-            objective(model, batch, generator)
+            with pytest.raises(StopIteration):
+                objective(model, batch, generator)
         assert sum(shares) / len(shares) == pytest.approx(objective.hidden_share, abs=0.06)
 
 
