@@ -152,7 +152,7 @@ class WfmModel(WfmPreTrainedModel):
         self._keys_to_ignore_on_load_unexpected = [
             r"^decoder\.",
             r"^mean\.",
-            r"^trust\.",
+            r"^gate_logits\.",
             r"^levels\.",
             r"^flow\.",
         ]
