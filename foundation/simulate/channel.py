@@ -79,7 +79,7 @@ def moving_response(
     pairs = [(a, b) for a in range(len(room.tx_m)) for b in range(len(room.rx_m))]
     field = np.empty((windows, times, len(pairs), len(frequency_hz)), np.complex64)
     for window, points in enumerate(scatterers_m):
-        to, back = ([_leg(places[:, a], gains, points) for a in range(places.shape[1])] for places, gains in ends)
+        to, back = ([_leg(sources[:, a], gains, points) for a in range(sources.shape[1])] for sources, gains in ends)
         for link, (a, b) in enumerate(pairs):
             length, gain = _join(to[a], back[b])
             gain *= root[window, :, None].astype(np.float32)

@@ -72,8 +72,8 @@ def images(points_m: Array, size_m: Array, reflection: Array, order: int) -> tup
     both = reflection[:, 0] * reflection[:, 1]
     factors = np.stack([np.ones(3), reflection[:, 0], reflection[:, 1], both, both])
     choices = _CHOICES[_REFLECTIONS[_CHOICES].sum(axis=1) <= order]
-    places = np.stack([mirrored[choices[:, axis], :, axis] for axis in range(3)], axis=-1)
-    return places, factors[choices, np.arange(3)].prod(axis=1)
+    positions = np.stack([mirrored[choices[:, axis], :, axis] for axis in range(3)], axis=-1)
+    return positions, factors[choices, np.arange(3)].prod(axis=1)
 
 
 def _far_apart(rng: np.random.Generator, size: Array) -> tuple[Array, Array]:

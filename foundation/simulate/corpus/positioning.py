@@ -70,20 +70,20 @@ def rssi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     27(23), 1991.
     """
     count, size = whole(rng, 3, 64), np.array([*np.exp(rng.uniform(np.log(5), np.log(80), 2)), 3.0])
-    places = rng.uniform(0, 1, (count, 3)) * size
+    positions = rng.uniform(0, 1, (count, 3)) * size
     loss, one_metre = rng.uniform(1.7, 4.0), rng.uniform(-50, -30) + rng.normal(0, 3, count)
     shadows, fading, weakest = _shadows(rng, count), rng.uniform(1, 4), rng.uniform(-100, -85)
     carrier = float(rng.choice([0.868e9, 2.441e9, 2.437e9, 5.5e9]))
     known, anchors, whole_numbers = rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.7
-    links = tuple(_access_point(index, place if known else None, anchors) for index, place in enumerate(places))
+    links = tuple(_access_point(index, point if known else None, anchors) for index, point in enumerate(positions))
     signals = []
     for _ in range(WINDOWS):
-        place = rng.uniform(0, 1, 3) * size * [1, 1, 0.6]
-        distance = np.maximum(np.linalg.norm(places - place, axis=1), 0.5)
-        strength = one_metre - 10 * loss * np.log10(distance) + shadows(place) + rng.normal(0, fading, count)
+        position = rng.uniform(0, 1, 3) * size * [1, 1, 0.6]
+        distance = np.maximum(np.linalg.norm(positions - position, axis=1), 0.5)
+        strength = one_metre - 10 * loss * np.log10(distance) + shadows(position) + rng.normal(0, fading, count)
         strength = np.clip(np.round(strength) if whole_numbers else strength, -120, 0)
         heard = (strength >= weakest) | (strength == strength.max())
-        labels: dict[str, Label] = {"position": (float(place[0]), float(place[1]))}
+        labels: dict[str, Label] = {"position": (float(position[0]), float(position[1]))}
         signals.append(
             Signal(
                 values=strength[None, :, None],
@@ -157,10 +157,10 @@ def _shadows(rng: np.random.Generator, count: int) -> Callable[[Array], Array]:
     waves, deviation, distance = 16, rng.uniform(2, 8), rng.uniform(2, 10)
     vectors = rng.normal(0, 1 / distance, (count, waves, 2))
     phases = rng.uniform(0, 2 * np.pi, (count, waves))
-    return lambda place: deviation * np.sqrt(2 / waves) * np.cos(vectors @ place[:2] + phases).sum(axis=1)
+    return lambda position: deviation * np.sqrt(2 / waves) * np.cos(vectors @ position[:2] + phases).sum(axis=1)
 
 
-def _access_point(index: int, place: Array | None, anchor: bool) -> Link:
+def _access_point(index: int, position: Array | None, anchor: bool) -> Link:
     """Link of an anchor (one of many receivers of one transmitter) or an access point (one of many transmitters)."""
-    where = None if place is None else (float(place[0]), float(place[1]), float(place[2]))
+    where = None if position is None else (float(position[0]), float(position[1]), float(position[2]))
     return Link(0, index, rx_position_m=where) if anchor else Link(index, 0, tx_position_m=where)
