@@ -39,7 +39,10 @@ def look_inside(signal: Signal) -> None:
     print(f"signal.time_s  {signal.time_s[0]:g} to {signal.time_s[-1]:g} s")
     print(f"signal.{axis}  {signal.response[0]:g} to {signal.response[-1]:g}")
     print(f"signal.links   {', '.join(f'tx {link.tx} rx {link.rx}' for link in signal.links[:4])}")
-    print(f"signal.labels  {dict(signal.labels)}")
+    labels = {
+        name: np.round(each, 2).tolist() if isinstance(each, tuple) else each for name, each in signal.labels.items()
+    }
+    print(f"signal.labels  {labels}")
     if signal.kind == "csi" and len({link.rx for link in signal.links}) > 1 and len(signal.time_s) >= 64:
         # The ratio of two antennas cancels the packets' random phase and gain; what is left moves with the person.
         spectrum = doppler(conjugate_ratio(signal, signal.links[0].rx))
