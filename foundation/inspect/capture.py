@@ -1,4 +1,4 @@
-"""What is inside a capture file, in numbers and in a picture: the report behind `wfm inspect`."""
+"""Summary and picture of a capture file, as `wfm inspect` prints and draws them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from foundation.signal import Signal
 
 @dataclass(frozen=True)
 class Capture:
-    """A file that was read: its signals, and what the reader had to say."""
+    """The signals of a capture file and the warnings of its reader."""
 
     path: Path
     format: str
@@ -30,14 +30,14 @@ class Capture:
 
 
 def load(path: Path, format: str | None = None, options: Sequence[str] = ()) -> Capture:
-    """Read a file of any known format.
+    """Read a file of any supported format.
 
     Args:
-        format: a name of `foundation.readers`; by default what the content tells.
-        options: what the file does not store, as texts `name=value`, such as `carrier_hz=5.18e9`.
+        format: a format name of `foundation.readers`; by default it is detected from the content.
+        options: reader options as `name=value`, for what the file does not store, such as `carrier_hz=5.18e9`.
 
     Raises:
-        ReadError: as `foundation.readers.read`, or an option is unknown or of the wrong type.
+        ReadError: the file cannot be read (see `foundation.readers.read`), or an option is unknown or has a wrong type.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -47,22 +47,22 @@ def load(path: Path, format: str | None = None, options: Sequence[str] = ()) -> 
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """`describe` a file whose content tells its format.
+    """Read a file whose format can be detected, and describe it (see `describe` for the keys).
 
     Raises:
-        ReadError: as `load`.
+        ReadError: the file cannot be read.
     """
     return describe(load(path))
 
 
 def describe(capture: Capture) -> dict[str, Any]:
-    """The numbers of a capture; JSON-serialisable.
+    """JSON-serialisable summary of a capture.
 
     Keys: `format`; `signals` (count); `frames` (times, over all signals); `shape` [T, L, R] of the first signal;
-    `kind`; `carrier_hz` and `bandwidth_hz` (0: not known); `interval_s` (median); `duration_s` (first to last frame,
-    summed over signals); `gaps` (intervals above 1.5 medians); `loss` (missing over missing plus received frames, where
-    a gap of k medians counts k - 1 missing; None where the frames come at no regular rate, so that none can be said to
-    be missing); `valid_fraction`; `is_real`; `warnings` (what the reader had to say).
+    `kind`; `carrier_hz` and `bandwidth_hz` (0: unknown); `interval_s` (median); `duration_s` (first to last frame,
+    summed over signals); `gaps` (intervals above 1.5 medians); `loss` (share of missing frames, a gap of k medians
+    being k - 1 missing frames; None for an irregular frame rate, for which it is undefined); `valid_fraction`;
+    `is_real`; `warnings` (of the reader).
     """
     signals, first = capture.signals, capture.signals[0]
     frames = sum(len(signal.time_s) for signal in signals)
@@ -86,20 +86,20 @@ def describe(capture: Capture) -> dict[str, Any]:
 
 
 def draw(capture: Capture) -> bytes:
-    """A PNG of the signal with most frames (the first of them), from its first link with a measurement on.
+    """PNG of the longest signal of a capture; the first link with a valid entry is shown.
 
     See `foundation.inspect.figure.picture`.
     """
     from foundation.inspect.figure import picture
     from foundation.inspect.panels import links_of
 
-    place = max(range(len(capture.signals)), key=lambda i: len(capture.signals[i].time_s))
-    signal = capture.signals[place]
+    longest = max(range(len(capture.signals)), key=lambda i: len(capture.signals[i].time_s))
+    signal = capture.signals[longest]
     first = int(np.argmax(np.any(signal.mask, axis=(0, 2))))
     link, count = signal.links[first], len(signal.links)
     signal = links_of(signal, list(range(first, count)))
     facts = [
-        f"signal {place + 1} of {len(capture.signals)}" * (len(capture.signals) > 1),
+        f"signal {longest + 1} of {len(capture.signals)}" * (len(capture.signals) > 1),
         f"{capture.format}, {signal.kind}",
         f"carrier {_hertz(signal.carrier_hz)}, bandwidth {_hertz(signal.bandwidth_hz)}",
         f"link tx {link.tx}, rx {link.rx} ({first + 1} of {count})",
@@ -112,7 +112,7 @@ def draw(capture: Capture) -> bytes:
 
 
 def print_summary(report: dict[str, Any], console: Console | None = None) -> None:
-    """Print a report of `inspect` as a table, and the reader's warnings below it."""
+    """Print a summary made by `describe` as a table, followed by the warnings of the reader."""
     console = console or Console()
     table = Table(show_header=False, box=None)
     times, links, responses = report["shape"]
@@ -135,7 +135,7 @@ def print_summary(report: dict[str, Any], console: Console | None = None) -> Non
 
 
 def _regularity(signals: list[Signal]) -> tuple[float, int, float | None]:
-    """Median interval in seconds, number of gaps, estimated part of the frames that is missing."""
+    """Median interval in seconds, number of gaps, estimated share of missing frames (None: irregular frame rate)."""
     steps = np.concatenate([np.diff(signal.time_s) for signal in signals])
     if len(steps) == 0:
         return 0.0, 0, None

@@ -1,4 +1,4 @@
-"""One look at a signal: arrivals, amplitude, phase and Doppler of its first link, on physical axes, as PNG bytes."""
+"""Overview figure of a signal: frame intervals, amplitude, phase and Doppler of its first link on physical axes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from foundation.signal import Signal
 
 
 def picture(signal: Signal, title: str, facts: str) -> bytes:
-    """PNG of arrivals, amplitude, phase and Doppler over time; what a signal does not have is left out.
+    """PNG of frame intervals, amplitude, phase and Doppler over time; panels that do not apply are omitted.
 
-    Phases are sanitised (`foundation.transforms.phase`), each link by itself: receive chains may change their phase by
-    half a turn from packet to packet. Of radar frames the amplitude is that of all links of the first transmitter (or
-    projection) together. A single frame is drawn as lines over the response axis.
+    Phases are sanitised (`foundation.transforms.phase`) per link, because receive chains may change their phase by
+    half a turn between packets. For radar the amplitude is summed over the links of the first transmitter (or
+    projection). A single frame is drawn as lines over the response axis.
 
     Args:
-        title, facts: the two lines above.
+        title, facts: heading and subheading.
     """
     if len(signal.time_s) == 1:
         return _png(_single_frame(signal), title, facts)
     panels = [amplitude_panel(signal), phase_panel(signal)] if len(signal.response) > 1 else []
     spectrum = doppler_panel(signal)
     if spectrum is None and signal.kind in ("csi", "csi-amplitude"):
-        facts += "  ·  no Doppler: too few frames in a row"
+        facts += "  ·  no Doppler: too few consecutive frames"
     shown = [panel for panel in [*panels, spectrum] if panel is not None]
     strips = [_arrivals] * (signal.kind != "iq") + [_envelope] * (len(signal.response) == 1)
     heights = [0.5 if strip is _arrivals else 1.6 for strip in strips] + [2.0] * len(shown)
@@ -76,7 +76,7 @@ def picture(signal: Signal, title: str, facts: str) -> bytes:
 
 
 def _arrivals(axes: Axes, signal: Signal, factor: float) -> None:
-    """The interval before each frame: after a loss it is a dot further up."""
+    """Strip of the interval before each frame; lost frames stand out as longer intervals."""
     steps = np.asarray(np.diff(signal.time_s))
     median = float(np.median(steps))
     late = (steps > longest_step(steps)) | ~np.asarray(signal.mask.any(axis=(1, 2)))[1:]
@@ -91,11 +91,11 @@ def _arrivals(axes: Axes, signal: Signal, factor: float) -> None:
     ticks = [median] + [float(steps.max())] * bool(steps.max() > 4 * median)
     axes.set_yticks([tick * scale for tick in ticks], [in_words(tick, "s") for tick in ticks])
     axes.yaxis.set_minor_locator(NullLocator())
-    _title(axes, f"time since the frame before: median {in_words(median, 's')}, {int(late.sum())} gaps")
+    _title(axes, f"interval between frames: median {in_words(median, 's')}, {int(late.sum())} gaps")
 
 
 def _envelope(axes: Axes, signal: Signal, factor: float) -> None:
-    """Level over time of signals without a response axis."""
+    """Level over time, for signals with a single entry on the response axis."""
     level = level_of(signal)[:, :, 0]
     for i in range(min(LINES, len(signal.links))):
         seen = signal.mask[:, i, 0]
@@ -105,7 +105,7 @@ def _envelope(axes: Axes, signal: Signal, factor: float) -> None:
     _dress(axes, level_unit(signal))
     middle = sum(axes.get_ylim()) / 2
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, middle - 0.5), max(high, middle + 0.5))  # less than a decibel is not worth a look
+    axes.set_ylim(min(low, middle - 0.5), max(high, middle + 0.5))  # show at least 1 dB: smaller changes are noise
     _title(axes, "amplitude")
 
 
@@ -176,13 +176,13 @@ def _single_frame(signal: Signal) -> Figure:
 
 
 def _even_rows(axis: NDArray[np.float64]) -> tuple[NDArray[np.int64], tuple[float, float]]:
-    """For each row of an even grid the index of the entry that it shows, or -1 (no tone there); the grid's edges."""
+    """Index of the axis entry shown in each row of a uniform grid (-1: none), and the edges of the grid."""
     spacing = np.diff(axis)
-    step, reach = float(spacing.min()), 0.51 * float(np.median(spacing))
+    step, tolerance = float(spacing.min()), 0.51 * float(np.median(spacing))
     grid = axis[0] + step * np.arange(int(np.rint((axis[-1] - axis[0]) / step)) + 1)
     after = np.clip(np.searchsorted(axis, grid), 1, len(axis) - 1)
     nearest = np.where(grid - axis[after - 1] <= axis[after] - grid, after - 1, after)
-    shown = np.where(np.abs(axis[nearest] - grid) <= max(reach, 0.51 * step), nearest, -1)
+    shown = np.where(np.abs(axis[nearest] - grid) <= max(tolerance, 0.51 * step), nearest, -1)
     return shown, (float(grid[0] - step / 2), float(grid[-1] + step / 2))
 
 

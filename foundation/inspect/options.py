@@ -1,4 +1,4 @@
-"""Options of a reader as they come from a command line, `name=value`, in the types that the reader's `read` states."""
+"""Parse reader options from the command line, `name=value`, into the types of the reader's signature."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from foundation.readers import HEADERLESS, READERS, reader_of
 
 
 def parse_options(format: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments for `foundation.readers.read`, which says what it does not know of a format.
+    """Keyword arguments for `foundation.readers.read`, which rejects unknown options itself.
 
     Raises:
-        ReadError: a text is no `name=value`, its value is of another type, or the format lacks an option without which
-            its files cannot be read.
+        ReadError: a text is not of the form `name=value`, a value is of the wrong type, or a required option of the
+            format is missing.
     """
     if format not in READERS and format not in HEADERLESS:
         return {}
@@ -28,7 +28,7 @@ def parse_options(format: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, given, value = text.partition("=")
         if not given:
-            raise ReadError(f"{text!r} is no option; expected NAME=VALUE, such as carrier_hz=5.18e9.")
+            raise ReadError(f"{text!r} is not an option; expected NAME=VALUE, such as carrier_hz=5.18e9.")
         try:
             found[name] = TypeAdapter(types.get(name, str)).validate_python(value)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Seconds and hertz in the unit in which they have few digits."""
+"""Scale seconds and hertz to a readable unit."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ PREFIXES = {"s": ((1, ""), (1e3, "m"), (1e6, "µ"), (1e9, "n")), "Hz": ((1e-9, "
 
 
 def scaled_unit(value: float, unit: str) -> tuple[float, str]:
-    """Factor and name of the largest unit in which the value is at least 1, else of the smallest.
+    """Factor and name of the largest unit in which the value is at least 1, else of the smallest unit.
 
     Args:
-        unit: of the value, "s" or "Hz".
+        value: in `unit`.
+        unit: "s" or "Hz".
     """
     fitting = [(factor, prefix + unit) for factor, prefix in PREFIXES[unit] if abs(value) * factor > 0.999]
     smallest, prefix = PREFIXES[unit][-1]
@@ -17,6 +18,6 @@ def scaled_unit(value: float, unit: str) -> tuple[float, str]:
 
 
 def in_words(value: float, unit: str) -> str:
-    """Such as "1.25 ms", three digits."""
+    """A value with its unit and three digits, such as "1.25 ms"."""
     factor, name = scaled_unit(value, unit)
     return f"{value * factor:.3g} {name}"

@@ -1,4 +1,4 @@
-"""The one data type of the library and its byte format. Depends on numpy alone."""
+"""`Signal`, the data type of all radio measurements, and its byte format. Depends on NumPy only."""
 
 from foundation.signal.codec import decode, encode, stored_shape
 from foundation.signal.domain import to_delay, to_frequency

@@ -1,8 +1,8 @@
-"""Signal <-> the members of one shard sample: `signal.npy`, `meta.json` and, where the truth is known, `clean.npy`.
+"""Encode a Signal as the members of one shard sample and decode it: `signal.npy`, `meta.json`, optionally `clean.npy`.
 
-Invalid entries are stored as NaN, so that a plain `numpy.load` shows what was not measured. Real-valued signals are
-stored as float32. Axes that are uniform to the last bit are stored as (start, step, count), and so is a time axis
-that is uniform to `UNIFORM` of its step: differences of times are rounded, and no clock is that good.
+Invalid entries are stored as NaN, so that a plain `numpy.load` shows them. Real-valued signals are stored as float32.
+Axes that are exactly uniform are stored as (start, step, count). A time axis is stored so as well if it is uniform
+within `UNIFORM` of its step: rounding errors of that size are far below the accuracy of any receiver clock.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from foundation.errors import ShardError
 from foundation.signal.signal import Link, Signal
 
 SCHEMA_VERSION = 1
+#: Largest deviation from a uniform time axis, relative to its step, that is stored as uniform.
 UNIFORM = 1e-6
 _TEXT = ("kind", "device", "environment", "subject", "session", "source", "licence")
 
 
 def encode(signal: Signal) -> dict[str, bytes]:
-    """The members of the sample, by extension. Equal signals give equal bytes."""
+    """Encode a signal: member name -> bytes. Equal signals give equal bytes."""
     meta: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     meta.update({name: getattr(signal, name) for name in _TEXT})
     meta.update(carrier_hz=float(signal.carrier_hz), bandwidth_hz=float(signal.bandwidth_hz), is_real=signal.is_real)
@@ -46,14 +47,15 @@ def encode(signal: Signal) -> dict[str, bytes]:
 
 
 def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> Signal:
-    """Inverse of `encode`. Arrays are parsed without unpickling, and not copied where they are stored as they are used.
+    """Decode the members written by `encode`. Arrays are never unpickled, and are not copied if every entry is valid.
 
     Args:
-        where: shard and key, named in errors.
+        members: member name -> bytes.
+        where: shard and key, named in error messages.
 
     Raises:
-        ShardError: a member is missing or damaged, or the schema is newer than this code.
-        SignalError: the members parse but contradict each other.
+        ShardError: a member is missing or corrupt, or its schema version is newer than this code.
+        SignalError: the members can be parsed but contradict each other.
     """
     for name in ("signal.npy", "meta.json"):
         if name not in members:
@@ -85,10 +87,11 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
 
 
 def stored_shape(members: Mapping[str, bytes | memoryview]) -> tuple[int, int, int]:
-    """(times, links, responses) of an encoded sample, from the header of its array: a thousandth of decoding it.
+    """Shape (times, links, responses) of an encoded sample, read from the array header without decoding the data.
 
     Raises:
-        ValueError, KeyError: there is no such array, or it is damaged.
+        KeyError: the array is missing.
+        ValueError: its header is corrupt.
     """
     data = members["signal.npy"]
     times, links, responses = _npy_header(bytes(data[: _npy_start(data)]))[1]
@@ -107,36 +110,36 @@ def _to_npy(values: np.ndarray, is_real: bool) -> bytes:
 
 
 def _from_npy(data: bytes | memoryview) -> np.ndarray:
-    """A view of a version-1 .npy, read-only."""
+    """Read-only view of the array in the bytes of a version-1.0 .npy file."""
     start = _npy_start(data)
     dtype, shape = _npy_header(bytes(data[:start]))
     return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
 
 
 def _npy_start(data: bytes | memoryview) -> int:
-    """Where the entries begin."""
+    """Offset of the first data byte."""
     return 10 + int.from_bytes(data[8:10], "little")
 
 
 @lru_cache(maxsize=256)
 def _npy_header(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Type and shape; the samples of a shard have few different headers, and parsing one costs more than the rest."""
+    """Data type and shape. Cached: samples of a shard share few headers, and parsing dominates the decoding time."""
     file = io.BytesIO(header)
     if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("an array is no .npy of version 1.0")
+        raise ValueError("an array is not in .npy format version 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if fortran or dtype.hasobject:
-        raise ValueError(f"an array is stored as {dtype}{', columns first' if fortran else ''}")
+        raise ValueError(f"an array is stored as {dtype}{' in Fortran order' if fortran else ''}")
     return dtype, shape
 
 
 def _pack_axis(axis: np.ndarray, tolerance: float = 0.0) -> Any:
-    """(start, step, count) of an axis that is uniform to `tolerance` of its step, else its entries."""
+    """(start, step, count) of an axis that is uniform within `tolerance` of its step, else the list of its entries."""
     if len(axis) > 2:
         packed = {"start": float(axis[0]), "step": float(axis[1] - axis[0]), "count": len(axis)}
         if np.array_equal(_unpack_axis(packed), axis):
             return packed
-        step = float(axis[-1] - axis[0]) / (len(axis) - 1)  # rounding counts least in the mean step
+        step = float(axis[-1] - axis[0]) / (len(axis) - 1)  # the mean step has the smallest rounding error
         if np.abs(_unpack_axis(packed | {"step": step}) - axis).max() < tolerance * step:
             return packed | {"step": step}
     return [float(x) for x in axis]

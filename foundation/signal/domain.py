@@ -1,4 +1,4 @@
-"""Delay domain <-> frequency domain, exact both ways (a unitary discrete Fourier transform and its inverse)."""
+"""Transform a signal between the delay and the frequency domain by a unitary discrete Fourier transform."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from foundation.signal.signal import Signal
 
 
 def to_frequency(signal: Signal) -> Signal:
-    """Transform a delay-domain signal to frequency offsets in [-1/(2 dt), 1/(2 dt)).
+    """Transform a delay-domain signal to frequency offsets in [-1/(2 dt), 1/(2 dt)), dt being the delay step.
 
     Raises:
-        SignalError: the signal is not in the delay domain, is not uniformly sampled, or has invalid entries
-            (a transform would smear them over every frequency).
+        SignalError: the signal is not in the delay domain, is not uniformly sampled, or has invalid entries, which
+            would affect every frequency.
     """
     if signal.delay_s is None:
         raise SignalError("to_frequency needs a delay-domain signal; this one is already in the frequency domain.")
     step = _uniform_step(signal, signal.delay_s)
     count = len(signal.delay_s)
     frequency = np.fft.fftshift(np.fft.fftfreq(count, step))
-    # The phase ramp carries the delay of the first tap, so that delay 0 stays delay 0.
+    # The phase ramp accounts for the delay of the first tap.
     ramp = np.exp(-2j * np.pi * frequency * signal.delay_s[0])
     return signal.with_(
         values=_fft(signal.values, ramp),
@@ -32,10 +32,13 @@ def to_frequency(signal: Signal) -> Signal:
 
 
 def to_delay(signal: Signal, first_delay_s: float = 0.0) -> Signal:
-    """Inverse of `to_frequency`; `first_delay_s` is the delay of the first tap.
+    """Transform a frequency-domain signal to delays; the inverse of `to_frequency`.
+
+    Args:
+        first_delay_s: delay of the first tap, seconds.
 
     Raises:
-        SignalError: as `to_frequency`, for a signal that is not in the frequency domain.
+        SignalError: the signal is not in the frequency domain, is not uniformly sampled, or has invalid entries.
     """
     if signal.frequency_hz is None:
         raise SignalError("to_delay needs a frequency-domain signal; this one is already in the delay domain.")

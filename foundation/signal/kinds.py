@@ -1,6 +1,6 @@
-"""The kinds of radio measurement. A kind tells the model in what its samples differ; the code path is the same."""
+"""Kinds of radio measurement. The model embeds the kind; all kinds share one code path."""
 
-#: Order is part of the checkpoint format (the model embeds the index): only ever append.
+#: The order is part of the checkpoint format, because the model embeds the index: append only.
 KINDS: tuple[str, ...] = (
     "csi",  # Wi-Fi channel state information, complex
     "csi-amplitude",  # Wi-Fi CSI whose phase was not recorded

@@ -1,7 +1,7 @@
-"""One radio measurement: a complex field sampled over (time, link, response).
+"""`Signal`: one radio measurement, a complex array over (time, link, response) with physical axes.
 
 The response axis is frequency for most kinds and delay for impulse responses; exactly one of `frequency_hz` and
-`delay_s` is given. Everything is physical: seconds, hertz, metres.
+`delay_s` is given. Units are seconds, hertz and metres.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from foundation.errors import SignalError
 from foundation.signal.kinds import KINDS
 
 Label = str | int | float | tuple[float, ...]
-Places = slice | NDArray[np.intp]
+Index = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Link:
     """One transmitter-receiver antenna pair.
 
-    `tx` and `rx` count antennas from 0; positions are metres (x, y, z) in the environment's own frame, or None where
-    the geometry was not recorded.
+    Attributes:
+        tx, rx: antenna indices from 0.
+        tx_position_m, rx_position_m: (x, y, z) in metres in the coordinate frame of the environment, or None if the
+            geometry was not recorded.
     """
 
     tx: int = 0
@@ -36,19 +38,28 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A radio measurement with its physical axes and its provenance. Shapes: T times, L links, R responses.
+    """A radio measurement with its physical axes and its provenance. T times, L links, R entries of the response axis.
 
     Attributes:
-        values: complex64 [T, L, R], linear units. Real-valued kinds keep the imaginary part 0 and set `is_real`.
+        values: complex64 [T, L, R], linear units (dBm for kind "rssi"). Real-valued signals have imaginary part 0 and
+            set `is_real`.
         time_s: float64 [T], seconds from the start of the recording, strictly increasing.
-        links: L links.
+        links: L antenna pairs.
+        kind: one of `KINDS`.
+        carrier_hz, bandwidth_hz: hertz; 0 if unknown.
         frequency_hz: float64 [R], offsets from the carrier, strictly increasing; None for delay-domain signals.
-        delay_s: float64 [R], uniform steps; None for frequency-domain signals. 0 is the first path where it is known.
-        valid: bool [T, L, R]; False where nothing was measured (lost packet, null subcarrier). Values there are 0.
-        clean: complex64 [T, L, R] noise-free truth of `values` where it is known (simulation), else None.
-        carrier_hz, bandwidth_hz: hertz; bandwidth 0 means not known.
-        session: the unit that a split must never cut: a recording, a geometry, a day.
-        labels: task name -> class name, number or tuple of numbers (a position in metres); NumPy's are converted.
+        delay_s: float64 [R], uniformly spaced, 0 at the first path if it is known; None for frequency-domain signals.
+        valid: bool [T, L, R] or broadcastable; False where nothing was measured (lost packet, null subcarrier). Values
+            there are 0.
+        clean: complex64 [T, L, R], noise-free ground truth of `values` if known (simulation), else None.
+        is_real: the values are real-valued.
+        device, environment, subject, source, licence: provenance as free text.
+        session: recording, geometry or day; train and test parts never share one.
+        labels: task name -> class name, number or tuple of numbers (such as a position in metres). NumPy types are
+            converted to Python's.
+
+    Raises:
+        SignalError: shapes disagree, an axis does not increase, the kind is unknown, or a valid entry is not finite.
     """
 
     values: NDArray[np.complex64]
@@ -94,7 +105,7 @@ class Signal:
         self._check_entries()
 
     def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # the dataclass is frozen; construction normalises dtypes once
+        object.__setattr__(self, name, value)  # frozen dataclass: fields are set during construction only
 
     @staticmethod
     def _axis(name: str, axis: Any, length: int) -> NDArray[np.float64]:
@@ -110,7 +121,7 @@ class Signal:
         return array
 
     def _check_entries(self) -> None:
-        valid = np.asarray(True if self.valid is None else self.valid, dtype=bool)  # all valid: a view, no memory
+        valid = np.asarray(True if self.valid is None else self.valid, dtype=bool)  # None: a broadcast view
         try:
             valid = np.broadcast_to(valid, self.values.shape)
         except ValueError:
@@ -145,20 +156,20 @@ class Signal:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """`valid` as bool [T, L, R]; never None after construction."""
+        """bool [T, L, R]: `valid`, which is never None after construction."""
         assert self.valid is not None
         return self.valid
 
     @property
     def response(self) -> NDArray[np.float64]:
-        """The response axis: hertz or seconds, see `domain`."""
+        """float64 [R]: the response axis in hertz or seconds, see `domain`."""
         axis = self.frequency_hz if self.frequency_hz is not None else self.delay_s
         assert axis is not None
         return axis
 
     @property
     def domain(self) -> str:
-        """'frequency' or 'delay'."""
+        """Domain of the response axis: "frequency" or "delay"."""
         return "delay" if self.frequency_hz is None else "frequency"
 
     @property
@@ -167,14 +178,14 @@ class Signal:
         return float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
 
     def with_(self, **changes: Any) -> Signal:
-        """A copy with some fields replaced, validated again."""
+        """A validated copy with some fields replaced."""
         return replace(self, **changes)
 
     def window(self, start: int, length: int) -> Signal:
-        """Rows `start:start+length` in time, with time_s counted from the window's first sample.
+        """The samples `start:start+length` in time; `time_s` starts at 0.
 
         Raises:
-            SignalError: the window does not lie inside the signal.
+            SignalError: the window exceeds the signal.
         """
         if start < 0 or length < 1 or start + length > len(self.time_s):
             raise SignalError(
@@ -183,11 +194,11 @@ class Signal:
         part = self.part(times=slice(start, start + length))
         return part.with_(time_s=part.time_s - self.time_s[start])
 
-    def part(self, times: Places = slice(None), links: Places = slice(None), responses: Places = slice(None)) -> Signal:
-        """The entries at these places of each axis, in their order; axes keep their units and origin.
+    def part(self, times: Index = slice(None), links: Index = slice(None), responses: Index = slice(None)) -> Signal:
+        """The entries at these indices of each axis, in order; axes keep their units and origin.
 
         Raises:
-            SignalError: nothing was measured there.
+            SignalError: none of the selected entries is valid.
         """
         return replace(
             self,
@@ -202,7 +213,7 @@ class Signal:
 
 
 def _plain(label: Any) -> Any:
-    """A label as JSON knows it: rows of arrays and single entries of them are what labels are mostly read from."""
+    """A label as a JSON type: arrays become tuples, NumPy scalars Python numbers."""
     found = label.tolist() if isinstance(label, np.ndarray | np.generic) else label
     return tuple(_plain(part) for part in found) if isinstance(found, list | tuple) else found
 

@@ -1,4 +1,4 @@
-"""Indoor Wi-Fi channels with moving people, simulated with their truth. Depends on numpy alone."""
+"""Simulator of indoor radio channels with moving people and known ground truth. Depends on NumPy and `transforms`."""
 
 from foundation.simulate.config import SimulationConfig
 from foundation.simulate.generate import simulate, simulated_splits

@@ -1,7 +1,7 @@
-"""The channel H(t, f) = sum over paths p of a_p(t) exp(-j 2 pi (fc + f) d_p(t) / c).
+"""Multipath channel H(t, f) = sum over paths p of a_p(t) exp(-j 2 pi (fc + f) d_p(t) / c).
 
-Amplitudes are those of isotropic antennas: lambda / (4 pi d) for a specular path, and the bistatic radar equation,
-lambda sqrt(rcs) / ((4 pi)^1.5 d1 d2), for one over a scatterer.
+Antennas are isotropic: the amplitude of a specular path is lambda / (4 pi d), that of a path over a scatterer follows
+the bistatic radar equation, lambda sqrt(rcs) / ((4 pi)^1.5 d1 d2).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from foundation.simulate.rooms import Array, Room, images
 
 SPEED_OF_LIGHT = 299_792_458.0
-#: A body is never closer to an antenna than its own thickness; bounds the amplitude of a person who walks into one.
+#: Smallest distance between a body and an antenna; bounds the amplitude of a person who walks into one.
 NEAREST_M = 0.3
-#: Standard deviation of a Gaussian torso in the line of sight, and the share of the amplitude that it takes away.
+#: Standard deviation of a Gaussian torso in the line of sight, and the share of the amplitude that it blocks.
 SHADOW_M, SHADOW_DEPTH = 0.25, 0.7
 
 Field = NDArray[np.complex64]
@@ -25,10 +25,13 @@ Leg = tuple[Array, NDArray[np.float32]]
 
 
 def static_response(room: Room, carrier_hz: float, frequency_hz: Array) -> tuple[Field, Field]:
-    """What stays when nobody moves: wall reflections up to second order and one bounce off each piece of furniture.
+    """Static channel: line of sight, wall reflections up to second order, one bounce off each piece of furniture.
+
+    Args:
+        frequency_hz: offsets from the carrier, [F].
 
     Returns:
-        (line of sight, all the rest), each complex64 [links, F]; links count tx first, then rx.
+        (line of sight, sum of all other paths), each complex64 [links, F], tx-major.
     """
     paths = _paths(*wall_paths(room, carrier_hz), carrier_hz, frequency_hz)
     clutter = _paths(*clutter_paths(room, carrier_hz), carrier_hz, frequency_hz)
@@ -38,7 +41,7 @@ def static_response(room: Room, carrier_hz: float, frequency_hz: Array) -> tuple
 
 
 def wall_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
-    """Amplitudes and lengths in metres, [P, tx, rx] each, of the line of sight (first) and of wall reflections."""
+    """Amplitudes and path lengths (m), each [P, tx, rx], of the line of sight (first) and the wall reflections."""
     wavelength = SPEED_OF_LIGHT / carrier_hz
     sources, gains = images(room.tx_m, room.size_m, room.reflection, order=2)
     distance = np.linalg.norm(sources[:, :, None] - room.rx_m[None, None], axis=-1)
@@ -48,7 +51,7 @@ def wall_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
 
 
 def clutter_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
-    """As `wall_paths`, of one bounce off each piece of furniture."""
+    """Amplitudes and path lengths (m), each [P, tx, rx], of one bounce off each piece of furniture."""
     to = np.linalg.norm(room.clutter_m[:, None, None] - room.tx_m[None, :, None], axis=-1)
     back = np.linalg.norm(room.clutter_m[:, None, None] - room.rx_m[None, None, :], axis=-1)
     bounce = _radar_gain(SPEED_OF_LIGHT / carrier_hz) * np.sqrt(room.clutter_rcs_m2)[:, None, None]
@@ -58,11 +61,12 @@ def clutter_paths(room: Room, carrier_hz: float) -> tuple[Array, Array]:
 def moving_response(
     room: Room, scatterers_m: Array, rcs_m2: Array, carrier_hz: float, frequency_hz: Array
 ) -> NDArray[np.complex64]:
-    """What moving points add: the bounce tx -> point -> rx, and the same with one wall reflection on either leg.
+    """Channel of moving scatterers: paths tx -> point -> rx, direct and with one wall reflection on either leg.
 
     Args:
         scatterers_m: [B, 3, S, T] positions of S points in each of B windows.
         rcs_m2: [B, S] radar cross sections.
+        frequency_hz: offsets from the carrier, [F].
 
     Returns:
         complex64 [B, T, links, F].
@@ -75,7 +79,7 @@ def moving_response(
     pairs = [(a, b) for a in range(len(room.tx_m)) for b in range(len(room.rx_m))]
     field = np.empty((windows, times, len(pairs), len(frequency_hz)), np.complex64)
     for window, points in enumerate(scatterers_m):
-        to, back = ([_leg(places[:, a], gains, points) for a in range(places.shape[1])] for places, gains in ends)
+        to, back = ([_leg(sources[:, a], gains, points) for a in range(sources.shape[1])] for sources, gains in ends)
         for link, (a, b) in enumerate(pairs):
             length, gain = _join(to[a], back[b])
             gain *= root[window, :, None].astype(np.float32)
@@ -86,10 +90,10 @@ def moving_response(
 
 
 def shadow(room: Room, torso_m: Array) -> NDArray[np.float32]:
-    """Amplitude factor of the line of sight behind a torso, float32 [B, T, links]; torso_m is [B, 3, T]."""
+    """Amplitude factor of the line of sight shadowed by a torso, float32 [B, T, links]; torso_m is [B, 3, T]."""
     start = np.repeat(room.tx_m, len(room.rx_m), axis=0)  # [links, 3]
     along = np.tile(room.rx_m, (len(room.tx_m), 1)) - start
-    # The torso is a vertical column: only the distance in the horizontal plane counts.
+    # The torso is a vertical cylinder: only the distance in the horizontal plane matters.
     offset = np.moveaxis(torso_m[:, :2], 1, 2)[:, :, None] - start[:, :2]
     share = np.clip((offset * along[:, :2]).sum(-1) / (along[:, :2] ** 2).sum(-1), 0, 1)
     distance = np.linalg.norm(offset - share[..., None] * along[:, :2], axis=-1)
@@ -97,16 +101,16 @@ def shadow(room: Room, torso_m: Array) -> NDArray[np.float32]:
 
 
 def _bands(half_m: float, frequency_hz: Array) -> list[tuple[slice, float, Field]]:
-    """The subcarriers in bands, each with its centre and exp(-j 2 pi (f - centre) d / c) as a polynomial.
+    """Split the subcarriers into bands and approximate exp(-j 2 pi (f - centre) d / c) in each by a polynomial.
 
-    The variable is x = d / half_m - 1 for path lengths 0 <= d <= 2 half_m: the sum over paths is done once per power
-    of x and not once per subcarrier. The polynomials interpolate at Chebyshev nodes; their degree keeps the error below
-    1e-4, and bands are so narrow that single precision does as well.
+    The variable is x = d / half_m - 1 for path lengths 0 <= d <= 2 half_m, so that the sum over paths is computed once
+    per power of x instead of once per subcarrier. The polynomials interpolate at Chebyshev nodes; their degree keeps
+    the error below 1e-4, and bands are narrow enough for single precision.
 
     Returns:
         (subcarriers, centre in Hz, coefficients complex64 [powers, subcarriers of the band]).
     """
-    # Half the phase that the band's edge gains over half the lengths, in rad: what the series converges in.
+    # Phase at the band edge over half the range of lengths, in rad; it determines the convergence of the series.
     turn = np.pi * half_m / SPEED_OF_LIGHT * float(np.ptp(frequency_hz)) / 2
     count = max(1, math.ceil(turn / 2.5))
     powers = 4
@@ -128,7 +132,7 @@ def _delay_phasor(distance_m: Array, frequency_hz: Array) -> NDArray[np.complex1
 
 
 def _paths(amplitude: Array, distance: Array, carrier_hz: float, frequency_hz: Array) -> NDArray[np.complex128]:
-    """[P, tx, rx] -> [P, tx, rx, F]."""
+    """Frequency responses [P, tx, rx, F] of paths [P, tx, rx]."""
     return amplitude[..., None] * _delay_phasor(distance, carrier_hz + frequency_hz)
 
 
@@ -137,7 +141,7 @@ def _radar_gain(wavelength: float) -> float:
 
 
 def _leg(ends_m: Array, gains: Array, points_m: Array) -> Leg:
-    """Length and gain / length of the legs from an antenna's images [I, 3] to points [3, S, T]: two [I, S, T]."""
+    """Length, and gain over length, of the legs from an antenna's images [I, 3] to points [3, S, T]: each [I, S, T]."""
     square = np.zeros((len(ends_m), *points_m.shape[1:]))
     for axis in range(3):
         difference = points_m[axis] - ends_m[:, axis, None, None]
@@ -149,7 +153,7 @@ def _leg(ends_m: Array, gains: Array, points_m: Array) -> Leg:
 
 
 def _join(to: Leg, back: Leg) -> Leg:
-    """Whole paths, [2 I - 1, S, T]: either leg by every image, the other one direct."""
+    """Complete paths, [2 I - 1, S, T]: each image on one leg combined with the direct path on the other."""
     images_count = len(to[0])
     length = np.empty((2 * images_count - 1, *to[0].shape[1:]))
     gain = np.empty(length.shape, np.float32)
@@ -162,7 +166,7 @@ def _join(to: Leg, back: Leg) -> Leg:
 def _moments(length: Array, gain: NDArray[np.float32], frequency_hz: float, half: float, powers: int) -> Field:
     """Sum over paths and points of gain * exp(-j 2 pi frequency length / c) * x^k, complex64 [powers, T]."""
     cycles = length * (frequency_hz / SPEED_OF_LIGHT)
-    cycles -= np.rint(cycles)  # wrapped in float64: float32 would lose the phase of a path of hundreds of cycles
+    cycles -= np.rint(cycles)  # wrap in float64: float32 cannot represent the phase of hundreds of cycles
     phase = cycles.astype(np.float32)
     phase *= np.float32(-2 * np.pi)
     terms = np.empty((2, *length.shape), np.float32)

@@ -1,4 +1,4 @@
-"""What a simulated data set looks like, and the random streams it is drawn from."""
+"""Configuration of a simulated data set, and the seeds of its random streams."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from foundation.errors import RecipeError
 
 ACTIVITIES: tuple[str, ...] = ("empty", "still", "walk", "run", "wave", "sit_down", "turn")
 
-# Third word of the seed of whatever outlives a session. Never 0: numpy pads seeds with zeros, so that (seed, s, 0)
-# would be the stream of session s.
+# Third word of the seed of rooms, people and devices, which persist across sessions. Never 0: NumPy pads seeds with
+# zeros, so that (seed, s, 0) would be the stream of session s.
 ROOM, PERSON, DEVICE = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """Sizes and ranges of a simulated data set; a pair is a range that is drawn from uniformly.
+    """Sizes and ranges of a simulated data set; a pair is a range of a uniform distribution.
 
     Attributes:
-        rooms: rooms in all; the last `test_rooms` of them are the test part of the split by room.
-        windows_per_session: windows of one recording: one room, one device, one carrier, one person.
-        times, interval_s: samples of a window and the seconds between two of them.
+        rooms: number of rooms; the last `test_rooms` of them are the test part of the split by room.
+        windows_per_session: windows of one recording, which has one room, one device, one carrier and one person.
+        times, interval_s: packets of a window and the seconds between them.
         tx_antennas, rx_antennas: a window has tx_antennas * rx_antennas links.
-        bandwidth_hz: shared by `subcarriers` equally spaced subcarriers, symmetric about the carrier.
-        room_size_m: range of length and width.
-        snr_db: range of the mean signal power of a recording over its thermal noise.
+        bandwidth_hz: divided among `subcarriers` equally spaced subcarriers, symmetric about the carrier.
+        room_size_m: range of length and width in metres.
+        snr_db: range of the signal-to-noise ratio of a recording (mean signal power over thermal noise).
         packet_loss: probability that a packet is lost.
-        activities: drawn from with equal probability, one per window.
+        activities: one per window, drawn with equal probability.
 
     Raises:
         RecipeError: a number is out of range or an activity is unknown.

@@ -1,4 +1,4 @@
-"""Sessions of simulated Wi-Fi channel state information, and the splits that never cut one."""
+"""Generate simulated Wi-Fi CSI by sessions, and splits by session and by room."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from foundation.simulate.impairments import Device, draw_noise, draw_packets, dr
 from foundation.simulate.people import Person, make_person, move
 from foundation.simulate.rooms import Array, Room, make_room
 
-#: Furniture is put back a little differently before every recording.
+#: Standard deviation by which furniture is displaced between recordings.
 CLUTTER_SHIFT_M = 0.02
 _HELD_OUT_EVERY = 5
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Windows of a session: values, and the same without noise, complex64 [B, T, links, F]; valid bool [B, T, 1, 1]."""
+    """Windows of a session: values and their noise-free truth, complex64 [B, T, links, F]; valid bool [B, T, 1, 1]."""
 
     values: Field
     clean: Field
@@ -31,11 +31,14 @@ class Recording:
 
 
 def simulate(count: int, seed: int, config: SimulationConfig | None = None, *, first: int = 0) -> Iterator[Signal]:
-    """`count` windows of CSI from window `first` on, with their truth, session after session.
+    """Generate `count` windows of CSI with ground truth, starting at window `first`.
 
-    Window i depends on (seed, i, config) alone, whatever `count` is. `clean` carries the same impairments as `values`
-    but neither thermal noise nor lost packets. Labels: `activity`; and unless the room is empty `position` (x, y), the
-    torso's mean in metres, and `velocity` (vx, vy), its mean in metres per second. An empty room has no subject.
+    Window i depends on (seed, i, config) only. `clean` has the impairments of `values` but neither thermal noise nor
+    lost packets. Labels: `activity`, and unless the room is empty `position` (x, y), the mean position of the torso in
+    metres, and `velocity` (vx, vy), its mean velocity in m/s. The subject of an empty room is "".
+
+    Args:
+        count: number of windows; `config.windows_per_session` consecutive windows form a session.
 
     Raises:
         RecipeError: `count`, `seed` or `first` is negative.
@@ -47,14 +50,14 @@ def simulate(count: int, seed: int, config: SimulationConfig | None = None, *, f
 
 
 def simulated_splits(count: int, seed: int, config: SimulationConfig | None = None) -> dict[str, dict[str, list[str]]]:
-    """The sessions of `simulate(count, seed, config)` by split and part.
+    """Session names of `simulate(count, seed, config)` by split and part.
 
-    `room`: trained in the first rooms, tested in the last `test_rooms`. `recording`: within the training rooms,
-    every fifth recording of each room is tested, a different fifth from room to room. The rooms and the sessions' names
-    do not depend on the seed; it is taken so that a data set is named by the same three arguments everywhere.
+    `room`: the last `test_rooms` rooms are the test part. `recording`: within the training rooms, every fifth recording
+    of each room is the test part, with a different offset per room. Names do not depend on the seed, which appears in
+    error messages only.
 
     Raises:
-        RecipeError: `count` is too small for every part to hold a session.
+        RecipeError: `count` is too small for every part to have a session.
     """
     config = config or SimulationConfig()
     parts: dict[str, dict[str, list[str]]] = {s: {"train": [], "test": []} for s in ("room", "recording")}
@@ -72,13 +75,13 @@ def simulated_splits(count: int, seed: int, config: SimulationConfig | None = No
                 enough = config.windows_per_session * config.rooms * _HELD_OUT_EVERY
                 raise RecipeError(
                     f"simulated_splits: count {count} leaves {split}/{part} without a session; "
-                    f"ask for at least {enough} windows (seed {seed})."
+                    f"request at least {enough} windows (seed {seed})."
                 )
     return parts
 
 
 def session_name(session: int, config: SimulationConfig) -> str:
-    """Rooms take turns, so that all of them are imputed alike."""
+    """Name of a session; rooms alternate, so that all have about the same number of sessions."""
     return f"room-{session % config.rooms}/rec-{session:04d}"
 
 
@@ -90,13 +93,13 @@ def _windows(first: int, stop: int, seed: int, config: SimulationConfig) -> Iter
 
 
 def record(rng: np.random.Generator, field: Field, device: Device, config: SimulationConfig) -> Recording:
-    """What a receiver makes of the channels [B, T, links, F] of a session; `field` is overwritten."""
+    """Apply the receiver impairments to the channels [B, T, links, F] of a session; `field` is overwritten."""
     field *= device.response
     packets = draw_packets(rng, device, len(field), config)
     snr = 10 ** (rng.uniform(*config.snr_db) / 10)
     noise = draw_noise(rng, field.shape, float(np.mean(field.real**2 + field.imag**2)) / snr)
     clean = field * packets.factor(config.frequency_hz)
-    # Noise enters before the gain control, and its phase is uniform already.
+    # Thermal noise enters before the gain control; its phase is already uniform.
     noise *= packets.gain.astype(np.float32)[:, :, None, None]
     noise += clean
     return Recording(noise, clean, draw_valid(rng, len(field), config)[:, :, None, None])
@@ -109,10 +112,10 @@ def occupied_channel(
     carrier: float,
     config: SimulationConfig,
 ) -> tuple[Field, list[list[Array]]]:
-    """The channel of B windows, complex64 [B, T, links, F], and the ways of the torsos [3, T] of those in each.
+    """The channel of B windows, complex64 [B, T, links, F], and the torso trajectories [3, T] of the people in each.
 
     Args:
-        people: each with an activity per window, `empty` where they are not in the room.
+        people: each with one activity per window, `empty` if absent.
     """
     sight, rest = static_response(room, carrier, config.frequency_hz)
     windows = len(people[0][1])
@@ -168,14 +171,14 @@ def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
 
 
 def motion_labels(torso_m: Array, time_s: Array) -> dict[str, Label]:
-    """Mean position and mean velocity in the horizontal plane; torso_m is [3, T]."""
+    """Labels `position` (m) and `velocity` (m/s), means in the horizontal plane; torso_m is [3, T]."""
     x, y = torso_m[:2].mean(axis=1)
     vx, vy = (torso_m[:2, -1] - torso_m[:2, 0]) / (time_s[-1] - time_s[0])
     return {"position": (float(x), float(y)), "velocity": (float(vx), float(vy))}
 
 
 def links_of(room: Room) -> tuple[Link, ...]:
-    """The links of a room's antennas, tx first, with their places."""
+    """The links of a room's antennas with their positions, tx-major."""
     return tuple(
         Link(a, b, (float(tx[0]), float(tx[1]), float(tx[2])), (float(rx[0]), float(rx[1]), float(rx[2])))
         for a, tx in enumerate(room.tx_m)

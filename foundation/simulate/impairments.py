@@ -1,4 +1,4 @@
-"""What the receiver does to the channel: filters, gain control, unlocked clocks, noise and lost packets."""
+"""Receiver model of the simulator: filters, gain control, clock offsets, noise and packet loss."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from foundation.simulate.rooms import Array
 from foundation.transforms.packets import draw_arrivals, draw_gain, draw_wander, packet_factor
 
 Field = NDArray[np.complex64]
-#: Range of the automatic gain control about its setting at the start of a recording.
+#: Largest deviation of the automatic gain control from its initial gain.
 AGC_LIMIT_DB = 6.0
 
 
 @dataclass(frozen=True)
 class Device:
-    """A receiver.
+    """Parameters of a receiver.
 
     Attributes:
-        response: complex64 [links, F], its filters and its scale; one rx chain per rx antenna.
-        agc_step_db, agc_rate: size of a gain step, and its probability per packet.
-        cfo_hz: standard deviation of the carrier frequency offset that is left after correction.
-        sto_s: standard deviation of the timing of a packet.
-        sfo: standard deviation of the sampling clock's relative offset, as drift of the timing (s/s).
+        response: complex64 [links, F], filters and gain; one receive chain per rx antenna.
+        agc_step_db, agc_rate: size of an AGC step, and its probability per packet.
+        cfo_hz: standard deviation of the residual carrier frequency offset.
+        sto_s: standard deviation of the sampling time offset of a packet.
+        sfo: standard deviation of the relative sampling frequency offset (s/s).
     """
 
     response: Field
@@ -38,19 +38,19 @@ class Device:
 
 @dataclass(frozen=True)
 class Packets:
-    """What differs from packet to packet, each float64 [B, T]: the gain, the phase (CFO), the delay (STO, SFO)."""
+    """Impairments per packet, each float64 [B, T]: gain, phase (CFO) and delay (STO, SFO)."""
 
     gain: Array
     phase_rad: Array
     delay_s: Array
 
     def factor(self, frequency_hz: Array) -> Field:
-        """gain * exp(j (phase - 2 pi f delay)), complex64 [B, T, 1, F]: one phase line per packet, for all links."""
+        """gain * exp(j (phase - 2 pi f delay)), complex64 [B, T, 1, F], common to all links."""
         return packet_factor(self.gain, self.phase_rad, self.delay_s, frequency_hz)
 
 
 def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
-    """Device `index`: the same in every session that it records. Its filters are smooth in frequency."""
+    """Device `index`, identical in all sessions; its filters are smooth in frequency."""
     rng = np.random.default_rng((seed, index, DEVICE))
     cosines = np.cos(np.pi * np.arange(1, 5)[:, None] * (config.frequency_hz / config.bandwidth_hz + 0.5))
     falling = 1 / np.arange(1, 5)
@@ -70,7 +70,7 @@ def make_device(seed: int, index: int, config: SimulationConfig) -> Device:
 
 
 def draw_packets(rng: np.random.Generator, device: Device, windows: int, config: SimulationConfig) -> Packets:
-    """Gain steps, clock offsets and timing of every packet of a session's windows."""
+    """Draw gain steps, clock offsets and timing of every packet of a session."""
     shape, t = (windows, config.times), config.time_s
     gain = draw_gain(rng, shape, device.agc_step_db, device.agc_rate, AGC_LIMIT_DB)
     drift = rng.normal(0, device.cfo_hz, (windows, 1)) * t
@@ -87,5 +87,5 @@ def draw_noise(rng: np.random.Generator, shape: tuple[int, ...], power: float) -
 
 
 def draw_valid(rng: np.random.Generator, windows: int, config: SimulationConfig) -> NDArray[np.bool_]:
-    """Which packets arrive, bool [B, T]; at least one in every window, since a window of none was not measured."""
+    """Which packets arrive, bool [B, T]; at least one in every window."""
     return draw_arrivals(rng, (windows, config.times), config.packet_loss)

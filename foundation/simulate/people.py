@@ -1,6 +1,6 @@
-"""People as six moving points: both sides of the chest, both hands, both legs.
+"""Model of people as six moving scatterers: both sides of the chest, both hands, both legs.
 
-An activity is a row of ranges; every window draws its own numbers, and one formula moves the points.
+An activity is a set of parameter ranges; parameters are drawn per window.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ from foundation.simulate.config import PERSON, SimulationConfig
 from foundation.simulate.rooms import Array
 
 Range = tuple[float, float]
-#: Distance that a torso keeps from the walls.
+#: Smallest distance between a torso and the walls.
 MARGIN_M = 0.4
-#: Ways that a person considers before taking the one that has most room.
-_WAYS = 4
+#: Candidate trajectories, of which the one that fits the room best is taken.
+_CANDIDATES = 4
 _SIDE = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])  # left, right
 _CHEST, _HANDS, _LEGS = slice(0, 2), slice(2, 4), slice(4, 6)
-# Of an adult who is seen bistatically; more than the usual 1 m2 of backscatter, as bodies scatter forward.
+# Bistatic radar cross sections of an adult; in total more than the usual 1 m2 of backscatter, due to forward scatter.
 _RCS_M2 = np.array([1.2, 1.2, 0.3, 0.3, 0.5, 0.5])
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Ranges of what an activity's points do.
+    """Parameter ranges of an activity.
 
-    `speed` of the torso (m/s); `stride` frequency (Hz), half the step rate; `arm`, `leg`: swing amplitudes (m);
-    `wave`, `wave_hz`: amplitude and frequency of one raised hand; `drop`: how far the torso is lowered (m);
-    `spin`: rotation about the vertical axis (rad/s), to either side.
+    Attributes:
+        speed: of the torso, m/s.
+        stride: frequency in Hz, half the step rate.
+        arm, leg: swing amplitudes, m.
+        wave, wave_hz: amplitude (m) and frequency (Hz) of one raised hand.
+        drop: by which the torso is lowered, m.
+        spin: rotation rate about the vertical axis, rad/s, of random sign.
     """
 
     speed: Range = (0, 0)
@@ -55,7 +59,7 @@ MOTIONS: dict[str, Motion] = {
 
 @dataclass(frozen=True)
 class Person:
-    """Height (m), radar cross section relative to an adult's, tempo relative to the average."""
+    """Height in metres, radar cross section relative to an adult's, and tempo relative to the average."""
 
     height_m: float
     rcs: float
@@ -63,7 +67,7 @@ class Person:
 
 
 def make_person(seed: int, index: int) -> Person:
-    """Person `index`: the same in every session that they take part in."""
+    """Person `index`, identical in all sessions."""
     rng = np.random.default_rng((seed, index, PERSON))
     return Person(float(rng.uniform(1.5, 1.95)), float(rng.uniform(0.5, 1.6)), float(rng.uniform(0.85, 1.15)))
 
@@ -71,7 +75,7 @@ def make_person(seed: int, index: int) -> Person:
 def move(
     rng: np.random.Generator, activities: list[str], person: Person, size_m: Array, config: SimulationConfig
 ) -> tuple[Array, Array]:
-    """Positions of the six points while the person does each of B activities (none of them 'empty').
+    """Positions of the six scatterers during each of B activities (none of them "empty").
 
     Returns:
         positions [B, 3, 6, T] in metres and radar cross sections [B, 6] in square metres.
@@ -93,13 +97,13 @@ def move(
 
 
 def _trajectory(rng: np.random.Generator, speed: Array, size_m: Array, t: Array) -> tuple[Array, Array]:
-    """A gently curved way that stays inside the room, slower where the room is too small for it.
+    """A slightly curved trajectory inside the room, slower if the room is too small for it.
 
     Returns:
         positions [B, 2, T] and headings [B, T].
     """
-    shape = (len(speed), _WAYS, 1)
-    bend = rng.uniform(-0.6, 0.6, shape) * (speed > 0)[:, None]  # only a way bends: who stands does not turn by it
+    shape = (len(speed), _CANDIDATES, 1)
+    bend = rng.uniform(-0.6, 0.6, shape) * (speed > 0)[:, None]  # a standing person does not turn
     heading = rng.uniform(-np.pi, np.pi, shape) + bend * t
     pace = speed * (1 + 0.2 * np.sin(_turns(rng, len(speed), (0.3, 1), t)))
     way = np.cumsum(pace[:, None] * np.stack([np.cos(heading), np.sin(heading)]), axis=3) * (t[1] - t[0])
@@ -113,7 +117,7 @@ def _trajectory(rng: np.random.Generator, speed: Array, size_m: Array, t: Array)
 
 
 def _posture(rng: np.random.Generator, drawn: dict[str, Array], height: float, t: Array) -> tuple[Array, Array, Array]:
-    """The points relative to the feet, in the person's own axes: forward, left, up, each [B, 6, T]."""
+    """Scatterer coordinates relative to the feet in the body frame: forward, left, up, each [B, 6, T]."""
     count = len(drawn["speed"])
     rest = [np.array([0.1, 0.1, 0.05, 0.05, 0, 0]), 0.1 * np.array([1.7, -1.7, 2.8, -2.8, 1, -1])]
     rest.append(height * np.array([0.72, 0.72, 0.47, 0.47, 0.25, 0.25]))
@@ -131,7 +135,7 @@ def _posture(rng: np.random.Generator, drawn: dict[str, Array], height: float, t
 
 
 def _breathe_and_sway(rng: np.random.Generator, forward: Array, left: Array, t: Array) -> None:
-    """Chest motion of 4 to 8 mm at 0.2 to 0.4 Hz, and a standing body's slow sway of millimetres."""
+    """Add breathing (4 to 8 mm at 0.2 to 0.4 Hz) and the postural sway of a standing body (1 to 4 mm)."""
     count = len(forward)
     breath = rng.uniform(0.004, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.4), t))
     forward[:, _CHEST] += breath[:, None]
@@ -150,7 +154,7 @@ def _wave(rng: np.random.Generator, drawn: dict[str, Array], left: Array, up: Ar
 
 
 def _sit(rng: np.random.Generator, drawn: dict[str, Array], forward: Array, up: Array, t: Array) -> None:
-    """Lower the torso by `drop` within 0.6 to 1.2 s, leaning forward on the way and ending further back."""
+    """Lower the torso by `drop` within 0.6 to 1.2 s, leaning forward in between and ending further back."""
     count = len(forward)
     begin, duration = rng.uniform(-0.1, 0.5, (count, 1)), rng.uniform(0.6, 1.2, (count, 1))
     share = np.clip((t - begin) / duration, 0, 1)

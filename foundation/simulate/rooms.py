@@ -1,4 +1,4 @@
-"""Random rectangular rooms and the mirror images of a point in their walls."""
+"""Random rectangular rooms, and the image method for wall reflections."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from foundation.simulate.config import ROOM, SimulationConfig
 
 Array = NDArray[np.float64]
-#: Wall reflections behind each of the five images per axis, and the images per axis of every path, direct path first.
+#: Number of reflections of each of the five images per axis, and the image indices of every path, direct path first.
 _REFLECTIONS = np.array([0, 1, 1, 2, 2])
 _CHOICES = np.array(sorted(product(range(5), repeat=3), key=lambda choice: int(_REFLECTIONS[list(choice)].sum())))
 
 
 @dataclass(frozen=True)
 class Room:
-    """A box with one corner at the origin, what stands in it, and the two ends of the radio link.
+    """A box with one corner at the origin, its furniture, and the antennas of the radio link.
 
     Attributes:
         size_m: [3] length, width, height.
         reflection: [3, 2] amplitude reflection coefficient of the two walls across each axis (low, high side).
-        los_gain: amplitude of the line of sight relative to free space; below 1 where furniture stands in it.
+        los_gain: amplitude of the line of sight relative to free space; below 1 if furniture obstructs it.
         tx_m, rx_m: [antennas, 3] antenna positions.
         clutter_m, clutter_rcs_m2: [C, 3] positions and [C] radar cross sections of the furniture.
     """
@@ -38,10 +38,10 @@ class Room:
 
 
 def make_room(seed: int, index: int, config: SimulationConfig) -> Room:
-    """Room `index`: the same for every session that is recorded in it."""
+    """Room `index`, identical for all sessions except for small displacements of the furniture."""
     rng = np.random.default_rng((seed, index, ROOM))
     size = np.array([*rng.uniform(*config.room_size_m, 2), rng.uniform(2.4, 3.2)])
-    # From plasterboard (0.2) to concrete and metal (0.8); the sign is the phase flip at a denser medium.
+    # From plasterboard (0.2) to concrete and metal (0.8); negative: phase reversal at a denser medium.
     reflection = -rng.uniform(0.2, 0.8, (3, 2))
     tx, rx = _far_apart(rng, size)
     clutter = int(rng.integers(3, 13))
@@ -72,12 +72,12 @@ def images(points_m: Array, size_m: Array, reflection: Array, order: int) -> tup
     both = reflection[:, 0] * reflection[:, 1]
     factors = np.stack([np.ones(3), reflection[:, 0], reflection[:, 1], both, both])
     choices = _CHOICES[_REFLECTIONS[_CHOICES].sum(axis=1) <= order]
-    places = np.stack([mirrored[choices[:, axis], :, axis] for axis in range(3)], axis=-1)
-    return places, factors[choices, np.arange(3)].prod(axis=1)
+    positions = np.stack([mirrored[choices[:, axis], :, axis] for axis in range(3)], axis=-1)
+    return positions, factors[choices, np.arange(3)].prod(axis=1)
 
 
 def _far_apart(rng: np.random.Generator, size: Array) -> tuple[Array, Array]:
-    """Two device positions on opposite sides of the longer wall's middle, so at least 0.4 of its length apart."""
+    """Two device positions in opposite halves of the longer dimension, at least 0.4 of its length apart."""
     ends = np.stack([rng.uniform(0.08, 0.92, 3), rng.uniform(0.08, 0.92, 3)]) * size
     longest = int(np.argmax(size[:2]))
     ends[0, longest] = rng.uniform(0.05, 0.3) * size[longest]

@@ -1,7 +1,8 @@
-"""Pure functions on physical axes: a `Signal` in, a `Signal` or arrays out; nothing is changed in place.
+"""Pure functions of a `Signal` on physical axes, returning a `Signal` or arrays; nothing is changed in place.
 
-They keep the mask honest: what was not measured is never shown as measured, and never changes what was.
+Validity masks are propagated: an invalid entry is never returned as valid and never affects a valid one.
 
-`resample` (time, frequency), `phase` (sanitised), `antennas` (product and ratio of two), `views` (amplitude, phase,
-IQ), `doppler` (spectrogram), `impairments` (clocks, gain control, loss, IQ imbalance), `packets` (their random draws).
+`resample` (time, frequency), `subsample` (rate, tones, band, antennas), `phase` (sanitisation), `antennas` (conjugate
+product and ratio), `views` (amplitude, phase, IQ), `doppler` (spectrogram), `augment` (random device responses and
+subsets), `impairments` (clocks, gain control, loss, IQ imbalance), `packets` (random draws per packet).
 """

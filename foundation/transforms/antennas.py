@@ -1,9 +1,10 @@
-"""Two antennas of one receiver: what their shared clock does to both is taken out of each other.
+"""Conjugate product and ratio of two antennas of one receiver, which cancel its clock errors.
 
-H_a(t) and H_b(t) carry the same exp(j phi(t)), the same sampling time and the same gain control. In H_a conj(H_b) the
-phases cancel, in H_a / H_b the gain does too. What moves stays. Let static paths S outweigh moving ones D: the product
-is S_a S_b* + D_a S_b* + S_a D_b*, whose last term shows at the opposite Doppler shift, as strong as D is at antenna b;
-the ratio, to first order, is S_a / S_b + D_a / S_b - S_a D_b / S_b^2, all at the shift itself. Its price: fades of H_b.
+H_a(t) and H_b(t) share the phase error exp(j phi(t)), the sampling time and the gain control. The phase cancels in
+H_a conj(H_b), phase and gain cancel in H_a / H_b; motion is preserved. If static paths S dominate over moving ones D,
+the product is S_a S_b* + D_a S_b* + S_a D_b*, whose last term appears at the opposite Doppler shift with the strength
+of D at antenna b; the ratio is, to first order, S_a / S_b + D_a / S_b - S_a D_b / S_b^2, entirely at the true shift,
+but is unreliable in fades of H_b.
 
 K. Qian et al., "Widar2.0: passive human tracking with a single Wi-Fi link", MobiSys 2018 (product).
 Y. Zeng et al., "FarSense: pushing the range limit of WiFi-based respiration sensing with CSI ratio of two antennas",
@@ -20,27 +21,27 @@ from numpy.typing import NDArray
 from foundation.errors import SignalError
 from foundation.signal import Signal
 
-#: A reference this far below its root mean square (-40 dB) divides noise by noise; the ratio is invalid there.
+#: The ratio is invalid where the reference is below this share of its root mean square (-40 dB): it would be noise.
 RATIO_FLOOR = 0.01
 
 
 def conjugate_product(signal: Signal, reference_rx: int = 0) -> Signal:
-    """values[link] conj(values[reference]) for every link but the references; valid where both factors are.
+    """Conjugate product values[link] conj(values[reference]) of every link except the references.
 
-    The reference of a link is the one of the same transmit antenna at receive antenna `reference_rx`. Values are in
-    squared units of the signal's. `clean` is the product of the clean factors.
+    The reference of a link is that of the same transmit antenna at receive antenna `reference_rx`. An entry is valid if
+    both factors are. Values have squared units; `clean` is the product of the clean factors.
 
     Raises:
-        SignalError: the signal is real, or a transmit antenna was not received by the reference and by another antenna.
+        SignalError: the signal is real, or a transmit antenna lacks either the reference or another receive antenna.
     """
     return _combine(signal, reference_rx, lambda values, reference: values * np.conj(reference))
 
 
 def conjugate_ratio(signal: Signal, reference_rx: int = 0) -> Signal:
-    """values[link] / values[reference], without unit; invalid also where the reference is in a deep fade.
+    """Ratio values[link] / values[reference], dimensionless; also invalid where the reference is in a deep fade.
 
     Raises:
-        SignalError: as `conjugate_product`, or no entry of the reference is above the floor.
+        SignalError: as `conjugate_product`, or the reference is in a deep fade everywhere.
     """
     reference = sorted(set(_pairs(signal, reference_rx)[1]))
     magnitude, seen = np.abs(signal.values[:, reference]), signal.mask[:, reference]
@@ -65,9 +66,9 @@ def _combine(signal: Signal, reference_rx: int, two: Callable[[NDArray, NDArray]
 
 
 def _pairs(signal: Signal, reference_rx: int) -> tuple[list[int], list[int]]:
-    """Indices of links, and of the reference of each."""
+    """Indices of the links other than references, and the index of the reference of each."""
     if signal.is_real:
-        raise SignalError(f"two antennas are compared by phase, but this signal of kind {signal.kind} is real.")
+        raise SignalError(f"two antennas are compared by phase, but this signal of kind {signal.kind} is real-valued.")
     reference_of = {link.tx: i for i, link in enumerate(signal.links) if link.rx == reference_rx}
     own = [i for i, link in enumerate(signal.links) if link.rx != reference_rx]
     lone = {link.tx for link in signal.links} ^ (set(reference_of) & {signal.links[i].tx for i in own})

@@ -1,4 +1,4 @@
-"""Augmentations that measured radio needs: what changes between devices and rooms and says nothing of the task."""
+"""Augmentations: random variations between devices that do not depend on the task."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 from foundation.signal import Link, Signal
 
-ORDER = 4  # cosines of the random response: smooth against any real filter
-#: Kinds whose antennas are numbered as a driver happens to: which one is called 0 says nothing. An access point's
-#: number, a Doppler bin's, or an element's place in a simulated array does.
+ORDER = 4  # cosines of the random response, which is smoother than any real filter
+#: Kinds whose antenna numbering is arbitrary. The index of an access point, a Doppler bin or an element of a simulated
+#: array is not.
 EXCHANGEABLE = ("csi", "csi-amplitude")
-#: Raw samples need a filter before every other one may be left out; packets, frames and chirps do not.
+#: Kinds that need an anti-aliasing filter before decimation; packets, frames and chirps do not.
 CONTINUOUS = ("iq",)
-SHORTEST = 32  # times that are left of a subset signal: enough for the patches it had before
+SHORTEST = 32  # times that a subset keeps at least, so that its patch shape does not change
 
 
 def device_response(signal: Signal, seed: int, std: float) -> Signal:
-    """Multiply every link by a random smooth frequency response and gain, as another device would.
+    """Multiply every link by a random smooth frequency response and gain, to simulate another device.
 
-    Received strengths, which are in dBm, are all shifted by one gain.
+    RSSI values, which are in dBm, are all shifted by one gain. Delay-domain signals are returned unchanged.
 
     Args:
-        std: standard deviation of the log magnitude (nepers) and of the phase (radian) of the response.
+        std: standard deviation of the log magnitude (neper) and of the phase (radian) of the response.
     """
     if signal.domain != "frequency" or std == 0:
         return signal
     rng = np.random.default_rng(seed)
     span = np.ptp(signal.response) or 1.0
-    place = (signal.response - signal.response[0]) / span
-    basis = np.cos(np.pi * np.arange(ORDER)[:, None] * place)  # [ORDER, R]; the first is the gain
+    relative = (signal.response - signal.response[0]) / span
+    basis = np.cos(np.pi * np.arange(ORDER)[:, None] * relative)  # [ORDER, R]; the first is the gain
     weight = std / np.sqrt(ORDER) * rng.standard_normal((2, len(signal.links), ORDER))
     log_magnitude, phase = weight @ basis
     response = np.exp(log_magnitude + (0 if signal.is_real else 1j) * phase)
@@ -41,12 +41,11 @@ def device_response(signal: Signal, seed: int, std: float) -> Signal:
 
 
 def random_subset(signal: Signal, seed: int, share: float) -> Signal:
-    """With probability `share`, the signal as a smaller or slower device would have measured it, each with even odds:
-    fewer links (at least one), every other time, fewer responses; and antennas numbered otherwise where numbers say
-    nothing.
+    """With probability `share`, a random subset of the signal, as a smaller or slower device would have measured it.
 
-    What is left is left as it was: values are an exact subset, and axes stay in seconds and hertz (time counts from the
-    first that is left). Of delays the later end goes: 0 stays the first path.
+    Independently with probability 1/2 each: fewer links (at least one), every other time, fewer responses. Antennas are
+    renumbered at random if their numbering is arbitrary. Values are an exact subset; axes stay in seconds and hertz,
+    with time starting at 0. Delay axes are truncated at the end, so that delay 0 stays the first path.
     """
     rng = np.random.default_rng((seed, 1))
     draw = rng.random(4)
@@ -61,7 +60,7 @@ def random_subset(signal: Signal, seed: int, share: float) -> Signal:
         rows = slice(int(rng.integers(2)), None, 2)
     if draw[3] < 0.5 and responses > 1:
         columns, width = _fewer_responses(signal, rng)
-    if not signal.mask[rows][:, chosen][:, :, columns].any():  # nothing was measured there
+    if not signal.mask[rows][:, chosen][:, :, columns].any():  # no valid entry would remain
         return signal
     part = signal.part(rows, chosen, columns)
     return part.with_(
@@ -72,8 +71,7 @@ def random_subset(signal: Signal, seed: int, share: float) -> Signal:
 
 
 def _fewer_responses(signal: Signal, rng: np.random.Generator) -> tuple[slice, float]:
-    """Which responses are left, and the share of the bandwidth that they cover: every other one, or half or more of
-    them side by side."""
+    """Responses to keep, every other one or a contiguous half or more, and the share of the bandwidth they cover."""
     count = len(signal.response)
     length = int(rng.integers((count + 1) // 2, count + 1))
     if signal.domain == "delay":
@@ -85,8 +83,7 @@ def _fewer_responses(signal: Signal, rng: np.random.Generator) -> tuple[slice, f
 
 
 def _renumbered(signal: Signal, links: tuple[Link, ...], rng: np.random.Generator) -> tuple[Link, ...]:
-    """The links that are left; of exchangeable antennas the receivers' numbers go round among themselves, and so do the
-    transmitters'."""
+    """The remaining links; for exchangeable antennas, receive and transmit indices are permuted at random."""
     if signal.kind not in EXCHANGEABLE:
         return links
     tx, rx = (sorted({getattr(link, end) for link in signal.links}) for end in ("tx", "rx"))

@@ -1,8 +1,7 @@
 """Doppler spectrogram: power over slow time and Doppler shift, per link.
 
-A path whose length changes at v metres a second turns by f = -v / wavelength turns a second: positive shifts are paths
-that grow shorter. K. Qian et al., "Inferring motion direction using commodity Wi-Fi for interactive exergames", CHI
-2017.
+A path whose length changes at v m/s has the Doppler shift f = -v / wavelength: positive shifts are paths that grow
+shorter. K. Qian et al., "Inferring motion direction using commodity Wi-Fi for interactive exergames", CHI 2017.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from foundation.signal import Signal
 from foundation.transforms.resample import resample_time
 
 SPEED_OF_LIGHT = 299_792_458.0
-#: Unless told otherwise a window is half a second, but no fewer and no more packets than this.
+#: Default window length in seconds, and its limits in packets.
 WINDOW_S, FEWEST, MOST = 0.5, 16, 256
-#: Below this part of a window's weight on measured packets nothing is said.
+#: The power is NaN where less than this share of the window's weight lies on measured packets.
 MEASURED = 0.5
-_ENTRIES = 2**21
+_ENTRIES = 2**21  # processed at a time, to bound memory
 
 
 @dataclass(frozen=True)
 class Doppler:
-    """A spectrogram.
+    """A Doppler spectrogram.
 
     Attributes:
-        power: float64 [windows, L, D], squared units of the values per hertz, mean over the response axis; NaN where
-            less than half of a window was measured.
-        time_s: float64 [windows], their centres.
-        frequency_hz: float64 [D], increasing, from minus half the packet rate.
-        carrier_hz: 0 where it is not known.
+        power: float64 [windows, L, D], power spectral density in squared units of the values per hertz, averaged over
+            the response axis; NaN where less than half of a window was measured.
+        time_s: float64 [windows], window centres.
+        frequency_hz: float64 [D], Doppler shift, increasing from minus half the packet rate.
+        carrier_hz: 0 if unknown.
     """
 
     power: NDArray[np.float64]
@@ -44,10 +43,10 @@ class Doppler:
 
     @property
     def speed_m_s(self) -> NDArray[np.float64]:
-        """Metres a second [D] by which the path grows shorter; of a monostatic radar's target, twice its approach.
+        """Rate in m/s at which the path grows shorter, [D]; for a monostatic radar twice the speed of approach.
 
         Raises:
-            SignalError: the carrier is not known.
+            SignalError: the carrier is unknown.
         """
         if self.carrier_hz == 0:
             raise SignalError("a Doppler shift is a speed only at a known carrier; read the file with carrier_hz=.")
@@ -57,21 +56,22 @@ class Doppler:
 def doppler(
     signal: Signal, window_s: float | None = None, hop_s: float | None = None, remove_static: bool = True
 ) -> Doppler:
-    """Short-time Fourier transform over the packets (Hann window), its power averaged over the response axis.
+    """Short-time Fourier transform over packets (Hann window), with the power averaged over the response axis.
 
-    Packets are put on a regular grid of the median interval first (`resample_time`); what was not measured weighs
-    nothing. Without its mean over measured packets every window, link and response is without its static paths.
+    Packets are first resampled to the median interval (`resample_time`); unmeasured packets have weight 0. Static paths
+    are removed by subtracting the mean of each window, link and response.
 
-    Phases must be those of the channel: of unsynchronised receivers take `conjugate_product` of two antennas, or the
-    amplitude, whose spectrum tells no sign.
+    Phases must be those of the channel: for unsynchronised receivers use `conjugate_product` of two antennas, or the
+    amplitude, whose spectrum has no sign.
 
     Args:
-        window_s: seconds; by default 0.5, but 16 to 256 packets.
-        hop_s: seconds from window to window; by default an eighth of a window.
-        remove_static: off for what has no static paths, such as baseband samples.
+        window_s: window length in seconds; by default 0.5, limited to 16 to 256 packets.
+        hop_s: hop in seconds; by default an eighth of a window.
+        remove_static: False for signals without static paths, such as baseband samples.
 
     Raises:
-        SignalError: fewer than 16 packets, a window shorter than that or longer than the signal, or a length <= 0.
+        SignalError: there are fewer than 16 packets, the window is shorter than 16 packets or longer than the signal,
+            or the hop is not positive.
     """
     interval = signal.interval_s
     if len(signal.time_s) < FEWEST:
@@ -88,7 +88,7 @@ def doppler(
         raise SignalError(f"hop_s is {hop_s}; expected a number of seconds > 0.")
     hop = max(1, size // 8 if hop_s is None else round(hop_s / interval))
     starts = np.arange(0, count - size + 1, hop)
-    length = 2 ** int(np.ceil(np.log2(2 * size)))  # zeros at the end interpolate the spectrum
+    length = 2 ** int(np.ceil(np.log2(2 * size)))  # zero-padding interpolates the spectrum
     power = np.empty((len(starts), len(signal.links), length))
     block = max(1, _ENTRIES // (length * signal.values[0].size))
     for low in range(0, len(starts), block):
@@ -105,7 +105,7 @@ def doppler(
 def _power(
     values: NDArray, valid: NDArray[np.bool_], length: int, interval: float, remove_static: bool
 ) -> NDArray[np.float64]:
-    """Windows [B, N, L, R] -> power spectral density [B, L, D], zero frequency first."""
+    """Power spectral density [B, L, D] of windows [B, N, L, R], zero frequency first."""
     taper = get_window("hann", values.shape[1])[:, None, None]
     static = values.sum(axis=1, keepdims=True) / np.maximum(valid.sum(axis=1, keepdims=True), 1)
     moving = (values - remove_static * static) * (valid * taper)

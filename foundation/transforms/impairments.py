@@ -1,6 +1,6 @@
-"""What receivers do to a channel, done to a signal: for augmentation, and to test what claims to undo it.
+"""Receiver impairments applied to a signal, for augmentation and to test their removal.
 
-All links of a packet share one clock and one gain control. `clean` takes the same impairment, but loses no packets.
+All links of a packet share one clock and one gain control. `clean` receives the same impairment but no packet loss.
 Timing as in M. Kotaru et al., "SpotFi", SIGCOMM 2015; carrier and sampling offsets and IQ imbalance as in Y. Zhuo et
 al., "Perceiving accurate CSI phases with commodity WiFi devices", INFOCOM 2017.
 """
@@ -17,7 +17,7 @@ from foundation.transforms.resample import resample_frequency
 
 
 def carrier_offset(signal: Signal, offset_hz: float, phase_rad: float = 0.0) -> Signal:
-    """Carrier frequency offset (CFO): times exp(j (2 pi offset t + phase)), t from the first packet.
+    """Carrier frequency offset (CFO): multiply by exp(j (2 pi offset t + phase)), t from the first packet.
 
     Raises:
         SignalError: the signal is real.
@@ -26,12 +26,12 @@ def carrier_offset(signal: Signal, offset_hz: float, phase_rad: float = 0.0) -> 
 
 
 def phase_noise(signal: Signal, linewidth_hz: float, seed: int) -> Signal:
-    """A free-running oscillator: a random walk of variance 2 pi linewidth dt from packet to packet, uniform at first.
+    """Phase noise of a free-running oscillator: random walk of variance 2 pi linewidth dt per packet, uniform start.
 
     A. Demir et al., "Phase noise in oscillators: a unifying theory", IEEE TCAS I 47(5), 2000.
 
     Args:
-        linewidth_hz: of the oscillator's spectrum, full width at half power.
+        linewidth_hz: full width at half power of the oscillator spectrum.
 
     Raises:
         SignalError: the signal is real, or the linewidth is negative.
@@ -43,13 +43,13 @@ def phase_noise(signal: Signal, linewidth_hz: float, seed: int) -> Signal:
 
 
 def timing_offset(signal: Signal, delay_s: float | NDArray[np.float64]) -> Signal:
-    """Sampling time offset (STO): times exp(-j 2 pi f delay).
+    """Sampling time offset (STO): multiply by exp(-j 2 pi f delay).
 
     Args:
-        delay_s: seconds, of all packets or of each [T].
+        delay_s: seconds, one for all packets or one per packet [T].
 
     Raises:
-        SignalError: the signal is real or in the delay domain, or the number of delays is not that of the packets.
+        SignalError: the signal is real or in the delay domain, or the number of delays differs from that of packets.
     """
     if signal.frequency_hz is None:
         raise SignalError("a timing offset needs a frequency-domain signal; see to_frequency.")
@@ -60,7 +60,7 @@ def timing_offset(signal: Signal, delay_s: float | NDArray[np.float64]) -> Signa
 
 
 def sampling_offset(signal: Signal, relative: float) -> Signal:
-    """Sampling frequency offset (SFO): the timing drifts by `relative` seconds a second (1e-6: one part per million).
+    """Sampling frequency offset (SFO): timing drift of `relative` seconds per second (1e-6: one part per million).
 
     Raises:
         SignalError: as `timing_offset`.
@@ -69,13 +69,13 @@ def sampling_offset(signal: Signal, relative: float) -> Signal:
 
 
 def gain_steps(signal: Signal, step_db: float, rate: float, seed: int, limit_db: float = 6.0) -> Signal:
-    """Automatic gain control (AGC): all links step by `step_db` up or down, with probability `rate` a packet.
+    """Automatic gain control (AGC): steps of +-`step_db` common to all links, with probability `rate` per packet.
 
     Args:
-        limit_db: range about the first setting.
+        limit_db: largest deviation from the initial gain.
 
     Raises:
-        SignalError: the values are decibels (kind "rssi"), or a number is out of range.
+        SignalError: the values are in dBm (kind "rssi"), or an argument is out of range.
     """
     if signal.kind == "rssi":
         raise SignalError("gain_steps multiplies linear values, and those of kind rssi are in dBm.")
@@ -86,10 +86,10 @@ def gain_steps(signal: Signal, step_db: float, rate: float, seed: int, limit_db:
 
 
 def packet_loss(signal: Signal, share: float, seed: int) -> Signal:
-    """Mark packets invalid, each with probability `share`; at least one that was measured stays.
+    """Mark packets invalid, each with probability `share`; at least one measured packet is kept.
 
     Raises:
-        SignalError: `share` is not within 0 and 1.
+        SignalError: `share` is not in [0, 1].
     """
     _within("share", share, 0, 1)
     measured = np.asarray(signal.mask.any(axis=(1, 2)))
@@ -102,14 +102,14 @@ def iq_imbalance(signal: Signal, gain_db: float, phase_rad: float) -> Signal:
     """Unequal I and Q branches: y = a x + b conj(x), a = (1 + g e^(-j p)) / 2, b = (1 - g e^(j p)) / 2.
 
     M. Valkama et al., "Advanced methods for I/Q imbalance compensation in communication receivers", IEEE TSP 49(10),
-    2001. Over frequency conj(x) is the image of the tone at -f: H'(f) = a H(f) + b conj(H(-f)), for sounding symbols
-    that are alike at f and -f. Where the channel at -f was not measured the image is left out.
+    2001. In the frequency domain conj(x) is the image of the tone at -f: H'(f) = a H(f) + b conj(H(-f)), for sounding
+    symbols that are equal at f and -f. The image is 0 where the channel at -f was not measured.
 
     Raises:
         SignalError: the signal is real, or in the delay domain.
     """
     if signal.is_real or signal.frequency_hz is None:
-        raise SignalError(f"IQ imbalance needs complex values over frequency, not kind {signal.kind} as it is.")
+        raise SignalError(f"IQ imbalance needs complex values over frequency; kind {signal.kind} here has none.")
     ratio = 10 ** (gain_db / 20)
     direct, image = (1 + ratio * np.exp(-1j * phase_rad)) / 2, (1 - ratio * np.exp(1j * phase_rad)) / 2
     mirrored = _mirrored(signal)
@@ -120,9 +120,9 @@ def iq_imbalance(signal: Signal, gain_db: float, phase_rad: float) -> Signal:
 
 
 def _mirrored(signal: Signal) -> NDArray[np.complex64]:
-    """The values at minus the frequency of each tone, 0 where they were not measured."""
+    """The values at the negative frequency of each tone, 0 where they were not measured."""
     frequency = signal.response
-    if frequency[0] >= 0 and frequency[-1] <= 0:  # baseband samples: one tone, its own mirror
+    if frequency[0] >= 0 and frequency[-1] <= 0:  # baseband samples: the only tone is its own image
         return signal.values
     if frequency[0] > 0 or frequency[-1] < 0:
         return np.zeros_like(signal.values)
@@ -131,7 +131,7 @@ def _mirrored(signal: Signal) -> NDArray[np.complex64]:
 
 def _turned(signal: Signal, phase_rad: NDArray[np.float64], delay_s: NDArray[np.float64] | None = None) -> Signal:
     if signal.is_real:
-        raise SignalError(f"this signal of kind {signal.kind} is real: it has no phase to turn.")
+        raise SignalError(f"this signal of kind {signal.kind} is real-valued: it has no phase.")
     delay = np.zeros(len(phase_rad)) if delay_s is None else delay_s
     frequency = np.zeros(1) if delay_s is None else signal.response
     factor = packet_factor(np.ones(len(phase_rad)), phase_rad, delay, frequency)

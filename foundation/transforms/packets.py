@@ -1,6 +1,6 @@
-"""What differs from packet to packet: one formula and its random draws, for the simulator and for augmentation alike.
+"""Impairments that vary from packet to packet: their common factor and random draws, for simulation and augmentation.
 
-Shapes [..., T]: any number of recordings of T packets. Depends on numpy alone.
+Shapes [..., T]: any number of recordings of T packets. Depends on NumPy only.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ Array = NDArray[np.float64]
 
 
 def packet_factor(gain: Array, phase_rad: Array, delay_s: Array, frequency_hz: Array) -> NDArray[np.complex64]:
-    """gain * exp(j (phase - 2 pi f delay)), complex64 [..., T, 1, R]: one phase line per packet, for all links.
+    """gain * exp(j (phase - 2 pi f delay)), complex64 [..., T, 1, R]: one linear phase per packet, common to all links.
 
     Args:
-        gain, phase_rad, delay_s: [..., T] each; the phase carries carrier offset and phase noise, the delay sampling
-            time and sampling rate.
+        gain, phase_rad, delay_s: [..., T] each; carrier offset and phase noise enter the phase, sampling time and
+            sampling rate offset the delay.
         frequency_hz: offsets from the carrier [R].
     """
-    # Wrapped before it loses digits to float32; the slope is a few turns at most and needs no wrapping.
+    # Wrapped in float64, before conversion to float32; the slope spans a few cycles at most and needs no wrapping.
     common = phase_rad - 2 * np.pi * np.rint(phase_rad / (2 * np.pi))
     slope = (-2 * np.pi * frequency_hz).astype(np.float32)
     phase = delay_s.astype(np.float32)[..., None] * slope
@@ -35,7 +35,7 @@ def draw_gain(rng: np.random.Generator, shape: tuple[int, ...], step_db: float, 
 
     Args:
         rate: probability of a step, per packet.
-        limit_db: range about its setting at the start.
+        limit_db: largest deviation from the initial gain.
     """
     steps = rng.choice([-1.0, 1.0], shape) * (rng.random(shape) < rate)
     level = np.clip(np.cumsum(steps, axis=-1) * step_db, -limit_db, limit_db)
@@ -43,16 +43,16 @@ def draw_gain(rng: np.random.Generator, shape: tuple[int, ...], step_db: float, 
 
 
 def draw_wander(rng: np.random.Generator, shape: tuple[int, ...], std_rad: float | Array) -> Array:
-    """Phase of a free-running oscillator, radian: a random walk from a uniform start.
+    """Phase of a free-running oscillator in radian: a random walk with a uniform initial phase.
 
     Args:
-        std_rad: of the increment from the packet before, one number or one per packet.
+        std_rad: standard deviation of the increment from the previous packet, one number or one per packet.
     """
     walk = np.cumsum(rng.normal(0, std_rad, shape), axis=-1)
     return walk + rng.uniform(-np.pi, np.pi, (*shape[:-1], 1))
 
 
 def draw_arrivals(rng: np.random.Generator, shape: tuple[int, ...], loss: float) -> NDArray[np.bool_]:
-    """Which packets arrive, each lost with probability `loss`; at least one does, for none at all is no measurement."""
+    """Which packets arrive, bool: each is lost with probability `loss`, but at least one per recording arrives."""
     arrival = rng.random(shape)
     return np.asarray((arrival >= loss) | (arrival == arrival.max(axis=-1, keepdims=True)))

@@ -1,11 +1,11 @@
-"""Resampling in time and in frequency, with lost packets, irregular times and missing tones.
+"""Resampling in time and in frequency with lost packets, irregular times and missing tones.
 
-Two steps. A cubic spline through what was measured gives the values on a regular grid as fine as the axis itself (exact
-where the axis lies on that grid; packets closer than half a step are averaged first). A windowed sinc, 2 c sinc(2 c x)
-times a Kaiser window (J. F. Kaiser, "Nonrecursive digital filter design using the I0-sinh window function", ISCAS
-1974), then interpolates at the new points; its cut-off c is half the lower of the two rates, so that going down does
-not alias. It is flat within 0.01 % below 84 % of the cut-off and down by 80 dB above 116 % of it. Ends are continued by
-point reflection.
+Two steps. A cubic spline through the measured entries is evaluated on a regular grid with the spacing of the axis
+(exact where the axis lies on that grid; packets closer than half a step are averaged first). A windowed sinc,
+2 c sinc(2 c x) times a Kaiser window (J. F. Kaiser, "Nonrecursive digital filter design using the I0-sinh window
+function", ISCAS 1974), then interpolates at the new points; its cut-off c is half the lower of the two rates, so that
+downsampling does not alias. Passband ripple is 0.01 % below 84 % of the cut-off, stopband attenuation 80 dB above
+116 % of it. Ends are extended by point reflection.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from foundation.signal import Signal
 from foundation.transforms.phase import phase_slope
 
 Array = NDArray[np.float64]
-#: An interval above this many of the longer of two intervals, old and new, is a gap.
+#: A gap is an interval above this multiple of the longer of the old and the new interval.
 GAP_FACTOR = 1.5
-#: A point this close to a sample, in steps, is that sample: clocks count in microseconds.
+#: A point within this distance of a sample, in steps, coincides with it: clocks count in microseconds.
 SAME = 1e-3
 _LOBES, _BETA = 16, 7.857  # 80 dB
-_ENTRIES = 2**22  # worked on at once
+_ENTRIES = 2**22  # processed at a time, to bound memory
 
 
 def resample_time(signal: Signal, interval_s: float, max_gap_s: float | None = None) -> Signal:
-    """The signal at its first time and every `interval_s` after it, up to its last time.
+    """Resample a signal to a constant interval, from its first time to its last.
 
-    A new entry is valid where the valid entries before and after it, on the same link and tone, are at most `max_gap_s`
-    apart. What a lost packet would have held plays no part: marking it invalid and leaving it out give the same.
-    A phase that is drawn anew in every packet cannot be interpolated: `sanitize`, or take two antennas' product, first.
+    A new entry is valid if the valid entries before and after it, on the same link and tone, are at most `max_gap_s`
+    apart. Marking a lost packet invalid and omitting it give the same result. A phase that is random in every packet
+    cannot be interpolated: apply `sanitize` or `conjugate_product` first.
 
     Args:
-        interval_s: seconds between the new times.
+        interval_s: new interval in seconds.
         max_gap_s: seconds; by default 1.5 times the median interval or the new one, whichever is longer.
 
     Raises:
-        SignalError: a length is no positive number of seconds, or no new entry is valid.
+        SignalError: an argument is not a positive number, or no new entry is valid.
     """
     _positive("interval_s", interval_s)
     count = int(np.floor((signal.time_s[-1] - signal.time_s[0]) / interval_s + 1e-6)) + 1
@@ -60,14 +60,14 @@ def resample_time(signal: Signal, interval_s: float, max_gap_s: float | None = N
 
 
 def resample_frequency(signal: Signal, frequency_hz: NDArray, max_gap_hz: float | None = None) -> Signal:
-    """The signal at the given offsets from the carrier.
+    """Resample a signal to the given offsets from the carrier.
 
-    The delay that all paths share (phase slope, per packet) is taken out before and put back after, so that the timing
-    of a packet does not count as detail. A new entry is valid where the valid tones around it are at most `max_gap_hz`
-    apart; beyond the outermost tones nothing is.
+    The phase slope of each packet (the mean delay of all paths) is removed before interpolation and restored after it,
+    so that timing offsets do not widen the response. A new entry is valid if the valid tones around it are at most
+    `max_gap_hz` apart; entries beyond the outermost tones are invalid.
 
     Args:
-        frequency_hz: increasing offsets, hertz [R'].
+        frequency_hz: increasing offsets in hertz, [R'].
         max_gap_hz: hertz; by default 1.5 times the median spacing or the new one, whichever is larger.
 
     Raises:
@@ -79,7 +79,8 @@ def resample_frequency(signal: Signal, frequency_hz: NDArray, max_gap_hz: float 
     if grid.ndim != 1 or not len(grid) or not np.all(np.isfinite(grid)) or np.any(np.diff(grid) <= 0):
         raise SignalError("resample_frequency: frequency_hz must be a list of increasing offsets in hertz.")
     spacings = np.diff(axis) if len(axis) > 1 else np.ones(1)
-    spacing, step = float(np.median(spacings)), float(np.min(spacings))  # grouped tones lie on a grid of the smallest
+    # Grouped tones lie on a grid of the smallest spacing.
+    spacing, step = float(np.median(spacings)), float(np.min(spacings))
     gap = _gap("max_gap_hz", max_gap_hz, spacing, float(np.median(np.diff(grid))) if len(grid) > 1 else 0.0)
 
     def interpolated(values: NDArray, mask: NDArray[np.bool_]) -> tuple[NDArray, NDArray[np.bool_]]:
@@ -114,7 +115,7 @@ def _gap(name: str, given: float | None, step: float, new_step: float) -> float:
 def _along(
     dimension: int, values: NDArray, valid: NDArray[np.bool_], axis: Array, grid: Array, step: float, gap: float
 ) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Values and validity at `grid` along one dimension; columns that were measured alike are done together."""
+    """Values and validity at `grid` along one dimension; columns with the same mask are processed together."""
     moved, seen = np.moveaxis(values, dimension, 0), np.moveaxis(valid, dimension, 0)
     columns, masks = moved.reshape(len(axis), -1), seen.reshape(len(axis), -1)
     if not np.iscomplexobj(columns) or not np.any(columns.imag):
@@ -132,7 +133,7 @@ def _along(
 
 
 def _covered(axis: Array, grid: Array, step: float, gap: float) -> NDArray[np.bool_]:
-    """Which points of `grid` lie on a sample of `axis`, or between two that are at most `gap` apart."""
+    """Which points of `grid` coincide with a sample of `axis` or lie between two that are at most `gap` apart."""
     after = np.searchsorted(axis, grid)
     left, right = axis[np.maximum(after - 1, 0)], axis[np.minimum(after, len(axis) - 1)]
     inside = (after > 0) & (after < len(axis)) & (right - left <= gap * (1 + SAME))
@@ -140,26 +141,26 @@ def _covered(axis: Array, grid: Array, step: float, gap: float) -> NDArray[np.bo
 
 
 def _interpolated(axis: Array, values: NDArray, whole: Array, grid: Array, step: float, gap: float) -> NDArray:
-    """`values` [N, K] at `axis` -> [M, K] at `grid`; `whole` is the axis with what was lost."""
+    """Interpolate `values` [N, K] at `axis` to [M, K] at `grid`; `whole` is the axis including lost samples."""
     regular = whole[0] + step * np.arange(int(np.floor((whole[-1] - whole[0]) / step + SAME)) + 1)
     new_step = float(np.median(np.diff(grid))) if len(grid) > 1 else step
     ratio = max(new_step / step, 1.0)
-    place = (grid - regular[0]) / step
-    reach = int(np.ceil(_LOBES * ratio))
+    position = (grid - regular[0]) / step
+    half_width = int(np.ceil(_LOBES * ratio))
     found = np.empty((len(grid), values.shape[1]), np.result_type(values, np.float64))
-    width, height = max(1, _ENTRIES // len(regular)), max(1, _ENTRIES // (2 * reach))
+    width, height = max(1, _ENTRIES // len(regular)), max(1, _ENTRIES // (2 * half_width))
     for low in range(0, values.shape[1], width):
         some = slice(low, low + width)
         fine = _on_grid(axis, values[:, some], regular, step, gap)
-        fine = np.pad(fine, ((reach, reach), (0, 0)), "reflect", reflect_type="odd")
+        fine = np.pad(fine, ((half_width, half_width), (0, 0)), "reflect", reflect_type="odd")
         for begin in range(0, len(grid), height):
             points = slice(begin, begin + height)
-            found[points, some] = _sinc(place[points], ratio, reach, len(fine)) @ fine
+            found[points, some] = _sinc(position[points], ratio, half_width, len(fine)) @ fine
     return found
 
 
 def _on_grid(axis: Array, values: NDArray, regular: Array, step: float, gap: float) -> NDArray:
-    """A cubic spline through the samples; straight lines over gaps, where a spline would swing."""
+    """Cubic spline through the samples, linear over gaps, where a spline would overshoot."""
     axis, values = _apart(axis, values, step)
     if len(axis) == 1:
         return np.repeat(values.astype(np.result_type(values, np.float64)), len(regular), axis=0)
@@ -173,10 +174,10 @@ def _on_grid(axis: Array, values: NDArray, regular: Array, step: float, gap: flo
 
 
 def _apart(axis: Array, values: NDArray, step: float) -> tuple[Array, NDArray]:
-    """Samples closer than half a step become one, their mean: a curve through both would swing with their noise."""
+    """Average samples closer than half a step: a spline through both would amplify their noise."""
     starts = np.flatnonzero(np.diff(axis, prepend=-np.inf) >= step / 2)
     chain = np.repeat(starts, np.diff(starts, append=len(axis)))
-    part = np.floor((axis - axis[chain]) / step)  # a long chain is cut at every step
+    part = np.floor((axis - axis[chain]) / step)  # a long chain is split at every step
     first = np.flatnonzero((np.diff(chain, prepend=-1) > 0) | (np.diff(part, prepend=0) != 0))
     if len(first) == len(axis):
         return axis, values
@@ -184,14 +185,14 @@ def _apart(axis: Array, values: NDArray, step: float) -> tuple[Array, NDArray]:
     return np.add.reduceat(axis, first) / count, np.add.reduceat(values, first, axis=0) / count[:, None]
 
 
-def _sinc(place: Array, ratio: float, reach: int, count: int) -> csr_array:
-    """Weights [points, grid]: points at `place` steps of a grid that is continued by `reach` steps at either end."""
-    taps = np.arange(-reach + 1, reach + 1)
-    nearest = np.floor(place + SAME).astype(np.int64)
-    distance = (place - nearest)[:, None] - taps
+def _sinc(position: Array, ratio: float, half_width: int, count: int) -> csr_array:
+    """Filter weights [points, grid] at `position` steps of a grid that is extended by `half_width` at either end."""
+    taps = np.arange(-half_width + 1, half_width + 1)
+    nearest = np.floor(position + SAME).astype(np.int64)
+    distance = (position - nearest)[:, None] - taps
     inside = np.clip(1 - np.square(distance / (_LOBES * ratio)), 0, None)
     weight = np.sinc(distance / ratio) * i0(_BETA * np.sqrt(inside))
     weight /= weight.sum(axis=1, keepdims=True)
-    index = np.clip(nearest[:, None] + taps + reach, 0, count - 1)
-    starts = np.arange(len(place) + 1) * len(taps)
-    return csr_array((weight.ravel(), index.ravel(), starts), shape=(len(place), count))
+    index = np.clip(nearest[:, None] + taps + half_width, 0, count - 1)
+    starts = np.arange(len(position) + 1) * len(taps)
+    return csr_array((weight.ravel(), index.ravel(), starts), shape=(len(position), count))

@@ -1,8 +1,8 @@
-"""A recording as a radio of another configuration would have made it: fewer packets, tones, hertz or antennas.
+"""Subsample a recording to fewer packets, fewer tones, half the band or one antenna, as another radio would measure it.
 
-Entries are dropped as they are, and axes stay physical. A packet or a tone is a sample of the channel, taken in
-microseconds: a receiver that takes half of them has no filter in front that would average over the others, so neither
-is there one here, and what moves faster than half the new rate aliases, as it would there.
+Entries are selected without filtering, and axes stay physical. A packet or tone samples the channel within
+microseconds; a receiver with half the packet rate has no anti-aliasing filter, so motion faster than half the new rate
+aliases here as it does there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from foundation.signal import Signal
 
 
 def half_rate(signal: Signal) -> Signal:
-    """Every second packet, the first one included: half the sampling rate over the same seconds.
+    """Every second packet, starting with the first: half the packet rate over the same duration.
 
     Raises:
         SignalError: there are fewer than 4 times.
@@ -25,7 +25,7 @@ def half_rate(signal: Signal) -> Signal:
 
 
 def half_subcarriers(signal: Signal) -> Signal:
-    """Every second subcarrier, the first one included: the same band at twice the spacing.
+    """Every second subcarrier, starting with the first: the same band at twice the spacing.
 
     Raises:
         SignalError: the response axis is delay, or there are fewer than 4 subcarriers.
@@ -45,16 +45,16 @@ def half_band(signal: Signal) -> Signal:
 
 
 def one_antenna(signal: Signal) -> Signal:
-    """The links of the first receive antenna; of a single one, those of the first transmit antenna.
+    """The links of the first receive antenna, or of the first transmit antenna if there is one receive antenna.
 
     Raises:
-        SignalError: there is one link.
+        SignalError: there is a single link.
     """
     for end in ("rx", "tx"):
         antennas = np.array([getattr(link, end) for link in signal.links])
-        places = np.flatnonzero(antennas == antennas[0])
-        if len(places) < len(antennas):
-            return signal.part(links=places)
+        chosen = np.flatnonzero(antennas == antennas[0])
+        if len(chosen) < len(antennas):
+            return signal.part(links=chosen)
     raise SignalError("one_antenna needs a signal of two antennas or more at one end; this one has a single link.")
 
 

@@ -1,4 +1,4 @@
-"""A signal as real arrays: amplitude, phase, or in-phase and quadrature. What was not measured is NaN."""
+"""Real-valued arrays of a signal: amplitude, phase, or in-phase and quadrature. Invalid entries are NaN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foundation.signal import Signal
 
 
 def amplitude(signal: Signal, decibels: bool = False) -> NDArray[np.float32]:
-    """|values|, float32 [T, L, R], in the signal's units or as 20 log10 of them (an amplitude of 0 is -inf dB)."""
+    """Amplitude |values|, float32 [T, L, R], linear or in dB (20 log10; an amplitude of 0 is -inf dB)."""
     magnitude = np.abs(signal.values)
     if decibels:
         with np.errstate(divide="ignore"):
@@ -19,16 +19,16 @@ def amplitude(signal: Signal, decibels: bool = False) -> NDArray[np.float32]:
 
 
 def phase(signal: Signal, unwrap: bool = False) -> NDArray[np.float32]:
-    """The angle of the values, radian in (-pi, pi], float32 [T, L, R].
+    """Phase of the values in radian, float32 [T, L, R], in (-pi, pi] unless unwrapped.
 
     Args:
-        unwrap: follow the angle along the response axis, over what was not measured, so that no step exceeds pi.
+        unwrap: unwrap along the response axis, skipping invalid entries.
 
     Raises:
         SignalError: the signal is real.
     """
     if signal.is_real:
-        raise SignalError(f"this signal of kind {signal.kind} is real: it has no phase.")
+        raise SignalError(f"this signal of kind {signal.kind} is real-valued: it has no phase.")
     angle = np.where(signal.mask, np.angle(signal.values), np.float32(np.nan))
     if unwrap:
         rows = angle.reshape(-1, angle.shape[2])
@@ -39,6 +39,6 @@ def phase(signal: Signal, unwrap: bool = False) -> NDArray[np.float32]:
 
 
 def iq(signal: Signal) -> NDArray[np.float32]:
-    """In-phase and quadrature part, float32 [T, L, R, 2]."""
+    """In-phase and quadrature parts, float32 [T, L, R, 2]."""
     parts = np.stack([signal.values.real, signal.values.imag], axis=-1)
     return np.where(signal.mask[..., None], parts, np.float32(np.nan))

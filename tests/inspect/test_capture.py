@@ -1,4 +1,4 @@
-"""`inspect`: the numbers of a report, against files whose content is known."""
+"""Summaries of captures, tested on files with known content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a capture: what its panels hold, in which units, and that lost packets are seen."""
+"""Overview figure of a capture: content and units of its panels, and visibility of lost packets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from foundation.transforms.impairments import packet_loss
 
 
 def walk() -> Signal:
-    """A reflector that comes nearer at 2 m/s, seen through a clock and a gain control."""
+    """A reflector approaching at 2 m/s, with random clock phase and gain control."""
     return random_clock(two_antennas(reflector(2.0)), 3)
 
 
@@ -246,7 +246,7 @@ def test_real_captures_have_pictures(data_root: Path, name: str) -> None:
 
 @pytest.mark.real
 def test_a_real_capture_shows_its_mains_hum(data_root: Path) -> None:
-    """Lamps flicker at twice the mains frequency, and with them the channel: a line at 100 Hz on both sides."""
+    """Lamps modulate the channel at twice the mains frequency: a line at 100 Hz on both sides."""
     panel = doppler_panel(load(data_root / "captures/intel5300/sample_0x5_64_3000.dat").signals[0])
     assert panel is not None
     mean, axis = panel.profiles["mean"], panel.axis

@@ -1,4 +1,4 @@
-"""The Signal: what it refuses and how it says so, its byte format, and the change between delay and frequency."""
+"""Signal: validation and its error messages, the byte format, and transforms between delay and frequency."""
 
 from __future__ import annotations
 

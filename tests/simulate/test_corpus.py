@@ -1,4 +1,4 @@
-"""The simulated corpus: what it ranges over, its promises about seeds, and that its signals are what they say."""
+"""Simulated corpus: ranges of its parameters, reproducibility by seed, and physical plausibility of its signals."""
 
 from __future__ import annotations
 
@@ -151,13 +151,13 @@ def test_first_paths_lie_at_zero_delay_and_stand_out(windows: list[Signal]) -> N
 
 
 def _first(signal: Signal) -> float:
-    """Power of the first path, of the strongest."""
+    """Power of the first path relative to the strongest."""
     power = np.mean(np.abs(signal.values) ** 2, axis=(0, 1))
     return float(power[np.abs(signal.response) < 1e-9 + 1 / signal.bandwidth_hz].max() / power.max())
 
 
 def test_who_moves_is_seen_and_an_empty_room_is_still(windows: list[Signal]) -> None:
-    """Without anybody a Doppler spectrogram, which leaves out what stands still, is noise."""
+    """The Doppler spectrogram of an empty room, with static paths removed, is noise."""
     share: dict[str, list[float]] = defaultdict(list)
     for signal in windows:
         if signal.kind == "spectrogram" and "activity" in signal.labels:

@@ -1,4 +1,4 @@
-"""The simulator against closed forms, its promises about seeds and splits, and the statistics of its impairments."""
+"""Simulator: closed-form channels, reproducibility by seed, splits, and statistics of its impairments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIG = SimulationConfig()
 
 
 def bare_room(**changes: object) -> Room:
-    """A room of air: nothing reflects, nothing stands in it."""
+    """Free space: no reflections, no furniture."""
     room = Room(
         size_m=np.array([6.0, 5.0, 3.0]),
         reflection=np.zeros((3, 2)),
@@ -166,7 +166,7 @@ def test_people_stay_inside_the_room_and_move_as_fast_as_they_say() -> None:
     assert np.all(np.abs(lowered[[n == "still" for n in names]]) < 0.01)
 
 
-def test_labels_are_the_torsos_place_and_velocity(windows: list[Signal]) -> None:
+def test_labels_are_the_torsos_position_and_velocity(windows: list[Signal]) -> None:
     sizes = {f"room-{r}": make_room(3, r, CONFIG).size_m for r in range(CONFIG.rooms)}
     for s in windows:
         if s.labels["activity"] == "empty":
@@ -303,6 +303,6 @@ def test_mistakes_are_named() -> None:
         SimulationConfig(packet_loss=1.0)
     with pytest.raises(RecipeError, match=r"count is -1"):
         simulate(-1, 0)
-    with pytest.raises(RecipeError, match=r"room/test without a session; ask for at least 320"):
+    with pytest.raises(RecipeError, match=r"room/test without a session; request at least 320"):
         simulated_splits(16, 0)
     simulated_splits(320, 0)

@@ -1,4 +1,4 @@
-"""One simulated corpus of every kind of signal, for pretraining: each session is a room of its own."""
+"""Simulated pretraining corpus of all kinds of signals; every session has its own room."""
 
 from foundation.simulate.corpus.generate import corpus, corpus_splits
 

@@ -1,4 +1,4 @@
-"""What the kinds of the corpus draw alike: sizes, bands, rooms with antennas, people."""
+"""Random draws shared by the kinds of the corpus: sizes, bands, rooms with antennas, people."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from foundation.simulate.generate import motion_labels
 from foundation.simulate.people import Person, make_person
 from foundation.simulate.rooms import Array, Room, make_room
 
-#: Windows of a session: one room, one pair of devices.
+#: Windows per session, which has one room and one pair of devices.
 WINDOWS = 4
-#: Patches (times, responses) that sizes are counted in, and the most tokens of nearly all samples and of the others.
+#: Patches (times, responses) by which tokens are counted; token limits of most samples and of a share of large ones.
 PATCHES = ((16, 8), (4, 8), (1, 16))
 TOKENS, MOST_TOKENS, LARGE_SHARE = 150, 330, 0.03
-#: Antennas that the network tells apart by default, and so the most links.
+#: Number of antennas that the network distinguishes by default: the limit on links.
 LINKS = 64
-#: How often a room stays empty for a whole recording.
+#: Probability that a room is empty for a whole recording.
 NOBODY = 0.08
-#: Longest side of an array of antennas.
+#: Largest length of an antenna array.
 ARRAY_M = 1.5
-#: Carriers and the bandwidths that go with them: IEEE 802.11ah, b to ax, bands of cells, 802.11ay.
+#: Carriers and their bandwidths: IEEE 802.11ah, b to ax (2.4 GHz, 5 and 6 GHz), cellular millimetre wave, 802.11ay.
 _BANDS = (
     ((0.9e9, 0.93e9), (1e6, 16e6)),
     ((2.4e9, 2.484e9), (20e6, 40e6)),
@@ -35,12 +35,12 @@ _BANDS = (
 )
 _RATE_HZ, _USUAL_RATE_HZ = (5.0, 4000.0), (20.0, 400.0)
 
-
 #: People, each with an activity per window.
 People = list[tuple[Person, list[str]]]
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number from `low` to `high`, uniform in its logarithm."""
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
@@ -50,13 +50,15 @@ def whole(rng: np.random.Generator, low: int, high: int) -> int:
 
 
 def tokens_of(times: int, links: int, responses: int) -> int:
-    """Tokens of a signal at the patches above, a static one for every column included."""
+    """Number of tokens of a signal with `PATCHES`, including one static token per column."""
     pt, pr = next((patch for patch in PATCHES if patch[0] <= times), PATCHES[-1])
     return (-(-times // pt) + (times > 1)) * links * -(-responses // pr)
 
 
 @dataclass(frozen=True)
 class Sizes:
+    """Shape of a window: times, transmit and receive antennas, responses."""
+
     times: int
     tx: int
     rx: int
@@ -70,7 +72,7 @@ def draw_sizes(
     rx: tuple[int, int],
     responses: tuple[int, int],
 ) -> Sizes:
-    """Sizes from these ranges, drawn again until they make few enough tokens."""
+    """Draw sizes from these ranges, repeatedly until they satisfy the limits on tokens and links."""
     most = MOST_TOKENS if rng.random() < LARGE_SHARE else TOKENS
     while True:
         drawn = Sizes(whole(rng, *times), whole(rng, *tx), whole(rng, *rx), whole(rng, *responses))
@@ -80,7 +82,7 @@ def draw_sizes(
 
 
 def draw_band(rng: np.random.Generator) -> tuple[float, float]:
-    """Carrier and bandwidth in hertz: of a standard, or anything from 0.9 to 77 GHz."""
+    """Draw carrier and bandwidth in hertz: of a standard, or any from 0.9 to 77 GHz."""
     if rng.random() < 0.6:
         carriers, widths = _BANDS[rng.integers(len(_BANDS))]
         return float(rng.uniform(*carriers)), log_uniform(rng, *widths)
@@ -89,14 +91,14 @@ def draw_band(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def draw_interval(rng: np.random.Generator) -> float:
-    """Seconds between two samples in slow time."""
+    """Draw the interval between samples in slow time, seconds."""
     return 1 / log_uniform(rng, *(_USUAL_RATE_HZ if rng.random() < 0.7 else _RATE_HZ))
 
 
 def draw_room(
     rng: np.random.Generator, seed: int, session: int, carrier_hz: float, tx: int = 1, rx: int = 1, most_m: float = 9.0
 ) -> Room:
-    """A room that no other session has, with lines of antennas about half a wavelength apart."""
+    """Draw a room of its own for a session, with linear arrays of about half a wavelength spacing."""
     room = make_room(seed, session, SimulationConfig(tx_antennas=1, rx_antennas=1, room_size_m=(3.0, most_m)))
     return replace(
         room,
@@ -106,7 +108,7 @@ def draw_room(
 
 
 def antennas(rng: np.random.Generator, centre_m: Array, count: int, carrier_hz: float) -> Array:
-    """A horizontal line [count, 3] about a point."""
+    """Antenna positions [count, 3] of a horizontal linear array about a point."""
     angle = rng.uniform(0, 2 * np.pi)
     step = min(rng.uniform(0.4, 1.0) * SPEED_OF_LIGHT / carrier_hz, ARRAY_M / count)
     along = step * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -114,7 +116,7 @@ def antennas(rng: np.random.Generator, centre_m: Array, count: int, carrier_hz: 
 
 
 def draw_people(rng: np.random.Generator, seed: int, most: int = 3, windows: int = WINDOWS) -> People:
-    """Up to `most` people, each with an activity per window; nobody is one person who never comes in."""
+    """Draw up to `most` people with one activity per window; an empty room is one person who is always absent."""
     count = 0 if rng.random() < NOBODY else int(rng.integers(1, most + 1))
     return [
         (
@@ -126,7 +128,7 @@ def draw_people(rng: np.random.Generator, seed: int, most: int = 3, windows: int
 
 
 def labels_of(people: People, window: int, ways: list[Array], time_s: Array) -> dict[str, Label]:
-    """Of nobody and of one person alone; nothing names what several do. `ways` are those of the ones inside."""
+    """Labels of an empty room or a single person; none for several people. `ways`: trajectories of those present."""
     doing = [activities[window] for _, activities in people if activities[window] != "empty"]
     if len(doing) > 1:
         return {}

@@ -1,4 +1,4 @@
-"""Sessions of all kinds in turn, and the split that holds rooms out."""
+"""Generate the corpus session by session, alternating kinds, and its split by room."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.simulate.corpus.draw import WINDOWS
-from foundation.simulate.corpus.places import cir, rssi
+from foundation.simulate.corpus.positioning import cir, rssi
 from foundation.simulate.corpus.radar import radar
 from foundation.simulate.corpus.waveforms import iq, spectrogram
 from foundation.simulate.corpus.wifi import channel, csi, csi_amplitude
 
 Draw = Callable[[np.random.Generator, int, int], list[Signal]]
-#: Sessions take turns: most of what is measured in rooms is Wi-Fi.
+#: Kinds of consecutive sessions; most indoor measurements are Wi-Fi.
 SCHEDULE: tuple[Draw, ...] = (
     csi, radar, csi_amplitude, cir, csi, iq, channel, csi_amplitude, csi, spectrogram, rssi, csi, radar, csi_amplitude,
     cir, channel,
 )  # fmt: skip
-#: One room in so many is held out; no multiple of two, so that they are of all kinds.
+#: Every n-th room is held out; coprime to the length of the schedule, so that all kinds are.
 HELD_OUT_EVERY = 11
-#: How often a recording does not tell its carrier, as real ones do not.
+#: Probability that the carrier of a recording is unknown, as in real recordings.
 UNKNOWN_CARRIER = 0.15
-#: Fourth word of a session's seed, so that no stream is one of `foundation.simulate.generate`.
+#: Fourth word of a session's seed, to separate its stream from those of `foundation.simulate.generate`.
 _CORPUS = 7
 
 
 def corpus(count: int, seed: int, *, first: int = 0) -> Iterator[Signal]:
-    """`count` windows from window `first` on, session after session; window i depends on (seed, i) alone.
+    """Generate `count` windows, starting at window `first`; window i depends on (seed, i) only.
 
-    Sizes, carriers, rates, bandwidths, rooms, people and devices are drawn for every session, see the module of each
-    kind for its ranges. Labels, where they are known: `activity` of a person alone (or `empty`), `position` in
-    metres, `velocity`, `visibility`, `distance`, `modulation`, `snr`.
+    Sizes, carriers, rates, bandwidths, rooms, people and devices are drawn per session; the module of each kind has the
+    ranges. Labels, if known: `activity` of a single person (or `empty`), `position` (m), `velocity` (m/s),
+    `visibility`, `distance` (m), `modulation`, `snr` (dB).
 
     Raises:
         RecipeError: `count`, `seed` or `first` is negative.
@@ -45,17 +45,17 @@ def corpus(count: int, seed: int, *, first: int = 0) -> Iterator[Signal]:
 
 
 def corpus_splits(count: int) -> dict[str, dict[str, list[str]]]:
-    """`room`: every eleventh session, and so room, validates; all others train.
+    """Session names by split and part: in `room` every eleventh session (and so room) is the part `valid`.
 
     Raises:
-        RecipeError: `count` is too small to hold a session out.
+        RecipeError: `count` is too small for a held-out session.
     """
     parts: dict[str, list[str]] = {"train": [], "valid": []}
     for session in range(-(-count // WINDOWS)):
         parts["valid" if session % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "train"].append(session_name(session))
     if not parts["valid"]:
         raise RecipeError(
-            f"corpus_splits: count {count} leaves no room to hold out; ask for {HELD_OUT_EVERY * WINDOWS} or more."
+            f"corpus_splits: count {count} leaves no room to hold out; request {HELD_OUT_EVERY * WINDOWS} or more."
         )
     return {"room": parts}
 

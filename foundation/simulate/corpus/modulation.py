@@ -1,4 +1,4 @@
-"""Modulated waveforms at complex baseband, of power near 1."""
+"""Modulated waveforms at complex baseband with mean power near 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MODULATIONS: tuple[str, ...] = (*_POINTS, "gfsk", "fm", "am", "ofdm", "chirp", "
 
 
 def modulated(rng: np.random.Generator, name: str, count: int) -> NDArray[np.complex128]:
-    """`count` samples of random data in one of `MODULATIONS`; its rate and pulse are drawn too."""
+    """`count` samples of random data in one of `MODULATIONS`, with random symbol rate and pulse."""
     if name in _POINTS:
         return _linear(rng, _constellation(_POINTS[name]), count)
     if name == "ofdm":
@@ -42,25 +42,25 @@ def _constellation(points: int) -> NDArray[np.complex128]:
 
 
 def _linear(rng: np.random.Generator, points: NDArray[np.complex128], count: int) -> NDArray[np.complex128]:
-    """Symbols through a root-raised-cosine pulse, 2 to 16 samples each."""
+    """Symbols with a root-raised-cosine pulse, 2 to 16 samples per symbol."""
     sps, roll_off, span = int(rng.integers(2, 17)), rng.uniform(0.15, 0.5), 4
     pulse = _root_raised_cosine(np.arange(-span * sps, span * sps + 1) / sps, roll_off)
     symbols = np.zeros(count + 2 * span * sps + sps, np.complex128)
-    places = np.arange(rng.integers(sps), len(symbols), sps)
-    symbols[places] = rng.choice(points, len(places))
+    instants = np.arange(rng.integers(sps), len(symbols), sps)
+    symbols[instants] = rng.choice(points, len(instants))
     return np.convolve(symbols, pulse, mode="same")[span * sps :][:count]
 
 
 def _root_raised_cosine(t: NDArray[np.float64], roll_off: float) -> NDArray[np.float64]:
-    """At times in symbols; of energy near one symbol's. J. Proakis, Digital Communications, 4th edition, 9.2."""
-    t = t + 1e-6  # beside the two removable singularities
+    """Root-raised-cosine pulse at times in symbol periods. J. Proakis, Digital Communications, 4th edition, 9.2."""
+    t = t + 1e-6  # avoids the removable singularities
     turn = np.pi * t
     top = np.sin(turn * (1 - roll_off)) + 4 * roll_off * t * np.cos(turn * (1 + roll_off))
     return np.asarray(top / (turn * (1 - (4 * roll_off * t) ** 2)))
 
 
 def _ofdm(rng: np.random.Generator, count: int) -> NDArray[np.complex128]:
-    """Blocks of 32 to 128 subcarriers, three quarters of them used, with a cyclic prefix of a quarter."""
+    """OFDM symbols of 32 to 128 subcarriers, three quarters of them used, with a cyclic prefix of a quarter."""
     size = int(rng.choice([32, 64, 128]))
     blocks = count // size + 2
     spectrum = rng.choice(_constellation(int(rng.choice([4, 16]))), (blocks, size))
@@ -72,7 +72,7 @@ def _ofdm(rng: np.random.Generator, count: int) -> NDArray[np.complex128]:
 
 
 def _message(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Noise of a low band, from -1 to 1."""
+    """Low-pass noise, normalised to [-1, 1]."""
     length = int(rng.integers(8, 65))
     smooth = np.convolve(rng.standard_normal(count + length), np.hanning(length), mode="same")[:count]
     return np.asarray(smooth / np.abs(smooth).max())

@@ -1,4 +1,4 @@
-"""FMCW radar on a wall of a room in which people move: range-Doppler fields, and the samples of chirps.
+"""FMCW radar in a room with moving people: range-Doppler maps and chirp samples.
 
 The layouts are those of `foundation.readers.radar.radhar` and `foundation.readers.radar.dca1000`.
 """
@@ -31,13 +31,13 @@ _CARRIERS_HZ = ((24.0e9, 24.25e9), (57e9, 64e9), (76e9, 77e9), (5.8e9, 77e9))
 
 
 def radar(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Windows of one recording, as fields or as chirps."""
+    """Windows of one recording, as range-Doppler maps or as chirps."""
     carrier = float(rng.uniform(*_CARRIERS_HZ[rng.integers(len(_CARRIERS_HZ))]))
     return (_fields if rng.random() < 0.7 else _chirps)(rng, seed, session, carrier)
 
 
 def _fields(rng: np.random.Generator, seed: int, session: int, carrier: float) -> list[Signal]:
-    """Values [frames, Doppler bins, range cells], real; a part of the sets keeps only what stands out, as points."""
+    """Range-Doppler magnitudes [frames, Doppler bins, range cells], real; in some sessions only detections."""
     sizes = draw_sizes(rng, (8, 64), (1, 1), (4, 32), (8, 64))
     room = _radar_room(rng, seed, session, carrier, 1, 1)
     frame_s, speed_bin = 1 / rng.uniform(5, 30), rng.uniform(2, 8) / sizes.rx
@@ -70,7 +70,7 @@ def _fields(rng: np.random.Generator, seed: int, session: int, carrier: float) -
 
 
 def _chirps(rng: np.random.Generator, seed: int, session: int, carrier: float) -> list[Signal]:
-    """Values [chirps, rx * tx, samples of a chirp], complex."""
+    """Chirp samples [chirps, rx * tx, samples per chirp], complex."""
     sizes = draw_sizes(rng, (16, 64), (1, 3), (1, 4), (16, 128))
     room = _radar_room(rng, seed, session, carrier, sizes.tx, sizes.rx)
     bandwidth, interval = log_uniform(rng, 0.25e9, 4e9), log_uniform(rng, 0.5e-3, 0.05)
@@ -96,7 +96,7 @@ def _chirps(rng: np.random.Generator, seed: int, session: int, carrier: float) -
 
 
 def _radar_room(rng: np.random.Generator, seed: int, session: int, carrier: float, tx: int, rx: int) -> Room:
-    """Both arrays in one box."""
+    """A room with transmit and receive array in one device."""
     room = draw_room(rng, seed, session, carrier, tx, rx)
     return replace(room, rx_m=antennas(rng, room.tx_m.mean(axis=0) + np.array([0, 0, 0.03]), rx, carrier))
 
@@ -104,7 +104,7 @@ def _radar_room(rng: np.random.Generator, seed: int, session: int, carrier: floa
 def _windows(
     rng: np.random.Generator, seed: int, room: Room, carrier: float, times: int, interval: float
 ) -> list[tuple[Rays, dict[str, Label]]]:
-    """Rays [S, T, tx, rx] off the people of every window (one far below any noise where nobody is), and its labels."""
+    """Rays [S, T, tx, rx] off the people in each window, and its labels; an empty room has one negligible ray."""
     config = SimulationConfig(times=times, interval_s=interval)
     windows: list[tuple[Rays, dict[str, Label]]] = []
     for _ in range(WINDOWS):
@@ -130,7 +130,7 @@ def _track(
 def _field(
     rays: Rays, carrier: float, frame_s: float, bins: int, cells: int, speed_bin: float, cell_m: float
 ) -> NDArray[np.complex64]:
-    """[T, Doppler bins, cells] of one antenna: a lobe about each point's speed and range; speeds wrap around."""
+    """Range-Doppler map [T, Doppler bins, cells] of one antenna: a lobe at each point's speed (aliased) and range."""
     length = rays[1][:, :, 0, 0]
     speed = np.gradient(length, frame_s, axis=1) / 2 / speed_bin
     away = (np.arange(bins) - bins // 2 - speed[..., None] + bins / 2) % bins - bins / 2
@@ -139,5 +139,5 @@ def _field(
 
 
 def _cells(length: Array, cells: int, cell_m: float) -> NDArray[np.float32]:
-    """How much of an echo over a path `length` metres long there and back falls into each range cell."""
+    """Amplitude in each range cell of an echo with a two-way path of `length` metres."""
     return main_lobe(np.arange(cells) + 0.5 - length[..., None] / (2 * cell_m))

@@ -1,4 +1,4 @@
-"""Modulated baseband samples through a room, and spectrograms of such samples or of people (micro-Doppler)."""
+"""Modulated baseband samples after a multipath channel, and spectrograms of these or of people (micro-Doppler)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from foundation.simulate.rooms import Room
 from foundation.transforms.doppler import doppler
 from foundation.transforms.packets import draw_wander
 
-#: Of full scale.
+#: Range of received levels relative to full scale.
 _LEVEL_DB = (-30.0, 10.0)
 
 
 def iq(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Windows of one receiver: another modulation, rate and place in each."""
+    """Windows of one receiver, each with its own modulation, symbol rate and transmitter position."""
     sizes = draw_sizes(rng, (64, 1024), (1, 1), (1, 8), (1, 1))
     return _waveforms(rng, seed, session, sizes)
 
 
 def spectrogram(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Values [windows, links, bins]: power per hertz."""
+    """Spectrograms [windows, links, bins]: power per hertz."""
     return (_of_waveforms if rng.random() < 0.5 else _of_people)(rng, seed, session)
 
 
@@ -46,8 +46,8 @@ def _waveforms(rng: np.random.Generator, seed: int, session: int, sizes: Sizes) 
     room = draw_room(rng, seed, session, carrier, 1, sizes.rx, most_m=30.0)
     signals = []
     for _ in range(WINDOWS):
-        place = rng.uniform(0.1, 0.9, (1, 3)) * room.size_m
-        taps = _taps(replace(room, tx_m=place), carrier, rate)
+        position = rng.uniform(0.1, 0.9, (1, 3)) * room.size_m
+        taps = _taps(replace(room, tx_m=position), carrier, rate)
         name = str(rng.choice(MODULATIONS))
         sent = modulated(rng, name, sizes.times + taps.shape[-1])
         heard = np.stack([np.convolve(sent, row)[taps.shape[-1] :][: sizes.times] for row in taps], axis=1)
@@ -69,7 +69,7 @@ def _waveforms(rng: np.random.Generator, seed: int, session: int, sizes: Sizes) 
 
 
 def _taps(room: Room, carrier: float, rate: float) -> Field:
-    """[rx, taps]: the room at the rate of the samples, from a little before the first path on."""
+    """Channel impulse response [rx, taps] of the room at the sample rate, starting just before the first path."""
     amplitude, distance = static_rays(room, carrier)
     count = int(np.clip(np.ceil(np.ptp(distance) / 3e8 * rate) + 4, 4, 32))
     frequency = uniform(count, rate)
@@ -78,14 +78,14 @@ def _taps(room: Room, carrier: float, rate: float) -> Field:
 
 
 def _oscillator(rng: np.random.Generator, field: Field) -> Field:
-    """A carrier offset of up to 1 % of the rate, and phase noise."""
+    """Apply a carrier offset of up to 1 % of the sample rate, and phase noise."""
     turns = rng.uniform(-0.01, 0.01) * np.arange(len(field))
     wander = draw_wander(rng, (len(field),), log_uniform(rng, 1e-4, 2e-2))
     return np.asarray(field * np.exp(1j * (2 * np.pi * turns + wander))[:, None, None], np.complex64)
 
 
 def _gain(rng: np.random.Generator, field: Field) -> Field:
-    """Set to a level of full scale, as a receiver's gain control does."""
+    """Scale to a random level relative to full scale, as a gain control does."""
     level = 10 ** (rng.uniform(*_LEVEL_DB) / 20)
     return np.asarray(field * (level / np.sqrt(np.mean(np.abs(field) ** 2))), np.complex64)
 
@@ -128,7 +128,7 @@ def _of_people(rng: np.random.Generator, seed: int, session: int) -> list[Signal
 
 
 def _spectrogram(signal: Signal, size: int, hop: int, remove_static: bool, bins: int) -> Signal:
-    """Of windows of `size` samples, cut to the `bins` about zero."""
+    """Spectrogram with windows of `size` samples, restricted to `bins` bins about zero frequency."""
     interval = signal.interval_s
     found = doppler(signal, size * interval, hop * interval, remove_static)
     first = (len(found.frequency_hz) - bins) // 2

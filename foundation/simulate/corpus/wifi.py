@@ -1,4 +1,4 @@
-"""Wi-Fi channel state information of moving people, complex or as amplitudes, and channels of moving terminals."""
+"""Wi-Fi CSI of moving people, complex or amplitude only, and MIMO channels of moving terminals."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from foundation.simulate.generate import links_of, occupied_channel, record
 from foundation.simulate.impairments import make_device
 from foundation.simulate.rooms import Array, Room
 
-#: Ranges of the times and subcarriers of a window, and how often each is drawn: most windows show motion.
+#: Ranges of times and subcarriers of a window, and their probabilities; most windows are long enough to show motion.
 _TIMES = ((16, 128), (16, 128), (4, 15), (1, 3))
 _RESPONSES = ((16, 256), (1, 32), (8, 512), (64, 2048))
 _SHARES = (0.55, 0.15, 0.2, 0.1)
-#: Ranges of the antennas of a base station and a terminal, and of the subcarriers: either are many.
+#: Ranges of base station antennas, terminal antennas and subcarriers: many antennas or many subcarriers.
 _ARRAYS = (((1, 64), (1, 4), (4, 256)), ((1, 2), (1, 2), (128, 2048)))
 
 
 def csi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Windows of one recording: 0 to 3 people, a device of its own, packets lost or left out, null subcarriers."""
+    """Windows of one recording: 0 to 3 people, one device, lost packets (invalid or absent), null subcarriers."""
     carrier, bandwidth = draw_band(rng)
     which = rng.choice(len(_TIMES), p=_SHARES)
     sizes = draw_sizes(rng, _TIMES[which], (1, 8), (1, 8), _RESPONSES[which])
@@ -63,13 +63,13 @@ def csi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
 
 
 def csi_amplitude(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """As `csi`, where the phase was not recorded."""
+    """As `csi`, without the phase."""
     windows = csi(rng, seed, session)
     return [window.with_(values=np.abs(window.values), is_real=True, kind="csi-amplitude") for window in windows]
 
 
 def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Sounded channels between an array and a terminal at another place in every window, at rest or moving."""
+    """MIMO channels between an array and a terminal, static or moving, at another position in each window."""
     carrier, bandwidth = draw_band(rng)
     times = (1, 1) if rng.random() < 0.6 else (2, 16)
     sizes = draw_sizes(rng, times, *_ARRAYS[rng.choice(2, p=(0.75, 0.25))])
@@ -79,9 +79,9 @@ def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     time_s = steps(sizes.times, interval)
     signals = []
     for _ in range(WINDOWS):
-        place = rng.uniform(0.1, 0.9, 3) * room.size_m
-        there = replace(room, rx_m=antennas(rng, place, sizes.rx, carrier), los_gain=_sight(rng))
-        field = frequency_response(_on_the_way(rng, there, time_s, carrier), carrier, frequency)
+        position = rng.uniform(0.1, 0.9, 3) * room.size_m
+        there = replace(room, rx_m=antennas(rng, position, sizes.rx, carrier), los_gain=_los_gain(rng))
+        field = frequency_response(_moving_terminal(rng, there, time_s, carrier), carrier, frequency)
         field = field.transpose(1, 0, 2, 3).reshape(sizes.times, -1, sizes.responses)
         signals.append(
             Signal(
@@ -93,7 +93,7 @@ def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
                 carrier_hz=carrier,
                 bandwidth_hz=bandwidth,
                 labels={
-                    "position": (float(place[0]), float(place[1])),
+                    "position": (float(position[0]), float(position[1])),
                     "visibility": "LOS" if there.los_gain == 1 else "NLOS",
                 },
             )
@@ -117,7 +117,7 @@ def _config(rng: np.random.Generator, sizes: Sizes, carrier: float, bandwidth: f
 
 
 def _subcarriers(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Which subcarriers are measured, bool [count]: in a third of the recordings not the middle and the outer ones."""
+    """Which subcarriers are measured, bool [count]: a third of the recordings lack those at centre and edges."""
     measured = np.ones(count, bool)
     if count >= 16 and rng.random() < 0.33:
         middle, edge = int(rng.integers(1, 4)), int(rng.integers(0, count // 12 + 1))
@@ -127,7 +127,7 @@ def _subcarriers(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _as_captured(window: Signal, times: int, arrived: np.ndarray, drop: bool) -> Signal:
-    """The first `times`, where lost packets are either invalid or, with `drop`, not there, as in most captures."""
+    """The first `times` packets; lost ones are invalid or, with `drop`, absent, as in most captures."""
     rows = np.flatnonzero(arrived) if drop else np.arange(len(arrived))
     rows = rows[:times] if arrived[rows[:times]].any() else rows[-times:]
     return window.with_(
@@ -135,15 +135,16 @@ def _as_captured(window: Signal, times: int, arrived: np.ndarray, drop: bool) ->
     )
 
 
-def _sight(rng: np.random.Generator) -> float:
+def _los_gain(rng: np.random.Generator) -> float:
+    """Draw the amplitude of the line of sight relative to free space: unobstructed with probability 1/2."""
     return 1.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.4))
 
 
-def _on_the_way(rng: np.random.Generator, room: Room, time_s: Array, carrier_hz: float) -> Rays:
-    """Rays [P, tx, T, rx] of a terminal that goes straight on, at up to 3 m/s."""
+def _moving_terminal(rng: np.random.Generator, room: Room, time_s: Array, carrier_hz: float) -> Rays:
+    """Rays [P, tx, T, rx] of a terminal in linear motion at up to 3 m/s."""
     angle, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, 3)
     way = speed * time_s[:, None] * np.array([np.cos(angle), np.sin(angle), 0.0])
-    places = (way[:, None] + room.rx_m).reshape(-1, 3)
-    amplitude, distance = static_rays(replace(room, rx_m=places), carrier_hz)
+    positions = (way[:, None] + room.rx_m).reshape(-1, 3)
+    amplitude, distance = static_rays(replace(room, rx_m=positions), carrier_hz)
     shape = (*amplitude.shape[:2], len(time_s), len(room.rx_m))
     return amplitude.reshape(shape), distance.reshape(shape)

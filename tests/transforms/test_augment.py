@@ -1,4 +1,4 @@
-"""Signals seen in part: exact subsets, on axes that stay physical, the same for the same seed."""
+"""Random subsets of signals: exact values on physical axes, reproducible by the seed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _signal(**changes: object) -> Signal:
     return signal.with_(clean=signal.values * 2)
 
 
-def _places(found: Signal, whole: Signal) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which times, links and responses of the whole are left, told by the axes and by the antennas' positions."""
+def _indices(found: Signal, whole: Signal) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the remaining times, links and responses, from the axes and the antenna positions."""
     offsets = [whole.time_s[k] for k in (0, 1)]
     times = next(t for t in (np.searchsorted(whole.time_s, found.time_s + o) for o in offsets) if t.max() < 80)
     by_position = [link.rx_position_m for link in whole.links]
@@ -37,7 +37,7 @@ def _places(found: Signal, whole: Signal) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @pytest.mark.parametrize("changes", [{}, DELAYS, {"kind": "channel"}, {"kind": "iq"}])
-def test_what_is_left_is_an_exact_subset_on_its_own_axes(changes: dict[str, object]) -> None:
+def test_values_are_an_exact_subset_on_their_own_axes(changes: dict[str, object]) -> None:
     whole = _signal(**changes)
     shapes = Counter[tuple[bool, ...]]()
     for seed in range(60):
@@ -47,7 +47,7 @@ def test_what_is_left_is_an_exact_subset_on_its_own_axes(changes: dict[str, obje
         )
         step = 80 // len(found.time_s)
         np.testing.assert_array_equal(found.time_s, whole.time_s[start::step] - whole.time_s[start])
-        _, links, responses = _places(found, whole)
+        _, links, responses = _indices(found, whole)
         np.testing.assert_array_equal(found.response, whole.response[responses])
         kept = np.ix_(np.arange(80)[start::step], links, responses)
         for name in ("values", "mask", "clean"):
@@ -61,7 +61,7 @@ def test_what_is_left_is_an_exact_subset_on_its_own_axes(changes: dict[str, obje
     assert {shape[1] for shape in shapes} == {shape[2] for shape in shapes} == {False, True}
 
 
-def test_the_bandwidth_is_that_of_the_responses_that_are_left() -> None:
+def test_the_bandwidth_is_that_of_the_remaining_responses() -> None:
     whole = _signal()
     spacing = np.diff(whole.response)[0]
     seen = set()
@@ -77,7 +77,7 @@ def test_the_bandwidth_is_that_of_the_responses_that_are_left() -> None:
     assert seen == {1, 2}
 
 
-def test_antennas_are_renumbered_only_where_numbers_say_nothing() -> None:
+def test_antennas_are_renumbered_only_where_their_numbering_is_arbitrary() -> None:
     for kind in ("csi", "channel"):
         whole = _signal(kind=kind)
         renumbered = set()

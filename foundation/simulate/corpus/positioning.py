@@ -1,4 +1,4 @@
-"""Signals of places: UWB impulse responses of a link, and received strengths of many access points or anchors."""
+"""Positioning signals: UWB impulse responses of a link, and RSSI of many access points or anchors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from foundation.simulate.corpus.rays import Field, Rays, add_noise, bounces, mai
 from foundation.simulate.people import move
 from foundation.simulate.rooms import Array, Room
 
-#: Carriers and bandwidths of IEEE 802.15.4a, and what a half of a chip of 499.2 MHz lasts.
+#: Carriers and bandwidths of IEEE 802.15.4a, and half the chip duration at 499.2 MHz.
 _UWB = ((3494.4e6, 499.2e6), (3993.6e6, 499.2e6), (4492.8e6, 499.2e6), (3993.6e6, 900e6), (6489.6e6, 499.2e6))
 _TAP_S = 1 / 998.4e6
-#: A first path is found where it stands out of the noise by so much, and is no less than a share of the strongest.
+#: First-path detection: threshold over the noise, and relative to the strongest path.
 _OVER_NOISE, _OF_STRONGEST = 3.0, 0.06
 _VISIBILITY = ("LOS", "NLOS", "NDP-NLOS")
 
 
 def cir(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Impulse responses of one link, first path at delay 0; one at a time, or a few while people move."""
+    """Windows of impulse responses [T, rx, taps], first path at delay 0; a single one or a few while people move."""
     if rng.random() < 0.7:
         (carrier, bandwidth), tap_s = _UWB[rng.integers(len(_UWB))], _TAP_S
     else:
@@ -63,27 +63,27 @@ def cir(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
 
 
 def rssi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Fingerprints [1, access points, 1] in dBm at places of one site; what is too weak is invalid.
+    """RSSI fingerprints [1, access points, 1] in dBm at positions of one site; too weak transmitters are invalid.
 
-    Log-distance path loss with shadowing that is alike at near places: T. Rappaport, Wireless Communications, 2nd
+    Log-distance path loss with spatially correlated shadowing: T. Rappaport, Wireless Communications, 2nd
     edition, 4.9; M. Gudmundson, "Correlation model for shadow fading in mobile radio systems", Electronics Letters
     27(23), 1991.
     """
     count, size = whole(rng, 3, 64), np.array([*np.exp(rng.uniform(np.log(5), np.log(80), 2)), 3.0])
-    places = rng.uniform(0, 1, (count, 3)) * size
+    positions = rng.uniform(0, 1, (count, 3)) * size
     loss, one_metre = rng.uniform(1.7, 4.0), rng.uniform(-50, -30) + rng.normal(0, 3, count)
     shadows, fading, weakest = _shadows(rng, count), rng.uniform(1, 4), rng.uniform(-100, -85)
     carrier = float(rng.choice([0.868e9, 2.441e9, 2.437e9, 5.5e9]))
     known, anchors, whole_numbers = rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.7
-    links = tuple(_access_point(index, place if known else None, anchors) for index, place in enumerate(places))
+    links = tuple(_access_point(index, point if known else None, anchors) for index, point in enumerate(positions))
     signals = []
     for _ in range(WINDOWS):
-        place = rng.uniform(0, 1, 3) * size * [1, 1, 0.6]
-        distance = np.maximum(np.linalg.norm(places - place, axis=1), 0.5)
-        strength = one_metre - 10 * loss * np.log10(distance) + shadows(place) + rng.normal(0, fading, count)
+        position = rng.uniform(0, 1, 3) * size * [1, 1, 0.6]
+        distance = np.maximum(np.linalg.norm(positions - position, axis=1), 0.5)
+        strength = one_metre - 10 * loss * np.log10(distance) + shadows(position) + rng.normal(0, fading, count)
         strength = np.clip(np.round(strength) if whole_numbers else strength, -120, 0)
         heard = (strength >= weakest) | (strength == strength.max())
-        labels: dict[str, Label] = {"position": (float(place[0]), float(place[1]))}
+        labels: dict[str, Label] = {"position": (float(position[0]), float(position[1]))}
         signals.append(
             Signal(
                 values=strength[None, :, None],
@@ -101,7 +101,7 @@ def rssi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
 
 
 def _rays(rng: np.random.Generator, seed: int, room: Room, carrier: float, times: int, interval: float) -> Rays:
-    """[P, T, tx, rx]: what stands still, and the bounce off people if there is time to move."""
+    """Rays [P, T, tx, rx]: static paths, and bounces off people if there is more than one time."""
     amplitude, distance = (np.repeat(part[:, None], times, axis=1) for part in static_rays(room, carrier))
     if times == 1:
         return amplitude, distance
@@ -117,12 +117,14 @@ def _rays(rng: np.random.Generator, seed: int, room: Room, carrier: float, times
 def _impulses(
     rng: np.random.Generator, rays: Rays, carrier: float, bandwidth: float, delays: Array, tail: Field, snr_db: float
 ) -> Field:
-    """[T, rx, taps], shifted by whole taps so that the first path that is found has delay 0; every frame has the phase
-    of two oscillators that know nothing of each other."""
+    """Impulse responses [T, rx, taps], shifted by whole taps so that the detected first path has delay 0.
+
+    Every frame has a random phase, because the oscillators of both ends are not synchronised.
+    """
     amplitude, distance = (part[:, :, 0] for part in rays)
     step = delays[1] - delays[0]
     direct = distance[0].min() / SPEED_OF_LIGHT
-    early = direct - step * rng.uniform(0, 1)  # where a tap lies before it is a matter of luck
+    early = direct - step * rng.uniform(0, 1)  # the sampling phase is random
     taps = phasors((amplitude, distance), carrier)
     at = (distance / SPEED_OF_LIGHT - early)[..., None] - delays
     field = np.einsum("ptr,ptrn->trn", taps, _pulse(bandwidth * at), optimize=True)
@@ -137,12 +139,12 @@ def _impulses(
 
 
 def _pulse(offset: Array) -> NDArray[np.float32]:
-    """A band-limited pulse at offsets in 1 / bandwidth, half as high 0.6 of them from its middle."""
+    """Band-limited pulse at offsets in units of 1 / bandwidth, with half amplitude at 0.6."""
     return main_lobe(offset / 0.6)
 
 
 def _tail(rng: np.random.Generator, shape: tuple[int, int], delays: Array, decay_s: float, bandwidth: float) -> Field:
-    """Dense multipath relative to the strongest path: noise of the pulse's band that decays exponentially."""
+    """Dense multipath relative to the strongest path: exponentially decaying noise in the band of the pulse."""
     envelope = np.exp(-np.maximum(delays, 0) / (2 * decay_s)) * (delays > 0) * 10 ** (rng.uniform(-22, -8) / 20)
     white = rng.standard_normal((*shape, 2)).view(np.complex128)[..., 0] * envelope
     step = delays[1] - delays[0]
@@ -151,14 +153,14 @@ def _tail(rng: np.random.Generator, shape: tuple[int, int], delays: Array, decay
 
 
 def _shadows(rng: np.random.Generator, count: int) -> Callable[[Array], Array]:
-    """place -> dB [count]: sums of waves over the site, of standard deviation 2 to 8 dB."""
-    waves, deviation, reach = 16, rng.uniform(2, 8), rng.uniform(2, 10)
-    vectors = rng.normal(0, 1 / reach, (count, waves, 2))
+    """Shadowing in dB [count] as a function of position: sums of plane waves, standard deviation 2 to 8 dB."""
+    waves, deviation, distance = 16, rng.uniform(2, 8), rng.uniform(2, 10)
+    vectors = rng.normal(0, 1 / distance, (count, waves, 2))
     phases = rng.uniform(0, 2 * np.pi, (count, waves))
-    return lambda place: deviation * np.sqrt(2 / waves) * np.cos(vectors @ place[:2] + phases).sum(axis=1)
+    return lambda position: deviation * np.sqrt(2 / waves) * np.cos(vectors @ position[:2] + phases).sum(axis=1)
 
 
-def _access_point(index: int, place: Array | None, anchor: bool) -> Link:
-    """An anchor hears one transmitter; access points are heard by one receiver."""
-    where = None if place is None else (float(place[0]), float(place[1]), float(place[2]))
+def _access_point(index: int, position: Array | None, anchor: bool) -> Link:
+    """Link of an anchor (one of many receivers of one transmitter) or an access point (one of many transmitters)."""
+    where = None if position is None else (float(position[0]), float(position[1]), float(position[2]))
     return Link(0, index, rx_position_m=where) if anchor else Link(index, 0, tx_position_m=where)
