@@ -1,0 +1,25 @@
+"""Chains of binary records, each a length, a header and a body: what the readers of such captures share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from foundation.errors import ReadError
+
+
+def headers_at(data: bytes, offsets: NDArray[np.int64], header: np.dtype) -> NDArray:
+    """The headers [N], an array of the structured type `header`, that start at these byte offsets [N] of a capture."""
+    rows = sliding_window_view(np.frombuffer(data, np.uint8), header.itemsize)[offsets]
+    return np.ascontiguousarray(rows).view(header)[:, 0]
+
+
+def truncated(path: Path, what: str, start: int, end: int, size: int) -> ReadError:
+    """The error of a capture of `size` bytes whose last record (`what`) ends beyond it."""
+    return ReadError(
+        f"{path}: truncated, {what} at byte {start} should end at byte {end} but the file has {size} bytes; copy it "
+        f"again or cut it to {start} bytes."
+    )
