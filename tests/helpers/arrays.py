@@ -27,6 +27,9 @@ def write_matlab73(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
+#: What `write_any` writes, and those of them that are read in another process, where an error costs a new process.
+FORMATS = ["mat5", "mat5z", "mat73", "h5", "npz"]
+PROCESS = {"mat73", "h5"}
 BASE: dict[str, Any] = {
     "about": "a test",
     "keys": {"complex": "H"},

@@ -140,7 +140,7 @@ def test_a_hang_is_an_error_and_the_next_file_is_read(
     path: Path, endless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = check_reads(path)
-    monkeypatch.setattr(hdf5, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(hdf5, "_TIMEOUT_S", 0.1)
     with pytest.raises(ReadError, match=r"endless: .* \(the HDF5 library crashed or hung on it\)"):
         hdf5.Hdf5File(endless).__enter__()
     monkeypatch.undo()

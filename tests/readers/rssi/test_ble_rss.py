@@ -92,10 +92,10 @@ def test_what_is_no_table_is_named(tmp_path: Path, content: str, message: str) -
     ("anchors", "message"),
     [
         (ANCHORS.replace("4,", "5,"), "has no anchor 4, which the table's rssi_4 needs"),
-        (ANCHORS.replace("id", "anchor"), "is no table of anchors"),
-        (ANCHORS.replace("2.5", "high"), "is no table of anchors"),
-        (ANCHORS.replace(",2.5", ""), "is no table of anchors"),
-        (ANCHORS.replace("2.5", "inf"), "position is not finite"),
+        (ANCHORS.replace("id", "anchor"), "is not a table of anchors"),
+        (ANCHORS.replace("2.5", "high"), "is not a table of anchors"),
+        (ANCHORS.replace(",2.5", ""), "is not a table of anchors"),
+        (ANCHORS.replace("2.5", "inf"), "position of an anchor is not finite"),
     ],
 )
 def test_wrong_anchors_are_named(tmp_path: Path, anchors: str, message: str) -> None:
