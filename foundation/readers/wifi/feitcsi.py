@@ -23,7 +23,7 @@ from foundation.readers.links import antenna_links
 from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.grouping import by_kind
-from foundation.readers.wifi.records import truncated
+from foundation.readers.wifi.records import headers_at, truncated
 from foundation.signal import Signal
 
 _HEADER = np.dtype(
@@ -129,8 +129,8 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
             )
         starts.append(start)
         at = end
-    rows = [data[start - _HEADER.itemsize : start] for start in starts]
-    return np.frombuffer(b"".join(rows), _HEADER), np.asarray(starts)
+    offsets = np.asarray(starts)
+    return headers_at(data, offsets - _HEADER.itemsize, _HEADER), offsets
 
 
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:

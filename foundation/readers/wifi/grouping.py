@@ -53,12 +53,14 @@ def most_frequent(
     Returns:
         Indices of the packets, in the order of the file, and the setup.
     """
-    codes = np.ravel_multi_index([column.astype(np.int64) for column in columns], [int(c.max()) + 1 for c in columns])
-    values, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    best = np.lexsort((first, -counts))[0]
-    is_kept = codes == values[best]
-    kept, chosen = np.flatnonzero(is_kept), tuple(int(column[first[best]]) for column in columns)
-    if len(values) > 1:
+    codes = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        codes = codes * (int(column.max()) + 1) + column
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    _, best = min(zip(-counts, first, strict=True))
+    is_kept = codes == codes[best]
+    kept, chosen = np.flatnonzero(is_kept), tuple(int(column[best]) for column in columns)
+    if len(counts) > 1:
         warnings.warn(
             f"{path}: dropped {len(codes) - len(kept)} of {len(codes)} packets whose {what} differ from the most "
             f"frequent ({setup.format(*chosen)}), the first at packet {int(np.argmin(is_kept))}",

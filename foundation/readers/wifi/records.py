@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
@@ -13,8 +12,8 @@ from foundation.errors import ReadError
 
 def headers_at(data: bytes, offsets: NDArray[np.int64], header: np.dtype) -> NDArray:
     """The headers [N], an array of the structured type `header`, that start at these byte offsets [N] of a capture."""
-    rows = sliding_window_view(np.frombuffer(data, np.uint8), header.itemsize)[offsets]
-    return np.ascontiguousarray(rows).view(header)[:, 0]
+    at_every_byte: NDArray = np.ndarray(len(data) - header.itemsize + 1, header, data, strides=(1,))
+    return at_every_byte[offsets]
 
 
 def truncated(path: Path, what: str, start: int, end: int, size: int) -> ReadError:
