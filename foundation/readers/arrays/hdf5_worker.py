@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -28,11 +27,10 @@ Answer = tuple[dict[str, Any], bytes]
 
 
 class Worker:
-    """Answers requests on one open file; `before` is the resource usage of the children before this one."""
+    """Answers requests on one open file."""
 
-    def __init__(self, before: resource.struct_rusage) -> None:
+    def __init__(self) -> None:
         self.file: h5py.File | None = None
-        self.before = before
 
     def answer(self, request: dict[str, Any]) -> Answer:
         if request["do"] in ("open", "close"):
@@ -47,7 +45,6 @@ class Worker:
             "about": self._about,
             "read": self._read,
             "stack": self._stack,
-            "usage": self._usage,
         }
         return do[request["do"]](**{name: value for name, value in request.items() if name != "do"})
 
@@ -91,12 +88,6 @@ class Worker:
             arrays.append(np.asarray(data[()], np.float32))
         return _sent(np.stack(arrays))
 
-    def _usage(self) -> Answer:
-        """Processor time of this child and those before it, and the peak memory of any of them."""
-        both = self.before, resource.getrusage(resource.RUSAGE_SELF)
-        seconds = sum(each.ru_utime + each.ru_stime for each in both)
-        return {"seconds": seconds, "peak_bytes": 1024 * max(each.ru_maxrss for each in both)}, b""
-
 
 def _sent(array: np.ndarray) -> Answer:
     body = np.ascontiguousarray(array).tobytes()
@@ -118,12 +109,11 @@ def _serve(worker: Worker) -> dict[str, str]:
 
 def _child() -> bytes:
     """Let a child answer until an error, which is returned; empty if it crashed or the client is gone."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     last, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, json.dumps(_serve(Worker(before))).encode() + b"\n")
+            os.write(write, json.dumps(_serve(Worker())).encode() + b"\n")
         finally:
             os._exit(0)  # the rest is for the parent only
     os.close(write)

@@ -112,11 +112,7 @@ def test_hdf5_does_not_lead_to_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", [*FORMATS, "npy"])
 def test_cut_files_are_named(tmp_path: Path, format: str) -> None:
     path = tmp_path / "whole"
-    if format == "npy":
-        with path.open("wb") as raw:
-            np.save(raw, normal(4, 5, 6))
-    else:
-        write_any(path, format, {"H": normal(4, 5, 6)})
+    write_any(path, format, {"H": normal(4, 5, 6)})
     data = path.read_bytes()
     given = layout(keys={"complex": "array" if format == "npy" else "H"})
     assert len(read(path, given)) == 4
@@ -130,11 +126,7 @@ def test_cut_files_are_named(tmp_path: Path, format: str) -> None:
 @pytest.mark.parametrize("format", [*FORMATS, "npy"])
 def test_flipped_bytes_give_signals_or_a_clear_error(tmp_path: Path, format: str) -> None:
     path = tmp_path / "whole"
-    if format == "npy":
-        with path.open("wb") as raw:
-            np.save(raw, normal(2, 2, 2))
-    else:
-        write_any(path, format, {"H": normal(2, 2, 2)})
+    write_any(path, format, {"H": normal(2, 2, 2)})
     data, refused = path.read_bytes(), 0
     given = layout(keys={"complex": "array" if format == "npy" else "H"})
     rng = np.random.default_rng(0)
