@@ -1,4 +1,4 @@
-"""Frames of PicoScenes with the CSI of every device, and what is read from them."""
+"""Frames of PicoScenes with the CSI of every device, and the signals that are read from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POWDER recordings: as published, and files that are wrong."""
+"""POWDER recordings: as published, and malformed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RadCom HDF5 files: as published, and files that are wrong."""
+"""RadCom HDF5 files: as published, and malformed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw interleaved samples: every data type against the standard library's `struct`, and what is not samples."""
+"""Raw interleaved samples: every data type against the standard library's `struct`, and files that are not samples."""
 
 from __future__ import annotations
 

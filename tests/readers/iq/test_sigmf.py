@@ -1,4 +1,4 @@
-"""SigMF: recordings and archives with known samples, metadata that lies, damaged files, and the real recordings."""
+"""SigMF: recordings and archives with known samples, inconsistent metadata, damaged files, and the real recordings."""
 
 from __future__ import annotations
 

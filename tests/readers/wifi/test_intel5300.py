@@ -165,7 +165,7 @@ def test_equals_what_another_program_decoded(data_root: Path) -> None:
 
 @pytest.mark.real
 def test_phase_slope_confirms_the_subcarrier_grid(data_root: Path) -> None:
-    """Delay turns the phase in proportion to the frequency step: a wrong grid or quarter turn shows as a kink."""
+    """Delay turns the phase in proportion to the frequency step: a wrong grid or rotation is a discontinuity."""
     for name in ("captures/intel5300/sample_0x1_ap.dat", "polyu-csi-ips/captures/d26/d26_p02_l03.dat"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -41,7 +41,7 @@ def test_every_integer_lands_on_its_link_and_subcarrier(tmp_path: Path, swapped:
     assert (signal.kind, signal.session, dict(signal.labels)) == ("csi", "a", {})
 
 
-def test_turns_of_the_wide_channels_are_undone(tmp_path: Path) -> None:
+def test_rotations_of_the_wide_channels_are_undone(tmp_path: Path) -> None:
     for mhz, bins in ((40, 128), (80, 256)):
         field = random_bins(mhz, bins)
         signal = read_one(written(tmp_path / "a.pcap", capture([(1, ethernet(csi(field, mhz=mhz)))])))

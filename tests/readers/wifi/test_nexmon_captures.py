@@ -13,7 +13,7 @@ from foundation.readers.wifi import nexmon, pcap
 from foundation.readers.wifi.ofdm import INDICES
 from foundation.signal import Signal
 
-UNTURN = np.where(INDICES[242] >= -64, -1, 1)
+DEROTATION = np.where(INDICES[242] >= -64, -1, 1)
 
 
 def real(data_root: Path, name: str) -> Signal:
@@ -36,15 +36,15 @@ def real(data_root: Path, name: str) -> Signal:
 def test_equals_what_another_program_decoded(
     data_root: Path, name: str, chip: str, shape: tuple[int, int, int], carrier_hz: float
 ) -> None:
-    """The other program keeps FFT order and the turns; it takes the four datagrams of `example` for four frames, and it
-    gives the three equal streams of the 4339."""
+    """The other program keeps FFT order and the rotations, reads the four datagrams of `example` as four frames, and
+    returns the three equal streams of the 4339."""
     golden = np.load(data_root / "captures" / "golden" / f"nexmon__{name}.pcap.npz", allow_pickle=False)
     signal = real(data_root, name)
     assert (signal.values.shape, signal.carrier_hz, signal.bandwidth_hz) == (shape, carrier_hz, 80e6)
     pilots = np.isin(np.abs(INDICES[242]), nexmon.PILOTS)
     assert signal.device == f"Broadcom BCM{chip}"
     np.testing.assert_array_equal(signal.mask, np.broadcast_to(~(pilots & (name == "example")), shape))
-    wanted = golden["csi_first50"][:, INDICES[242]] * UNTURN.reshape(-1, *[1] * (golden["csi_first50"].ndim - 2))
+    wanted = golden["csi_first50"][:, INDICES[242]] * DEROTATION.reshape(-1, *[1] * (golden["csi_first50"].ndim - 2))
     wanted = (
         wanted.reshape(1, 4, 242) if name == "example" else np.moveaxis(wanted, 1, -1).reshape(len(wanted), -1, 242)
     )
@@ -69,7 +69,7 @@ def test_equals_what_the_vendor_decoded(data_root: Path, name: str, chip: str) -
     assert exact.sum() == wanted.any(axis=1).sum()
     signal = real(data_root, name)
     got, measured = signal.values.reshape(-1, 242)[exact], signal.mask.reshape(-1, 242)[exact]
-    wanted = wanted[: exact.sum(), INDICES[242]] * UNTURN
+    wanted = wanted[: exact.sum(), INDICES[242]] * DEROTATION
     np.testing.assert_allclose(got, np.where(measured, wanted, 0), rtol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_pilots_of_several_streams_hold_their_sum(data_root: Path, monkeypatch: 
 
 
 @pytest.mark.real
-def test_the_4358_turns_the_phase_towards_the_carrier_alike_on_all_links(data_root: Path) -> None:
+def test_the_4358_rotates_the_phase_near_the_carrier_equally_on_all_links(data_root: Path) -> None:
     """As a high-pass of 0.6 MHz does, arctan(f0 / f): it is the receiver's, so it is left in, as by the vendor."""
     signal = real(data_root, "example")
     index = INDICES[242]
@@ -100,7 +100,7 @@ def test_the_4358_turns_the_phase_towards_the_carrier_alike_on_all_links(data_ro
 
 
 @pytest.mark.real
-def test_phase_is_continuous_where_the_standard_turns_it(data_root: Path) -> None:
+def test_phase_is_continuous_where_the_standard_rotates_it(data_root: Path) -> None:
     """`example` is the one capture of frames that fill the 80 MHz."""
     signal = real(data_root, "example")
     for row in signal.values[0]:

@@ -170,7 +170,7 @@ class TestMalformed:
         assert all(np.isfinite(signal.values).all() for signal in signals)
 
     def test_structure_that_is_damaged_is_not_read(self, tmp_path: Path) -> None:
-        """Each of these bytes decides where something lies: lengths, magic, counts, sizes."""
+        """Each of these bytes determines offsets: lengths, magic, counts, sizes."""
         one = self.packet()
         content = one.index(b"CSI\0") + 6
         lengths = [0, 1, 4, 7, 8, 11, 12, 15, content - 11, content + 25, content + 28, content + 34]

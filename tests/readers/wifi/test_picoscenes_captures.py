@@ -58,7 +58,7 @@ class TestReal:
         np.testing.assert_allclose(clocks, golden["ts"] - golden["ts"][0], atol=2e-6)
 
     def test_phase_of_intel_ax_is_continuous(self, data_root: Path) -> None:
-        """The order of the tones: the phase of legacy packets jumps at random with the pilots in another place."""
+        """The order of the tones: the phase of legacy packets jumps at random if the pilots are assigned elsewhere."""
         for name in ("rx_8_211206_152319", "rx_8_211206_161457", "rx_8_211217_191036"):
             legacy, ht = quietly(data_root / "captures" / "picoscenes" / f"{name}.csi")[:2]
             assert (legacy.values.shape[2], ht.values.shape[2]) == (52, 56)
