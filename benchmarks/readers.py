@@ -1,9 +1,9 @@
-"""Our readers beside the libraries that read the same files: python benchmarks/readers.py [FORMAT ...].
+"""Compare the throughput of our readers with that of other libraries: python benchmarks/readers.py [FORMAT ...].
 
-Real recordings come from the folder of `WFM_DATA` (default `../shared/data`), IQ and array files are written here. A
-library that is absent is left out, as is a file that it cannot read, and both are said: CSIKit, pandas, sigmf and
-soundfile are no dependencies. The work is not quite the same: we recognise the format, check every length before we
-use it, and give complex64 values with the axes in physical units; a library gives what it gives.
+Real recordings come from the folder of `WFM_DATA` (default `../shared/data`), IQ and array files are written here.
+Libraries that are not installed, and files that they cannot read, are skipped and reported: CSIKit, pandas, sigmf and
+soundfile are not dependencies. The work differs: we detect the format, check every length before use, and return
+complex64 values with axes in physical units; a library returns its own structures.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ REPEATS = 9
 DATA = Path(os.environ.get("WFM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 WRITTEN_BYTES = 1 << 25
 
-Way = Callable[[Path], object]
+Read = Callable[[Path], object]
 
 
 class Case(NamedTuple):
-    """Files of one format, what our reader must be told, and library -> how it reads one file."""
+    """Files of one format, options of our reader, and library -> function that reads one file."""
 
     name: str
     files: list[Path]
     options: dict[str, Any]
-    libraries: dict[str, Way]
+    libraries: dict[str, Read]
 
 
-def csiread(kind: str, *arguments: object) -> Way:
-    def way(path: Path) -> object:
+def csiread(kind: str, *arguments: object) -> Read:
+    def read(path: Path) -> object:
         reader = getattr(importlib.import_module("csiread"), kind)(str(path), *arguments, if_report=False)
         return reader.read()
 
-    return way
+    return read
 
 
 def csiread_nexmon(path: Path) -> object:
-    """It must be told chip and bandwidth."""
+    """csiread needs chip and bandwidth."""
     chip, mhz = {"example": ("4358", 80), "example_4339": ("4339", 80), "example_4366c0": ("4366c0", 80)}.get(
         path.stem, ("43455c0", 80 if path.stem == "example_43455c0" else 20)
     )
@@ -64,11 +64,11 @@ def csikit(path: Path) -> object:
     return importlib.import_module("CSIKit.reader").get_reader(str(path)).read_file(str(path))
 
 
-def library(module: str, function: str, **options: object) -> Way:
-    def way(path: Path) -> object:
+def library(module: str, function: str, **options: object) -> Read:
+    def read(path: Path) -> object:
         return getattr(importlib.import_module(module), function)(path, **options)
 
-    return way
+    return read
 
 
 def sigmf_samples(path: Path) -> object:
@@ -91,13 +91,13 @@ def npz_members(path: Path) -> object:
 
 def real_cases() -> Iterator[Case]:
     captures = DATA / "captures"
-    intel: dict[str, Way] = {"csiread": csiread("Intel", 3, 3), "CSIKit": csikit}
-    esp32: dict[str, Way] = {"csiread": csiread("ESP32"), "CSIKit": csikit}
-    pico: dict[str, Way] = {"csiread": csiread("Picoscenes", {"CSI": (64, 3, 3)}), "CSIKit": csikit}
-    nexmon: dict[str, Way] = {"csiread": csiread_nexmon, "CSIKit": csikit}
+    intel: dict[str, Read] = {"csiread": csiread("Intel", 3, 3), "CSIKit": csikit}
+    esp32: dict[str, Read] = {"csiread": csiread("ESP32"), "CSIKit": csikit}
+    pico: dict[str, Read] = {"csiread": csiread("Picoscenes", {"CSI": (64, 3, 3)}), "CSIKit": csikit}
+    nexmon: dict[str, Read] = {"csiread": csiread_nexmon, "CSIKit": csikit}
     pandas = {"pandas": library("pandas", "read_csv")}
     ble = DATA / "ble-rss-fingerprints" / "calibration"
-    found: list[tuple[str, Iterator[Path], dict[str, Way]]] = [
+    found: list[tuple[str, Iterator[Path], dict[str, Read]]] = [
         ("intel5300", captures.glob("intel5300/*.dat"), intel),
         ("intel5300, PolyU", DATA.glob("polyu-csi-ips/captures/*/*p02_l0[1-4].dat"), intel),
         ("atheros", captures.glob("atheros/*.dat"), {"csiread": csiread("Atheros", 3, 3, 0, 56), "CSIKit": csikit}),
@@ -153,14 +153,14 @@ def written_cases(folder: Path) -> Iterator[Case]:
     yield Case("arrays, HDF5", [folder / "array.h5"], arrays, {"h5py": hdf5_array})
 
 
-def ours(case: Case) -> Way:
+def ours(case: Case) -> Read:
     return lambda path: foundation.read(path, **case.options)
 
 
-def failure(way: Way, path: Path) -> str:
-    """How a way fails on a file, "" if it reads it. In a process of its own: what crashes takes only that one along."""
+def failure(reader: Read, path: Path) -> str:
+    """The error of a library on a file, "" if it reads it; in a separate process, which a crash ends alone."""
     receive, send = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_try, args=(way, path, send))
+    child = multiprocessing.get_context("fork").Process(target=_try, args=(reader, path, send))
     child.start()
     send.close()
     try:
@@ -171,23 +171,23 @@ def failure(way: Way, path: Path) -> str:
     return answer
 
 
-def _try(way: Way, path: Path, send: Any) -> None:
+def _try(reader: Read, path: Path, send: Any) -> None:
     try:
-        way(path)
+        reader(path)
     except Exception as error:
         send.send(f"no {error.name}" if isinstance(error, ModuleNotFoundError) else type(error).__name__)
     else:
         send.send("")
 
 
-def rate(ways: list[Way], files: list[Path]) -> list[float]:
-    """MB/s of each way, the median of `REPEATS` rounds; the ways take turns, so that a slow moment hits them all."""
-    seconds: list[list[float]] = [[] for _ in ways]
+def rate(readers: list[Read], files: list[Path]) -> list[float]:
+    """MB/s of each function, the median of `REPEATS` rounds; they alternate, so that other load affects all of them."""
+    seconds: list[list[float]] = [[] for _ in readers]
     for _ in range(REPEATS):
-        for way, times in zip(ways, seconds, strict=True):
+        for reader, times in zip(readers, seconds, strict=True):
             begin = time.perf_counter()
             for path in files:
-                way(path)
+                reader(path)
             times.append(time.perf_counter() - begin)
     return [megabytes(files) / statistics.median(times) for times in seconds]
 
@@ -198,24 +198,24 @@ def megabytes(files: list[Path]) -> float:
 
 
 def lines(case: Case) -> Iterator[str]:
-    """One line per library, or one for us alone."""
+    """One line per library, or a single line for our reader alone."""
     own = ours(case)
     files = [path for path in case.files if not failure(own, path)]
     if not files:
         yield f"{case.name:20} no files that can be read in {DATA}"
         return
     compared = 0
-    for name, way in case.libraries.items():
-        failures = {path: why for path in files if (why := failure(way, path))}
-        read = [path for path in files if path not in failures]
+    for name, reader in case.libraries.items():
+        failures = {path: why for path in files if (why := failure(reader, path))}
+        readable = [path for path in files if path not in failures]
         reasons = ", ".join(sorted(set(failures.values())))
-        if not read:
+        if not readable:
             yield f"{case.name:20} {name}: {reasons}, {'left out' if reasons.startswith('no ') else 'on every file'}"
             continue
-        way(read[0])  # what is imported on the first call
-        mine, theirs = rate([own, way], read)
+        reader(readable[0])  # imports on the first call
+        mine, theirs = rate([own, reader], readable)
         note = f"  {reasons} on {len(failures)} more files" if failures else ""
-        yield _line(case.name, read, mine, f"{name:12} {theirs:8.1f} {mine / theirs:7.2f}{note}")
+        yield _line(case.name, readable, mine, f"{name:12} {theirs:8.1f} {mine / theirs:7.2f}{note}")
         compared += 1
     if not compared:
         yield _line(case.name, files, rate([own], files)[0], "-")
@@ -226,7 +226,7 @@ def _line(name: str, files: list[Path], mine: float, rest: str) -> str:
 
 
 def main(wanted: list[str]) -> None:
-    """Print MB/s of files, ours and theirs, and ours over theirs."""
+    """Print MB/s of our reader and of each library, and their ratio."""
     warnings.simplefilter("ignore")
     print(f"{'format':20} {'files':>5} {'MB':>7} {'MB/s':>8}  {'library':12} {'MB/s':>8} {'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:

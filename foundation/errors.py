@@ -1,40 +1,40 @@
-"""The errors a user can cause, each one sentence: what, where, what was expected, what to do.
+"""Errors that a user can cause, each one sentence: what, where, what was expected, what to do.
 
-The command line prints the sentence and exits with status 2; a traceback is for our own mistakes.
+The command line prints the sentence and exits with status 2; a traceback indicates a defect of this project.
 """
 
 
 class WfmError(Exception):
-    """Base of every error that a user's input can cause."""
+    """Base of all errors that user input can cause."""
 
 
 class SignalError(WfmError):
-    """A Signal whose fields contradict each other."""
+    """A Signal with inconsistent fields."""
 
 
 class ReadError(WfmError):
-    """A capture or data file that is empty, truncated or not what it claims to be."""
+    """A capture or data file that is missing, empty, truncated, malformed or of an unknown format."""
 
 
 class ShardError(WfmError):
-    """A shard directory that is missing, damaged or inconsistent."""
+    """A shard directory that is missing, corrupt or inconsistent."""
 
 
 class RecipeError(WfmError):
-    """A recipe with an unknown key, a wrong type or a contradiction."""
+    """A recipe with an unknown key, a wrong type or inconsistent values."""
 
 
 class CheckpointError(WfmError):
-    """A checkpoint, adapter or export that does not fit what is asked of it."""
+    """A checkpoint, adapter or export that does not match the requested model or task."""
 
 
 class TrainingError(WfmError):
-    """A training run that must not go on, such as one with a non-finite loss."""
+    """A training run that must stop, such as one with a non-finite loss."""
 
 
 class MissingExtraError(WfmError):
-    """An optional dependency that is not installed; names the extra that brings it."""
+    """An optional dependency that is not installed; names the extra that installs it."""
 
 
 class ClusterError(WfmError):
-    """A job that cannot be described, submitted, shown or cancelled."""
+    """A cluster job that cannot be described, submitted, shown or cancelled."""

@@ -1,7 +1,7 @@
-"""Capture and file formats -> `Signal`. One module per format, each with `sniff(head) -> bool` and `read(path)`, in the
-folder of what it measures.
+"""Read capture and data files of many formats as signals, and detect the format by content.
 
-A format is recognised by its content, never by its extension.
+One module per format, each with `sniff(head) -> bool` and `read(path, ...)`, in the folder of what it measures. The
+file name extension is never used.
 """
 
 from __future__ import annotations
@@ -10,86 +10,97 @@ import importlib
 import inspect
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from foundation.errors import ReadError
 from foundation.readers.arrays import containers
 from foundation.readers.files import read_bytes
 from foundation.signal import Signal
 
-#: Format -> what it is. The order is the order of detection: the surest mark first.
-READERS: dict[str, str] = {
-    "ewine": "eWINE UWB impulse responses of a DWM1000 (CSV)",
-    "picoscenes": "PicoScenes Wi-Fi CSI (.csi): Intel AX200, AX210 and 5300, QCA9300, USRP",
-    "feitcsi": "FeitCSI Wi-Fi CSI (.csi): Intel AX200 and AX210, HT, VHT and HE, 20 to 160 MHz",
-    "nexmon": "Broadcom Wi-Fi CSI (.pcap of nexmon_csi on the BCM4339, 43455c0, 4358 and 4366c0)",
-    "powder": "POWDER radio fingerprints (.bin beside a .json that describes it; name the .json)",
-    "sigmf": "SigMF recordings (.sigmf-meta beside .sigmf-data, or a .sigmf archive)",
-    "wav_iq": "IQ recordings in WAV files (I left, Q right)",
-    "esp32_npy": "ESP32 Wi-Fi CSI amplitudes in a NumPy .npy file",
-    "decaranging": "DecaRanging log of UWB channel impulse responses, plain or gzip",
-    "deepmimo": "DeepMIMO 4 ray-traced scenarios (.npz; a folder of matrices must be named), setup= for the arrays",
-    "radhar": "RadHAR radar point clouds (text of ROS messages, or gathered in .npz)",
-    "uji_indoorloc": "Wi-Fi RSSI fingerprints in the layout of UJIIndoorLoc (CSV)",
-    "ble_rss": "BLE RSSI fingerprints and walks (CSV)",
-    "esp32_csv": "ESP32 Wi-Fi CSI text lines (.csv of the ESP32-CSI-Tool and esp-csi)",
-    "atheros": "Atheros Wi-Fi CSI (.dat of the Atheros CSI Tool)",
-    "intel5300": "Intel 5300 Wi-Fi CSI (.dat of the Linux 802.11n CSI Tool)",
-    "rml_pickle": "RadioML pickles of 2016 and 2022 (read without unpickling)",
-    "radcom": "RadCom radar and communication waveforms (HDF5)",
+
+class Format(NamedTuple):
+    """A file format: the module below `foundation.readers` that reads it, and what its files are."""
+
+    module: str
+    description: str
+
+
+#: Formats that are detected by content, in this order: the most specific signature first.
+READERS: dict[str, Format] = {
+    "ewine": Format("uwb.ewine", "eWINE UWB impulse responses of a DWM1000 (CSV)"),
+    "picoscenes": Format("wifi.picoscenes", "PicoScenes Wi-Fi CSI (.csi): Intel AX200, AX210 and 5300, QCA9300, USRP"),
+    "feitcsi": Format("wifi.feitcsi", "FeitCSI Wi-Fi CSI (.csi): Intel AX200 and AX210, HT, VHT and HE, 20 to 160 MHz"),
+    "nexmon": Format(
+        "wifi.nexmon", "Broadcom Wi-Fi CSI (.pcap of nexmon_csi on the BCM4339, 43455c0, 4358 and 4366c0)"
+    ),
+    "powder": Format("iq.powder", "POWDER radio fingerprints (.bin and its .json description; name the .json)"),
+    "sigmf": Format("iq.sigmf", "SigMF recordings (.sigmf-meta with .sigmf-data, or a .sigmf archive)"),
+    "wav_iq": Format("iq.wav_iq", "IQ recordings in WAV files (I left, Q right)"),
+    "esp32_npy": Format("wifi.esp32_npy", "ESP32 Wi-Fi CSI amplitudes in a NumPy .npy file"),
+    "decaranging": Format("uwb.decaranging", "DecaRanging log of UWB channel impulse responses, plain or gzip"),
+    "deepmimo": Format(
+        "arrays.deepmimo",
+        "DeepMIMO 4 ray-traced scenarios (.npz; a folder of matrices must be named), setup= for the arrays",
+    ),
+    "radhar": Format("radar.radhar", "RadHAR radar point clouds (text of ROS messages, or many in one .npz)"),
+    "uji_indoorloc": Format("rssi.uji_indoorloc", "Wi-Fi RSSI fingerprints in the layout of UJIIndoorLoc (CSV)"),
+    "ble_rss": Format("rssi.ble_rss", "BLE RSSI fingerprints and walks (CSV)"),
+    "esp32_csv": Format("wifi.esp32_csv", "ESP32 Wi-Fi CSI text lines (.csv of the ESP32-CSI-Tool and esp-csi)"),
+    "atheros": Format("wifi.atheros", "Atheros Wi-Fi CSI (.dat of the Atheros CSI Tool)"),
+    "intel5300": Format("wifi.intel5300", "Intel 5300 Wi-Fi CSI (.dat of the Linux 802.11n CSI Tool)"),
+    "rml_pickle": Format("iq.rml_pickle", "RadioML pickles of 2016 and 2022 (read without unpickling)"),
+    "radcom": Format("iq.radcom", "RadCom radar and communication waveforms (HDF5)"),
 }
-#: Formats whose files say nothing of themselves: the caller names them, with the numbers that the file lacks.
-HEADERLESS: dict[str, str] = {
-    "raw_iq": "raw interleaved IQ samples; datatype=cf32_le, ci16_le, ... and sample_rate_hz=",
-    "arrays": "arrays in .mat, HDF5, .npz or .npy; layout=FILE says what they hold, such as one of shards/layouts/",
-    "dca1000": "TI mmWave radar samples of a DCA1000 (.bin); its set-up in a .json beside it, or config=",
-}
-_FOLDERS: dict[str, tuple[str, ...]] = {
-    "wifi": ("picoscenes", "feitcsi", "nexmon", "esp32_npy", "esp32_csv", "atheros", "intel5300"),
-    "iq": ("powder", "sigmf", "wav_iq", "rml_pickle", "radcom", "raw_iq"),
-    "radar": ("radhar", "dca1000"),
-    "rssi": ("uji_indoorloc", "ble_rss"),
-    "uwb": ("ewine", "decaranging"),
-    "arrays": ("deepmimo",),
-}
-_MODULES = {name: f"{folder}.{name}" for folder, names in _FOLDERS.items() for name in names} | {
-    "arrays": "arrays.reader"
+#: Formats that content does not identify: the caller names them and gives the parameters that the file lacks.
+HEADERLESS: dict[str, Format] = {
+    "raw_iq": Format(
+        "iq.raw_iq", "raw interleaved IQ samples; datatype=cf32_le, ci16_le, ... and sample_rate_hz= are required"
+    ),
+    "arrays": Format(
+        "arrays.reader",
+        "arrays in .mat, HDF5, .npz or .npy; layout=FILE describes them, such as one of shards/layouts/",
+    ),
+    "dca1000": Format(
+        "radar.dca1000",
+        "TI mmWave radar samples of a DCA1000 (.bin); its configuration in a .json of the same name, or config=",
+    ),
 }
 _HEAD_BYTES = 4096
 
 
 def reader_of(name: str) -> ModuleType:
-    """The module that reads a format, a key of `READERS` or `HEADERLESS`; each is imported when it is needed."""
-    return importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    """Import the module that reads a format, a key of `READERS` or `HEADERLESS`."""
+    known = READERS.get(name) or HEADERLESS[name]
+    return importlib.import_module(f"{__name__}.{known.module}")
 
 
 def detect(path: Path) -> str:
-    """The name of the format of a file, a key of `READERS`.
+    """Detect the format of a file by its content; returns a key of `READERS`.
 
     Raises:
-        ReadError: the file is missing, empty or of no known format.
+        ReadError: the file is missing, empty or of an unknown format.
     """
     head = read_bytes(path, _HEAD_BYTES)
     for name in READERS:
         if reader_of(name).sniff(head):
             return name
     if containers.sniff(head):
-        raise ReadError(f"{path}: holds arrays but not what they mean; name the format 'arrays' and give it a layout=.")
+        raise ReadError(f"{path}: contains arrays without a description; name the format 'arrays' and give a layout=.")
     raise ReadError(
-        f"{path}: the content is of no known format (first bytes {head[:8].hex(' ')}); known are {', '.join(READERS)}, "
-        f"and, if you name them, {', '.join(HEADERLESS)}."
+        f"{path}: unknown format (first bytes {head[:8].hex(' ')}); known are {', '.join(READERS)}, and, if you name "
+        f"them, {', '.join(HEADERLESS)}."
     )
 
 
 def read(path: str | Path, format: str | None = None, **options: Any) -> list[Signal]:
-    """Every signal of a file: one for a recording, several where a file holds windows, transmitters or set-ups.
+    """Read every signal of a file: one per recording, window, transmitter or setup, depending on the format.
 
     Args:
-        format: a key of `READERS` or `HEADERLESS`; by default what the content tells.
-        options: what the format does not store (a carrier, a rate), as its own module's `read` names it.
+        format: a key of `READERS` or `HEADERLESS`; None detects it by content.
+        options: parameters that the format does not store (a carrier, a rate), keywords of the `read` of its module.
 
     Raises:
-        ReadError: the file is missing, empty, of no known format, truncated or malformed; an unknown format or option.
+        ReadError: the file is missing, empty, truncated, malformed or of an unknown format, or an option is unknown.
     """
     path = Path(path)
     name = detect(path) if format is None else format

@@ -1,4 +1,4 @@
-"""Reading the bytes of a capture, with the errors that every reader shares."""
+"""Read the bytes of a capture, with the errors that all readers share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from foundation.errors import ReadError
 
-GZIP_MAGIC = b"\x1f\x8b"
+#: First bytes of a gzip stream and of a zip archive (`.npz`).
+GZIP_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PK\x03\x04"
 
 
 def read_bytes(path: Path, limit: int = -1) -> bytes:
-    """The content of a non-empty file, or its first `limit` bytes.
+    """Read a non-empty file, or its first `limit` bytes.
 
     Raises:
         ReadError: the file is missing, a directory, not readable or empty.
@@ -32,7 +33,7 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
 
 
 def gunzip(data: bytes, path: Path) -> bytes:
-    """`data` decompressed if it is gzip, else `data` itself.
+    """Decompress `data` if it is gzip; otherwise return it unchanged.
 
     Raises:
         ReadError: the compressed stream is truncated or damaged.
@@ -46,7 +47,7 @@ def gunzip(data: bytes, path: Path) -> bytes:
 
 
 def gunzip_head(head: bytes) -> bytes:
-    """As much as can be decompressed of the first bytes of a file; `head` itself if it is not gzip."""
+    """Decompress the first bytes of a file as far as possible; `head` itself if it is not gzip."""
     if not head.startswith(GZIP_MAGIC):
         return head
     try:

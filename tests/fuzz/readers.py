@@ -1,8 +1,8 @@
-"""Mutated captures for every reader: python tests/fuzz/readers.py DATA [--count 20000] [--reader nexmon] [--seed 0].
+"""Fuzz every reader with mutated captures: tests/fuzz/readers.py DATA [--count 20000] [--reader nexmon] [--seed 0].
 
-DATA is the folder of real recordings. A mutated file must give signals or a `ReadError`: no other exception, no hang
-over two seconds, no allocation over ten times the file. The intact file must give signals: what is refused at once
-tests nothing. The first failures of each reader are kept beside this script.
+DATA is the folder of real recordings. A mutated file must yield signals or a `ReadError`: no other exception, no more
+than two seconds, no allocation over ten times the file. The intact file must yield signals: a file that is always
+rejected tests nothing. The first failing files of each reader are saved beside this script.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import psutil
 from seeds import Files, Seed, seeds
 
 from foundation import readers
 from foundation.errors import ReadError, SignalError
 from foundation.readers.arrays import hdf5
 
-#: Of processor time, and of any time: on a busy machine a new process may wait for seconds.
-LIMIT_S, PATIENCE_S = 2.0, 60.0
-#: Numpy and Python need some room of their own, however small the file; so does the process that opens HDF5 files.
+#: Limits on processor time and on elapsed time: on a busy machine a new process may wait for seconds.
+LIMIT_S, TIMEOUT_S = 2.0, 60.0
+#: Memory that Python and NumPy need for any file, and the process that opens HDF5 files.
 ROOM, WORKER_ROOM = 4 * 2**20, 256 * 2**20
 _KEPT = 5
-_STRETCH = 64
+_MOST_BYTES = 64
 
 
 class _Hang(BaseException):
-    """No reader turns it into an error of its own."""
+    """A reader exceeded the timeout; not an Exception, so that no reader catches it."""
 
 
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:
-    """Cut, change, repeat, remove or overwrite a stretch; up to three times."""
+    """Truncate, or randomise, repeat, remove or overwrite a few bytes; up to three times."""
     out = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         if not out:
             break
-        at, size = int(rng.integers(len(out))), int(rng.integers(1, _STRETCH))
+        at, size = int(rng.integers(len(out))), int(rng.integers(1, _MOST_BYTES))
         kind = int(rng.integers(6))
         if kind == 0:
             del out[at:]
@@ -62,12 +63,12 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
-    """What is wrong with how the reader took these files, or None."""
+    """Read these files; returns what is wrong with the outcome, or None."""
     for file, content in files.items():
         (folder / file).write_bytes(content)
     size = sum(len(content) for content in files.values())
     allowed = 10 * size
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
     tracemalloc.start()
     begin = time.process_time() + _workers()[0]
     try:
@@ -75,7 +76,7 @@ def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
     except (ReadError, SignalError):
         pass
     except _Hang:
-        return f"still reading after {PATIENCE_S:.0f} s"
+        return f"still reading after {TIMEOUT_S:.0f} s"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     finally:
@@ -92,27 +93,40 @@ def attempt(name: str, files: Files, seed: Seed, folder: Path) -> str | None:
 
 
 def _workers() -> tuple[float, int]:
-    """Processor time in s and most memory in bytes of the processes that open HDF5 files: the ended and the waiting."""
+    """Processor time in seconds and peak memory in bytes of the processes that open HDF5 files.
+
+    The memory of a child of the idle worker that has ended counts once the worker has ended too.
+    """
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds, peak = ended.ru_utime + ended.ru_stime, 1024 * ended.ru_maxrss
     for worker in hdf5._idle.values():
-        usage, _ = hdf5._answer(worker, {"do": "usage"})
-        seconds, peak = seconds + usage["seconds"], max(peak, usage["peak_bytes"])
+        process = psutil.Process(worker.pid)
+        for each in (process, *process.children()):
+            times = each.cpu_times()
+            seconds += times.user + times.system + times.children_user + times.children_system
+            peak = max(peak, _peak_memory(each.pid))
     return seconds, peak
+
+
+def _peak_memory(process: int) -> int:
+    """Bytes of the largest resident set of a running process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return 1024 * int(kilobytes)
 
 
 _most = 0
 
 
 def _most_held(held: int, limit: int) -> str | None:
-    """What is wrong if those processes held more than so many bytes, and more than ever before."""
+    """What is wrong if those processes allocated more than `limit` bytes, and more than ever before."""
     global _most
     before, _most = _most, max(_most, held)
     return f"its process allocated {_most} bytes" if _most > max(limit, before) else None
 
 
 def fuzz(name: str, data: Path, count: int, seed: int) -> int:
-    """Number of failures."""
+    """Fuzz one reader with `count` mutated files; returns the number of failures."""
     sources = seeds(name, data)
     rng = np.random.default_rng(seed)
     failures, told, begin = 0, set(), time.monotonic()
@@ -122,7 +136,7 @@ def fuzz(name: str, data: Path, count: int, seed: int) -> int:
             folder.mkdir()
             for file, content in source.pack(source.files).items():
                 (folder / file).write_bytes(content)
-            readers.read(folder / source.main, name, **source.options)  # intact, or nothing is tested
+            readers.read(folder / source.main, name, **source.options)  # the intact file must be readable
             shutil.rmtree(folder)
         folder.mkdir()
         for number in range(count):
@@ -140,6 +154,11 @@ def fuzz(name: str, data: Path, count: int, seed: int) -> int:
                     print(f"{name}: mutation {number} of {changed}: {wrong[:200]}; kept as {kept.name}", flush=True)
             for path in folder.iterdir():
                 path.unlink()
+    hdf5._end_idle()
+    largest = max((sum(map(len, source.files.values())) for source in sources), default=0)
+    if (wrong := _most_held(_workers()[1], 10 * largest + WORKER_ROOM)) is not None:
+        failures += 1
+        print(f"{name}: {wrong} on one of the mutated files", flush=True)
     took = time.monotonic() - begin
     print(f"{name}: {count} mutated files, {failures} failures, of {len(sources)} seeds in {took:.0f} s", flush=True)
     return failures + (not sources)

@@ -1,7 +1,7 @@
-"""The small intact captures that `tests/fuzz/readers.py` mutates: cut from real recordings, or written as published.
+"""Small intact captures that `tests/fuzz/readers.py` mutates: cut from real recordings, or written by the helpers.
 
-What a checksum protects (members of zip archives, gzip streams, elements compressed by zlib) is also mutated before it
-is packed: a change of the packed bytes rarely gets further than the checksum.
+Data protected by a checksum (members of zip archives, gzip streams, elements compressed by zlib) is also mutated before
+it is packed: a change of the packed bytes rarely passes the checksum.
 """
 
 from __future__ import annotations
@@ -79,9 +79,13 @@ _REAL: dict[str, tuple[str, dict[str, int]]] = {
 
 @dataclass(frozen=True)
 class Seed:
-    """Files by name, one of which is mutated; `pack` makes of them those that are written.
+    """Files of an intact capture, one of which is mutated.
 
-    `main` is what the reader is given, "" for the folder itself, with these options.
+    Attributes:
+        main: name of the file that is read, "" for the folder itself.
+        files: name -> content.
+        options: options of the reader.
+        pack: converts the mutated files to those that are written.
     """
 
     main: str
@@ -100,7 +104,7 @@ def seeds(name: str, data: Path) -> list[Seed]:
 
 
 def _written(write: Callable[[Path], Path], main: str | None = None, **options: Any) -> Seed:
-    """What a function writes into an empty folder; the reader is given the path that it returns."""
+    """The files that a function writes into an empty folder; the reader reads the path that it returns."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = write(folder)

@@ -1,4 +1,4 @@
-"""Containers of arrays in every format, and a layout that says what they hold."""
+"""Array files of every format, and a layout that describes them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def write_matlab73(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
+#: Formats of `write_any`, and those of them that are read in a separate process, which an error replaces.
+FORMATS = ["mat5", "mat5z", "mat73", "h5", "npz"]
+PROCESS = {"mat73", "h5"}
 BASE: dict[str, Any] = {
     "about": "a test",
     "keys": {"complex": "H"},
@@ -47,6 +50,7 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def write_any(path: Path, format: str, arrays: dict[str, np.ndarray]) -> Path:
+    """Write arrays in one of `FORMATS`, or the first of them as "npy"."""
     if format.startswith("mat5"):
         savemat(path, arrays, appendmat=False, do_compression=format.endswith("z"))
     elif format == "mat73":
@@ -58,4 +62,7 @@ def write_any(path: Path, format: str, arrays: dict[str, np.ndarray]) -> Path:
     elif format == "npz":
         with path.open("wb") as raw:
             np.savez_compressed(raw, **arrays)
+    elif format == "npy":
+        with path.open("wb") as raw:
+            np.save(raw, next(iter(arrays.values())))
     return path

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
+
+from helpers.files import written as written
 
 HT20 = 0x0101
 
@@ -29,8 +30,3 @@ def intel_record(csi: np.ndarray, clock: int, order: tuple[int, ...] = (0, 1, 2)
     ports = order[0] | order[1] << 2 | order[2] << 4
     body = struct.pack("<BIHHBBBBBbBBHH", 0xBB, clock, 1, 0, rx, tx, 30, 31, 32, -90, 20, ports, len(payload), rate)
     return struct.pack(">H", len(body) + len(payload)) + body + payload
-
-
-def written(path: Path, *records: bytes) -> Path:
-    path.write_bytes(b"".join(records))
-    return path

@@ -1,4 +1,4 @@
-"""Recordings of POWDER: samples beside what describes them."""
+"""Recordings of POWDER: samples and their description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of RadCom: one HDF5 data set an example."""
+"""Files of RadCom: one HDF5 dataset per example."""
 
 from __future__ import annotations
 

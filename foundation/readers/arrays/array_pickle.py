@@ -1,9 +1,9 @@
-"""Dictionaries of numpy arrays out of pickles, without unpickling.
+"""Read dictionaries of NumPy arrays from pickles, without unpickling.
 
-Pickle is a language, and loading a pickle runs a program that its author wrote. Here a machine of its own knows the
-instructions that build tuples, texts, numbers and dictionaries, and the few functions that numpy's arrays are
-written as; anything else is an error. Python's own unpickler, even with its functions restricted, can be made to
-allocate without bound. Protocols 0 (which Python 2 wrote) to 5; see Lib/pickletools.py for what each instruction does.
+A pickle is a program, and loading it runs whatever its author wrote. Here an interpreter of our own implements the
+instructions that build tuples, strings, numbers and dictionaries, and the few functions by which NumPy's arrays are
+stored; anything else is an error. Python's own unpickler, even with its functions restricted, can be made to allocate
+without bound. Protocols 0 (of Python 2) to 5; Lib/pickletools.py describes each instruction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
 
-#: What a pickle may name. The names are looked up nowhere: the machine knows what to do.
+#: Functions that a pickle may name. Nothing is imported: the interpreter implements them itself.
 _FUNCTIONS = {
     **{f"{core}.multiarray._reconstruct": "array" for core in ("numpy.core", "numpy._core")},
     **{f"{core}.multiarray.scalar": "scalar" for core in ("numpy.core", "numpy._core")},
@@ -33,12 +33,12 @@ _FUNCTIONS = {
     "_codecs.encode": "encode",
 }
 _MARK = object()
-#: Bytes that texts may be turned into, as a multiple of the file: one text could otherwise be turned again and again.
+#: Limit on encoded strings, as a multiple of the file size: one string could otherwise be encoded again and again.
 _LARGEST_RATIO = 8
 
 
 class _BadPickleError(Exception):
-    """What is wrong with a pickle, for the sentence of a ReadError."""
+    """An invalid pickle; the message becomes part of a ReadError."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class _Function:
 
 @dataclass
 class _Type:
-    """A numpy type under construction: its letter and size, and its byte order."""
+    """A NumPy type under construction: its code, such as "f4", and whether it is big-endian."""
 
     code: str
-    swapped: bool = False
+    big_endian: bool = False
 
     def numpy(self) -> np.dtype:
         dtype = np.dtype(self.code if self.code[:1] in tuple("fiucb") else "V")
         if dtype.kind not in "fiucb":
             raise _BadPickleError(f"an array has the type {self.code[:20]!r}, not numbers")
-        return dtype.newbyteorder(">" if self.swapped else "<")
+        return dtype.newbyteorder(">" if self.big_endian else "<")
 
 
 @dataclass
@@ -68,12 +68,15 @@ class _Array:
 
 
 def pairs(path: Path) -> list[tuple[Any, Any]]:
-    """(key, value) of the dictionary in a file. Keys are texts, bytes, numbers or tuples of them, values also arrays.
+    """Read the (key, value) pairs of the dictionary in a file.
+
+    Returns:
+        Keys are strings, bytes, numbers or tuples of them; values may also be arrays.
 
     Raises:
         ReadError: the file is missing, empty, truncated or damaged, or would build anything else; names the byte.
     """
-    read_bytes(path, 1)  # the errors of a missing or empty file
+    read_bytes(path, 1)  # raises the errors of a missing or empty file
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         machine = _Machine(data)
         try:
@@ -95,19 +98,19 @@ def pairs(path: Path) -> list[tuple[Any, Any]]:
 
 
 class _Machine:
-    """Runs the instructions of a pickle that build plain data.
+    """Interpreter of the pickle instructions that build plain data.
 
-    Dictionaries are lists of pairs: to hash a deeply nested key could overflow the C stack.
+    Dictionaries are lists of pairs: hashing a deeply nested key could overflow the C stack.
     """
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at = data, 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.turned = 0
+        self.encoded = 0
 
     def run(self) -> list[tuple[Any, Any]]:
-        """The pairs of the dictionary that the pickle builds."""
+        """Run the pickle; returns the pairs of the dictionary that it builds."""
         while True:
             code = self._take(1)
             if code == b".":
@@ -118,7 +121,7 @@ class _Machine:
             step(self)
         result = self.stack.pop()
         if not isinstance(result, list) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in result):
-            raise _BadPickleError("the pickle builds no dictionary")
+            raise _BadPickleError("the pickle does not build a dictionary")
         return result
 
     def _take(self, size: int) -> bytes:
@@ -135,19 +138,19 @@ class _Machine:
         return line
 
     def number(self, layout: str) -> Any:
-        """A number of fixed size."""
+        """Read a number of fixed size."""
         return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
 
     def counted(self, layout: str) -> bytes:
-        """Bytes after their count."""
+        """Read bytes that follow their count."""
         return self._take(self.number(layout))
 
     def line(self) -> str:
-        """Text up to the end of the line."""
+        """Read text up to the end of the line."""
         return self._line().decode("ascii")
 
     def quoted(self) -> bytes:
-        """A string as Python 2 writes it, with escapes, in quotes."""
+        """Read a string as Python 2 writes it, with escapes, in quotes."""
         line = self._line()
         if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
             raise _BadPickleError("a string has no quotes")
@@ -157,7 +160,7 @@ class _Machine:
         self.stack.append(value)
 
     def to_mark(self) -> list[Any]:
-        """What is above the last mark, which goes too."""
+        """Pop the values above the last mark, and the mark."""
         at = next((i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is _MARK), None)
         if at is None:
             raise _BadPickleError("a mark is missing")
@@ -170,7 +173,7 @@ class _Machine:
 
     def set_items(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise _BadPickleError("items are set in what is no dictionary")
+            raise _BadPickleError("items are set in something other than a dictionary")
         self.stack[-1] += self.pairs(values)
 
     def last(self, count: int) -> tuple[Any, ...]:
@@ -186,18 +189,18 @@ class _Machine:
         self.push(self.memo[index])
 
     def named(self, module: Any, name: Any) -> None:
-        """The only way to a function: by a name that is in the table."""
+        """Push a function by its name, which must be in the table of known functions."""
         full = f"{_text(module)}.{_text(name)}"
         known = _FUNCTIONS.get(full)
         if known is None:
-            raise _BadPickleError(f"it asks for {full[:60]!r}, which is not allowed")
+            raise _BadPickleError(f"it names {full[:60]!r}, which is not allowed")
         self.push(_Function(known))
 
     def reduce(self) -> None:
-        """Call a function of the table with a tuple of arguments."""
+        """Call a known function with a tuple of arguments."""
         function, arguments = self.last(2)
         if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-            raise _BadPickleError("it calls what is no function")
+            raise _BadPickleError("it calls something other than a function")
         self.push(self._call(function.name, arguments))
 
     def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
@@ -207,39 +210,39 @@ class _Machine:
             return _Type(_text(arguments[0]))
         if name == "frombuffer" and len(arguments) == 4:
             content, dtype, shape, order = arguments
-            return _Array(self._imputed(content, dtype, shape, _text(order) == "F"))
+            return _Array(self._array(content, dtype, shape, _text(order) == "F"))
         if name == "scalar" and len(arguments) == 2:
-            return self._imputed(arguments[1], arguments[0], (), False).item()
+            return self._array(arguments[1], arguments[0], (), False).item()
         if name == "encode" and len(arguments) == 2 and _text(arguments[1]) == "latin1":
-            return self._turned(arguments[0])  # how Python 3 writes bytes in the protocols of Python 2
+            return self._encoded(arguments[0])  # how Python 3 writes bytes in the protocols of Python 2
         raise _BadPickleError(f"it calls {name} with {len(arguments)} arguments")
 
     def build(self) -> None:
-        """Set the state of what is below it."""
+        """Set the state of the type or array below it on the stack."""
         target, state = self.last(2)
         if isinstance(target, _Type) and isinstance(state, tuple) and len(state) > 1:
-            target.swapped = _text(state[1]) == ">"
+            target.big_endian = _text(state[1]) == ">"
         elif isinstance(target, _Array) and isinstance(state, tuple) and len(state) == 5:
             _, shape, dtype, fortran, content = state
-            target.values = self._imputed(content, dtype, shape, fortran is True or fortran == 1)
+            target.values = self._array(content, dtype, shape, fortran is True or fortran == 1)
         else:
             raise _BadPickleError("it sets a state that is not that of an array")
         self.push(target)
 
-    def _turned(self, text: Any) -> bytes:
-        """Text to the bytes that it stands for."""
-        self.turned += len(_text(text))
-        if self.turned > _LARGEST_RATIO * len(self.data):
-            raise _BadPickleError("it makes many times its own size of a text")
+    def _encoded(self, text: Any) -> bytes:
+        """Encode a string as Latin-1, within the limit."""
+        self.encoded += len(_text(text))
+        if self.encoded > _LARGEST_RATIO * len(self.data):
+            raise _BadPickleError("it encodes strings of many times the size of the file")
         return _text(text).encode("latin-1")
 
-    def _imputed(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
-        """The array of these bytes, if they are exactly as many as its shape and type ask for."""
-        content = self._turned(content) if isinstance(content, str) else content
+    def _array(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> NDArray:
+        """The array of these bytes, whose number must match shape and type exactly."""
+        content = self._encoded(content) if isinstance(content, str) else content
         if not (isinstance(content, bytes) and isinstance(dtype, _Type) and isinstance(shape, tuple)):
             raise _BadPickleError("an array is not given by bytes, type and shape")
         if len(shape) > 8 or not all(isinstance(length, int) and length >= 0 for length in shape):
-            raise _BadPickleError("a shape is not up to 8 whole numbers")
+            raise _BadPickleError("a shape is not up to 8 non-negative integers")
         numbers = dtype.numpy()
         if math.prod(shape) * numbers.itemsize != len(content):
             raise _BadPickleError(f"an array of shape {shape} and type {numbers} has {len(content)} bytes")
@@ -248,7 +251,7 @@ class _Machine:
 
 def _text(value: Any) -> str:
     if not isinstance(value, (str, bytes)):
-        raise _BadPickleError(f"a text is a {type(value).__name__}")
+        raise _BadPickleError(f"expected a string, found {type(value).__name__}")
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
@@ -279,7 +282,7 @@ _STEPS: dict[bytes, Callable[[_Machine], object]] = {
     b"M": lambda m: m.push(m.number("<H")),
     b"\x8a": lambda m: m.push(int.from_bytes(m.counted("B"), "little", signed=True)),
     b"G": lambda m: m.push(m.number(">d")),
-    # texts and bytes
+    # strings and bytes
     b"S": lambda m: m.push(m.quoted()),
     b"T": lambda m: m.push(m.counted("<i")),
     b"U": lambda m: m.push(m.counted("B")),

@@ -1,8 +1,8 @@
-"""Arrays in files: MATLAB `.mat` (version 5 and 7.3), HDF5, NumPy `.npz` and `.npy`, told apart by content.
+"""Read arrays from MATLAB `.mat` (version 5 and 7.3), HDF5, NumPy `.npz` and `.npy` files, detected by content.
 
-Nothing is ever unpickled and no object is built: arrays of numbers, and nothing else. Values of HDF5 files and of
-`.npy` files are read as they are needed, those of the other two are loaded whole. None of the parsers can be made to
-crash the process: HDF5 is read in another one, and MATLAB 5 by our own.
+Only arrays of numbers are read: nothing is unpickled and no object is created. Values of HDF5 and `.npy` files are read
+on demand, those of the other two are loaded completely. A damaged file cannot crash the process: HDF5 is read in a
+separate process, and MATLAB 5 by our own parser.
 """
 
 from __future__ import annotations
@@ -22,48 +22,47 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.arrays import mat5
-from foundation.readers.arrays.hdf5 import Hdf5File
-from foundation.readers.arrays.npy import read_header
-from foundation.readers.files import read_bytes
+from foundation.readers.arrays.hdf5 import HDF5_MAGIC, Hdf5File
+from foundation.readers.arrays.npy import NPY_MAGIC, read_header
+from foundation.readers.files import ZIP_MAGIC, read_bytes
 
-#: Deflate cannot shrink data by more than 1032 : 1; what claims more was never written.
+#: Deflate cannot compress by more than 1032 : 1; an array that claims more is damaged.
 _LARGEST_RATIO = 1100
 _NUMBERS = "biufc"
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An array in a file: its shape, and `read(index)` for a part of it, index being one slice per axis."""
+    """An array in a file: its shape, and `read(index)` for a part of it, with one slice per axis."""
 
     shape: tuple[int, ...]
     read: Callable[[tuple[slice, ...]], NDArray]
 
     def whole(self) -> NDArray:
-        """All of it."""
+        """Read the complete array."""
         return self.read(tuple(slice(None) for _ in self.shape))
 
 
 @dataclass(frozen=True)
 class Container:
-    """An open file: the keys of its arrays, and `load(key)` for one of them."""
+    """An open file: the keys of its arrays, and `load(key)` to open one of them."""
 
     path: Path
     keys: Collection[str]
     load: Callable[[str], Stored]
 
     def array(self, pattern: str) -> Stored:
-        """The one array whose key fits, `*` standing for any text.
+        """Open the one array whose key matches; `*` matches any text.
 
         Raises:
-            ReadError: no key fits, several do, or the array is damaged or not of numbers.
+            ReadError: no key or several keys match, or the array is damaged or not of numbers.
         """
-        with damage_of(self.path):
-            fits = [key for key in self.keys if fnmatch.fnmatchcase(key, pattern)] if "*" in pattern else [pattern]
-            if len(fits) == 1 and fits[0] in self.keys:
-                return self.load(fits[0])
+        with as_read_error(self.path):
+            matches = [key for key in self.keys if fnmatch.fnmatchcase(key, pattern)] if "*" in pattern else [pattern]
+            if len(matches) == 1 and matches[0] in self.keys:
+                return self.load(matches[0])
             some = ", ".join(islice(self.keys, 20)) or "none"
-        what = f"{len(fits)} keys fit" if len(fits) > 1 else "there is no key"
+        what = f"{len(matches)} keys match" if len(matches) > 1 else "there is no key"
         raise ReadError(
             f"{self.path}: {what} {pattern!r}; expected one of its keys ({some}): correct the layout's keys."
         )
@@ -75,11 +74,11 @@ def sniff(head: bytes) -> bool:
 
 
 def _format(head: bytes) -> Callable[[Path, bytes], Any] | None:
-    if head.startswith(b"\x93NUMPY"):
+    if head.startswith(NPY_MAGIC):
         return _open_npy
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP_MAGIC):
         return _open_npz
-    if any(head.startswith(_HDF5_MAGIC, at) for at in (0, 512, 1024, 2048)):
+    if any(head.startswith(HDF5_MAGIC, at) for at in (0, 512, 1024, 2048)):
         return _open_hdf5
     return _open_mat if mat5.sniff(head) else None
 
@@ -95,9 +94,10 @@ def open_container(path: Path) -> Iterator[Container]:
     opener = _format(head)
     if opener is None:
         raise ReadError(
-            f"{path}: is no array file (first bytes {head[:8].hex(' ')}); expected MATLAB 5 or 7.3, HDF5, .npz or .npy."
+            f"{path}: is not an array file (first bytes {head[:8].hex(' ')}); expected MATLAB 5 or 7.3, HDF5, .npz or "
+            ".npy."
         )
-    with damage_of(path):
+    with as_read_error(path):
         manager = opener(path, head)
         container = manager.__enter__()
     try:
@@ -107,13 +107,13 @@ def open_container(path: Path) -> Iterator[Container]:
 
 
 @contextmanager
-def damage_of(path: Path) -> Iterator[None]:
-    """Turns what a parser of another library raises, which may be anything, into a ReadError."""
+def as_read_error(path: Path) -> Iterator[None]:
+    """Turn any exception of a third-party parser into a ReadError."""
     try:
         yield
     except ReadError:
         raise
-    except Exception as error:  # numpy and zipfile raise whatever the damage led to
+    except Exception as error:  # numpy and zipfile raise exceptions of any kind on damaged input
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ReadError(f"{path}: is truncated or damaged ({reason}); copy the file again.") from error
 
@@ -127,7 +127,7 @@ def _check(path: Path, key: str, dtype: np.dtype, shape: tuple[int, ...]) -> Non
 
 
 def _check_header(path: Path, key: str, file: IO[bytes], size: int) -> None:
-    """Check the header of an array in NumPy's format, before anything is allocated; `size` is what the file has."""
+    """Check the header of a `.npy` array against the `size` of the file, before anything is allocated."""
     shape, _, dtype = read_header(file)
     _check(path, key, dtype, shape)
     expected = math.prod(shape) * dtype.itemsize
@@ -182,30 +182,33 @@ def _open_hdf5(path: Path, head: bytes) -> Iterator[Container]:
         def load(key: str) -> Stored:
             about = file.about(key)
             if "shape" not in about:
-                raise ReadError(f"{path}: {key} is no array; expected an HDF5 data set: name the array in the layout.")
+                raise ReadError(
+                    f"{path}: {key} is not an array; expected an HDF5 dataset: name the array in the layout."
+                )
             if about["elsewhere"]:
                 raise ReadError(
                     f"{path}: {key} points to another file, which is not followed; copy the array into one."
                 )
             shape = tuple(about["shape"])
             _check(path, key, np.dtype(about["dtype"]), shape)
-            # MATLAB counts the first axis fastest, HDF5 the last: its files list the axes backward.
-            turned = head.startswith(b"MATLAB 7.3") or about["matlab"]
+            # In MATLAB the first axis runs fastest, in HDF5 the last: its files list the axes in reverse.
+            is_reversed = head.startswith(b"MATLAB 7.3") or about["matlab"]
 
             def read(index: tuple[slice, ...]) -> NDArray:
                 ranges = [
-                    each.indices(length)[:2] for each, length in zip(index[:: -1 if turned else 1], shape, strict=True)
+                    each.indices(length)[:2]
+                    for each, length in zip(index[:: -1 if is_reversed else 1], shape, strict=True)
                 ]
                 part = file.read(key, ranges)
-                return part.T if turned else part
+                return part.T if is_reversed else part
 
-            return Stored(shape[:: -1 if turned else 1], read)
+            return Stored(shape[:: -1 if is_reversed else 1], read)
 
         yield Container(path, _Keys(file), load)
 
 
 class _Keys(Collection[str]):
-    """The names in an HDF5 file, asked for as they are needed: there may be a million."""
+    """The names in an HDF5 file, looked up on demand: there may be a million."""
 
     def __init__(self, file: Hdf5File) -> None:
         self._file = file

@@ -1,10 +1,10 @@
-"""DeepMIMO version 4 scenarios: the rays between a base station and many places, turned into channels of arrays.
+"""Read DeepMIMO version 4 scenarios: ray-traced paths between base stations and receivers, as MIMO channels.
 
 A scenario (https://deepmimo.net) is a folder of matrices `<key>_t<set>_tx<index>_r<set>.npz` (also `.mat`, `.npy`), one
 file per key and transmitter, and `params.json`; a single `.npz` with the same keys is read too. Matrices are
 [receivers, paths], NaN where there are fewer paths: `power` (dB), `phase` (degrees), `delay` (s), `aoa_az`, `aoa_el`,
-`aod_az`, `aod_el` (degrees; elevations are counted from the zenith), `inter` (the interactions as decimal digits, 0 for
-the direct path); `rx_pos` and `tx_pos` are metres. The deepmimo package holds numpy below 2.3, so it is not used.
+`aod_az`, `aod_el` (degrees; elevations are measured from the zenith), `inter` (the interactions as decimal digits, 0
+for the direct path); `rx_pos` and `tx_pos` are in metres. The deepmimo package requires numpy below 2.3: not used.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.arrays.containers import open_container
-from foundation.readers.files import read_bytes
+from foundation.readers.files import ZIP_MAGIC, read_bytes
 from foundation.signal import Link, Signal
 
 SPEED_OF_LIGHT = 299_792_458.0
 _PATHS = ("power", "phase", "delay", "aoa_az", "aoa_el", "aod_az", "aod_el", "inter")
 _KEYS = (*_PATHS, "rx_pos", "tx_pos")
 _FILE = re.compile(rf"({'|'.join(_KEYS)})_(t\d+_tx\d+_r\d+)\.(?:npz|mat|npy)")
-#: Numbers of a block of receivers times paths times subcarriers.
+#: Size of a block: receivers times paths times subcarriers.
 _BLOCK = 1 << 22
 
 Array = NDArray[np.float64]
@@ -37,8 +37,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setup:
-    """What the rays are turned into: uniform linear arrays along the y axis, half a wavelength from antenna to antenna,
-    and `subcarriers` that share `bandwidth_hz` evenly about the carrier. A carrier of None is that of `params.json`."""
+    """Antennas and subcarriers of the channels: uniform linear arrays along the y axis with half-wavelength spacing.
+
+    Attributes:
+        tx: antennas of the base station.
+        rx: antennas of the receiver.
+        bandwidth_hz: bandwidth, divided evenly among the subcarriers about the carrier.
+        subcarriers: number of subcarriers.
+        carrier_hz: carrier frequency; None takes that of `params.json`.
+    """
 
     tx: int = 8
     rx: int = 1
@@ -52,7 +59,7 @@ class Setup:
 
     @property
     def frequency_hz(self) -> Array:
-        """Offsets of the subcarriers from the carrier."""
+        """Frequency offsets [subcarriers] from the carrier."""
         middle = (self.subcarriers - 1) / 2
         return (np.arange(self.subcarriers, dtype=np.float64) - middle) * (self.bandwidth_hz / self.subcarriers)
 
@@ -60,24 +67,28 @@ class Setup:
 def sniff(head: bytes) -> bool:
     """True for a zip archive whose first member is one of DeepMIMO's matrices."""
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-    return head.startswith(b"PK\x03\x04") and name in {f"{key}.npy".encode() for key in _KEYS}
+    return head.startswith(ZIP_MAGIC) and name in {f"{key}.npy".encode() for key in _KEYS}
 
 
 def read(path: Path, setup: Setup | None = None) -> list[Signal]:
-    """Every signal of a scenario folder or of one `.npz`, see `stream`."""
+    """Read every signal of a scenario folder or of one `.npz`, see `stream`."""
     return list(stream(path, setup))
 
 
 def stream(path: Path, setup: Setup | None = None) -> Iterator[Signal]:
-    """The channels of a scenario, one signal [1, rx * tx, subcarriers] per transmitter and receiver that has a path.
+    """Read the channels of a scenario, one signal per transmitter and receiver that has a path.
 
         H(f) = sum over paths of 10^(power/20) exp(j phase) a_rx a_tx exp(-2 pi j f delay)
 
-    `a` are the responses exp(j pi n sin(elevation) sin(azimuth)) of antenna n, isotropic. That is the channel of the
-    deepmimo package times the root of the number of subcarriers, with the carrier in the middle of the band and not at
-    its lower edge, and without dropping paths later than a symbol. Links are ordered (rx, tx), tx fastest, and know
-    where the transmitter's antennas are. Labels: `position` of the receiver [m] and `visibility`, LOS or NLOS. The
-    session is the scenario.
+    with isotropic antennas, a = exp(j pi n sin(elevation) sin(azimuth)) for antenna n. This is the channel of the
+    deepmimo package times the square root of the number of subcarriers, with the carrier at the centre of the band
+    instead of its lower edge, and without dropping paths later than a symbol.
+
+    Labels: `position` of the receiver in metres and `visibility`, LOS or NLOS. The session is the scenario.
+
+    Yields:
+        Signals with values [1, rx * tx, subcarriers], links ordered (rx, tx) with tx running fastest and with the
+        positions of the transmit antennas.
 
     Raises:
         ReadError: a matrix is missing, damaged or of another shape, or no receiver has a path.
@@ -86,43 +97,55 @@ def stream(path: Path, setup: Setup | None = None) -> Iterator[Signal]:
     groups = _groups(path)
     scenario = path.name if path.is_dir() else path.stem
     carrier_hz = _carrier_hz(path) if setup.carrier_hz is None else setup.carrier_hz
-    lost = total = 0
+    unreached = total = 0
     for files in groups:
         rays = _load(files)
-        links = _links(rays["tx_pos"], carrier_hz, setup)
         paths = np.logical_and.reduce([np.isfinite(rays[key]) for key in _PATHS])
         reached = np.flatnonzero(paths.any(axis=1))
         total += len(paths)
-        lost += len(paths) - len(reached)
-        block = max(1, _BLOCK // (paths.shape[1] * max(setup.subcarriers, setup.tx * setup.rx)))
-        for start in range(0, len(reached), block):
-            rows = reached[start : start + block]
-            field = _channel({key: np.where(paths[rows], rays[key][rows], 0) for key in _PATHS}, paths[rows], setup)
-            direct = (paths[rows] & (rays["inter"][rows] == 0)).any(axis=1)
-            for values, row, is_direct in zip(field, rows, direct, strict=True):
-                yield Signal(
-                    values=values[None],
-                    time_s=np.zeros(1),
-                    links=links,
-                    frequency_hz=setup.frequency_hz,
-                    kind="channel",
-                    carrier_hz=carrier_hz,
-                    bandwidth_hz=setup.bandwidth_hz,
-                    environment=scenario,
-                    session=scenario,
-                    labels={
-                        "position": tuple(float(x) for x in rays["rx_pos"][row]),
-                        "visibility": "LOS" if is_direct else "NLOS",
-                    },
-                )
-    if lost == total:
+        unreached += len(paths) - len(reached)
+        yield from _signals(rays, paths, reached, setup, carrier_hz, scenario)
+    if unreached == total:
         raise ReadError(f"{path}: none of its {total} receivers has a path; expected a ray-traced scenario.")
-    if lost:
-        warnings.warn(f"{path}: left out {lost} of {total} receivers that no path reaches", stacklevel=2)
+    if unreached:
+        warnings.warn(f"{path}: left out {unreached} of {total} receivers without a path", stacklevel=2)
+
+
+def _signals(
+    rays: dict[str, Array],
+    paths: NDArray[np.bool_],
+    reached: NDArray[np.int64],
+    setup: Setup,
+    carrier_hz: float,
+    scenario: str,
+) -> Iterator[Signal]:
+    """The signals of one transmitter at the receivers `reached`; `paths` [receivers, paths] marks existing paths."""
+    links = _links(rays["tx_pos"], carrier_hz, setup)
+    block = max(1, _BLOCK // (paths.shape[1] * max(setup.subcarriers, setup.tx * setup.rx)))
+    for start in range(0, len(reached), block):
+        rows = reached[start : start + block]
+        field = _channel({key: np.where(paths[rows], rays[key][rows], 0) for key in _PATHS}, paths[rows], setup)
+        direct = (paths[rows] & (rays["inter"][rows] == 0)).any(axis=1)
+        for values, row, is_direct in zip(field, rows, direct, strict=True):
+            yield Signal(
+                values=values[None],
+                time_s=np.zeros(1),
+                links=links,
+                frequency_hz=setup.frequency_hz,
+                kind="channel",
+                carrier_hz=carrier_hz,
+                bandwidth_hz=setup.bandwidth_hz,
+                environment=scenario,
+                session=scenario,
+                labels={
+                    "position": tuple(float(x) for x in rays["rx_pos"][row]),
+                    "visibility": "LOS" if is_direct else "NLOS",
+                },
+            )
 
 
 def _groups(path: Path) -> list[dict[str, Path]]:
-    """Per transmitter and set of receivers: key -> file."""
+    """Per transmitter and set of receivers, a mapping key -> file."""
     if not path.is_dir():
         return [dict.fromkeys(_KEYS, path)]
     groups: dict[tuple[Path, str], dict[str, Path]] = {}
@@ -138,7 +161,7 @@ def _groups(path: Path) -> list[dict[str, Path]]:
 
 
 def _load(files: dict[str, Path]) -> dict[str, Array]:
-    """The matrices of a transmitter, float64, with shapes that agree."""
+    """Load the matrices of a transmitter as float64 and check their shapes."""
     rays: dict[str, Array] = {}
     with ExitStack() as stack:
         opened = {file: stack.enter_context(open_container(file)) for file in set(files.values())}
@@ -157,7 +180,7 @@ def _load(files: dict[str, Path]) -> dict[str, Array]:
 
 
 def _carrier_hz(path: Path) -> float:
-    """The carrier of `params.json` in the scenario's folder or its first scene; 0, not known, for a single file."""
+    """The carrier in `params.json` of the scenario or of its first scene; 0 (unknown) for a single file."""
     found = sorted(path.rglob("params.json")) if path.is_dir() else []
     if not found:
         return 0.0
@@ -172,12 +195,12 @@ def _carrier_hz(path: Path) -> float:
 def _links(tx_pos: Array, carrier_hz: float, setup: Setup) -> tuple[Link, ...]:
     spacing = SPEED_OF_LIGHT / carrier_hz / 2 if carrier_hz else 0.0
     x, y, z = (float(value) for value in tx_pos[0])
-    places = [(x, y + n * spacing, z) if carrier_hz else None for n in range(setup.tx)]
-    return tuple(Link(t, r, tx_position_m=places[t]) for r in range(setup.rx) for t in range(setup.tx))
+    positions = [(x, y + n * spacing, z) if carrier_hz else None for n in range(setup.tx)]
+    return tuple(Link(t, r, tx_position_m=positions[t]) for r in range(setup.rx) for t in range(setup.tx))
 
 
 def _channel(rays: dict[str, Array], paths: NDArray[np.bool_], setup: Setup) -> NDArray[np.complex64]:
-    """complex64 [receivers, rx * tx, subcarriers]; entries of `rays` that are no path are 0."""
+    """The channel, complex64 [receivers, rx * tx, subcarriers]; entries of `rays` without a path are 0."""
     amplitude = np.where(paths, 10 ** (rays["power"] / 20), 0) * np.exp(1j * np.deg2rad(rays["phase"]))
     arrive = _array(rays["aoa_az"], rays["aoa_el"], setup.rx)
     depart = _array(rays["aod_az"], rays["aod_el"], setup.tx)
@@ -187,6 +210,6 @@ def _channel(rays: dict[str, Array], paths: NDArray[np.bool_], setup: Setup) -> 
 
 
 def _array(azimuth_deg: Array, elevation_deg: Array, antennas: int) -> NDArray[np.complex128]:
-    """Response of the antennas to each path, [receivers, antennas, paths]."""
+    """Array response to each path, complex [receivers, antennas, paths]."""
     along = np.sin(np.deg2rad(elevation_deg)) * np.sin(np.deg2rad(azimuth_deg))
     return np.asarray(np.exp(1j * np.pi * np.arange(antennas)[:, None] * along[:, None]))

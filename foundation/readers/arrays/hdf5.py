@@ -1,8 +1,8 @@
-"""HDF5 files (also MATLAB 7.3), opened in another process: a damaged file crashes the HDF5 library, not the caller.
+"""Read HDF5 files (also MATLAB 7.3) in a separate process: a damaged file crashes the HDF5 library, not the caller.
 
 The library trusts the addresses and sizes in a file. Measured on version 2.0: of files with up to five changed bytes,
-some corrupt its memory, which kills the process then or later, and some keep it busy for seconds. One worker serves one
-file after another; after an error it goes on with a new child, after a crash or a hang it is replaced, see
+some corrupt its memory, which crashes the process at once or later, and some keep it busy for seconds. One worker
+serves one file after another; after an error it continues with a new child, after a crash or a hang it is replaced, see
 `foundation.readers.arrays.hdf5_worker`.
 """
 
@@ -24,17 +24,19 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 
-#: The longest that one answer may take; a block of 64 MiB takes well under a second.
-_PATIENCE_S = 120.0
-#: process id -> the worker that waits for its next file: a fork must not share its parent's pipes
+#: First bytes of an HDF5 file without a user block.
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+#: Time limit of one answer; a block of 64 MiB takes well under a second.
+_TIMEOUT_S = 120.0
+#: Process id -> the idle worker of that process: a fork must not share the pipes of its parent.
 _idle: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class Hdf5File:
-    """An HDF5 file, as a context manager.
+    """An open HDF5 file, a context manager.
 
     Raises:
-        ReadError: from every method, if the file is damaged or the library crashes or hangs on it.
+        ReadError: in every method, if the file is damaged or the library crashes or hangs on it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,25 +60,25 @@ class Hdf5File:
         try:
             self._ask(do="close")
         except ReadError:
-            if kind in (None, GeneratorExit):  # otherwise the error that led here is the one to tell
+            if kind in (None, GeneratorExit):  # otherwise the error that led here is raised
                 raise
 
-    def keys(self, pattern: str = "*", limit: int = sys.maxsize) -> list[str]:
-        """The names in the top group that fit a pattern, at most `limit`."""
-        return [str(key) for key in self._ask(do="keys", pattern=pattern, limit=limit)[0]["keys"]]
+    def keys(self) -> list[str]:
+        """The names in the root group."""
+        return [str(key) for key in self._ask(do="keys")[0]["keys"]]
 
     def about(self, key: str) -> dict[str, Any]:
-        """Of a data set: `shape`, `dtype`, `itemsize`, `matlab` (its axes are listed backward) and `elsewhere` (its
-        values are in another file); of anything else only `found`."""
+        """Describe a dataset: `shape`, `dtype`, `itemsize`, `matlab` (its axes are listed in reverse) and `elsewhere`
+        (its values are in another file); anything else: only `found`."""
         return self._ask(do="about", key=key)[0]
 
     def read(self, key: str, index: Sequence[tuple[int, int]]) -> NDArray:
-        """A part of an array, [start, stop) along each axis as HDF5 lists them."""
+        """Read a part of an array, [start, stop) along each axis in the order of HDF5."""
         head, body = self._ask(do="read", key=key, index=[list(each) for each in index])
         return np.frombuffer(body, head["dtype"]).reshape(head["shape"])
 
     def stack(self, keys: Sequence[str], most: int) -> NDArray[np.float32]:
-        """Arrays of one shape, stacked; one that claims more than `most` numbers, or is in another file, is refused."""
+        """Read and stack arrays of one shape; one of more than `most` numbers, or in another file, is an error."""
         head, body = self._ask(do="stack", keys=list(keys), most=most)
         return np.frombuffer(body, np.float32).reshape(head["shape"])
 
@@ -85,7 +87,7 @@ class Hdf5File:
         assert worker is not None
         try:
             head, body = _answer(worker, request)
-        except BaseException as error:  # if interrupted, its answer would be taken for that to the next question
+        except BaseException as error:  # after an interrupt, its answer would be read as that to the next request
             self._worker = None
             _end(worker)
             if not isinstance(error, BrokenPipeError | EOFError | ValueError):
@@ -98,20 +100,20 @@ class Hdf5File:
         return head, body
 
     def _give_back(self) -> None:
-        """Let the worker wait for the next file, unless it has ended."""
+        """Return the worker to the idle ones, unless it has ended."""
         worker, self._worker = self._worker, None
         if worker is None:
             return
         other = _idle.pop(os.getpid(), None)
         _idle[os.getpid()] = worker
-        if other is not None:  # two files were open at a time
+        if other is not None:  # two files were open at once
             _end(other)
 
 
 def _answer(worker: subprocess.Popen[bytes], request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Raises BrokenPipeError, EOFError or ValueError if the worker ended without an answer, or within one."""
+    """Send a request; BrokenPipeError, EOFError or ValueError if the worker ends without a complete answer."""
     assert worker.stdin is not None and worker.stdout is not None
-    timer = Timer(_PATIENCE_S, _kill, [worker])
+    timer = Timer(_TIMEOUT_S, _kill, [worker])
     timer.start()
     try:
         worker.stdin.write(json.dumps(request).encode() + b"\n")

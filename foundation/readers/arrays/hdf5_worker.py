@@ -1,25 +1,22 @@
-"""The process whose children open files for `foundation.readers.arrays.hdf5`; it stands alone and is run as a script.
+"""Worker process that opens files for `foundation.readers.arrays.hdf5`; a script without imports from this project.
 
-A request is a line of JSON on standard input; the answer is a line of JSON on standard output and, where that announces
-`bytes`, so many bytes of an array in C order.
+A request is a line of JSON on standard input; the answer is a line of JSON on standard output and, if that has `bytes`,
+that many bytes of an array in C order.
 
-A child, forked from a process that never opens a file, answers until a file is wrong: what that did to the library's
-memory ends with it, and nothing is imported anew. It goes on after an intact file, since the first file of every child
-costs about 5 ms more. The answer that tells the error is sent by its parent, once the child is gone. A child that
-leaves none has crashed: the parent ends too, and the client finds the end of the output.
+A child, forked from a process that never opens a file, answers until a file raises an error: memory that the library
+has corrupted ends with it, and nothing is imported again. It continues after an intact file, since the first file of
+every child costs about 5 ms more. Its parent sends the answer with the error, once the child is gone. A child that
+leaves no error has crashed: the parent ends too, and the client reads the end of the output.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
-import resource
 import select
 import signal
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +27,10 @@ Answer = tuple[dict[str, Any], bytes]
 
 
 class Worker:
-    """One open file, and what may be asked of it; `before` is what the children before this one took."""
+    """Answers requests on one open file."""
 
-    def __init__(self, before: resource.struct_rusage) -> None:
+    def __init__(self) -> None:
         self.file: h5py.File | None = None
-        self.before = before
 
     def answer(self, request: dict[str, Any]) -> Answer:
         if request["do"] in ("open", "close"):
@@ -49,13 +45,12 @@ class Worker:
             "about": self._about,
             "read": self._read,
             "stack": self._stack,
-            "usage": self._usage,
         }
         return do[request["do"]](**{name: value for name, value in request.items() if name != "do"})
 
-    def _keys(self, pattern: str, limit: int) -> Answer:
+    def _keys(self) -> Answer:
         assert self.file is not None
-        return {"keys": list(islice((key for key in self.file if fnmatch.fnmatchcase(key, pattern)), limit))}, b""
+        return {"keys": list(self.file)}, b""
 
     def _about(self, key: str) -> Answer:
         assert self.file is not None
@@ -89,15 +84,9 @@ class Worker:
         for key in keys:
             data = self.file[key]
             if not isinstance(data, h5py.Dataset) or not data.size or data.size > most or self._is_elsewhere(data):
-                raise ValueError(f"{key[:80]} is not up to {most} numbers in this file")
+                raise ValueError(f"{key[:80]} is not an array of up to {most} numbers in this file")
             arrays.append(np.asarray(data[()], np.float32))
         return _sent(np.stack(arrays))
-
-    def _usage(self) -> Answer:
-        """What this and the children before it took of processor time, and the most memory that one of them held."""
-        both = self.before, resource.getrusage(resource.RUSAGE_SELF)
-        seconds = sum(each.ru_utime + each.ru_stime for each in both)
-        return {"seconds": seconds, "peak_bytes": 1024 * max(each.ru_maxrss for each in both)}, b""
 
 
 def _sent(array: np.ndarray) -> Answer:
@@ -106,12 +95,12 @@ def _sent(array: np.ndarray) -> Answer:
 
 
 def _serve(worker: Worker) -> dict[str, str]:
-    """Answer requests until one leads to an error, which is not sent, or standard input ends."""
+    """Answer requests until one raises an error, which is returned and not sent, or standard input ends."""
     output = sys.stdout.buffer
     for line in sys.stdin.buffer:
         try:
             head, body = worker.answer(json.loads(line))
-        except Exception as error:  # whatever the damage led to; the client makes one sentence of it
+        except Exception as error:  # of any kind on damaged input; the client turns it into a ReadError
             return {"error": " ".join(str(error).split())[:200] or type(error).__name__}
         output.write(json.dumps(head).encode() + b"\n" + body)
         output.flush()
@@ -119,19 +108,18 @@ def _serve(worker: Worker) -> dict[str, str]:
 
 
 def _child() -> bytes:
-    """Have a child answer until an error, which is returned; nothing if it crashed or the client is gone."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Let a child answer until an error, which is returned; empty if it crashed or the client is gone."""
     last, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, json.dumps(_serve(Worker(before))).encode() + b"\n")
+            os.write(write, json.dumps(_serve(Worker())).encode() + b"\n")
         finally:
-            os._exit(0)  # what follows is for the parent alone
+            os._exit(0)  # the rest is for the parent only
     os.close(write)
     poll = select.poll()
     poll.register(last, select.POLLIN)
-    poll.register(sys.stdin, 0)  # its end alone: what it holds is for the child
+    poll.register(sys.stdin, 0)  # only its end: its content is for the child
     gone = sys.stdin.fileno() in dict(poll.poll())
     if gone:  # the child may hang
         os.kill(child, signal.SIGKILL)

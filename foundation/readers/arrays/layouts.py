@@ -1,15 +1,15 @@
-"""What an array container holds, told as data: a YAML file instead of a program for each data set.
+"""Layout files: a YAML file that describes the arrays of a dataset, in place of a reader for each dataset.
 
     about: who published this layout, and where
     keys: {amplitude: CSIamp}              # role -> key in the file
-    axes: [rx*response, time]              # what each axis is; `*` where one axis holds several, the slowest first
+    axes: [rx*response, time]              # meaning of each axis; `*` joins several in one axis, the slowest first
     sizes: {rx: 3, response: 114}
     kind: csi-amplitude
     subcarriers: [[-58, -2], [2, 58]]      # ranges that include both ends, and a step if it is not 1
     spacing_hz: 312500
     interval_s: 0.002
 
-Axes of a `.mat` file are named in the order in which MATLAB lists them, whichever version of the format holds them.
+Axes of a `.mat` file are named in the order in which MATLAB lists them, in either version of the format.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from foundation.config.yaml_errors import explain, read_mapping
 from foundation.errors import ReadError
 from foundation.signal import KINDS
 
-#: In the order of a Signal; `1` is an axis of length 1 that carries nothing, and may be missing in the file.
+#: In the order of a Signal; `1` is an axis of length 1 without meaning, which may be missing in the file.
 AXES = ("sample", "time", "rx", "tx", "link", "response", "part", "1")
 _ROLES = ({"complex"}, {"real", "imag"}, {"parts"}, {"amplitude"}, {"amplitude", "phase"})
 
 
 class Section(BaseModel):
-    """Base of every section: an unknown key is an error."""
+    """Base of all sections: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Keys(Section):
-    """Which key holds which part of the field; a pattern such as `H_*` must fit exactly one key of the file.
+    """Keys of the arrays that make up the complex values; a pattern such as `H_*` must match exactly one key.
 
-    `parts` has real and imaginary part along the axis `part`; `phase` is in radians. The array of an `.npy` file has
-    no key: call it `array`.
+    Give `complex`; or `real` and `imag`; or `parts`, with real and imaginary part along the axis `part`; or
+    `amplitude`, with or without `phase` in radians. The array of an `.npy` file has no key: name it `array`.
     """
 
     complex: str | None = None
@@ -59,15 +59,20 @@ class Keys(Section):
 
     @property
     def given(self) -> dict[str, str]:
-        """Role -> key, those that are given."""
+        """Role -> key, without the roles that are not set."""
         return {role: key for role, key in self if key is not None}
 
 
 class Source(Section):
-    """Numbers that are stored: under `key` in the same file, or in `file`, a path relative to the file's folder.
+    """Numbers stored in the same file or in another one.
 
-    `{name}` in `file` stands for the group of that name in `Layout.path`. `categorical` turns whole numbers to text,
-    so that they are classes; `classes` gives their names, by number (from 0) or by the place of the 1 among zeros.
+    Attributes:
+        key: key of the array.
+        file: path of the other file, relative to the folder of this one; `{name}` is replaced by the group of that name
+            in `Layout.path`. None: the same file.
+        scale: factor by which the numbers are multiplied.
+        categorical: convert integers to text, so that they are classes.
+        classes: names of the classes, by number (from 0) or by the index of the 1 in a one-hot row.
     """
 
     key: str
@@ -78,15 +83,28 @@ class Source(Section):
 
 
 class Layout(Section):
-    """The layout of one kind of file; every number may be written here or, as a `Source`, be read from a file.
+    """The layout of one kind of file; a number is given here or, as a `Source`, read from a file.
 
     Attributes:
-        unit: of amplitudes; decibels are 20 log10 of the amplitude.
-        scale: what linear values are multiplied by.
-        bandwidth_hz: 0 means not known; without `spacing_hz` it is shared evenly among the responses.
-        step_s: delay from tap to tap, for the delay domain.
-        path: a regular expression for the end of the file's path. Its groups `session`, `subject` and `environment`
-            go to these fields of the Signal, other groups become labels, those that begin with `_` only serve `Source`.
+        about: who published the layout, and where.
+        keys: keys of the arrays.
+        axes: meaning of each axis, names of `AXES`; `*` joins several in one axis, the slowest first.
+        sizes: length of an axis, needed for all but one of those joined by `*`.
+        unit: unit of amplitudes; decibels are 20 log10 of the amplitude.
+        scale: factor by which linear values are multiplied.
+        kind: kind of the signals, such as "csi".
+        domain: whether the response axis is frequency or delay.
+        carrier_hz: carrier frequency; 0 means unknown.
+        bandwidth_hz: bandwidth; 0 means unknown. Without `spacing_hz` it is divided evenly among the responses.
+        spacing_hz: subcarrier spacing, for the frequency domain.
+        subcarriers: indices from the carrier as ranges [first, last] or [first, last, step]; None: evenly about it.
+        step_s: delay from tap to tap in seconds, for the delay domain.
+        interval_s: seconds between times.
+        path: regular expression for the end of the file's path. Its groups `session`, `subject` and `environment` set
+            these fields of the Signal, other groups become labels, those that begin with `_` only serve `Source`.
+        labels: name -> source of a label per sample.
+        device: name of the receiver.
+        licence: licence of the dataset.
     """
 
     about: str
@@ -149,14 +167,14 @@ class Layout(Section):
         return self
 
     def present(self, count: int) -> list[str]:
-        """The axes of an array that has `count` of them: those called '1' may be missing, all of them."""
+        """The axes of an array of `count` dimensions: the axes named '1' may all be missing."""
         return self.axes if count == len(self.axes) else [axis for axis in self.axes if axis != "1"]
 
     def dimensions(self, shape: tuple[int, ...], where: str) -> list[tuple[str, int]]:
-        """(axis, length) of an array of this shape, after axes joined by '*' are taken apart.
+        """(axis, length) of an array of this shape, with axes joined by '*' split.
 
         Raises:
-            ReadError: the shape does not fit `axes` and `sizes`.
+            ReadError: the shape does not match `axes` and `sizes`.
         """
         axes = self.present(len(shape))
         if len(shape) != len(axes):
@@ -182,7 +200,7 @@ class Layout(Section):
 
 
 def load_layout(path: Path, **changes: Any) -> Layout:
-    """Read a layout file; `changes` replace its keys, such as `carrier_hz=3.5e9` for what one set of files needs.
+    """Read a layout file; `changes` override its keys, such as `carrier_hz=3.5e9` for some of the files.
 
     Raises:
         ReadError: no such file, not YAML, an unknown key (names the nearest), a missing key or a wrong value.

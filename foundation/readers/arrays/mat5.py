@@ -1,9 +1,9 @@
-"""Arrays of numbers in MATLAB 5 `.mat` files (`save -v6` and `-v7`; The MathWorks, MAT-File Format, 2023).
+"""Read arrays of numbers from MATLAB 5 `.mat` files (`save -v6` and `-v7`; The MathWorks, MAT-File Format, 2023).
 
-128 bytes of header, then elements: uint32 type, uint32 number of bytes, content; types 14 (a matrix) and 15 (an element
-compressed by zlib) count here. A matrix holds elements again: flags, dimensions, name, real part, imaginary part, each
-padded to 8 bytes; one of up to 4 bytes has its tag and content in 8 bytes. scipy reads these files too, but does not
-check the sizes in them: with three flipped bytes it kills the process, or allocates gigabytes.
+A file is a header of 128 bytes, then elements: uint32 type, uint32 number of bytes, content; types 14 (a matrix) and 15
+(an element compressed by zlib) are read. A matrix consists of elements again: flags, dimensions, name, real part,
+imaginary part, each padded to 8 bytes; one of up to 4 bytes has its tag and content in 8 bytes. scipy is not used: it
+does not check the sizes in a file, so three flipped bytes crash the process or allocate gigabytes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
 _CLASSES = dict(enumerate(("cell array", "structure", "object", "character array", "sparse array"), start=1))
 _SINGLE, _FIRST_NUMERIC, _LAST_NUMERIC = 7, 6, 15
 _COMPLEX = 0x0800
-#: Flags, dimensions and name of a matrix lie within so many bytes.
+#: Flags, dimensions and name of a matrix lie within this many bytes.
 _DESCRIPTION_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """One variable: its shape, and `load()` for its values; what is no array of numbers has `refused`, its class."""
+    """One variable.
+
+    Attributes:
+        shape: its dimensions.
+        refused: the MATLAB class of a variable that is not an array of numbers; empty for an array.
+        load: reads its values.
+    """
 
     shape: tuple[int, ...]
     refused: str
@@ -54,10 +60,10 @@ def sniff(head: bytes) -> bool:
 
 
 def matrices(path: Path) -> dict[str, Matrix]:
-    """The variables of a file by name. Values are loaded when they are asked for, and then all at once.
+    """The variables of a file by name; `load` reads the values of one of them completely.
 
     Raises:
-        ReadError: an element does not lie within the file or contradicts itself; names the byte.
+        ReadError: an element exceeds the file or is inconsistent; names the byte.
     """
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -69,7 +75,7 @@ def matrices(path: Path) -> dict[str, Matrix]:
             if kind in (_MATRIX, _COMPRESSED):
                 first = _inflate(content, _DESCRIPTION_BYTES, order) if kind == _COMPRESSED else content
                 about = _describe(first, order)
-                if about.name:  # MATLAB's own workspace has none
+                if about.name:  # MATLAB's internal workspace element has none
                     found[about.name] = _matrix(path, at, kind, content, about, order)
         except (ValueError, zlib.error) as error:
             raise _damaged(path, at, error) from error
@@ -95,7 +101,7 @@ def _damaged(path: Path, at: int, error: Exception) -> ReadError:
 
 
 def _element(data: memoryview, at: int, order: str, padded: bool = True) -> tuple[int, memoryview, int]:
-    """Type, content and end of the element at a byte."""
+    """Type, content and end of the element at byte `at`."""
     if at + 8 > len(data):
         raise ValueError(f"it has {len(data) - at} bytes, a tag has 8")
     kind, size = struct.unpack_from(order + "II", data, at)
@@ -107,12 +113,12 @@ def _element(data: memoryview, at: int, order: str, padded: bool = True) -> tupl
         start = at + 8
         end = start + (-(-size // 8) * 8 if padded else size)
     if start + size > len(data):
-        raise ValueError(f"it has {len(data) - start} bytes, {size} were announced")
+        raise ValueError(f"it has {len(data) - start} bytes, {size} were declared")
     return kind, data[start : start + size], end
 
 
 def _inflate(content: memoryview, limit: int | None, order: str) -> memoryview:
-    """The content of the matrix that is compressed here, or its beginning of at most `limit` bytes."""
+    """Decompress the content of a compressed matrix, or at most its first `limit` bytes."""
     stream = zlib.decompressobj()
     tag = stream.decompress(content, 8)
     if len(tag) < 8:
@@ -123,7 +129,7 @@ def _inflate(content: memoryview, limit: int | None, order: str) -> memoryview:
     wanted = size if limit is None else min(size, limit)
     body = stream.decompress(stream.unconsumed_tail, wanted) if wanted else b""
     if len(body) < wanted:
-        raise ValueError(f"it inflates to {len(body)} bytes, {wanted} were announced")
+        raise ValueError(f"it inflates to {len(body)} bytes, {wanted} were declared")
     return memoryview(body)
 
 
@@ -152,11 +158,11 @@ def _values(content: memoryview, about: _Description, order: str) -> NDArray:
 
 
 def _part(content: memoryview, at: int, shape: tuple[int, ...], order: str) -> tuple[NDArray, int]:
-    """Numbers, which MATLAB stores in the smallest type that holds them all, with the first axis fastest."""
+    """Read numbers, which MATLAB stores in the smallest type that holds them all, with the first axis fastest."""
     kind, numbers, end = _element(content, at, order)
     if kind not in _NUMBERS:
-        raise ValueError(f"its values have type {kind}, which is no type of numbers")
+        raise ValueError(f"its values have type {kind}, which is not a numeric type")
     dtype = np.dtype(order + _NUMBERS[kind])
     if len(numbers) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"its values have {len(numbers)} bytes, {shape} of {dtype} has not")
+        raise ValueError(f"its values have {len(numbers)} bytes, which do not match {shape} of {dtype}")
     return np.frombuffer(numbers, dtype).reshape(shape, order="F"), end

@@ -1,4 +1,4 @@
-"""NumPy's own array format, with the header checked against the bytes before anything is made of it."""
+"""Read NumPy's `.npy` format, with the header checked against the size before anything is allocated."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 
-#: Numpy's own limit, and what comes before the header.
+#: First bytes of a `.npy` file.
+NPY_MAGIC = b"\x93NUMPY"
+#: NumPy's own limit on the header, and the bytes before it.
 _LONGEST_HEADER, _MAGIC_BYTES = 10_000, 12
 
 
 def parse_npy(content: bytes, where: str) -> NDArray:
-    """The array of numbers in a `.npy` file or member, as a read-only view of `content`.
+    """Parse the array of numbers in a `.npy` file or archive member, as a read-only view of `content`.
 
     Raises:
-        ReadError: it is no such array, holds anything but numbers, or has another length than its header claims.
+        ReadError: it is not a `.npy` array, holds anything but numbers, or its length does not match the header.
     """
     stream = io.BytesIO(content)
     try:
         shape, fortran, dtype = read_header(stream)
-    except Exception as error:  # the header is Python source, and its parsers raise whatever the damage led to
+    except Exception as error:  # the header is Python source, and its parsers raise of any kind on damaged input
         reason = " ".join(str(error).split())[:200]
         raise ReadError(f"{where}: not a complete numeric .npy array ({reason}); save it with numpy.save.") from error
     body = memoryview(content)[stream.tell() :]
     if dtype.kind not in "fiuc":
         raise ReadError(
-            f"{where}: not a complete numeric .npy array but one of {dtype}: labels and objects are no signal."
+            f"{where}: not a complete numeric .npy array but one of {dtype}: labels and objects are not signals."
         )
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ReadError(
@@ -41,9 +43,9 @@ def parse_npy(content: bytes, where: str) -> NDArray:
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether columns come first, and type; `file` then stands at the entries. Raises what numpy raises.
+    """Read shape, whether the order is Fortran's, and type; `file`, at its start, is left at the entries.
 
-    `file` stands at its beginning. Numpy would allocate whatever the header claims as its own length, up to 4 GB.
+    Raises whatever NumPy raises. NumPy itself would allocate the length that the header claims to have, up to 4 GB.
     """
     head = io.BytesIO(file.read(_MAGIC_BYTES + _LONGEST_HEADER))
     version = np.lib.format.read_magic(head)

@@ -1,7 +1,7 @@
-"""Signals from arrays: a file of `foundation.readers.arrays.containers`, told by a `foundation.readers.arrays.layouts.Layout`.
+"""Read signals from array files (`containers`) whose meaning a layout file (`layouts`) describes.
 
-A data set that is published as arrays needs no program of its own, only a layout; `shards/layouts/` has those of the
-common ones. Array files say nothing of what their axes are, so a layout is always needed: nothing is guessed.
+A dataset published as arrays needs no reader of its own, only a layout; `shards/layouts/` has those of common datasets.
+Array files do not say what their axes mean, so a layout is always required: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,33 @@ from foundation.errors import ReadError
 from foundation.readers.arrays.containers import Container, Stored, open_container
 from foundation.readers.arrays.containers import sniff as sniff
 from foundation.readers.arrays.layouts import AXES, Layout, Source, load_layout
+from foundation.readers.links import antenna_links
 from foundation.signal import Label, Link, Signal
 
-#: Bytes of one role that are held at a time.
+#: Bytes of one array that are loaded at a time.
 _BLOCK_BYTES = 1 << 26
 _FIELDS = ("session", "subject", "environment")
 
 
 def read(path: Path, layout: Layout | Path | str) -> list[Signal]:
-    """Every signal of a file, see `stream`; `layout` is one, or the path of a layout file."""
+    """Read every signal of a file, see `stream`; `layout` is a Layout or the path of a layout file."""
     return list(stream(path, layout if isinstance(layout, Layout) else load_layout(Path(layout))))
 
 
 def stream(path: Path, layout: Layout) -> Iterator[Signal]:
-    """The signals of a file, one per entry of the axis `sample`, without loading a large HDF5 or `.npy` file at once.
+    """Read the signals of a file, one per entry of the axis `sample`, block by block for HDF5 and `.npy` files.
 
-    Values are [time, link, response]; links are ordered (rx, tx) with tx running fastest, an axis `link` counts
-    receivers. Without an axis `time` there is one time, without `response` the response is at frequency (or delay) 0.
-    Entries that are NaN or infinite in any part were not measured: they are invalid. Samples without any
-    valid entry are left out, with a warning. The session is the path's group `session`, else the file.
+    Without an axis `time` there is one time, without `response` the response is at frequency (or delay) 0. Entries that
+    are NaN or infinite in any part were not measured: they are invalid. Samples without any valid entry are left out,
+    with a warning. The session is the group `session` of the path, else the file.
+
+    Yields:
+        Signals with values [time, link, response], links ordered (rx, tx) with tx running fastest; an axis `link`
+        counts receivers.
 
     Raises:
-        ReadError: the file is missing, damaged or does not fit the layout; names the key, the axes found and expected.
+        ReadError: the file is missing, damaged or does not match the layout; names the key, the axes found and
+            expected.
     """
     path = Path(path)
     found = _groups(path, layout)
@@ -49,7 +54,7 @@ def stream(path: Path, layout: Layout) -> Iterator[Signal]:
         stored = {role: container.array(key) for role, key in layout.keys.given.items()}
         shapes = {role: array.shape for role, array in stored.items()}
         if len(set(shapes.values())) > 1:
-            raise ReadError(f"{path}: the parts of the field have shapes {shapes}; expected one shape for all.")
+            raise ReadError(f"{path}: the arrays of keys have shapes {shapes}; expected one shape for all.")
         where = f"{path}: {' and '.join(layout.keys.given.values())}"
         dimensions = layout.dimensions(next(iter(shapes.values())), where)
         sizes = dict(dimensions)
@@ -60,21 +65,21 @@ def stream(path: Path, layout: Layout) -> Iterator[Signal]:
             name: found.pop(name).replace("/", "-") for name in _FIELDS if name in found
         }
         texts = {name: text for name, text in found.items() if not name.startswith("_")}
-        lost = 0
+        empty = 0
         for index, (values, valid) in enumerate(_fields(stored, layout, dimensions, samples)):
             if valid is not None and not valid.any():
-                lost += 1
+                empty += 1
                 continue
             own = {name: each[index] for name, each in labels.items()}
             yield Signal(values=values, valid=valid, labels=texts | own, **common)
-        if lost == samples:
+        if empty == samples:
             raise ReadError(f"{where}: no entry is a finite number; expected measurements, copy the file again.")
-        if lost:
-            warnings.warn(f"{where}: left out {lost} of {samples} samples without a finite entry", stacklevel=2)
+        if empty:
+            warnings.warn(f"{where}: left out {empty} of {samples} samples without a finite entry", stacklevel=2)
 
 
 def _groups(path: Path, layout: Layout) -> dict[str, str]:
-    """What the file's path tells."""
+    """The groups of the layout's path expression in the path of the file."""
     if layout.path is None:
         return {}
     match = re.search(f"(?:^|/)(?:{layout.path})$", path.as_posix())
@@ -87,14 +92,14 @@ def _groups(path: Path, layout: Layout) -> dict[str, str]:
 
 
 def _session(path: Path, layout: Layout) -> str:
-    """The part of the path that the layout describes, or the file's name, without its ending."""
+    """The part of the path that the layout describes, or the name of the file, without its suffix."""
     match = re.search(f"(?:^|/)({layout.path})$", path.as_posix()) if layout.path else None
     whole = match[1] if match else path.name
     return whole.removesuffix(path.suffix).replace("/", "-")
 
 
 def _common(layout: Layout, container: Container, sizes: dict[str, int], found: dict[str, str]) -> dict[str, Any]:
-    """Everything that all signals of the file share."""
+    """Fields that all signals of the file share."""
 
     def number(name: str) -> float | None:
         given = getattr(layout, name)
@@ -137,7 +142,7 @@ def _needed(step: float | None, responses: int, names: str, path: Path) -> float
 
 
 def _indices(layout: Layout, responses: int, path: Path) -> NDArray[np.float64]:
-    """Subcarrier of each response: as the layout lists them, else evenly about the carrier."""
+    """Subcarrier index of each response: as the layout lists them, else evenly about the carrier."""
     if layout.subcarriers is None:
         return np.arange(responses, dtype=np.float64) - (responses - 1) / 2
     listed = [np.arange(first, last + 1, *step) for first, last, *step in layout.subcarriers]
@@ -148,12 +153,11 @@ def _indices(layout: Layout, responses: int, path: Path) -> NDArray[np.float64]:
 
 
 def _links(sizes: dict[str, int]) -> tuple[Link, ...]:
-    receivers = sizes.get("link", sizes.get("rx", 1))
-    return tuple(Link(tx, rx) for rx in range(receivers) for tx in range(sizes.get("tx", 1)))
+    return antenna_links(sizes.get("link", sizes.get("rx", 1)), sizes.get("tx", 1))
 
 
 def _source(source: Source, container: Container, found: dict[str, str]) -> NDArray:
-    """The numbers of a source, times its scale."""
+    """Read the numbers of a source, multiplied by its scale."""
     if source.file is None:
         values = container.array(source.key).whole()
     else:
@@ -161,7 +165,7 @@ def _source(source: Source, container: Container, found: dict[str, str]) -> NDAr
             name = source.file.format(**found)
         except (KeyError, IndexError, ValueError):
             raise ReadError(
-                f"{container.path}: {source.file!r} names a group that the layout's path has not; it has: "
+                f"{container.path}: {source.file!r} names a group that the layout's path does not have; it has: "
                 f"{', '.join(found) or 'none'}."
             ) from None
         with open_container(container.path.parent / name) as other:
@@ -170,7 +174,7 @@ def _source(source: Source, container: Container, found: dict[str, str]) -> NDAr
 
 
 def _labels(source: Source, name: str, container: Container, found: dict[str, str], samples: int) -> list[Label]:
-    """One label per sample, from an array whose first or last axis counts the samples."""
+    """One label per sample, from an array whose first or last axis is the sample."""
     values = _source(source, container, found)
     along = [axis for axis in (0, values.ndim - 1) if values.shape[axis : axis + 1] == (samples,)]
     if values.size == 0 or values.dtype.kind == "c" or not (along or samples == 1):
@@ -191,18 +195,20 @@ def _labels(source: Source, name: str, container: Container, found: dict[str, st
 
 
 def _class(row: NDArray, classes: list[str], where: str) -> str:
-    """The class of a row: a number, or as many as there are classes, of which one is 1 and the others are 0."""
+    """The class of a row, which is a class number or a one-hot vector."""
     one_hot = len(row) == len(classes) and len(row) > 1
     number = int(np.argmax(row)) if one_hot else int(row[0])
     if (row.sum() != 1 or row[number] != 1) if one_hot else (len(row) != 1 or not 0 <= row[0] < len(classes)):
-        raise ReadError(f"{where} is {row[:4]}; expected a number below {len(classes)}, or one 1 among {len(classes)}.")
+        raise ReadError(
+            f"{where} is {row[:4]}; expected a number below {len(classes)}, or a one-hot vector of {len(classes)}."
+        )
     return classes[number]
 
 
 def _fields(
     stored: dict[str, Stored], layout: Layout, dimensions: list[tuple[str, int]], samples: int
 ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.bool_] | None]]:
-    """Values [time, link, response] of each sample, and which are valid: None where all are."""
+    """Yield values [time, link, response] of each sample, and the mask of valid ones: None if all are."""
     shape = next(iter(stored.values())).shape
     axes = layout.present(len(shape))
     along = axes.index("sample") if "sample" in axes else None
@@ -217,7 +223,7 @@ def _fields(
 
 
 def _ordered(array: NDArray, sizes: list[tuple[str, int]]) -> NDArray:
-    """Any layout -> [sample, time, link, response, part]."""
+    """Reorder an array of any layout to [sample, time, link, response, part]."""
     names = [name for name, _ in sizes]
     order = [name for name in AXES if name in names]
     array = array.reshape([size for _, size in sizes]).transpose([names.index(name) for name in order])
@@ -227,7 +233,8 @@ def _ordered(array: NDArray, sizes: list[tuple[str, int]]) -> NDArray:
 
 
 def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.complex64], NDArray[np.bool_] | None]:
-    with np.errstate(all="ignore"):  # entries that are not finite are what the mask is for
+    """Complex values from the arrays of each role, and the mask of valid ones: None if all are."""
+    with np.errstate(all="ignore"):  # entries that are not finite are masked
         if "complex" in parts:
             values = parts["complex"][..., 0].astype(np.complex64)
         elif "real" in parts:
@@ -251,7 +258,7 @@ def _combine(parts: dict[str, NDArray], layout: Layout) -> tuple[NDArray[np.comp
 
 
 def _join(real: NDArray, imaginary: NDArray | np.float32) -> NDArray[np.complex64]:
-    """real + j imaginary; the sum of a real and an imaginary array would turn an infinite part into NaN parts."""
+    """real + j imaginary; adding a real and an imaginary array would turn an infinite part into NaN."""
     values = np.empty(real.shape, np.complex64)
     values.real, values.imag = real, imaginary
     return values

@@ -1,21 +1,22 @@
-"""Interleaved baseband samples -> `Signal` of kind "iq": what the readers of IQ recordings share.
+"""Convert interleaved baseband samples to signals of kind "iq", for all readers of IQ recordings.
 
-Data types carry the names of SigMF 1.2 ("Dataset Format"): `c` complex (I, then Q) or `r` real, then the component,
-then the byte order, as in `cf32_le`, `ci16_be`, `cu8`, `ri8`.
+Data types are named as in SigMF 1.2 ("Dataset Format"): `c` complex (I, then Q) or `r` real, then the component, then
+the byte order, as in `cf32_le`, `ci16_be`, `cu8`, `ri8`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.signal import Link, Signal
+from foundation.signal import Label, Link, Signal
 
-#: Name -> (is complex, type of one component).
+#: Name of a data type -> (is complex, type of one component).
 DATATYPES: dict[str, tuple[bool, np.dtype]] = {
     f"{prefix}{component}{suffix}": (prefix == "c", np.dtype(f"{order}{component[0]}{int(component[1:]) // 8}"))
     for prefix in "cr"
@@ -25,27 +26,30 @@ DATATYPES: dict[str, tuple[bool, np.dtype]] = {
 
 
 def datatype_of(name: object, where: str) -> tuple[bool, np.dtype]:
-    """(is complex, type of one component) of a data type's name.
+    """Look up (is complex, type of one component) of a data type by name.
 
     Raises:
-        ReadError: there is no such data type.
+        ReadError: the data type is unknown.
     """
     if not isinstance(name, str) or name not in DATATYPES:
-        raise ReadError(f"{where}: datatype {name!r} is not known; expected one of {', '.join(sorted(DATATYPES))}.")
+        raise ReadError(f"{where}: unknown datatype {name!r}; expected one of {', '.join(sorted(DATATYPES))}.")
     return DATATYPES[name]
 
 
 def decode(data: bytes | memoryview, datatype: tuple[bool, np.dtype], channels: int, where: str) -> NDArray:
-    """Samples [T, channels] of interleaved channels: complex64, or float32 for real data types; see `full_scale`.
+    """Decode interleaved channels into samples [T, channels], scaled by `full_scale`.
+
+    Returns:
+        complex64, or float32 for real data types.
 
     Raises:
-        ReadError: the bytes are not a whole number of samples.
+        ReadError: the bytes are not an integer number of samples.
     """
     is_complex, component = datatype
     size = component.itemsize * (2 if is_complex else 1) * channels
     if len(data) == 0 or len(data) % size:
         raise ReadError(
-            f"{where}: {len(data)} bytes are not a whole number of samples of {size} bytes ({channels} channels); "
+            f"{where}: {len(data)} bytes are not an integer number of samples of {size} bytes ({channels} channels); "
             f"copy the file again, cut it to {len(data) // size * size} bytes or correct the datatype."
         )
     numbers = full_scale(np.frombuffer(data, component))
@@ -53,12 +57,12 @@ def decode(data: bytes | memoryview, datatype: tuple[bool, np.dtype], channels: 
 
 
 def full_scale(numbers: NDArray) -> NDArray[np.float32]:
-    """Integers to [-1, 1) of their full scale, unsigned ones around their midpoint, as SigMF's own library does.
+    """Scale integers to [-1, 1) of full scale, unsigned ones about their midpoint, as the SigMF library does.
 
-    So one signal has one level whatever the type it was stored in. Floating-point numbers are kept.
+    So the level of a signal does not depend on its storage type. Floating-point numbers are unchanged.
     """
     if numbers.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # beyond float32 is not finite, which `signal_of` marks
+        with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which `signal_of` marks invalid
             return np.asarray(numbers.astype(np.float32, copy=False))
     half = np.float32(2.0 ** (8 * numbers.dtype.itemsize - 1))
     scaled = numbers.astype(np.float32)
@@ -69,13 +73,19 @@ def full_scale(numbers: NDArray) -> NDArray[np.float32]:
 
 
 def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: object) -> Signal:
-    """Samples [T, channels] -> values [T, channels, 1] at frequency offset 0, one link per receive channel.
+    """Convert samples [T, channels] to a signal with one link per receive channel.
 
-    Time starts at 0 in steps of exactly 1 / rate. Samples that are not finite are marked invalid, with a warning. The
-    bandwidth is that of the samples: the rate, or half of it where they are real.
+    Time starts at 0 with a step of 1 / rate. Samples that are not finite are marked invalid, with a warning. The
+    bandwidth is the sample rate, or half of it for real samples.
 
     Args:
-        fields: passed on to `Signal`.
+        samples: complex, or float where the recording is real.
+        sample_rate_hz: samples per second.
+        where: name of the recording, for messages.
+        fields: further fields of the `Signal`.
+
+    Returns:
+        Values [T, channels, 1] at frequency offset 0.
 
     Raises:
         ReadError: no sample is finite, or the rate is not a positive number.
@@ -84,7 +94,7 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
         raise ReadError(f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, more than 0.")
     is_real = samples.dtype.kind == "f"
     samples = samples.astype(np.complex64, copy=False)[:, :, None]
-    valid = None  # it would be as large as an 8-bit file
+    valid = None  # a mask would be as large as an 8-bit file
     if not np.isfinite(samples).all():
         valid = np.isfinite(samples)
         if not valid.any():
@@ -107,4 +117,23 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
         is_real=is_real,
         bandwidth_hz=sample_rate_hz / 2 if is_real else sample_rate_hz,
         **fields,  # type: ignore[arg-type]
+    )
+
+
+def example_of(parts: NDArray[np.float32], sample_rate_hz: float, session: str, labels: Mapping[str, Label]) -> Signal:
+    """Convert one example of a modulation dataset, I and Q [2, T], to a signal [T, 1, 1] of unknown carrier.
+
+    Samples that are not finite are marked invalid. Complex values are kept as stored.
+    """
+    return Signal(
+        values=np.ascontiguousarray(parts.T).view(np.complex64)[:, :, None],
+        valid=(np.isfinite(parts[0]) & np.isfinite(parts[1]))[:, None, None],
+        time_s=np.arange(parts.shape[1]) / sample_rate_hz,
+        links=(Link(),),
+        frequency_hz=np.zeros(1),
+        kind="iq",
+        carrier_hz=0.0,
+        bandwidth_hz=sample_rate_hz,
+        session=session,
+        labels=labels,
     )

@@ -1,8 +1,8 @@
-"""POWDER radio fingerprints: IQ recordings of base stations, `.bin` of complex64 beside a `.json` that describes it.
+"""Read POWDER radio fingerprints: IQ recordings of base stations, `.bin` of complex64 with a `.json` description.
 
-The description has SigMF's names in a shape of its own: `captures` and `annotations` are objects, not lists. Reus-Muns,
-Jaisinghani, Sankhe and Chowdhury, Trust in 5G Open RANs through Machine Learning: RF Fingerprinting on the POWDER PAWR
-Platform, GLOBECOM 2020.
+The description has the field names of SigMF, but `captures` and `annotations` are objects, not lists. Source: Reus-
+Muns, Jaisinghani, Sankhe and Chowdhury, Trust in 5G Open RANs through Machine Learning: RF Fingerprinting on the POWDER
+PAWR Platform, GLOBECOM 2020.
 """
 
 from __future__ import annotations
@@ -22,30 +22,35 @@ _DATATYPES = {"cf32", "cf32_le", "complex64", "float32_complex"}
 
 
 def sniff(head: bytes) -> bool:
-    """True for the beginning of a description with a transmitter."""
+    """True for the start of a JSON description with a transmitter."""
     return head.lstrip().startswith(b"{") and b'"core:' in head and b'"transmitter"' in head
 
 
 def read(path: Path) -> Signal:
-    """Read one recording, given its `.json` or its `.bin`; values [samples, 1, 1] of kind "iq", as stored.
+    """Read one recording, given its `.json` or its `.bin`.
 
-    The label `transmitter` is the place of the base station in small letters. Samples that are not finite are invalid.
+    The label `transmitter` is the location of the base station in lower case. Samples that are not finite are invalid.
+
+    Returns:
+        Values [samples, 1, 1] of kind "iq", as stored.
 
     Raises:
-        ReadError: either file is missing, empty or damaged, or the description lacks the rate or another type is given.
+        ReadError: a file is missing, empty or damaged, or the description lacks the sample rate or has another type.
     """
     path = Path(path)
     about = _description(path.with_suffix(".json"))
     data_path = path.with_suffix(".bin")
     data = read_bytes(data_path)
     if len(data) % 8:
-        raise ReadError(f"{data_path}: has {len(data)} bytes, no multiple of 8 as complex64 is; copy the file again.")
+        raise ReadError(
+            f"{data_path}: has {len(data)} bytes, not a multiple of 8 as complex64 requires; copy the file again."
+        )
     values = np.frombuffer(data, "<c8")
     valid = np.isfinite(values)
     if not valid.any():
         raise ReadError(f"{data_path}: none of its {len(values)} samples is finite; expected complex64, copy it again.")
     rate_hz = _number(about, path, "global", "core:sample_rate")
-    place = _at(about, "annotations", "transmitter", "core:location")
+    location = _at(about, "annotations", "transmitter", "core:location")
     return Signal(
         values=np.where(valid, values, 0)[:, None, None],
         valid=valid[:, None, None],
@@ -57,7 +62,7 @@ def read(path: Path) -> Signal:
         bandwidth_hz=rate_hz,
         device=str(_at(about, "global", "core:hw") or ""),
         session=path.stem,
-        labels={"transmitter": str(place).strip().lower()} if place else {},
+        labels={"transmitter": str(location).strip().lower()} if location else {},
     )
 
 
@@ -68,12 +73,12 @@ def _description(path: Path) -> dict[str, Any]:
         raise ReadError(f"{path}: is not valid JSON ({error}); copy the file again.") from error
     datatype = str(_at(about, "global", "core:datatype")).lower()
     if datatype not in _DATATYPES:
-        raise ReadError(f"{path}: core:datatype is {datatype[:40]!r}; expected cf32, the only type of this set.")
+        raise ReadError(f"{path}: core:datatype is {datatype[:40]!r}; expected cf32, the only type of this dataset.")
     return dict(about)
 
 
 def _at(about: Any, *names: str) -> Any:
-    """What is under these names, or None."""
+    """The value under these nested names, or None."""
     for name in names:
         about = about.get(name) if isinstance(about, dict) else None
     return about
@@ -87,5 +92,7 @@ def _number(about: dict[str, Any], path: Path, *names: str) -> float:
         number = math.nan
     if not math.isfinite(number) or number <= 0:
         where = path.with_suffix(".json")
-        raise ReadError(f"{where}: {'.'.join(names)} is {str(found)[:40]!r}; expected hertz: correct the description.")
+        raise ReadError(
+            f"{where}: {'.'.join(names)} is {str(found)[:40]!r}; expected hertz above 0: correct the .json."
+        )
     return number

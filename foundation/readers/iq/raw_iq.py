@@ -1,6 +1,6 @@
-"""Raw interleaved IQ: nothing but samples (`.iq`, `.cs8`, `.cu8`, `.cfile`, ... of GNU Radio, HackRF, RTL-SDR, USRP).
+"""Read raw interleaved IQ samples (`.iq`, `.cs8`, `.cu8`, `.cfile`, ... of GNU Radio, HackRF, RTL-SDR, USRP).
 
-There is no header, so the format cannot be recognised and the caller names everything. Usual data types: `cf32_le` of
+There is no header, so the format cannot be detected and the caller gives all parameters. Usual data types: `cf32_le` of
 GNU Radio (NumPy's complex64), `ci16_le` of UHD and bladeRF, `ci8` of HackRF, `cu8` of RTL-SDR.
 """
 
@@ -19,20 +19,25 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float = 0.0) -> Signal:
-    """Read one recording of one channel; values [samples, 1, 1], integers scaled to their full scale.
+    """Read one recording of one channel.
 
     Args:
         datatype: a name of SigMF, see `foundation.readers.iq.baseband.DATATYPES`.
         sample_rate_hz: samples per second.
-        carrier_hz: the centre frequency; 0 means not known.
+        carrier_hz: centre frequency; 0 means unknown.
+
+    Returns:
+        Values [samples, 1, 1], integers scaled to full scale.
 
     Raises:
-        ReadError: the file is missing, empty or not a whole number of samples, no sample is finite, or the data type
-            or the rate is none.
+        ReadError: the file is missing, empty or not an integer number of samples, no sample is finite, or the data
+            type or the rate is invalid.
     """
     where = str(path)
     return signal_of(
-        decode(read_bytes(path), datatype_of(datatype, where), 1, where),  # without a name: freed once it is complex
+        decode(
+            read_bytes(path), datatype_of(datatype, where), 1, where
+        ),  # not bound to a name, so that it is freed after conversion
         sample_rate_hz,
         where,
         carrier_hz=carrier_hz,

@@ -1,7 +1,7 @@
-"""SigMF recordings: `NAME.sigmf-meta` (JSON) beside `NAME.sigmf-data` (samples), or both in a `.sigmf` tar archive.
+"""Read SigMF recordings: `NAME.sigmf-meta` (JSON) and `NAME.sigmf-data` (samples), or both in a `.sigmf` tar archive.
 
-Source: SigMF specification 1.2 (https://sigmf.org). The samples are flat, so NumPy reads them; the work is to check
-what the metadata claims, see `foundation.readers.iq.sigmf_metadata`. Archives are read in memory: nothing is unpacked.
+Source: SigMF specification 1.2 (https://sigmf.org). `foundation.readers.iq.sigmf_metadata` parses and checks the
+metadata. Archives are read in memory: nothing is extracted.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ META, DATA = ".sigmf-meta", ".sigmf-data"
 
 
 def sniff(head: bytes) -> bool:
-    """True for a JSON object with SigMF's `core` fields, and for a tar archive whose first members are SigMF's."""
+    """True for a JSON object with `core` fields of SigMF, and for a tar archive whose first members are SigMF files."""
     if is_tar(head):
         return b".sigmf-" in head
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") and b'"core:' in head
 
 
 def read(path: Path, *, sample_rate_hz: float = 0.0) -> list[Signal]:
-    """Read a recording (name its `.sigmf-meta`) or all recordings of an archive; values [samples, channels, 1].
+    """Read a recording (given its `.sigmf-meta`) or all recordings of an archive.
 
-    One signal per capture segment, cut further wherever a labelled annotation begins or ends, so that each has one
+    One signal per capture segment, split further wherever a labelled annotation begins or ends, so that each has one
     `label` or none; where different labels overlap in time there is none, with a warning. Time starts at 0 in each.
-    Integers are scaled to their full scale. Sample indices count from `core:offset` if the first capture's does, else
-    from the beginning of the file. An annotation without `core:sample_count` lasts to the end of its capture.
+    Sample indices count from `core:offset` if that of the first capture does, else from the start of the file. An
+    annotation without `core:sample_count` lasts to the end of its capture.
 
     Args:
-        sample_rate_hz: for recordings that do not state one (`core:sample_rate`); ignored where they do.
+        sample_rate_hz: sample rate of recordings without `core:sample_rate`; ignored for the others.
+
+    Returns:
+        Per signal values [samples, channels, 1], integers scaled to full scale.
 
     Raises:
-        ReadError: a file is missing, empty, truncated, fails its checksum, or contradicts its metadata.
+        ReadError: a file is missing, empty, truncated, fails its checksum, or does not match its metadata.
     """
     data = read_bytes(path)
     if not is_tar(data):
@@ -67,8 +70,8 @@ def _signals(meta: Metadata, data: bytes | memoryview, session: str, sample_rate
     rate = meta.sample_rate_hz or sample_rate_hz
     if rate == 0:
         raise ReadError(
-            f"{meta.where}: the metadata has no core:sample_rate, so the times of the samples are not known; add it "
-            "there or give it, sigmf.read(path, sample_rate_hz=...)."
+            f"{meta.where}: the metadata has no core:sample_rate, so the times of the samples are unknown; add it "
+            "there or give the reader sample_rate_hz=RATE."
         )
     is_complex, component = meta.datatype
     size = component.itemsize * (2 if is_complex else 1) * meta.channels
@@ -76,9 +79,10 @@ def _signals(meta: Metadata, data: bytes | memoryview, session: str, sample_rate
     total, rest = divmod(len(data) - last.skipped - meta.trailing_bytes, size)
     if rest or total <= last.start:
         raise ReadError(
-            f"{meta.where}: the last capture starts at sample {last.start}, but the dataset's {len(data)} bytes, less "
-            f"{last.skipped + meta.trailing_bytes} that are no samples, hold {max(0.0, total + rest / size):g} samples "
-            f"of {size} bytes; copy the dataset again or correct core:sample_start, core:offset or core:datatype."
+            f"{meta.where}: the last capture starts at sample {last.start}, but the dataset's {len(data)} bytes, "
+            f"less {last.skipped + meta.trailing_bytes} of headers and trailer, hold {max(0.0, total + rest / size):g} "
+            f"samples of {size} bytes; copy the dataset again or correct core:sample_start, core:offset or "
+            "core:datatype."
         )
     return [
         signal_of(

@@ -1,4 +1,4 @@
-"""The metadata of a SigMF recording, checked: what it says of the dataset, its captures and its labels."""
+"""Parse and check the metadata of a SigMF recording: its dataset, captures and labelled annotations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from foundation.readers.iq.baseband import datatype_of
 
 @dataclass(frozen=True)
 class Capture:
-    """Samples from `start` (counted in the file) on; `skipped` bytes of the file up to there are no samples."""
+    """A capture segment.
+
+    Attributes:
+        start: index of its first sample in the file.
+        skipped: header bytes in the file up to there.
+        frequency_hz: centre frequency; 0 means unknown.
+    """
 
     start: int = 0
     skipped: int = 0
@@ -28,7 +34,14 @@ class Capture:
 
 @dataclass(frozen=True)
 class Annotation:
-    """`count` samples from `start` (counted in the file) on, or those up to the end of the capture where it is None."""
+    """A labelled annotation.
+
+    Attributes:
+        start: index of its first sample in the file.
+        count: number of samples; None: up to the end of the capture.
+        label: its text.
+        where: its name, for messages.
+    """
 
     start: int
     count: int | None
@@ -38,7 +51,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Metadata:
-    """One recording: captures (at least one) by increasing start, and the annotations that have a label."""
+    """One recording: captures (at least one) in order of their start, and the annotations that have a label."""
 
     where: str
     datatype: tuple[bool, np.dtype]
@@ -53,10 +66,10 @@ class Metadata:
     annotations: tuple[Annotation, ...]
 
     def pieces(self, total: int) -> Iterator[tuple[int, int, Capture, dict[str, str]]]:
-        """(first sample, one past the last, capture, labels) of every stretch in which none of them changes.
+        """Yield (first sample, end, capture, labels) of every segment in which capture and labels are constant.
 
         Raises:
-            ReadError: an annotation goes beyond the `total` samples of the dataset.
+            ReadError: an annotation exceeds the `total` samples of the dataset.
         """
         starts = [capture.start for capture in self.captures]
         if starts[0] > 0:
@@ -86,15 +99,15 @@ class Metadata:
             yield first, stop, capture, {"label": next(iter(active))} if len(active) == 1 else {}
         if overlaps:
             warnings.warn(
-                f"{self.where}: {overlaps} stretches of samples have several labels and are given none", stacklevel=4
+                f"{self.where}: {overlaps} segments have several labels and are left without one", stacklevel=4
             )
 
 
 def parse(data: bytes, where: str) -> Metadata:
-    """Metadata from the bytes of a `.sigmf-meta`; unknown fields are ignored.
+    """Parse the bytes of a `.sigmf-meta`; unknown fields are ignored.
 
     Raises:
-        ReadError: it is not SigMF's JSON, or a field has a value that the specification does not allow.
+        ReadError: it is not SigMF metadata, or a field has a value that the specification does not allow.
     """
     try:
         meta = json.loads(data.decode("utf-8-sig"))
@@ -129,14 +142,14 @@ def parse(data: bytes, where: str) -> Metadata:
 
 
 def _base(header: dict[str, Any], captures: list[dict[str, Any]], where: str) -> int:
-    """The index of the file's first sample: `core:offset`, unless the indices plainly start over in this file."""
+    """Index of the first sample of the file: `core:offset`, unless the captures start below it."""
     offset = _count(header, "core:offset", where, 0)
     first = _count(captures[0], "core:sample_start", f"{where}, capture 0") if captures else offset
     return offset if first >= offset else 0
 
 
 def _dataset_name(header: dict[str, Any], where: str) -> str:
-    """The file named by the metadata, "" if it names none."""
+    """Name of the dataset file in the metadata; "" if there is none."""
     name = header.get("core:dataset", "")
     if not isinstance(name, str) or PurePosixPath(name).name != name or name == ".." or set(name) & set("\\:\0"):
         raise ReadError(f"{where}: core:dataset is {name!r}; expected the name of a file in the same folder, no path.")
@@ -186,7 +199,7 @@ def _count(entry: dict[str, Any], key: str, where: str, default: int | None = No
 def _number(entry: dict[str, Any], key: str, where: str) -> float:
     """A finite number >= 0; 0 where the key is absent."""
     value = entry.get(key, 0)
-    # The bound comes first: an integer beyond the range of a float would raise in the conversion.
+    # The bound is checked first: converting an integer beyond the range of a float would raise.
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e300:
         raise ReadError(f"{where}: {key} is {_short(value)}; expected a finite number of hertz, 0 or more.")
     return float(value)

@@ -1,10 +1,10 @@
-"""IQ recordings in WAV files of two channels, I left and Q right, as HDSDR, SDR#, SDRuno and SDR++ write them.
+"""Read IQ recordings in WAV files of two channels, I left and Q right, of HDSDR, SDR#, SDRuno and SDR++.
 
 Source: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, 1991) and its Revision 3 (1994). PCM of 8,
-16, 24 and 32 bits, floats of 32 and 64, also in a WAVE_FORMAT_EXTENSIBLE. The sample rate is the header's; the centre
-frequency is in the `auxi` chunk where the program wrote one: two SYSTEMTIME of 16 bytes, then uint32 hertz.
+16, 24 and 32 bits, floats of 32 and 64, also as WAVE_FORMAT_EXTENSIBLE. The sample rate is in the header; the centre
+frequency is in the `auxi` chunk if the program wrote one: two SYSTEMTIME of 16 bytes, then uint32 hertz.
 
-A stereo sound recording looks the same. Once the chunks are checked the samples are flat, so NumPy reads them.
+A stereo sound recording has the same format and cannot be told apart.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FORMATS = {
     (_PCM, 8): "cu8",
     (_PCM, 16): "ci16_le",
-    (_PCM, 24): "ci32_le",  # after widening
+    (_PCM, 24): "ci32_le",  # after conversion to 32 bits
     (_PCM, 32): "ci32_le",
     (_FLOAT, 32): "cf32_le",
     (_FLOAT, 64): "cf64_le",
 }
+#: Byte offset of the centre frequency in the `auxi` chunk.
 _FREQUENCY_AT = 32
+#: Sizes of a data chunk whose recorder was not stopped properly.
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 
 
@@ -41,13 +43,16 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, carrier_hz: float = 0.0) -> Signal:
-    """Read one recording; values [samples, 1, 1], integers scaled to their full scale.
+    """Read one recording.
 
     Args:
-        carrier_hz: the centre frequency, for files without an `auxi` chunk; 0 means not known.
+        carrier_hz: centre frequency of files without an `auxi` chunk; 0 means unknown.
+
+    Returns:
+        Values [samples, 1, 1], integers scaled to full scale.
 
     Raises:
-        ReadError: the file is missing, empty, truncated, no WAV file, or not of two channels of a known format.
+        ReadError: the file is missing, empty, truncated, not a WAV file, or not of two channels of a known format.
     """
     where = str(path)
     chunks = _chunks(read_bytes(path), where)
@@ -64,7 +69,7 @@ def _is_wav(data: bytes) -> bool:
 
 
 def _chunks(data: bytes, where: str) -> dict[bytes, memoryview]:
-    """The chunks of a file by name, the first of each, after checking the whole chain; `fmt ` and `data` are there."""
+    """The first chunk of each name, after checking the whole chain; `fmt ` and `data` are always present."""
     if not _is_wav(data):
         raise ReadError(f"{where}: does not begin with RIFF and WAVE; expected a WAV file (RF64 is not supported).")
     found: dict[bytes, memoryview] = {}
@@ -90,7 +95,7 @@ def _chunks(data: bytes, where: str) -> dict[bytes, memoryview]:
 
 
 def _format(chunk: memoryview, where: str) -> tuple[int, str, int]:
-    """(bits of a component, data type, sample rate) from a format chunk."""
+    """Parse (bits of a component, data type, sample rate) from a format chunk."""
     if len(chunk) < 16:
         raise ReadError(f"{where}: the format chunk has {len(chunk)} bytes; expected at least 16, copy the file again.")
     tag, channels, rate, _, align, bits = struct.unpack_from("<HHIIHH", chunk)
@@ -107,9 +112,9 @@ def _format(chunk: memoryview, where: str) -> tuple[int, str, int]:
 
 
 def _widen(data: memoryview, where: str) -> bytes:
-    """24-bit little-endian integers -> 32 bits with the same full scale."""
+    """Convert 24-bit little-endian integers to 32 bits with the same full scale."""
     if len(data) % 3:
-        raise ReadError(f"{where}: {len(data)} bytes are not a whole number of 24-bit samples; copy the file again.")
+        raise ReadError(f"{where}: {len(data)} bytes are not an integer number of 24-bit samples; copy the file again.")
     wide = np.zeros((len(data) // 3, 4), np.uint8)
     wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
     return wide.tobytes()

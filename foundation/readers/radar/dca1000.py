@@ -1,11 +1,12 @@
-"""FMCW radar samples of TI's mmWave sensors, captured by a DCA1000 board (`adc_data.bin`): int16, without any header.
+"""Read FMCW radar ADC samples of TI mmWave sensors, captured with a DCA1000 board (`adc_data.bin`): headerless int16.
 
 Source: TI application report SWRA581, "Mmwave Radar Device ADC Raw Data Capture". Two layouts, by the LVDS lanes:
 
 - `two-lane` (xWR16xx, xWR18xx, xWR68xx): in a chirp one receiver after the other; complex samples in pairs I, I, Q, Q.
-- `four-lane` (xWR12xx, xWR14xx): sample by sample the I of all four lanes, then their Q; unused lanes are there too.
+- `four-lane` (xWR12xx, xWR14xx): sample by sample the I of all four lanes, then their Q, including unused lanes.
 
-What the file does not say is in a JSON file beside it, see `Dca1000Config`. So it cannot be recognised by its content.
+The configuration of the sensor is in a JSON file beside the capture, see `Dca1000Config`. The format cannot be detected
+by content.
 """
 
 from __future__ import annotations
@@ -20,25 +21,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
-from foundation.signal import Link, Signal
+from foundation.readers.links import antenna_links
+from foundation.signal import Signal
 
 _LANES = 4
 
 
 class Dca1000Config(BaseModel):
-    """How the sensor was set up; transmitters take turns, chirp by chirp (TDM-MIMO).
+    """Configuration of the sensor; transmitters alternate from chirp to chirp (TDM-MIMO).
 
     Attributes:
         layout: see the module.
-        receivers, transmitters: antennas in use.
-        adc_samples: per chirp.
+        receivers: receive antennas in use.
+        transmitters: transmit antennas in use.
+        adc_samples: samples per chirp.
         chirp_loops: rounds of all transmitters in a frame.
-        sample_rate_hz: of the ADC.
-        start_frequency_hz, slope_hz_per_s: the chirp; its ADC samples begin `adc_start_s` after its ramp.
+        sample_rate_hz: sample rate of the ADC.
+        start_frequency_hz: frequency at the start of the ramp.
+        slope_hz_per_s: slope of the ramp.
         chirp_interval_s: idle time plus ramp time, from one chirp to the next.
-        frame_interval_s: from one frame to the next.
+        frame_interval_s: time from one frame to the next.
+        adc_start_s: time from the start of the ramp to the first sample.
         is_complex: I and Q were recorded, not only I.
-        q_first: Q comes before I (`iqSwap` of the mmWave SDK's `adcbufCfg`).
+        q_first: Q is stored before I (`iqSwap` of the mmWave SDK's `adcbufCfg`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,50 +75,41 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, config: Dca1000Config | None = None) -> Signal:
-    """Read one capture; values [frames * chirp loops, receivers * transmitters, ADC samples] in counts, kind "radar".
+    """Read one capture.
 
     The n-th sample of a chirp was taken at one frequency of its ramp, so the samples are a frequency response. The
-    mixer gives its conjugate (the beat frequency of an echo is positive), which is undone, so `to_delay` puts echoes
-    at positive delays. Links are ordered (rx, tx) with tx running fastest. Times are those of the first transmitter's
-    chirps; transmitter k follows k chirp intervals later.
+    mixer yields its conjugate (the beat frequency of an echo is positive), which is undone, so that `to_delay` places
+    echoes at positive delays. Times are those of the chirps of the first transmitter; transmitter k follows k chirp
+    intervals later.
 
-    A chirp of nothing but zeros is what the DCA1000 writes for lost packets: it is marked invalid, with a warning. An
-    incomplete frame at the end is dropped, with a warning.
+    A chirp of zeros is what the DCA1000 writes for lost packets: it is marked invalid, with a warning. An incomplete
+    frame at the end is dropped, with a warning.
 
     Args:
-        config: the setup; None reads it from the JSON file of the same name beside the capture (`adc_data.json`).
+        config: configuration of the sensor; None reads the JSON file of the same name beside the capture
+            (`adc_data.json`).
+
+    Returns:
+        Values [frames * chirp loops, receivers * transmitters, ADC samples] in counts, kind "radar", links ordered
+        (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: a file is missing or empty, the setup is incomplete or contradicts itself, or there is no frame.
+        ReadError: a file is missing or empty, the configuration is incomplete or inconsistent, or there is no frame.
     """
     setup = _load(path.with_suffix(".json")) if config is None else config
-    duration = setup.chirp_loops * setup.transmitters * setup.chirp_interval_s
-    if duration > setup.frame_interval_s * (1 + 1e-9):
-        raise ReadError(
-            f"{path}: {setup.chirp_loops} loops of {setup.transmitters} chirps take {duration:g} s, longer than "
-            f"frame_interval_s of {setup.frame_interval_s:g} s; correct the setup."
-        )
+    _check_duration(setup, path)
     adc = _chirps(read_bytes(path), setup, path)
     frames = len(adc)
     values = np.conj(adc).swapaxes(2, 3).reshape(frames * setup.chirp_loops, -1, setup.adc_samples)
-    measured = values.any(axis=2)
-    if not measured.all():
-        if not measured.any():
-            raise ReadError(f"{path}: all samples are zero; check that the sensor was streaming and capture again.")
-        warnings.warn(
-            f"{path}: {int((~measured).sum())} of {measured.size} chirps are all zero (lost packets) and are marked "
-            f"invalid, the first at time index {int(np.argmin(measured.all(axis=1)))}",
-            stacklevel=2,
-        )
     step_hz = setup.slope_hz_per_s / setup.sample_rate_hz
     centre = (setup.adc_samples - 1) / 2
     starts = np.arange(frames)[:, None] * setup.frame_interval_s
     loops = np.arange(setup.chirp_loops) * (setup.transmitters * setup.chirp_interval_s)
     return Signal(
         values=values,
-        valid=measured[:, :, None],
+        valid=_measured(values, path)[:, :, None],
         time_s=(starts + loops).reshape(-1),
-        links=tuple(Link(tx, rx) for rx in range(setup.receivers) for tx in range(setup.transmitters)),
+        links=antenna_links(setup.receivers, setup.transmitters),
         frequency_hz=(np.arange(setup.adc_samples, dtype=np.float64) - centre) * step_hz,
         kind="radar",
         carrier_hz=setup.start_frequency_hz + setup.slope_hz_per_s * setup.adc_start_s + centre * step_hz,
@@ -122,6 +118,29 @@ def read(path: Path, config: Dca1000Config | None = None) -> Signal:
         device="TI mmWave sensor with DCA1000",
         session=path.stem,
     )
+
+
+def _check_duration(setup: Dca1000Config, path: Path) -> None:
+    duration = setup.chirp_loops * setup.transmitters * setup.chirp_interval_s
+    if duration > setup.frame_interval_s * (1 + 1e-9):
+        raise ReadError(
+            f"{path}: {setup.chirp_loops} loops of {setup.transmitters} chirps take {duration:g} s, longer than "
+            f"frame_interval_s of {setup.frame_interval_s:g} s; correct the configuration."
+        )
+
+
+def _measured(values: NDArray, path: Path) -> NDArray[np.bool_]:
+    """Which chirps [times, links] were received: those that are not all zero; warns of the others."""
+    measured: NDArray[np.bool_] = np.asarray(values.any(axis=2))
+    if not measured.any():
+        raise ReadError(f"{path}: all samples are zero; check that the sensor was streaming and capture again.")
+    if not measured.all():
+        warnings.warn(
+            f"{path}: {int((~measured).sum())} of {measured.size} chirps are all zero (lost packets) and are marked "
+            f"invalid, the first at time index {int(np.argmin(measured.all(axis=1)))}",
+            stacklevel=3,
+        )
+    return measured
 
 
 def _load(path: Path) -> Dca1000Config:
@@ -141,13 +160,13 @@ def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
     frames, rest = divmod(len(data), frame)
     if frames == 0:
         raise ReadError(
-            f"{path}: has {len(data)} bytes, less than one frame of {frame} bytes as the setup has it; capture for "
-            "longer or correct the setup."
+            f"{path}: has {len(data)} bytes, less than one frame of {frame} bytes of the configuration; capture "
+            "for longer or correct the configuration."
         )
     if rest:
         warnings.warn(
             f"{path}: dropped {rest} bytes of an incomplete frame after {frames} frames of {frame} bytes; if the "
-            "capture was not cut short, the setup does not fit it",
+            "capture is not truncated, the configuration does not match it",
             stacklevel=3,
         )
     counts = np.frombuffer(data, "<i2", count=frames * frame // 2)
@@ -156,7 +175,7 @@ def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
         if not setup.is_complex:
             return counts.astype(np.float32).reshape(*shape, setup.receivers, setup.adc_samples)
         if len(counts) % 4:
-            raise ReadError(f"{path}: {len(counts)} numbers are not groups of I, I, Q, Q; correct the setup.")
+            raise ReadError(f"{path}: {len(counts)} numbers are not groups of I, I, Q, Q; correct the configuration.")
         pairs = counts.reshape(-1, 2, 2)
         return _complex(pairs[:, 0], pairs[:, 1], setup).reshape(*shape, setup.receivers, setup.adc_samples)
     parts = counts.reshape(*shape, setup.adc_samples, -1, _LANES)[..., : setup.receivers]
@@ -165,6 +184,7 @@ def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
 
 
 def _complex(first: NDArray, second: NDArray, setup: Dca1000Config) -> NDArray[np.complex64]:
+    """Complex samples from the parts in the order of the file."""
     out = np.empty(first.shape, np.complex64)
     out.real, out.imag = (second, first) if setup.q_first else (first, second)
     return out

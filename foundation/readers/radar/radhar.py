@@ -1,14 +1,14 @@
-"""FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as fields over Doppler and space.
+"""Read FMCW radar point clouds of the RadHAR dataset (TI IWR1443, 30 frames per second) as maps over Doppler and space.
 
 Source: Singh et al., "RadHAR", mmNets 2019, https://github.com/nesl/RadHAR. A recording is the text of ROS messages,
-one per detected point, separated by `---`; a frame begins where `point_id` starts over. Also read: many recordings in
-one `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
+one per detected point, separated by `---`; a frame begins where `point_id` restarts. Also read: many recordings in one
+`.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
 `SPLIT|ACTIVITY|RECORDING`.
 
-A point cloud is what the radar's own detector left of its range-Doppler-angle map. The points are put back into fields
-of velocity over three projections: range, the side (y) and the height (z). A cell holds the root of the power of its
-points, and 0 where nothing was detected. Nearly all power stands still, at a range that is another one every day: what
-tells activities apart where the person stands elsewhere is how high and how far aside they move: see
+A point cloud is the output of the radar's detector on its range-Doppler-angle map. The points are rasterised into maps
+of velocity over three projections: range, lateral position (y) and height (z). A cell holds the square root of the
+power of its points, and 0 where nothing was detected. Nearly all power is at zero velocity, at a range that differs
+from day to day: what distinguishes activities across positions is how high and how far aside a person moves, see
 docs/research/real-recordings.md.
 """
 
@@ -27,17 +27,17 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.arrays.npy import parse_npy
-from foundation.readers.files import read_bytes
+from foundation.readers.files import ZIP_MAGIC, read_bytes
 from foundation.signal import Link, Signal
 
 SPEED_OF_LIGHT = 299_792_458.0
-#: Of the dataset's chirps, as its `range` and `velocity` values step.
+#: Resolution of the dataset, the step of its `range` and `velocity` values.
 RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
 DOPPLER_BINS, STILL = 16, 8
-#: A cell is 8 range bins, 35 cm; together they reach beyond the 5.5 m within which the dataset's points lie.
+#: A cell is 8 range bins, 35 cm; 16 of them cover the 5.5 m within which the points of the dataset lie.
 CELL_M, CELLS = 8 * RANGE_BIN_M, 16
-#: Range counts from the radar; aside and height have it in the middle, and what lies further out in their last cells.
-PROJECTIONS = ("range", "aside", "height")
+#: Range starts at the radar; the other two have it in the middle and are clipped to their outermost cells.
+PROJECTIONS = ("range", "lateral", "height")
 FRAME_S = 1 / 30
 ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
 
@@ -46,41 +46,45 @@ _POINT = re.compile(
     rb"range: (\S+)\nvelocity: (\S+)\ndoppler_bin: [^\n]+\nbearing: [^\n]+\nintensity: (\S+)\n"
 )
 _MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
-_ZIP, _ZIP_NAME_AT = b"PK\x03\x04", 30
-#: The published recordings compress 6 times and have 15 points a frame or more. What is far from that is refused before
-#: it is unpacked, or laid out in fields hundreds of times its size.
+#: Byte offset of the name of the first member of a zip archive.
+_ZIP_NAME_AT = 30
+#: The published recordings compress 6 times and have 15 points a frame or more. Files far from that are rejected before
+#: they are decompressed, or rasterised into maps of hundreds of times their size.
 _MOST_COMPRESSION, _LEAST_POINTS = 20, 8
 
 
 def sniff(head: bytes) -> bool:
-    """True for text with points of `ti_mmwave`, and for a zip file whose first member is named as above."""
-    if head.startswith(_ZIP):
+    """True for text with points of `ti_mmwave`, and for a zip archive whose first member is named as above."""
+    if head.startswith(ZIP_MAGIC):
         return _MEMBER.match(head[_ZIP_NAME_AT : _ZIP_NAME_AT + 200].decode("latin-1")) is not None
     return b'frame_id: "ti_mmwave"' in head and b"\npoint_id: " in head.replace(b"\r\n", b"\n")
 
 
 def read(path: Path) -> list[Signal]:
-    """Every recording of a file, see `stream`."""
+    """Read every recording of a file, see `stream`."""
     return list(stream(path))
 
 
 def stream(path: Path) -> Iterator[Signal]:
-    """One signal per recording; values [frames, 48 links, 16 cells], real amplitudes, kind "radar".
+    """Read one signal per recording.
 
-    `Link.tx` is the projection (0 range, 1 aside, 2 height), `Link.rx` the Doppler bin (8 stands still, one bin is 0.61
-    m/s). The delay axis is twice the range of the middle of a cell over the speed of light; cells of the other two
-    projections are as wide, and their first begins 2.8 m to one side of the radar, or below it. The label `activity`
-    comes from the name in an `.npz`, or from the folder of a text file as published. Times are those of the messages;
-    in an `.npz` they are the frame numbers at 30 per second.
-    Points that are not finite or lie outside the field (damaged messages) are dropped, with a warning.
+    `Link.tx` is the projection (0 range, 1 lateral, 2 height), `Link.rx` the Doppler bin (8 is zero velocity, a bin is
+    0.61 m/s). The delay axis is twice the range of the centre of a cell over the speed of light; cells of the other two
+    projections have the same width, and the first starts 2.8 m to one side of the radar, or below it. The label
+    `activity` is in the name of an `.npz` member, or is the folder of a text file as published. Times are those of the
+    messages; in an `.npz` they are the frame numbers at 30 per second.
 
-    Recordings of an `.npz` come sorted by session, one at a time: as fields they are 60 times as large as in the file.
+    Points that are not finite or outside the map (damaged messages) are dropped, with a warning. Recordings of an
+    `.npz` are sorted by session and read one at a time: as maps they are 60 times as large as in the file.
+
+    Yields:
+        Signals with values [frames, 48 links, 16 cells], real amplitudes, kind "radar".
 
     Raises:
-        ReadError: the file is missing, empty, damaged or holds no point.
+        ReadError: the file is missing, empty, damaged or has no point.
     """
     data = read_bytes(path)
-    if not data.startswith(_ZIP):
+    if not data.startswith(ZIP_MAGIC):
         activity = path.resolve().parent.name
         labels = {"activity": activity} if activity in ACTIVITIES else {}
         yield _signal(*_text_points(data.replace(b"\r\n", b"\n"), path), path.stem, labels, str(path))
@@ -106,13 +110,13 @@ def _signal(
     labels: dict[str, str],
     where: str,
 ) -> Signal:
-    """From points [P, 5] (y, z, range, velocity, intensity), the frame of each and the times of the frames."""
+    """Rasterise points [P, 5] (y, z, range, velocity, intensity), given their frames and the times of the frames."""
     with np.errstate(invalid="ignore", over="ignore"):
-        ahead = np.floor(cloud[:, 2] / CELL_M)
-        aside, height = np.clip(np.floor(cloud[:, :2] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
+        depth = np.floor(cloud[:, 2] / CELL_M)
+        lateral, height = np.clip(np.floor(cloud[:, :2] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
         doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
         power = 10 ** (cloud[:, 4] / 10)
-        good = (ahead >= 0) & (ahead < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
+        good = (depth >= 0) & (depth < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
         good &= np.isfinite(cloud[:, :2]).all(axis=1)
     if not good.any():
         raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
@@ -123,12 +127,12 @@ def _signal(
             stacklevel=3,
         )
     shape = (len(time_s), DOPPLER_BINS, CELLS)
-    fields = []
-    for cell in (ahead, aside, height):
+    maps = []
+    for cell in (depth, lateral, height):
         flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
-        fields.append(np.bincount(flat, power[good], minlength=int(np.prod(shape))).reshape(shape))
+        maps.append(np.bincount(flat, power[good], minlength=int(np.prod(shape))).reshape(shape))
     return Signal(
-        values=np.sqrt(np.concatenate(fields, axis=1)),
+        values=np.sqrt(np.concatenate(maps, axis=1)),
         time_s=time_s - time_s[0],
         links=tuple(Link(projection, bin_) for projection in range(len(PROJECTIONS)) for bin_ in range(DOPPLER_BINS)),
         delay_s=(np.arange(CELLS, dtype=np.float64) + 0.5) * (2 * CELL_M / SPEED_OF_LIGHT),
@@ -143,7 +147,7 @@ def _signal(
 
 
 def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Points [P, 5] (y, z, range, velocity, intensity), their frames, and the times of the frames."""
+    """Parse points [P, 5] (y, z, range, velocity, intensity), their frames, and the times of the frames."""
     found = _POINT.findall(data)
     announced = data.count(b"\npoint_id:")
     if not found or announced > len(found) + 1:
@@ -152,36 +156,39 @@ def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[
             "x, y, z, range, velocity, doppler_bin, bearing and intensity: copy the file again."
         )
     if announced > len(found):
-        warnings.warn(f"{path}: 1 of {announced} points is cut off and is dropped", stacklevel=3)
+        warnings.warn(f"{path}: 1 of {announced} points is truncated and is dropped", stacklevel=3)
     try:
         table = np.array(found).astype(np.float64)
     except ValueError as error:
-        raise ReadError(f"{path}: a point has a field that is no number ({error}); copy the file again.") from error
+        raise ReadError(f"{path}: a point has a field that is not a number ({error}); copy the file again.") from error
     starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
     clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
     return table[:, 3:], np.cumsum(starts) - 1, _increasing(clock, path)
 
 
 def _increasing(clock: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """Seconds from the first frame, strictly increasing; warns where a step was replaced."""
     steps = np.diff(clock)
     bad = ~((steps > 0) & (steps < 1e6))
     if bad.any():
         steps[bad] = FRAME_S
         warnings.warn(
             f"{path}: the clock stands still or jumps at {int(bad.sum())} of {len(clock)} frames, the first at frame "
-            f"{int(np.argmax(bad)) + 1}; each is put 1/30 s after the frame before it",
+            f"{int(np.argmax(bad)) + 1}; these steps are replaced by 1/30 s",
             stacklevel=4,
         )
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _arrays(data: bytes, path: Path) -> Iterator[tuple[str, NDArray]]:
-    """(name without .npy, points [P, 6]) of every member, sorted by session."""
+    """Yield (name without .npy, points [P, 6]) of every member, sorted by session."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = sorted(archive.infolist(), key=lambda member: _session(member.filename))
             if sum(member.file_size for member in members) > _MOST_COMPRESSION * len(data):
-                raise ReadError(f"{path}: claims more than {_MOST_COMPRESSION} times its size unpacked; it is damaged.")
+                raise ReadError(
+                    f"{path}: claims more than {_MOST_COMPRESSION} times its size decompressed; it is damaged."
+                )
             for member in members:
                 yield member.filename.removesuffix(".npy"), _points(archive.read(member), member.filename, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:

@@ -1,9 +1,9 @@
-"""BLE RSSI fingerprints taken by a robot in a furnished flat (tables `*_df.csv`).
+"""Read BLE RSSI fingerprints recorded by a robot in a furnished flat (tables `*_df.csv`).
 
 Source: Kolakowski, "Automated Calibration of RSS Fingerprinting Based Systems Using a Mobile Robot and Machine
 Learning", Sensors 21, 6270 (2021); doi:10.5281/zenodo.5457591. One row per instant: a row number, `ts` in nanoseconds,
-`rssi_ID` in dBm of one transmitter at each anchor (empty: not received), and, where the robot knew them, `x` and `y` in
-metres and `heading` in radians. The ids of `calibration_df.csv` and of the tests are those of `anchors.csv`.
+`rssi_ID` in dBm of one transmitter at each anchor (empty: not received), and, where the robot recorded them, `x` and
+`y` in metres and `heading` in radians. The ids of `calibration_df.csv` and of the tests are those of `anchors.csv`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,34 +21,39 @@ from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
 from foundation.signal import Link, Signal
 
-#: The middle of the three advertising channels, 2402, 2426 and 2480 MHz; the tables do not say which one was used.
+#: Centre of the three advertising channels, 2402, 2426 and 2480 MHz; the tables do not say which one was used.
 CARRIER_HZ = 2.441e9
 _HEADER = re.compile(rb",ts(,(x|y|heading))*(,rssi_\d+)+\r?\n")
-PAUSE_S = 60.0  # between two drives
+#: A longer gap between rows separates two drives of the robot.
+PAUSE_S = 60.0
+#: Plausible RSSI, in dBm.
 _WEAKEST, _STRONGEST = -150.0, 20.0
 
 
 def sniff(head: bytes) -> bool:
-    """True for a table whose first line is as above."""
+    """True for a table whose first line has these columns."""
     return _HEADER.match(head) is not None
 
 
 def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Signal]:
-    """Read one table; values [times, anchors, 1] in dBm, kind "rssi"; what was not received is invalid.
+    """Read one table; anchors that did not receive the transmitter are invalid.
 
-    With positions in the table: one signal per row, with the labels `position`, metres, and `heading`, radians; its
-    session is the drive, `TABLE-N`: a new one begins where the table pauses for a minute.
-    Without: one signal, a walk over time. `Link.rx` counts the anchors as in the file. Rows in which no anchor received
-    anything are dropped, with a warning.
+    With positions in the table: one signal per row, with the labels `position` in metres and `heading` in radians; its
+    session is the drive, `TABLE-N`: a new one begins where the table pauses for a minute. Without: one signal, a walk
+    over time. `Link.rx` numbers the anchors in the order of the file. Rows in which no anchor received anything are
+    dropped, with a warning.
 
     Args:
-        anchors: the `anchors.csv` (id, x, y, z) that gives the links their positions; None leaves them unknown.
-        around: instants of the same drive before a row, and one fewer after it, that its signal holds as well (on a
-            grid of the table's own interval; what the drive lacks is invalid): one packet fades by several decibels, a
-            few seconds hardly. 0: the row alone.
+        anchors: the `anchors.csv` (id, x, y, z) with the positions of the anchors; None leaves them unknown.
+        around: number of instants of the same drive before a row, and one fewer after it, that its signal includes (on
+            a grid of the table's own interval; missing instants are invalid): fading varies a single packet by several
+            decibels, an average over a few seconds hardly. 0: the row alone.
+
+    Returns:
+        Per signal values [times, anchors, 1] in dBm, kind "rssi".
 
     Raises:
-        ReadError: a file is missing, empty or not such a table, a field is no number or no possible strength, or an
+        ReadError: a file is missing, empty or not such a table, a field is not a number or not a plausible RSSI, or an
             anchor has no position.
     """
     data = read_bytes(path)
@@ -55,35 +61,44 @@ def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Si
         raise ReadError(f"{path}: the first line is not ',ts,...,rssi_1,...'; expected a table of RSSI.")
     names, table = _table(data, path)
     columns = [index for index, name in enumerate(names) if name.startswith("rssi_")]
-    strength = table[:, columns]
-    received = np.isfinite(strength)
-    usable = received.any(axis=1)
-    if not usable.any():
-        raise ReadError(f"{path}: none of its {len(table)} rows has an RSSI; expected fingerprints.")
-    if not usable.all():
-        warnings.warn(f"{path}: dropped {int((~usable).sum())} of {len(table)} rows without any RSSI", stacklevel=2)
-    places = {} if anchors is None else _anchors(anchors)
-    links = tuple(_link(index, names[column][5:], places, anchors) for index, column in enumerate(columns))
-    rows = np.flatnonzero(usable)
+    table = table[_usable(table[:, columns], path)]
+    links = _links([names[column][len("rssi_") :] for column in columns], anchors)
+    walk = _signal(table[:, columns], table[:, names.index("ts")], links, path)
     labels = [name for name in ("x", "y", "heading") if name in names]
-    whole = _signal(strength[rows], received[rows], table[rows, names.index("ts")], links, path)
     if not {"x", "y"} <= set(labels):
-        return [whole]
+        return [walk]
     known = table[:, [names.index(name) for name in labels]]
-    if not np.isfinite(known[rows]).all():
+    if not np.isfinite(known).all():
         raise ReadError(f"{path}: a row has an RSSI but no {' or no '.join(labels)}; remove it or copy the file again.")
-    clock = whole.time_s
+    return _fingerprints(walk, labels, known, around, path)
+
+
+def _usable(strength: NDArray[np.float64], path: Path) -> NDArray[np.bool_]:
+    """Which rows [rows, anchors] have any RSSI; warns of the others."""
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(strength).any(axis=1))
+    if not usable.any():
+        raise ReadError(f"{path}: none of its {len(strength)} rows has an RSSI; expected fingerprints.")
+    if not usable.all():
+        warnings.warn(f"{path}: dropped {int((~usable).sum())} of {len(usable)} rows without any RSSI", stacklevel=3)
+    return usable
+
+
+def _fingerprints(
+    walk: Signal, names: Sequence[str], known: NDArray[np.float64], around: int, path: Path
+) -> list[Signal]:
+    """One signal per row of a table; `known` [rows, names] are the position and heading of each row."""
+    clock = walk.time_s
     pauses = np.diff(clock) > PAUSE_S
     drive = np.concatenate([[0], np.cumsum(pauses)])
     interval = float(np.median(np.diff(clock)[~pauses])) if len(clock) > 1 else 1.0
     steps = np.arange(-around, around) if around else np.zeros(1, int)
     signals = []
-    for index, row in enumerate(rows):
-        at = dict(zip(labels, map(float, known[row]), strict=True))
+    for index, row in enumerate(known):
+        at = dict(zip(names, map(float, row), strict=True))
         heading = {"heading": at["heading"]} if "heading" in at else {}
-        values, valid = _window(whole, index, drive, steps, interval)
+        values, valid = _window(walk, index, drive, steps, interval)
         signals.append(
-            whole.with_(
+            walk.with_(
                 values=values,
                 valid=valid,
                 time_s=steps * interval,
@@ -95,29 +110,27 @@ def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Si
 
 
 def _window(
-    whole: Signal, index: int, drive: NDArray[np.int64], steps: NDArray[np.int64], interval: float
+    walk: Signal, index: int, drive: NDArray[np.int64], steps: NDArray[np.int64], interval: float
 ) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
-    """What was received at these steps of `interval` seconds from row `index`, in its drive."""
+    """Values and mask at these steps of `interval` seconds from row `index`, within its drive."""
     first, last = max(0, index - len(steps)), index + len(steps) + 1
     near = first + np.flatnonzero(drive[first:last] == drive[index])
-    step = np.rint((whole.time_s[near] - whole.time_s[index]) / interval).astype(int) - steps[0]
+    step = np.rint((walk.time_s[near] - walk.time_s[index]) / interval).astype(int) - steps[0]
     inside = (step >= 0) & (step < len(steps))
-    values = np.zeros((len(steps), *whole.values.shape[1:]), whole.values.dtype)
+    values = np.zeros((len(steps), *walk.values.shape[1:]), walk.values.dtype)
     valid = np.zeros(values.shape, bool)
-    values[step[inside]], valid[step[inside]] = whole.values[near[inside]], whole.mask[near[inside]]
+    values[step[inside]], valid[step[inside]] = walk.values[near[inside]], walk.mask[near[inside]]
     return values, valid
 
 
 def _signal(
-    strength: NDArray[np.float64],
-    received: NDArray[np.bool_],
-    clock_ns: NDArray[np.float64],
-    links: tuple[Link, ...],
-    path: Path,
+    strength: NDArray[np.float64], clock_ns: NDArray[np.float64], links: tuple[Link, ...], path: Path
 ) -> Signal:
+    """The signal of consecutive rows [rows, anchors], NaN where nothing was received."""
     time_s = (clock_ns - clock_ns[0]) * 1e-9
     if not np.isfinite(time_s).all() or np.any(np.diff(time_s) <= 0):
         raise ReadError(f"{path}: column ts does not increase from row to row; sort the table by time.")
+    received = np.isfinite(strength)
     return Signal(
         values=np.where(received, strength, 0)[:, :, None],
         valid=received[:, :, None],
@@ -133,9 +146,11 @@ def _signal(
 
 
 def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Column names, and the numbers [rows, columns]; NaN where a field is empty."""
+    """Parse column names and numbers [rows, columns]; NaN where a field is empty."""
     if not data.endswith(b"\n"):
-        raise ReadError(f"{path}: the last line does not end, so its last number may be cut; copy the file again.")
+        raise ReadError(
+            f"{path}: the last line does not end, so its last number may be truncated; copy the file again."
+        )
     names, *lines = (line.split(",") for line in data.decode("latin-1").splitlines())
     rows = []
     for number, fields in enumerate(lines, start=2):
@@ -164,21 +179,26 @@ def _number(field: str, name: str, where: str) -> float:
     return value
 
 
-def _anchors(path: Path) -> dict[str, tuple[float, float, float]]:
-    """Id -> position in metres."""
+def _links(names: list[str], anchors: Path | None) -> tuple[Link, ...]:
+    """Links to the anchors of these ids, with their positions where a file gives them."""
+    positions = {} if anchors is None else _positions(anchors)
+    missing = [name for name in names if anchors is not None and name not in positions]
+    if missing:
+        raise ReadError(
+            f"{anchors}: has no anchor {missing[0]}, which the table's rssi_{missing[0]} needs; give the right file."
+        )
+    return tuple(Link(0, index, rx_position_m=positions.get(name)) for index, name in enumerate(names))
+
+
+def _positions(path: Path) -> dict[str, tuple[float, float, float]]:
+    """Parse a table of anchors: id -> position in metres."""
     rows = [line.split(",") for line in read_bytes(path).decode("latin-1").splitlines()]
     try:
         if rows[0] != ["id", "x", "y", "z"]:
             raise ValueError("its first line is not 'id,x,y,z'")
-        places = {name: (float(x), float(y), float(z)) for name, x, y, z in rows[1:]}
+        positions = {name: (float(x), float(y), float(z)) for name, x, y, z in rows[1:]}
     except ValueError as error:
-        raise ReadError(f"{path}: is no table of anchors ({error}); expected id,x,y,z in metres.") from error
-    if not all(math.isfinite(value) for place in places.values() for value in place):
-        raise ReadError(f"{path}: an anchor's position is not finite; expected id,x,y,z in metres.")
-    return places
-
-
-def _link(index: int, name: str, places: dict[str, tuple[float, float, float]], anchors: Path | None) -> Link:
-    if anchors is not None and name not in places:
-        raise ReadError(f"{anchors}: has no anchor {name}, which the table's rssi_{name} needs; give the right file.")
-    return Link(0, index, rx_position_m=places.get(name))
+        raise ReadError(f"{path}: is not a table of anchors ({error}); expected id,x,y,z in metres.") from error
+    if not all(math.isfinite(value) for position in positions.values() for value in position):
+        raise ReadError(f"{path}: the position of an anchor is not finite; expected id,x,y,z in metres.")
+    return positions

@@ -1,8 +1,8 @@
-"""Wi-Fi RSSI fingerprints of the UJIIndoorLoc dataset (`trainingData.csv`, `validationData.csv`).
+"""Read Wi-Fi RSSI fingerprints of the UJIIndoorLoc dataset (`trainingData.csv`, `validationData.csv`).
 
 Source: Torres-Sospedra et al., "UJIIndoorLoc", IPIN 2014; UCI Machine Learning Repository, data set 310. One row per
 scan: dBm of 520 access points (WAP001 to WAP520; 100 = not heard), LONGITUDE and LATITUDE in metres (EPSG:3857), FLOOR,
-BUILDINGID, SPACEID, RELATIVEPOSITION, USERID, PHONEID and TIMESTAMP. The bands of the access points are not known.
+BUILDINGID, SPACEID, RELATIVEPOSITION, USERID, PHONEID and TIMESTAMP. The bands of the access points are unknown.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ from foundation.readers.files import read_bytes
 from foundation.signal import Link, Signal
 
 NOT_HEARD = 100
-#: What a receiver can report at all, in dBm.
+#: Plausible RSSI, in dBm.
 _WEAKEST, _STRONGEST = -150, 0
 _ACCESS_POINT = re.compile(r"WAP\d+")
 _NEEDED = ("LONGITUDE", "LATITUDE", "FLOOR", "BUILDINGID", "USERID", "PHONEID")
 
 
 def sniff(head: bytes) -> bool:
-    """True for a table that begins with the columns WAP001 and WAP002."""
+    """True for a table whose first columns are WAP001 and WAP002."""
     return head.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").startswith(b"WAP001,WAP002,")
 
 
 def read(path: Path) -> list[Signal]:
-    """One signal per scan; values [1, access points, 1] in dBm, kind "rssi"; access points not heard are invalid.
+    """Read one signal per scan.
 
-    `Link.tx` counts the access points as in the file. Labels: `position`, the two coordinates in metres; `building` and
-    `floor`, classes. A session is one user with one phone. Scans that heard nothing are dropped, with a warning.
+    `Link.tx` numbers the access points in the order of the file; access points that were not heard are invalid. Labels:
+    `position`, the two coordinates in metres; `building` and `floor`, classes. A session is one user with one phone.
+    Scans that heard nothing are dropped, with a warning.
+
+    Returns:
+        Per signal values [1, access points, 1] in dBm, kind "rssi".
 
     Raises:
-        ReadError: the file is missing, empty, not this table, or a field is no number or no possible strength.
+        ReadError: the file is missing, empty, not this table, or a field is not a number or not a plausible RSSI.
     """
     names, table = _table(read_bytes(path), path)
     columns = [index for index, name in enumerate(names) if _ACCESS_POINT.fullmatch(name)]
@@ -61,32 +65,37 @@ def read(path: Path) -> list[Signal]:
             stacklevel=2,
         )
     links = tuple(Link(index, 0) for index in range(len(columns)))
-    x, y, floor, building, user, phone = (table[:, names.index(name)] for name in _NEEDED)
-    return [
-        Signal(
-            values=strength[row][None, :, None],
-            valid=heard[row][None, :, None],
-            time_s=np.zeros(1),
-            links=links,
-            frequency_hz=np.zeros(1),
-            kind="rssi",
-            carrier_hz=0.0,
-            is_real=True,
-            device=f"phone {phone[row]:g}",
-            subject=f"user {user[row]:g}",
-            session=f"{path.stem}-user-{user[row]:g}-phone-{phone[row]:g}",
-            labels={
-                "position": (float(x[row]), float(y[row])),
-                "floor": f"{floor[row]:g}",
-                "building": f"{building[row]:g}",
-            },
-        )
-        for row in np.flatnonzero(usable)
-    ]
+    fields = table[:, [names.index(name) for name in _NEEDED]]
+    return [_signal(strength[row], heard[row], fields[row], links, path) for row in np.flatnonzero(usable)]
+
+
+def _signal(
+    strength: NDArray[np.float64],
+    heard: NDArray[np.bool_],
+    fields: NDArray[np.float64],
+    links: tuple[Link, ...],
+    path: Path,
+) -> Signal:
+    """The signal of one scan; `fields` are those of `_NEEDED`."""
+    x, y, floor, building, user, phone = fields
+    return Signal(
+        values=strength[None, :, None].astype(np.complex64),
+        valid=heard[None, :, None],
+        time_s=np.zeros(1),
+        links=links,
+        frequency_hz=np.zeros(1),
+        kind="rssi",
+        carrier_hz=0.0,
+        is_real=True,
+        device=f"phone {phone:g}",
+        subject=f"user {user:g}",
+        session=f"{path.stem}-user-{user:g}-phone-{phone:g}",
+        labels={"position": (float(x), float(y)), "floor": f"{floor:g}", "building": f"{building:g}"},
+    )
 
 
 def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Column names, and the numbers [rows, columns], all finite."""
+    """Parse column names and numbers [rows, columns], all finite."""
     head, _, body = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
     names = head.decode("latin-1").strip().replace('"', "").split(",")
     missing = [name for name in ("WAP001", *_NEEDED) if name not in names]
@@ -94,7 +103,7 @@ def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64]]:
         raise ReadError(f"{path}: has no column {missing[0]}; expected the table of UJIIndoorLoc with its first line.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of an empty table, which is an error below
+            warnings.simplefilter("ignore", UserWarning)  # an empty table is an error below
             table = np.loadtxt(io.BytesIO(body), delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
         raise ReadError(

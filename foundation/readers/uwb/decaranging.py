@@ -1,12 +1,12 @@
-"""UWB channel impulse responses from the logs of Decawave's DecaRanging program (`.log`, also gzip-compressed).
+"""Read UWB channel impulse responses from logs of Decawave's DecaRanging program (`.log`, also gzip-compressed).
 
 The log is text. After a `Mode:` line with channel and PRF, every received frame is an `Rx time = SECONDS` line, an
-`RX OK ... HLP(POSITION), PSC(SYMBOLS) ...` line with the hardware's leading-edge (first path) position in taps and the
-number of preamble symbols it accumulated, and `Accum Len N`
-followed by N lines `REAL, IMAGINARY`. `RX E` instead of `RX OK` is a failed reception: no first path, skipped.
+`RX OK ... HLP(POSITION), PSC(SYMBOLS) ...` line with the leading-edge (first path) position in taps and the number of
+accumulated preamble symbols, and `Accum Len N` followed by N lines `REAL, IMAGINARY`. `RX E` instead of `RX OK` is a
+failed reception without a first path, which is skipped.
 
-Facts from the DW1000 User Manual 2.12: one tap is half a chip of 499.2 MHz (register file 0x25); the receive clock has
-40 bits of 1/(128 * 499.2 MHz), so it wraps every 17.2 s (register file 0x15); channels and bandwidths in chapter 10.5.
+Source: DW1000 User Manual 2.12: one tap is half a chip of 499.2 MHz (register file 0x25); the receive clock has 40 bits
+of 1/(128 * 499.2 MHz), so it wraps every 17.2 s (register file 0x15); channels and bandwidths in chapter 10.5.
 """
 
 from __future__ import annotations
@@ -55,21 +55,24 @@ class _Frame:
 
 
 def sniff(head: bytes) -> bool:
-    """True for the two header lines of a DecaRanging log, plain or compressed."""
+    """True for either header line of a DecaRanging log, plain or compressed."""
     text = gunzip_head(head)
     return b"created by DecaRanging" in text or _MODE.search(text) is not None
 
 
 def read(path: Path) -> Signal:
-    """Read one log; values [frames, 1, taps] in counts per preamble symbol, kind "cir".
+    """Read one log.
 
-    Every accumulation is shifted by whole taps so that the tap of its first path (HLP, integer part) has delay 0. The
-    delay axis is the range that all frames have; negative delays are the noise before the first path. The
-    hardware sums over the preamble symbols that it received (PSC); dividing by their number makes the levels of frames
-    comparable, as the user manual does for its power estimates (chapter 4.7). Receive times more than 17.2 s
-    apart are ambiguous by multiples of 17.2 s.
+    Every accumulation is shifted by an integer number of taps so that the tap of its first path (HLP, integer part) has
+    delay 0. The delay axis is the range that all frames share; negative delays are the noise before the first path. The
+    hardware sums over the received preamble symbols (PSC); dividing by their number makes the levels of frames
+    comparable, as in the power estimates of the user manual (chapter 4.7). Receive times more than 17.2 s apart are
+    ambiguous by multiples of 17.2 s.
 
     Frames without a first path, a time or all of their taps are skipped, with a warning that counts them.
+
+    Returns:
+        Values [frames, 1, taps] in counts per preamble symbol, kind "cir".
 
     Raises:
         ReadError: the file is missing, empty, not a DecaRanging log, or has no complete frame.
@@ -80,7 +83,7 @@ def read(path: Path) -> Signal:
     if not frames:
         raise ReadError(
             f"{path}: none of its {skipped} channel impulse responses is complete; expected 'Rx time', 'RX OK' with "
-            "HLP and 'Accum Len' with all taps: log with the accumulator switched on, or copy the file again."
+            "HLP and 'Accum Len' with all taps: log with the accumulator enabled, or copy the file again."
         )
     if skipped:
         warnings.warn(
@@ -104,6 +107,7 @@ def read(path: Path) -> Signal:
 
 
 def _channel(text: bytes, path: Path) -> tuple[float, float]:
+    """Carrier and bandwidth in hertz of the channel in the `Mode:` line."""
     mode = _MODE.search(text)
     if mode is None:
         raise ReadError(f"{path}: no line 'Mode: ..., Chan N, ...'; expected a log written by DecaRanging.")
@@ -114,7 +118,7 @@ def _channel(text: bytes, path: Path) -> tuple[float, float]:
 
 
 def _frames(text: bytes) -> tuple[list[_Frame], int]:
-    """Complete frames, and the number of accumulations that belong to none."""
+    """Parse the complete frames, and count the accumulations without one."""
     frames: list[_Frame] = []
     skipped, at = 0, 0
     time_s: float | None = None
@@ -131,11 +135,11 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
             time_s = first_path = None
         else:
             block = _TAPS.match(text, at)
-            assert block is not None  # the pattern also matches nothing
+            assert block is not None  # the pattern also matches the empty string
             at = block.end()
             count = block[0].count(b"\n")
-            whole = line["taps"] == b"%d" % count
-            if whole and time_s is not None and symbols and first_path is not None and first_path < count:
+            is_complete = line["taps"] == b"%d" % count
+            if is_complete and time_s is not None and symbols and first_path is not None and first_path < count:
                 frames.append(_Frame(time_s, first_path, _parse(block[0]) / np.float32(symbols)))
             else:
                 skipped += 1
@@ -144,13 +148,17 @@ def _frames(text: bytes) -> tuple[list[_Frame], int]:
 
 
 def _parse(block: bytes) -> NDArray[np.complex64]:
+    """Taps [N] from N lines `REAL, IMAGINARY`."""
     numbers = np.fromstring(block.replace(b",", b" ").decode("ascii"), dtype=np.int32, sep=" ")
     return numbers.astype(np.float32).view(np.complex64)
 
 
 def _unwrap(clock_s: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """Seconds from the first frame of receive times that wrap."""
     steps = np.diff(clock_s) % CLOCK_PERIOD_S
     if np.any(steps == 0):
         frame = int(np.argmax(steps == 0)) + 1
-        raise ReadError(f"{path}: frames {frame - 1} and {frame} have one receive time; expected increasing times.")
+        raise ReadError(
+            f"{path}: frames {frame - 1} and {frame} have the same receive time; expected increasing times."
+        )
     return np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,8 +1,8 @@
-"""eWINE: UWB impulse responses with and without line of sight, seven CSV files of 6000 rows, of a Decawave DWM1000.
+"""Read UWB impulse responses of the eWINE dataset: seven CSV files of 6000 rows, LOS and NLOS, of a Decawave DWM1000.
 
-A row has 15 numbers, named in the first line, and the magnitudes of 1016 taps (https://github.com/ewine-project/
-UWB-LOS-NLOS-Data-Set). The magnitudes are sums over RXPACC preamble symbols. The authors' example divides them by
-`item[2]`, which in the published files is FP_IDX; their text says RXPACC, and so does the DW1000 User Manual (4.7).
+Source: https://github.com/ewine-project/UWB-LOS-NLOS-Data-Set. A row has 15 numbers, named in the first line, and the
+magnitudes of 1016 taps. The magnitudes are sums over RXPACC preamble symbols. The authors' example divides them by
+`item[2]`, which in the published files is FP_IDX; their text says RXPACC, as does the DW1000 User Manual (4.7).
 """
 
 from __future__ import annotations
@@ -31,30 +31,19 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path) -> list[Signal]:
-    """One signal [1, 1, 1016] of kind "cir" per row, real: magnitudes per preamble symbol; delay 0 is the first path.
+    """Read one signal per row; delay 0 is the first path.
 
-    Labels: `visibility`, LOS or NLOS, and `range`, what the modules measured [m], with its error. The rows are shuffled
-    over seven rooms and nothing says which is which: a split of this set cannot keep rooms apart. Rows without preamble
-    symbols, with a first path outside the taps or with an unknown channel are left out, with a warning.
+    Labels: `visibility`, LOS or NLOS, and `range`, the measured distance in metres, with its error. The rows are
+    shuffled over seven rooms without a room label: splits of this dataset cannot keep rooms apart. Rows without
+    preamble symbols, with a first path outside the taps or with an unknown channel are left out, with a warning.
+
+    Returns:
+        Per signal values [1, 1, 1016] of kind "cir", real: magnitudes per preamble symbol.
 
     Raises:
-        ReadError: the file is missing, empty or truncated, has other columns or entries that are no numbers.
+        ReadError: the file is missing, empty or truncated, has other columns or entries that are not numbers.
     """
-    data = read_bytes(path)
-    names = data[: data.find(b"\n") + 1].decode("ascii", "replace").strip().split(",")
-    if tuple(names[: len(FIELDS)]) != FIELDS or len(names) != len(FIELDS) + TAPS:
-        raise ReadError(
-            f"{path}: the first line has {len(names)} columns, {','.join(names)[:40]!r}...; expected {len(FIELDS)} "
-            f"from NLOS to PRFR and {TAPS} taps: this is no file of the eWINE set, or cut."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # "input contained no data"
-            rows = np.loadtxt(io.BytesIO(data), delimiter=",", skiprows=1, ndmin=2)
-    except (ValueError, UserWarning) as error:
-        raise ReadError(f"{path}: {error}; expected rows of {len(names)} numbers, download the file again.") from None
-    if rows.shape[1] != len(names):
-        raise ReadError(f"{path}: the rows have {rows.shape[1]} numbers; expected {len(names)}, download it again.")
+    rows = _rows(read_bytes(path), path)
     field = {name: rows[:, column] for column, name in enumerate(FIELDS)}
     usable = (field["RXPACC"] > 0) & (field["FP_IDX"] >= 0) & (field["FP_IDX"] < TAPS) & np.isfinite(rows).all(axis=1)
     usable &= np.isin(field["CH"], list(CHANNELS)) & np.isin(field["NLOS"], (0, 1))
@@ -72,6 +61,25 @@ def read(path: Path) -> list[Signal]:
         _signal(path, {name: float(field[name][row]) for name in FIELDS}, rows[row, len(FIELDS) :])
         for row in np.flatnonzero(usable)
     ]
+
+
+def _rows(data: bytes, path: Path) -> np.ndarray:
+    """Parse the table [rows, fields and taps], after checking its column names."""
+    names = data[: data.find(b"\n") + 1].decode("ascii", "replace").strip().split(",")
+    if tuple(names[: len(FIELDS)]) != FIELDS or len(names) != len(FIELDS) + TAPS:
+        raise ReadError(
+            f"{path}: the first line has {len(names)} columns, {','.join(names)[:40]!r}...; expected {len(FIELDS)} "
+            f"from NLOS to PRFR and {TAPS} taps: this is not a file of the eWINE dataset, or truncated."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # "input contained no data"
+            rows = np.loadtxt(io.BytesIO(data), delimiter=",", skiprows=1, ndmin=2)
+    except (ValueError, UserWarning) as error:
+        raise ReadError(f"{path}: {error}; expected rows of {len(names)} numbers, download the file again.") from None
+    if rows.shape[1] != len(names):
+        raise ReadError(f"{path}: the rows have {rows.shape[1]} numbers; expected {len(names)}, download it again.")
+    return np.asarray(rows)
 
 
 def _signal(path: Path, field: dict[str, float], taps: np.ndarray) -> Signal:

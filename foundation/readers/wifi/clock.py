@@ -1,4 +1,4 @@
-"""From the counter that a device writes on every packet to the increasing seconds that a `Signal` needs."""
+"""Receive times in seconds from the counter that a device writes on every packet."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 
-#: No capture is silent for so long: a longer step is a clock that was set, as by network time after start-up.
+#: A longer step is not a pause of the capture but a clock that was set, such as by network time after start-up.
 LONGEST_STEP_S = 86_400.0
 
 
-def unwrap(ticks: NDArray, tick_s: float, path: Path, *, bits: int = 64) -> NDArray[np.float64]:
-    """Counter values [T], one per packet -> seconds from the first packet [T], strictly increasing.
+def packet_times(
+    ticks: NDArray, tick_s: float, path: Path, *, bits: int = 64, interval_s: float = 0.0
+) -> NDArray[np.float64]:
+    """Seconds from the first packet [T], strictly increasing, of counter values [T], one per packet.
 
-    A step of zero, of more than half the counter's range (the counter ran backward) or of more than a day is no time
-    that passed: that packet is put one median interval after the one before it, with a warning.
+    The counter wraps. A step of zero, of more than half its range (it ran backward) or of more than a day is not
+    elapsed time: it is replaced by the median step, with a warning.
 
     Args:
         ticks: unsigned counter values.
         tick_s: seconds per count.
-        bits: the counter starts again from 0 after 2**bits counts.
+        bits: width of the counter, which restarts from 0 after 2**bits counts.
+        interval_s: packet interval to use in place of the counter, in seconds; 0 uses the counter.
 
     Raises:
         ReadError: no step of two or more packets is usable.
     """
+    if interval_s > 0:
+        return np.arange(len(ticks)) * np.float64(interval_s)
     mask = (1 << bits) - 1
     counts = ticks.astype(np.uint64)
     steps = (counts[1:] - counts[:-1]) & np.uint64(mask)
@@ -35,14 +40,15 @@ def unwrap(ticks: NDArray, tick_s: float, path: Path, *, bits: int = 64) -> NDAr
     if bad.any():
         if bad.all():
             raise ReadError(
-                f"{path}: the clock stands still in all {len(ticks)} packets or is not sound, so their times are not "
-                "known; give the packet interval in seconds, interval_s=0.001 or whatever it was."
+                f"{path}: the clock stands still or is invalid in all {len(ticks)} packets, so their times are "
+                "unknown; give the packet interval in seconds, interval_s=0.001 or whatever it was."
             )
         median = max(1, int(np.median(steps[~bad])))
         steps[bad] = median
         warnings.warn(
-            f"{path}: the clock stands still, jumps or runs backward at {int(bad.sum())} of {len(ticks)} packets, the "
-            f"first at packet {int(np.argmax(bad)) + 1}; each is put {median * tick_s:.6f} s after the one before it",
+            f"{path}: the clock stands still, jumps or runs backward at {int(bad.sum())} of {len(ticks)} packets, "
+            f"the first at packet {int(np.argmax(bad)) + 1}; these steps are replaced by the median, "
+            f"{median * tick_s:.6f} s",
             stacklevel=4,
         )
     return np.concatenate([[0.0], np.cumsum(steps.astype(np.float64))]) * tick_s

@@ -1,13 +1,13 @@
-"""ESP32 Wi-Fi CSI as text lines `CSI_DATA,...,[...]`, saved from the serial port (`.csv`).
+"""Read ESP32 Wi-Fi CSI as text lines `CSI_DATA,...,[...]`, saved from the serial port (`.csv`).
 
-Four dialects: the ESP32-CSI-Tool (github.com/StevenMHernandez/ESP32-CSI-Tool; 26 fields, numbers between spaces), the
-receivers of Espressif's esp-csi (25 fields, numbers between commas, quoted) and its receiver for the newer chips C5 and
-C6 (15 fields), and that of its radar console (28 fields). A header line `type,...` names the fields; without one their
-number tells the dialect. All other lines, such as the log of the firmware, are passed over.
+Four variants: the ESP32-CSI-Tool (github.com/StevenMHernandez/ESP32-CSI-Tool; 26 fields, numbers between spaces), the
+receivers of Espressif's esp-csi (25 fields, numbers between commas, quoted), its receiver for the newer chips C5 and C6
+(15 fields), and its radar console (28 fields). A header line `type,...` names the fields; without one the number of
+fields identifies the variant. All other lines, such as the log of the firmware, are ignored.
 
 The numbers are signed bytes, per subcarrier the imaginary part, then the real part (`esp32_layouts` has the order). The
-chip's automatic gain is not undone, so levels change between packets. No phase turn of a 40 MHz band is undone: it is
-not documented whether the chip leaves it in.
+automatic gain of the chip is not corrected, so levels change between packets. The phase rotation of a 40 MHz band is
+not undone: it is undocumented whether the chip removes it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
-from foundation.readers.split import by_kind
-from foundation.readers.wifi import clock
+from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.esp32_lines import MARK, MalformedError, Packet, field_names, parse
+from foundation.readers.wifi.grouping import by_kind
+from foundation.readers.wifi.ofdm import channel_hz
 from foundation.signal import Link, Signal
 
 _HEADER = re.compile(rb"type,[\w,]*\bmac,[\w,]+\s*$")
 _SNIFF = re.compile(rb"^type,[\w,]{1,60}\bmac,|CSI_DATA,[^,\n]*,[0-9A-Fa-f]{2}:", re.MULTILINE)
+#: Highest used subcarrier of a 20 MHz channel: of the legacy (L-LTF) and of the HT training field.
 _LLTF_HIGHEST, _HT_HIGHEST = 26, 28
 
 
@@ -38,26 +40,27 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
-    """Read one file; values [packets, 1, subcarriers]: 52 (legacy), 56 (HT, 20 MHz), 114 (HT, 40 MHz) or 242 (HE).
+    """Read one file.
 
     One signal per transmitter, channel and buffer layout, the one with most packets first; with several, a warning says
-    so and the label "transmitter" holds the address. Where the chip marks the first four bytes of a buffer as invalid,
+    so and the label `transmitter` holds the address. Where the chip marks the first four bytes of a buffer as invalid,
     and in lines without that mark (only older chips write them), the subcarriers there are invalid.
 
-    Lines that are cut, garbled or of an unknown layout are dropped, with a warning; so are repetitions of the line
-    before. Where the chip's clock stands still or jumps, the packet is put one median interval after the one before it,
-    with a warning.
+    Lines that are truncated, garbled or of an unknown layout are dropped, with a warning; so are repetitions of the
+    previous line. Steps of a clock that stands still or jumps are replaced by the median, with a warning.
 
     Args:
-        interval_s: seconds between packets, in place of the chip's clock; 0 uses the clock.
+        interval_s: seconds between packets, in place of the clock of the chip; 0 uses the clock.
+
+    Returns:
+        Per signal values [packets, 1, subcarriers]: 52 (legacy), 56 (HT, 20 MHz), 114 (HT, 40 MHz) or 242 (HE).
 
     Raises:
-        ReadError: the file is missing, empty or has no sound line of CSI or no running clock.
+        ReadError: the file is missing, empty or has no valid line of CSI or no running clock.
     """
     packets = _packets(read_bytes(path), path)
-    regular = np.arange(len(packets), dtype=np.float64) * interval_s
     ticks = np.array([packet.ticks for packet in packets], np.uint64)
-    time = regular if interval_s > 0 else clock.unwrap(ticks, 1e-6, path, bits=32)
+    time = packet_times(ticks, 1e-6, path, bits=32, interval_s=interval_s)
     kinds = [(packet.transmitter, packet.channel, packet.secondary, packet.layout) for packet in packets]
     groups = by_kind(kinds, "transmitter, channel or layout", path)
     signals = []
@@ -68,7 +71,7 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
 
 
 def _packets(data: bytes, path: Path) -> list[Packet]:
-    """Every sound line of CSI."""
+    """Parse every valid line of CSI; warns of the others."""
     packets: list[Packet] = []
     names: list[str] | None = None
     malformed = repeated = 0
@@ -89,29 +92,34 @@ def _packets(data: bytes, path: Path) -> list[Packet]:
             repeated += 1
         else:
             packets.append(packet)
-    lines = len(packets) + malformed + repeated
     if not packets:
-        if not malformed:
-            raise ReadError(
-                f"{path}: no line 'CSI_DATA,...' of an ESP32; expected what the serial port printed, not a table made "
-                "from it."
-            )
-        raise ReadError(
-            f"{path}: all {lines} lines of CSI are cut, garbled or of unknown layout, {first}; record the serial port "
-            "again."
-        )
+        raise _no_packet(malformed, first, path)
+    lines = len(packets) + malformed + repeated
     if malformed:
         warnings.warn(
-            f"{path}: dropped {malformed} of {lines} lines of CSI that are cut, garbled or of unknown layout; {first}",
+            f"{path}: dropped {malformed} of {lines} lines of CSI that are truncated, garbled or of an unknown layout; "
+            f"{first}",
             stacklevel=3,
         )
     if repeated:
-        warnings.warn(f"{path}: dropped {repeated} of {lines} lines that repeat the line before", stacklevel=3)
+        warnings.warn(f"{path}: dropped {repeated} of {lines} lines that repeat the previous line", stacklevel=3)
     return packets
 
 
+def _no_packet(malformed: int, first: str, path: Path) -> ReadError:
+    if not malformed:
+        return ReadError(
+            f"{path}: no line 'CSI_DATA,...' of an ESP32; expected the output of the serial port, not a table derived "
+            "from it."
+        )
+    return ReadError(
+        f"{path}: all {malformed} lines of CSI are truncated, garbled or of an unknown layout, {first}; record the "
+        "serial port again."
+    )
+
+
 def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> Signal:
-    """Packets of one transmitter, channel and layout."""
+    """The signal of packets of one transmitter, channel and layout."""
     channel, secondary, layout = packets[0].channel, packets[0].secondary, packets[0].layout
     part = slice(2 * layout.start, 2 * (layout.start + len(layout.indices)))
     pairs = np.stack([packet.buffer[part] for packet in packets]).reshape(len(packets), -1, 2)
@@ -127,7 +135,7 @@ def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> S
     valid = ~(first_word_invalid[:, None] & (order + layout.start < 2))[:, None]
     carrier_hz = 0.0
     if channel > 0:
-        carrier_hz = 2.484e9 if channel == 14 else (2.407e9 if channel < 14 else 5e9) + 5e6 * channel
+        carrier_hz = channel_hz(channel, is_5ghz=channel > 14)
         carrier_hz += {1: 10e6, 2: -10e6}.get(secondary, 0.0) if layout.bandwidth_hz == 40e6 else 0.0
     return Signal(
         values=values,

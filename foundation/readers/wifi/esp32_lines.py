@@ -1,4 +1,4 @@
-"""One line of ESP32 CSI text: its dialect, its fields, its buffer of signed bytes."""
+"""Parse one line of ESP32 CSI text: its fields and its buffer of signed bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RADAR = (
     "fec_coding,sgi,noise_floor,ampdu_cnt,channel,secondary_channel,local_timestamp,ant,sig_len,rx_state,len,first_word,"
     "data"
 )
-#: Names that the header line of the radar console gives to fields that the others name otherwise.
+#: Field names in the header line of the radar console -> the names of the other variants.
 _ALIASES = {
     "cwb": "bandwidth",
     "channel_primary": "channel",
@@ -32,20 +32,30 @@ _ALIASES = {
     "first_word_invalid": "first_word",
 }
 #: Number of fields -> their names, for files without a header line.
-DIALECTS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
+FIELDS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
 
 MARK = b"CSI_DATA,"
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _NUMBERS = re.compile(rb"[-\d ,]*")
-_WHOLE_NUMBERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
-#: All that the ESP32-CSI-Tool prints, unless told otherwise, whatever the length; what the radar console leaves of it.
+_INTEGERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
+#: Numbers that the ESP32-CSI-Tool prints by default, whatever the length field says, and the radar console's part.
 _LLTF_BYTES = (128, 104)
 _LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
 
 
 @dataclass(frozen=True)
 class Packet:
-    """What a line says: `ticks` is the chip's 32-bit clock in microseconds, `buffer` int8 (imaginary, real) pairs."""
+    """The content of a line.
+
+    Attributes:
+        transmitter: MAC address in lower case.
+        channel: number of the primary channel; 0 means unknown.
+        secondary: secondary channel: 0 none, 1 above, 2 below the primary.
+        ticks: 32-bit clock of the chip, microseconds.
+        first_word_invalid: the first four bytes of the buffer are invalid.
+        layout: the subcarriers of the buffer.
+        buffer: int8, pairs (imaginary, real).
+    """
 
     transmitter: str
     channel: int
@@ -57,28 +67,31 @@ class Packet:
 
 
 class MalformedError(ValueError):
-    """What is wrong with one line, in words that follow 'it has'."""
+    """A line that cannot be parsed; the message completes "the line has ..."."""
 
 
 def field_names(header: bytes) -> list[str]:
-    """The names of the fields, from a header line `type,...`, in the words of `DIALECTS`."""
+    """The field names of a header line `type,...`, as in `FIELDS`."""
     return [_ALIASES.get(name, name) for name in header.decode("ascii").strip().split(",")]
 
 
 def parse(line: bytes, names: list[str] | None) -> Packet:
-    """One line from `CSI_DATA,` on, with the names of its fields (`field_names`) where a header line gave them.
+    """Parse one line from `CSI_DATA,` on.
+
+    Args:
+        names: its field names (`field_names`); None identifies the variant by the number of fields.
 
     Raises:
-        MalformedError: the line is cut, garbled, of an unknown dialect or of an unknown layout.
+        MalformedError: the line is truncated, garbled, of an unknown variant or of an unknown layout.
     """
     front, opening, rest = line.partition(b"[")
     numbers, closing, _ = rest.partition(b"]")
     if not opening or not closing:
         raise MalformedError("no list between brackets")
     texts = front.decode("ascii", "replace").rstrip('"').split(",")  # the last is empty, in place of the list
-    names = names or DIALECTS.get(len(texts))
+    names = names or FIELDS.get(len(texts))
     if names is None or len(texts) != len(names):
-        wanted = len(names) if names else " or ".join(map(str, DIALECTS))
+        wanted = len(names) if names else " or ".join(map(str, FIELDS))
         raise MalformedError(f"{len(texts)} fields, expected {wanted}")
     fields = dict(zip(names, texts, strict=True))
     buffer = _buffer(numbers)
@@ -110,11 +123,11 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
 def _buffer(text: bytes) -> NDArray[np.int8]:
     if len(text) > _LONGEST_LIST or not _NUMBERS.fullmatch(text):
         raise MalformedError("something other than at most 612 numbers between its brackets")
-    if not _WHOLE_NUMBERS.fullmatch(text):
-        raise MalformedError("an entry that is no number")
+    if not _INTEGERS.fullmatch(text):
+        raise MalformedError("an entry that is not a number")
     numbers = np.fromstring(text.replace(b",", b" ").decode("ascii"), np.int64, sep=" ")
     if np.any(np.abs(numbers + 0.5) > 128):
-        raise MalformedError("a number that is no signed byte")
+        raise MalformedError("a number that is not a signed byte")
     return numbers.astype(np.int8)
 
 
@@ -124,4 +137,4 @@ def _integer(fields: dict[str, str], name: str, default: int | None = None) -> i
     try:
         return int(fields[name])
     except (KeyError, ValueError):
-        raise MalformedError(f"no whole number in its field {name!r}") from None
+        raise MalformedError(f"no integer in its field {name!r}") from None

@@ -1,11 +1,11 @@
-"""FeitCSI captures (`.csi`): Intel AX200 and AX210 at 20 to 160 MHz, HT, VHT and HE.
+"""Read Wi-Fi CSI `.csi` files of FeitCSI, for the Intel AX200 and AX210: HT, VHT and HE at 20 to 160 MHz.
 
 A file is a chain of measurements, each a header of 272 bytes and the values it announces
-(https://feitcsi.kuskosoft.com/csi_format; rate flags as `RATE_MCS_*` in iwlwifi). How the values are stored is told in
-`intel_ax`. The header's microsecond clock (byte 88) runs along with the documented 320 MHz FTM clock (byte 8), which
-starts again every 13.4 s.
+(https://feitcsi.kuskosoft.com/csi_format; rate flags as `RATE_MCS_*` in iwlwifi). `intel_ax` describes how the values
+are stored. The microsecond clock of the header (byte 88) is used; it is synchronous with the documented 320 MHz FTM
+clock (byte 8), which wraps every 13.4 s.
 
-What the file does not say: the carrier. Values are counts of the firmware, after its gain control.
+The file does not give the carrier. Values are counts of the firmware, after its automatic gain control.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
-from foundation.readers.split import by_kind
-from foundation.readers.wifi import clock, intel_ax
-from foundation.signal import Link, Signal
+from foundation.readers.links import antenna_links
+from foundation.readers.wifi import intel_ax
+from foundation.readers.wifi.clock import packet_times
+from foundation.readers.wifi.grouping import by_kind
+from foundation.readers.wifi.records import headers_at, truncated
+from foundation.signal import Signal
 
 _HEADER = np.dtype(
     {
@@ -32,7 +35,7 @@ _HEADER = np.dtype(
     }
 )
 _ANTENNAS = 2  # of every NIC that FeitCSI supports
-#: By bits 8..10 of the rate flags. No capture of legacy OFDM (1) or EHT (5) shows in which order FeitCSI has the tones.
+#: By bits 8..10 of the rate flags. No capture of legacy OFDM (1) or EHT (5) was available to find their tone order.
 _FORMATS = {2: "HT", 3: "VHT", 4: "HE"}
 _MHZ = (20, 40, 80, 160)  # by bits 11..13
 
@@ -45,7 +48,7 @@ class _Kind(NamedTuple):
 
 
 def sniff(head: bytes) -> bool:
-    """True if the first measurement, and every other whose header is whole in `head`, has the size that it implies."""
+    """True if the first measurement, and every other with a complete header in `head`, has the size that it implies."""
     at = 0
     while at + _HEADER.itemsize <= len(head):
         header = np.frombuffer(head, _HEADER, count=1, offset=at)
@@ -56,15 +59,18 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> list[Signal]:
-    """Read one capture; values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
+    """Read one capture.
 
-    Packets that differ in transmitter, format, bandwidth or antennas become signals of their own, the largest first,
-    with a warning; their times count from the first packet of the file. Pilots, which the NIC does not measure, are
-    marked invalid. Packets that are not HT, VHT or HE are skipped, with a warning.
+    Packets that differ in transmitter, format, bandwidth or antennas are returned as separate signals, the largest
+    first, with a warning; their times count from the first packet of the file. Pilots, which the network card does not
+    measure, are marked invalid. Packets other than HT, VHT or HE are skipped, with a warning.
 
     Args:
-        carrier_hz: the carrier, which the file does not store; 0 means not known.
+        carrier_hz: carrier frequency, which the file does not store; 0 means unknown.
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
+
+    Returns:
+        Per signal values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
 
     Raises:
         ReadError: the file is missing, empty, truncated or malformed, or has no packet that can be read or no running
@@ -72,9 +78,7 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
     """
     data = read_bytes(path)
     headers, starts = _scan(data, path)
-    time = np.arange(len(headers)) * np.float64(interval_s)
-    if interval_s <= 0:
-        time = clock.unwrap(headers["clock"], 1e-6, path, bits=intel_ax.CLOCK_BITS)
+    time = packet_times(headers["clock"], 1e-6, path, bits=intel_ax.CLOCK_BITS, interval_s=interval_s)
     kinds = [_kind(header) for header in headers]
     groups = by_kind(kinds, "transmitter, format, bandwidth or antennas", path)
     if None in kinds:
@@ -97,7 +101,7 @@ def _signal(
         values=intel_ax.channel(payload, len(starts), kind.plan),
         valid=kind.plan.measured,
         time_s=time_s,
-        links=tuple(Link(t, r) for r in range(kind.rx) for t in range(kind.tx)),
+        links=antenna_links(kind.rx, kind.tx),
         frequency_hz=kind.plan.frequency_hz,
         kind="csi",
         carrier_hz=carrier_hz,
@@ -115,21 +119,18 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
         start = at + _HEADER.itemsize
         end = start + int.from_bytes(data[at : at + 4], "little")
         if end > len(data):
-            raise ReadError(
-                f"{path}: truncated, the measurement at byte {at} should end at byte {end} but the file has "
-                f"{len(data)} bytes; copy it again or cut it to {at} bytes."
-            )
+            raise truncated(path, "the measurement", at, end, len(data))
         header = np.frombuffer(data, _HEADER, count=1, offset=at)
         if not _consistent(header)[0]:
             raise ReadError(
-                f"{path}: measurement {len(starts)} at byte {at} contradicts itself (rx {header['rx'][0]}, tx "
+                f"{path}: measurement {len(starts)} at byte {at} is inconsistent (rx {header['rx'][0]}, tx "
                 f"{header['tx'][0]}, {header['tones'][0]} tones, {header['size'][0]} bytes); expected 1..{_ANTENNAS} "
                 "antennas and 4 bytes per value of FeitCSI: copy the file again."
             )
         starts.append(start)
         at = end
-    rows = [data[start - _HEADER.itemsize : start] for start in starts]
-    return np.frombuffer(b"".join(rows), _HEADER), np.asarray(starts)
+    offsets = np.asarray(starts)
+    return headers_at(data, offsets - _HEADER.itemsize, _HEADER), offsets
 
 
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:
@@ -139,7 +140,7 @@ def _consistent(headers: NDArray) -> NDArray[np.bool_]:
 
 
 def _kind(header: NDArray) -> _Kind | None:
-    """None where the format is unknown or has other tones than the header counts."""
+    """The kind of a packet; None if the format is unknown or its number of tones differs from the header."""
     rate = int(header["rate"])
     packet_format, width = _FORMATS.get(rate >> 8 & 7, ""), rate >> 11 & 7
     plan = intel_ax.plan(packet_format, _MHZ[width]) if width < len(_MHZ) else None

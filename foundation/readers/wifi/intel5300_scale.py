@@ -1,8 +1,8 @@
-"""Absolute scale of Intel 5300 CSI, as `get_scaled_csi.m` of the Linux 802.11n CSI Tool defines it.
+"""Scale factors of Intel 5300 CSI, as `get_scaled_csi.m` of the Linux 802.11n CSI Tool defines them.
 
-The NIC's 8-bit integers hold the shape of the channel; RSSI and AGC say how strong it was, and the noise floor how much
-of it is signal. Scaled values are channel amplitudes over the standard deviation of noise: |h|^2 is a signal-to-noise
-ratio.
+The 8-bit integers of the network card give the shape of the channel, RSSI and AGC its power, and the noise floor the
+signal-to-noise ratio. Scaled values are channel amplitudes over the standard deviation of the noise: |h|^2 is a
+signal-to-noise ratio.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 SUBCARRIERS = 30
-#: What separates the tool's RSSI from dBm, before AGC.
+#: Offset of the tool's RSSI from dBm, before AGC.
 RSSI_OFFSET_DB = 44.0
-#: Taken where the NIC did not measure the noise, and the mark of that, in dBm.
+#: Noise floor where the card did not measure it, and the value that marks this, in dBm.
 NOISE_DBM, NOT_MEASURED = -92.0, -127
-#: Power that the NIC adds over the transmit antennas, by their number; the tool has 4.5 dB for three, not 4.77.
+#: Transmit antennas -> their total power over that of one; the tool uses 4.5 dB for three, not 4.77.
 _TRANSMIT = {1: 1.0, 2: 2.0, 3: 10**0.45}
 
 
 def factors(
     field: NDArray[np.complex64], rssi: NDArray, noise: NDArray, agc: NDArray, rx: int, tx: int
 ) -> NDArray[np.float64]:
-    """What to multiply each packet by.
+    """Compute the factor of each packet, which turns its integers into amplitudes relative to the noise.
 
     Args:
-        field: [packets, rx, tx, 30] as recorded.
-        rssi: [packets, 3] per antenna, in the tool's units; 0 where the antenna was not used.
-        noise, agc: [packets] in dBm and dB.
+        field: [packets, rx, tx, 30], the integers as recorded.
+        rssi: [packets, 3], per antenna, in the tool's units; 0 where the antenna was not used.
+        noise: [packets], noise floor in dBm.
+        agc: [packets], gain in dB.
 
     Returns:
-        [packets]; 1 where nothing was received.
+        Factors [packets]; 1 where nothing was received.
     """
     received = np.where(rssi > 0, 10 ** (rssi / 10), 0.0).sum(axis=1) * 10 ** (-(RSSI_OFFSET_DB + agc) / 10.0)
     power = np.square(np.abs(field)).sum(axis=(1, 2, 3), dtype=np.float64) / SUBCARRIERS

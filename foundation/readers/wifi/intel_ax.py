@@ -1,15 +1,15 @@
-"""CSI of the Intel AX200 and AX210 as their firmware reports it; FeitCSI and PicoScenes store it unchanged.
+"""Decode CSI as the firmware of the Intel AX200 and AX210 reports it; FeitCSI and PicoScenes store it unchanged.
 
 A value is two int16, real then imaginary part, tones running fastest, then transmit streams, then receive chains. Three
-facts are documented nowhere and were found in captures (FeitCSI HT, VHT and HE at 20 to 160 MHz; PicoScenes non-HT and
-HT at 20 MHz):
+properties are undocumented and were derived from captures (FeitCSI HT, VHT and HE at 20 to 160 MHz; PicoScenes non-HT
+and HT at 20 MHz):
 
-- Values are the complex conjugate of the channel. Multipath lies before the direct path, and the quarter turn of the
-  upper half of a 40 MHz channel comes out as -90 degrees where the standard transmits +90.
-- The tone rotation of HT and VHT (IEEE 802.11-2020, 21.3.7.5) is left in; HE has none.
-- HT, VHT and HE tones come in the order of frequency, and nothing was measured at the pilots (zero in some firmware,
-  old memory in other). Non-HT comes with the four pilots first, and these were measured: in that order their phase
-  agrees with the neighbouring tones (coherence 0.99), in the order of frequency it jumps at random.
+- Values are the complex conjugate of the channel: multipath appears before the direct path, and the rotation of the
+  upper half of a 40 MHz channel appears as -90 degrees where the standard transmits +90.
+- The tone rotation of HT and VHT (IEEE 802.11-2020, 21.3.7.5) is included; HE has none.
+- HT, VHT and HE tones are stored in order of frequency, and pilots are not measured (zero in some firmware, stale
+  memory in other). Non-HT stores the four pilots first, and these are measured: in that order their phase agrees with
+  the neighbouring tones (coherence 0.99), in order of frequency it jumps at random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: A counter of microseconds in the header of a measurement.
+from foundation.readers.wifi.ofdm import HE_SPACING_HZ, SPACING_HZ
+
+#: Byte offset and width of the microsecond counter in the header of a measurement, and the size of that header.
 CLOCK_OFFSET, CLOCK_BITS, HEADER_BYTES = 88, 32, 272
 
 #: (format, MHz) -> (closed intervals of the positive tones, positive pilots); IEEE 802.11-2020 clauses 17, 19 and 21
@@ -45,15 +47,15 @@ _PLANS: dict[tuple[str, int], tuple[tuple[tuple[int, int], ...], tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The tones of one packet format and bandwidth, in the order of frequency.
+    """The tones of one packet format and bandwidth, in order of frequency.
 
     Attributes:
-        mhz: bandwidth.
-        indices: int [R], subcarrier numbers.
-        frequency_hz: float [R], offsets from the carrier.
+        mhz: bandwidth in MHz.
+        indices: int [R], subcarrier indices from the centre of the channel.
+        frequency_hz: float [R], offsets from the carrier in hertz.
         measured: bool [R]; False at the pilots of HT, VHT and HE.
-        order: int [R], where each tone is stored.
-        rotation: complex64 [R], by which the transmitter multiplies the tones.
+        order: int [R], storage position of each tone.
+        rotation: complex64 [R], factors by which the transmitter multiplies the tones.
     """
 
     mhz: int
@@ -66,7 +68,7 @@ class Plan:
 
 @cache
 def plan(packet_format: str, mhz: int) -> Plan | None:
-    """The tones of a format ("non-HT", "HT", "VHT" or "HE"); None if it does not exist at this bandwidth."""
+    """The tones of a format ("non-HT", "HT", "VHT" or "HE") at a bandwidth; None if the combination does not exist."""
     if (packet_format, mhz) not in _PLANS:
         return None
     intervals, positive_pilots = _PLANS[packet_format, mhz]
@@ -80,7 +82,7 @@ def plan(packet_format: str, mhz: int) -> Plan | None:
     return Plan(
         mhz=mhz,
         indices=indices,
-        frequency_hz=indices * (78_125.0 if packet_format == "HE" else 312_500.0),
+        frequency_hz=indices * (HE_SPACING_HZ if packet_format == "HE" else SPACING_HZ),
         measured=np.ones(len(indices), bool) if is_legacy else ~is_pilot,
         order=order,
         rotation=np.ones(len(indices), np.complex64) if packet_format == "HE" else _rotation(indices, mhz),
@@ -88,7 +90,7 @@ def plan(packet_format: str, mhz: int) -> Plan | None:
 
 
 def _rotation(indices: NDArray[np.int64], mhz: int) -> NDArray[np.complex64]:
-    """IEEE 802.11-2020, 21.3.7.5: a quarter or half turn of parts of the band keeps the peak power low."""
+    """Rotation of parts of the band by 90 or 180 degrees, which limits the peak power (IEEE 802.11-2020, 21.3.7.5)."""
     if mhz == 40:
         return np.where(indices >= 0, 1j, 1).astype(np.complex64)
     if mhz == 80:
@@ -99,7 +101,7 @@ def _rotation(indices: NDArray[np.int64], mhz: int) -> NDArray[np.complex64]:
 
 
 def channel(payload: bytes, packets: int, tones: Plan) -> NDArray[np.complex64]:
-    """The channel [packets, rx * tx, R] in counts of the firmware, tx fastest; conjugate and rotation are undone."""
+    """Decode the channel [packets, rx * tx, R] in counts of the firmware, tx running fastest, without the rotation."""
     parts = np.frombuffer(payload, "<i2").reshape(packets, -1, len(tones.indices), 2)[:, :, tones.order]
     field = np.empty(parts.shape[:3], np.complex64)
     field.real, field.imag = parts[..., 0], parts[..., 1]

@@ -1,7 +1,7 @@
-"""The words in which nexmon_csi reports one FFT bin each: pairs of 16-bit integers, or packed floating point.
+"""Decode the 32-bit words of nexmon_csi, one per FFT bin: pairs of 16-bit integers, or packed floating point.
 
-On the BCM4339 and 43455c0 a word is an int16 real part, then an int16 imaginary part. On the 4358 and 4366c0 it is a
-sign and magnitude for each part and one exponent for both, 9 + 9 + 5 or 12 + 12 + 6 bits, the exponent lowest
+On the BCM4339 and 43455c0 a word is an int16 real part, then an int16 imaginary part. On the 4358 and 4366c0 it holds
+sign and magnitude of each part and one exponent for both, 9 + 9 + 5 or 12 + 12 + 6 bits, the exponent lowest
 (`utils/matlab/unpack_float.c` of github.com/seemoo-lab/nexmon_csi).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Chip -> bits of a part with its sign, bits of the exponent; None for 16-bit integers.
+#: Chip -> (bits of a part with its sign, bits of the exponent); None for 16-bit integers.
 FORMATS: dict[str, tuple[int, int] | None] = {"4339": None, "43455c0": None, "4358": (9, 5), "4366c0": (12, 6)}
 
 _SCALED_BITS = 10
@@ -18,11 +18,12 @@ _BLOCK = 256  # datagrams decoded at a time, which bounds the memory
 
 
 def decode(words: NDArray[np.uint32], bits: tuple[int, int] | None, autoscale: bool) -> NDArray[np.complex64]:
-    """Words [datagrams, FFT bins] in a format of `FORMATS` -> complex of the same shape.
+    """Decode words [datagrams, FFT bins] into complex values of the same shape.
 
     Args:
-        autoscale: as the tool does, scale every datagram of floating point by a power of two so that its largest part
-            has 11 bits, and cut to integers; False keeps the exact numbers.
+        bits: a value of `FORMATS`.
+        autoscale: scale every datagram of floating point by a power of two so that its largest part has 11 bits, and
+            truncate to integers, as the tool does; False keeps the exact numbers.
     """
     field = np.empty(words.shape, np.complex64)
     if bits is None:

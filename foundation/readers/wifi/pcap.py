@@ -1,8 +1,8 @@
-"""Packet captures in the classic libpcap format: the UDP datagrams to one port.
+"""Read the UDP datagrams to one port from packet captures in the classic libpcap format.
 
 Source: https://wiki.wireshark.org/Development/LibpcapFileFormat; link types of https://www.tcpdump.org/linktypes.html.
-A file is a header of 24 bytes, then per packet its time, the bytes kept, the bytes on the wire, and the bytes
-themselves. The first four bytes tell byte order and clock resolution.
+A file is a header of 24 bytes, then per packet its time, the captured length, the length on the wire, and the captured
+bytes. The first four bytes give byte order and clock resolution.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.wifi.records import truncated
 
 #: First bytes -> byte order, nanoseconds per count of the sub-second clock.
 MAGICS: dict[bytes, tuple[Literal["<", ">"], int]] = {
@@ -35,7 +36,14 @@ _UDP = 17
 
 @dataclass(frozen=True)
 class Datagrams:
-    """N datagrams: receive times in nanoseconds, byte offset and size of each payload in the file; packets seen."""
+    """The datagrams found in a capture.
+
+    Attributes:
+        time_ns: receive times [N], nanoseconds.
+        offset: byte offsets [N] of the payloads in the file.
+        size: bytes [N] of the payloads.
+        packets: number of packets in the file, of any kind.
+    """
 
     time_ns: NDArray[np.uint64]
     offset: NDArray[np.int64]
@@ -49,7 +57,7 @@ def is_capture(head: bytes) -> bool:
 
 
 def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
-    """Every IPv4 UDP datagram to `port` that was captured whole enough to have a payload.
+    """Find every IPv4 UDP datagram to `port` whose headers were captured completely.
 
     Raises:
         ReadError: not a classic libpcap file, an unknown link type, or a truncated packet.
@@ -72,10 +80,7 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
         start = at + _PACKET_HEADER
         end = start + (struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0)
         if end > len(data):
-            raise ReadError(
-                f"{path}: truncated, packet {len(starts)} at byte {at} should end at byte {end} but the file has "
-                f"{len(data)} bytes; copy it again or cut it to {at} bytes."
-            )
+            raise truncated(path, f"packet {len(starts)}", at, end, len(data))
         starts.append(start)
         at = end
     octets, begin = np.frombuffer(data, np.uint8), np.array(starts, np.int64)
@@ -89,7 +94,7 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
 def _udp_payloads(
     octets: NDArray[np.uint8], ip: NDArray[np.int64], end: NDArray[np.int64], port: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the packets from byte `ip` to `end` are UDP datagrams to `port`, and where their payload starts."""
+    """Indices of the packets (bytes `ip` to `end`) that are UDP datagrams to `port`, and offsets of their payload."""
     rows = np.flatnonzero(ip + _IP_HEADER + _UDP_HEADER <= end)
     first = octets[ip[rows]]
     length = (first & 15) * np.int64(4)

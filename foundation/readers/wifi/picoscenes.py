@@ -1,11 +1,12 @@
-"""PicoScenes captures (`.csi`): Intel AX200, AX210 and 5300, Qualcomm Atheros QCA9300, USRP (Jiang et al., 2021).
+"""Read Wi-Fi CSI `.csi` files of PicoScenes: Intel AX200, AX210 and 5300, Atheros QCA9300, USRP (Jiang et al., 2021).
 
-The frames are told in `picoscenes_frames`, what they mean on each device in `picoscenes_values`. Read here and not by
-csiread 1.4.1, which trusts every length in the file: a damaged one hangs or crashes the process, and a frame that is
-cut off is returned as if it were whole.
+`picoscenes_frames` parses the frames, `picoscenes_values` decodes their CSI for each device. csiread 1.4.1 is not used:
+it trusts every length in the file, so a damaged one hangs or crashes the process, and it returns a truncated frame as
+if it were complete.
 
-Values are as the device counts them, after its gain control; a USRP's are relative to its full scale. The tone rotation
-of the standard is undone, except on a USRP: no capture beyond 20 MHz shows whether its receiver does so.
+Values are counts of the device, after its automatic gain control; those of a USRP are relative to full scale. The tone
+rotation of the standard is undone, except on a USRP: no capture beyond 20 MHz was available to tell whether its
+receiver does so.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
-from foundation.readers.split import by_kind
-from foundation.readers.wifi import clock, intel_ax
+from foundation.readers.links import antenna_links
+from foundation.readers.wifi import intel_ax
+from foundation.readers.wifi.clock import packet_times
+from foundation.readers.wifi.grouping import by_kind
 from foundation.readers.wifi.picoscenes_frames import MAGIC, Frame, scan
-from foundation.readers.wifi.picoscenes_values import DEVICES, INTEL_AX, USRP, kind_of, tones, values
-from foundation.signal import Link, Signal
+from foundation.readers.wifi.picoscenes_values import DEVICES, INTEL_AX, USRP, Kind, kind_of, tones, values
+from foundation.signal import Signal
 
 
 def sniff(head: bytes) -> bool:
@@ -30,15 +34,19 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
-    """Read one capture; values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
+    """Read one capture.
 
-    Packets that differ in transmitter, carrier, format, bandwidth or antennas become signals of their own, the largest
-    first, with a warning; their times count from the first packet of the file. CTS and ACK packets do not name their
-    transmitter and are taken as one. Pilots that an Intel AX card does not measure are marked invalid. Frames without
-    CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, with a warning.
+    Packets that differ in transmitter, carrier, format, bandwidth or antennas are returned as separate signals, the
+    largest first, with a warning; their times count from the first packet of the file. CTS and ACK packets do not name
+    their transmitter and are grouped as one. Pilots that an Intel AX card does not measure are marked invalid. Frames
+    without CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, with a
+    warning.
 
     Args:
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
+
+    Returns:
+        Per signal values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
 
     Raises:
         ReadError: the file is missing, empty, truncated or malformed, of an unknown device or version, or has no packet
@@ -59,33 +67,39 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
             f"{path}: skipped {skipped} of {without + len(frames)} packets without CSI or in an unknown format",
             stacklevel=2,
         )
-    time = np.arange(len(frames)) * np.float64(interval_s)
-    if interval_s <= 0:
-        ticks = np.array([frame.ticks for frame in frames], np.uint64)
-        tick_s, bits = 1e-9 if device == USRP else 1e-6, intel_ax.CLOCK_BITS if device in INTEL_AX else 64
-        time = clock.unwrap(ticks, tick_s, path, bits=bits)
-    signals = []
-    for kind, packets in groups.items():
-        frequency_hz, valid = tones(kind)
-        signals.append(
-            Signal(
-                values=values(data, [frames[packet] for packet in packets], kind, path),
-                valid=valid,
-                time_s=time[packets],
-                links=tuple(Link(t, r) for r in range(kind.rx) for t in range(kind.tx)),
-                frequency_hz=frequency_hz,
-                kind="csi",
-                carrier_hz=float(kind.carrier_hz),
-                bandwidth_hz=kind.mhz * 1e6,
-                device=DEVICES[kind.device],
-                session=path.stem,
-            )
-        )
-    return signals
+    time = _times(frames, device, interval_s, path)
+    return [
+        _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
+        for kind, packets in groups.items()
+    ]
+
+
+def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> NDArray[np.float64]:
+    """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds."""
+    ticks = np.array([frame.ticks for frame in frames], np.uint64)
+    tick_s, bits = 1e-9 if device == USRP else 1e-6, intel_ax.CLOCK_BITS if device in INTEL_AX else 64
+    return packet_times(ticks, tick_s, path, bits=bits, interval_s=interval_s)
+
+
+def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:
+    """The signal of frames of one kind."""
+    frequency_hz, valid = tones(kind)
+    return Signal(
+        values=values(data, frames, kind, path),
+        valid=valid,
+        time_s=time_s,
+        links=antenna_links(kind.rx, kind.tx),
+        frequency_hz=frequency_hz,
+        kind="csi",
+        carrier_hz=float(kind.carrier_hz),
+        bandwidth_hz=kind.mhz * 1e6,
+        device=DEVICES[kind.device],
+        session=path.stem,
+    )
 
 
 def _device(frames: list[Frame], path: Path) -> int:
-    """The device of all frames; 0 if there is none."""
+    """The device code that all frames share; 0 if there are no frames."""
     found = {frame.csi.device: frame.at for frame in frames}
     unknown = set(found) - set(DEVICES)
     if unknown or len(found) > 1:

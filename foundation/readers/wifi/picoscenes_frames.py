@@ -1,6 +1,6 @@
-"""The frames of a PicoScenes file, taken apart and checked; `foundation.readers.wifi.picoscenes` makes signals of them.
+"""Parse and check the frames of a PicoScenes file; `foundation.readers.wifi.picoscenes` turns them into signals.
 
-Layouts: `rxs_parsing_core` of the PicoScenes toolbox. Numbers are little-endian, structures packed.
+Source of the layouts: `rxs_parsing_core` of the PicoScenes toolbox. Numbers are little-endian, structures packed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 from foundation.errors import ReadError
 from foundation.readers.wifi.intel_ax import CLOCK_OFFSET
+from foundation.readers.wifi.records import truncated
 
 #: At byte 4 of every frame, after its length.
 MAGIC = (0x20150315).to_bytes(4, "little")
 
 _FRAME = struct.Struct("<IIHB")
-_SEGMENT = struct.Struct("<IB")  # the bytes that follow the first number, those of the name; after the name, a version
-#: Fields of `Csi` in the versions of the segment: 2 adds `shift`, 3 `estimates`, 4 the firmware after the device.
+#: Bytes of the segment after this number, bytes of its name; after the name follows a version.
+_SEGMENT = struct.Struct("<IB")
+#: Fields of `Csi` by version of the segment: 2 adds `shift`, 3 `estimates`, 4 the firmware after the device.
 _CSI = {
     1: struct.Struct("<HbHQQIHBBBBI"),
     2: struct.Struct("<HbHQQIHBBBBhI"),
@@ -54,10 +56,11 @@ class Frame(NamedTuple):
     """One received packet.
 
     Attributes:
-        at: the byte where the frame starts.
-        ticks: the clock of the device.
+        at: byte offset of the frame.
+        ticks: counter value of the device's clock.
         transmitter: MAC address; empty for CTS and ACK packets, which do not name it.
-        start: the byte where the values start; `csi.size` is their number of bytes.
+        csi: the fields of the CSI segment.
+        start: byte offset of the values; `csi.size` is their number of bytes.
     """
 
     at: int
@@ -68,20 +71,17 @@ class Frame(NamedTuple):
 
 
 def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
-    """All frames with CSI, and the number of frames without.
+    """Parse all frames with CSI, and count the frames without.
 
     Raises:
-        ReadError: the chain is truncated or contradicts itself, or a segment is of an unknown version.
+        ReadError: the chain is truncated or inconsistent, or a segment is of an unknown version.
     """
     frames: list[Frame] = []
     at = without = 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         if at + _FRAME.size > len(data) or end > len(data):
-            raise ReadError(
-                f"{path}: truncated, the frame at byte {at} should end at byte {max(end, at + _FRAME.size)} but the "
-                f"file has {len(data)} bytes; copy it again or cut it to {at} bytes."
-            )
+            raise truncated(path, "the frame", at, max(end, at + _FRAME.size), len(data))
         if data[at + 4 : at + 8] != MAGIC or end < at + _FRAME.size:
             raise _damaged(path, at, f"its magic is {data[at + 4 : at + 8].hex()} and its length {end - at - 4}")
         frame = _frame(data, at, end, path)
@@ -94,6 +94,7 @@ def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
 
 
 def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
+    """Parse the frame between two byte offsets; None if it has no CSI."""
     _, _, version, count = _FRAME.unpack_from(data, at)
     if version != 1:
         raise _unknown(path, at, "frame", version)
@@ -119,7 +120,7 @@ def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
 def _segments(
     data: bytes, start: int, end: int, count: int, at: int, path: Path
 ) -> Iterator[tuple[bytes, int, int, int]]:
-    """Name, version, first byte of the content and end of every segment between two bytes."""
+    """Yield name, version, first byte of the content and end of every segment between two byte offsets."""
     for _ in range(count):
         length, name_length = _SEGMENT.unpack_from(data, start) if start + _SEGMENT.size <= end else (0, 0)
         stop, content = start + 4 + length, start + 7 + name_length
@@ -130,7 +131,7 @@ def _segments(
 
 
 def _csi(data: bytes, content: int, stop: int, version: int, at: int, path: Path) -> tuple[Csi, int]:
-    """The fields and the byte where the values start."""
+    """Parse the fields of a CSI segment; also the byte offset of its values."""
     if version not in _CSI:
         raise _unknown(path, at, "CSI segment", version)
     layout = _CSI[version]
@@ -150,7 +151,7 @@ def _csi(data: bytes, content: int, stop: int, version: int, at: int, path: Path
 
 
 def _transmitter(mpdu: bytes) -> bytes:
-    """The second address of an 802.11 frame; CTS and ACK have only one (IEEE 802.11-2020, 9.3.1)."""
+    """The second address of an 802.11 frame; empty for CTS and ACK, which have only one (IEEE 802.11-2020, 9.3.1)."""
     if len(mpdu) < 16 or (mpdu[0] >> 2 & 3 == _CONTROL and mpdu[0] >> 4 in _ACKNOWLEDGEMENTS):
         return b""
     return mpdu[10:16]
@@ -158,7 +159,7 @@ def _transmitter(mpdu: bytes) -> bytes:
 
 def _damaged(path: Path, at: int, what: str) -> ReadError:
     return ReadError(
-        f"{path}: the frame at byte {at} contradicts itself, {what}; expected frames of PicoScenes with segments "
+        f"{path}: the frame at byte {at} is inconsistent, {what}; expected frames of PicoScenes with segments "
         f"inside: copy the file again or cut it to {at} bytes."
     )
 

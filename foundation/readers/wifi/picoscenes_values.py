@@ -1,7 +1,7 @@
-"""What the CSI in PicoScenes frames means on each device: its kind, its tones and its values.
+"""Decode the CSI of PicoScenes frames for each device: kind of packet, tones and values.
 
-Values of Intel AX cards are told in `intel_ax`; those of the 5300 and the QCA9300 are the bit streams of the Linux
-802.11n CSI Tool and the Atheros CSI Tool; a USRP's are a matrix of doubles after a list of tone numbers.
+`intel_ax` decodes Intel AX cards; those of the 5300 and the QCA9300 are the bit streams of the Linux 802.11n CSI Tool
+and the Atheros CSI Tool; those of a USRP are a matrix of doubles after a list of tone numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.wifi import atheros, intel5300, intel_ax
+from foundation.readers.wifi import atheros, intel5300, intel_ax, ofdm
 from foundation.readers.wifi.picoscenes_frames import Csi, Frame
 
 INTEL_AX = (0x2000, 0x2100)
@@ -31,7 +31,7 @@ _FORMATS = ("non-HT", "HT", "VHT", "HE")
 
 
 class Kind(NamedTuple):
-    """What packets of one signal have in common; `numbers` are the subcarriers as a USRP frame lists them."""
+    """The properties that packets of one signal share; `numbers` are the subcarriers as a USRP frame lists them."""
 
     transmitter: bytes
     device: int
@@ -48,19 +48,19 @@ class Kind(NamedTuple):
 
 
 def kind_of(frame: Frame, data: bytes, path: Path) -> Kind | None:
-    """The kind of a frame; None where an Intel AX card used a format whose tones are not known.
+    """The kind of a frame; None if an Intel AX card used a format whose tones are unknown.
 
     Raises:
-        ReadError: size, tones, antennas and bandwidth contradict each other.
+        ReadError: size, tones, antennas and bandwidth are inconsistent.
     """
     csi = frame.csi
     tx, numbers = _streams(csi), b""
     if csi.device == USRP:
         numbers = data[frame.start : frame.start + 2 * csi.tones]
         tx = csi.streams + csi.extra_streams if _matrix(frame, data) else 0
-    if not (1 <= tx <= 8 and 1 <= csi.rx <= 8) or not (csi.tones and csi.spacing_hz) or not _sound(csi, numbers):
+    if not (1 <= tx <= 8 and 1 <= csi.rx <= 8) or not (csi.tones and csi.spacing_hz) or not _consistent(csi, numbers):
         raise ReadError(
-            f"{path}: the CSI in the frame at byte {frame.at} contradicts itself ({DEVICES[csi.device]}, {csi.mhz} "
+            f"{path}: the CSI in the frame at byte {frame.at} is inconsistent ({DEVICES[csi.device]}, {csi.mhz} "
             f"MHz, {csi.tones} tones, {csi.rx} rx, {csi.size} bytes, antenna order {csi.antennas:#04x}); expected the "
             "size and the tones that antennas and bandwidth imply: copy the file again."
         )
@@ -85,7 +85,7 @@ def kind_of(frame: Frame, data: bytes, path: Path) -> Kind | None:
 
 
 def _streams(csi: Csi) -> int:
-    """Transmit streams, from the size of the values; 0 if it fits no number of them."""
+    """Number of transmit streams, from the size of the values; 0 if the size fits no number."""
     size, one = csi.size, 4 * csi.tones * csi.rx
     if csi.device == INTEL_5300:
         size, one = csi.size - 12, 60 * csi.rx  # 3 bits before each of 30 tones
@@ -94,7 +94,7 @@ def _streams(csi: Csi) -> int:
     return size // one if one and size % one == 0 else 0
 
 
-def _sound(csi: Csi, numbers: bytes) -> bool:
+def _consistent(csi: Csi, numbers: bytes) -> bool:
     """Do tones, bandwidth and antenna order fit the device?"""
     if csi.device == INTEL_5300:
         ports = _ports(csi.antennas)
@@ -112,7 +112,7 @@ def _ports(antennas: int) -> tuple[int, int, int]:
 
 
 def _matrix(frame: Frame, data: bytes) -> int:
-    """The bytes before the values of a USRP frame: tone numbers, then the header of a matrix; 0 if it is another one.
+    """Bytes before the values of a USRP frame, tone numbers and a matrix header; 0 if the header is unexpected.
 
     The matrix is complex double, tones running fastest, then streams, then receive chains.
     """
@@ -132,7 +132,7 @@ def _plan(kind: Kind) -> intel_ax.Plan | None:
 
 
 def tones(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Offsets of the tones from the carrier and whether they were measured, both [R]."""
+    """Frequency offsets of the tones from the carrier in hertz, and whether they were measured, both [R]."""
     if (plan := _plan(kind)) is not None and kind.device in INTEL_AX:
         step = plan.frequency_hz[1] - plan.frequency_hz[0]
         return plan.frequency_hz + kind.shift * step, plan.measured
@@ -144,28 +144,29 @@ def _indices(kind: Kind) -> NDArray[np.int64]:
     if kind.device == INTEL_5300:
         return intel5300.INDICES_20MHZ if kind.mhz == 20 else intel5300.INDICES_40MHZ
     if kind.device == QCA9300:
-        return atheros.INDICES[kind.tones]
+        return ofdm.INDICES[kind.tones]
     return np.frombuffer(kind.numbers, "<i2").astype(np.int64)
 
 
 def values(data: bytes, frames: list[Frame], kind: Kind, path: Path) -> NDArray[np.complex64]:
-    """The values [packets, rx * tx, R] of frames of one kind, tx running fastest.
+    """Decode the values [packets, rx * tx, R] of frames of one kind, tx running fastest.
 
     Raises:
-        ReadError: a USRP's value is not finite.
+        ReadError: a value of a USRP is not finite.
     """
     starts = np.array([frame.start for frame in frames])
     payload = sliding_window_view(np.frombuffer(data, np.uint8), kind.size)[starts]
     if kind.device in INTEL_AX:
         plan = _plan(kind)
-        assert plan is not None  # kind_of leaves others out
+        assert plan is not None  # kind_of returns None for the others
         return intel_ax.channel(payload.tobytes(), len(frames), plan)
     if kind.device == USRP:
         return _doubles(payload[:, _matrix(frames[0], data) :], frames, kind, path)
     field = _intel_5300(payload, frames, kind) if kind.device == INTEL_5300 else _qca9300(payload, kind)
+    decoded = field.reshape(len(frames), kind.tones, -1).swapaxes(1, 2)
     if kind.mhz == 40:
-        field[:, _indices(kind) > 0] *= np.complex64(-1j)
-    return field.reshape(len(frames), kind.tones, -1).swapaxes(1, 2)
+        ofdm.undo_ht40_rotation(decoded, _indices(kind))
+    return decoded
 
 
 def _doubles(payload: NDArray[np.uint8], frames: list[Frame], kind: Kind, path: Path) -> NDArray[np.complex64]:
@@ -179,31 +180,24 @@ def _doubles(payload: NDArray[np.uint8], frames: list[Frame], kind: Kind, path: 
 
 
 def _intel_5300(payload: NDArray[np.uint8], frames: list[Frame], kind: Kind) -> NDArray[np.complex64]:
-    """complex [packets, 30, rx, tx]; as the CSI Tool, put back in the order of the ports where all three were used."""
+    """complex [packets, 30, rx, tx]; chains sorted by antenna port where all three were used, as the CSI Tool does."""
     links = kind.rx * kind.tx
     start = np.arange(30)[:, None] * (3 + 16 * links) + 3 + 16 * np.arange(links)
-    field = _bits(payload, start, start + 8, 8).reshape(len(frames), 30, kind.rx, kind.tx)
+    values = np.empty((len(frames), 30, links), np.complex64)
+    values.real, values.imag = _signed_bytes(payload, start), _signed_bytes(payload, start + 8)
+    field = values.reshape(len(frames), 30, kind.rx, kind.tx)
     if kind.rx < 3:
         return field
     chains = np.argsort([_ports(frame.csi.antennas) for frame in frames], axis=1)
     return np.take_along_axis(field, chains[:, None, :, None], axis=2)
 
 
+def _signed_bytes(payload: NDArray[np.uint8], start: NDArray[np.int64]) -> NDArray[np.int8]:
+    """int8 [packets, ...] that start at these bits of the payload, least significant bit first."""
+    word = payload[:, start // 8] | payload[:, start // 8 + 1].astype(np.uint16) << 8
+    return (word >> (start % 8).astype(np.uint16)).astype(np.uint8).view(np.int8)
+
+
 def _qca9300(payload: NDArray[np.uint8], kind: Kind) -> NDArray[np.complex64]:
-    """complex [packets, tones, rx, tx]; stored with rx running fastest and the imaginary part first."""
-    start = 20 * np.arange(kind.tones * kind.rx * kind.tx)
-    field = _bits(payload, start + 10, start, 10)
-    return field.reshape(len(payload), kind.tones, kind.tx, kind.rx).swapaxes(2, 3)
-
-
-def _bits(
-    payload: NDArray[np.uint8], real: NDArray[np.int64], imaginary: NDArray[np.int64], width: int
-) -> NDArray[np.complex64]:
-    """complex [packets, ...]: two's complement integers of `width` <= 10 bits from these bits on, lowest first."""
-    field = np.empty((len(payload), *real.shape), np.complex64)
-    sign = np.int16(1 << (width - 1))
-    for part, start in ((field.real, real), (field.imag, imaginary)):
-        word = payload[:, start // 8] | payload[:, start // 8 + 1].astype(np.uint16) << 8
-        number = (word >> (start % 8).astype(np.uint16) & ((1 << width) - 1)).astype(np.int16)
-        part[...] = (number ^ sign) - sign
-    return field
+    """complex [packets, tones, rx, tx]."""
+    return atheros.decode(payload, kind.tones, kind.tx, kind.rx).swapaxes(2, 3)

@@ -1,4 +1,4 @@
-"""DeepMIMO scenarios: against numbers of the deepmimo package, against geometry, and against files that are wrong."""
+"""DeepMIMO scenarios: against numbers of the deepmimo package, against geometry, and on malformed files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from foundation.readers.arrays.deepmimo import Setup
 
 SETUP = Setup(tx=4, rx=2, bandwidth_hz=10e6, subcarriers=8)
 #: deepmimo 4.0.5, compute_channels of RAYS with arrays [4, 1] and [2, 1], times the root of 8 subcarriers; the phases
-#: were turned beforehand so that its subcarrier 0 lies where ours does. Receiver 0, rx 1, tx 2; receiver 1, rx 0, tx 3.
+#: were rotated beforehand so that its subcarrier 0 is at the frequency of ours. Receiver 0, rx 1, tx 2; receiver 1, rx
+#: 0, tx 3.
 FROM_DEEPMIMO = {
     (0, 1, 2): (-1.71136000e-05 - 1.07528800e-05j, 1.31735861e-05 + 5.94172297e-06j, 1.81548643e-05 + 6.46217121e-06j),
     (1, 0, 3): (1.00690467e-04 - 3.91384294e-05j, -8.84773068e-05 + 6.34385082e-05j, 5.48605853e-05 + 8.79452337e-05j),

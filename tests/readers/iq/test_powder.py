@@ -1,4 +1,4 @@
-"""POWDER recordings: as published, and files that are wrong."""
+"""POWDER recordings: as published, and malformed files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="none of its 4 samples is finite"):
         powder.read(path)
     path.with_suffix(".bin").write_bytes(bytes(41))
-    with pytest.raises(ReadError, match="has 41 bytes, no multiple of 8"):
+    with pytest.raises(ReadError, match="has 41 bytes, not a multiple of 8"):
         powder.read(path)
     path.with_suffix(".bin").unlink()
     with pytest.raises(ReadError, match=r"4G_meb_1\.bin: there is no such file"):

@@ -1,4 +1,4 @@
-"""RadCom HDF5 files: as published, and files that are wrong."""
+"""RadCom HDF5 files: as published, and malformed files."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_other_keys_are_named(tmp_path: Path, key: str) -> None:
 
 
 def test_what_is_no_radcom_file(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match=r"has shape \(255,\); expected 128 times I"):
+    with pytest.raises(ReadError, match=r"has shape \(255,\); expected 128 samples of I"):
         radcom.read(written(tmp_path / "a", {str(KEYS[0]): np.ones(255)}))
     with pytest.raises(ReadError, match="is truncated or damaged"):
         radcom.read(written(tmp_path / "a", {str(KEYS[0]): np.ones(255), str(KEYS[1]): np.ones(256)}))
-    with pytest.raises(ReadError, match="holds nothing"):
+    with pytest.raises(ReadError, match="contains no example"):
         radcom.read(written(tmp_path / "a", {}))
-    with pytest.raises(ReadError, match="is no HDF5 file"):
+    with pytest.raises(ReadError, match="is not an HDF5 file"):
         (tmp_path / "a").write_bytes(b"text")
         radcom.read(tmp_path / "a")
     data = written(tmp_path / "b", {str(KEYS[0]): np.ones(256)}).read_bytes()
@@ -72,7 +72,7 @@ def test_nothing_is_allocated_for_what_is_no_example(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "group", "w") as file:
         file.create_group(str(KEYS[0]))
     for name in ("large", "link", "group"):
-        with pytest.raises(ReadError, match=rf"{name}: .*AM-DSB.* is not up to 256 numbers in this file"):
+        with pytest.raises(ReadError, match=rf"{name}: .*AM-DSB.* is not an array of up to 256 numbers in this file"):
             radcom.read(tmp_path / name)
 
 

@@ -92,8 +92,8 @@ DATA = chunk(b"data", PAIRS.tobytes())
         (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 0)), r"no size, .* write the size 12 into bytes 40 to 43"),
         (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 2**32 - 1)), "was not stopped properly"),
         (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 500)), "should end at byte 544 but the file has 56"),
-        (wav(fmt(), chunk(b"data", b"abcdef")), "6 bytes are not a whole number of samples of 4 bytes"),
-        (wav(fmt(bits=24), chunk(b"data", b"abcd")), "not a whole number of 24-bit samples"),
+        (wav(fmt(), chunk(b"data", b"abcdef")), "6 bytes are not an integer number of samples of 4 bytes"),
+        (wav(fmt(bits=24), chunk(b"data", b"abcd")), "not an integer number of 24-bit samples"),
     ],
 )
 def test_what_is_not_an_iq_recording_is_named(tmp_path: Path, content: bytes, message: str) -> None:

@@ -57,7 +57,7 @@ class TestText:
         np.testing.assert_allclose(signal.time_s, [0, 1 / 30, 1 / 30 + 0.5, 2 / 30 + 0.5])
 
     def test_cuts(self, tmp_path: Path) -> None:
-        with pytest.warns(UserWarning, match="1 of 5 points is cut off"):
+        with pytest.warns(UserWarning, match="1 of 5 points is truncated"):
             (signal,) = radhar.read(written(tmp_path, TEXT[:-30]))
         assert len(signal.time_s) == 2
         with pytest.raises(ReadError, match="0 of 1 points are complete"):
@@ -70,7 +70,7 @@ class TestText:
             ("hello\n", "0 of 0 points are complete"),
             (TEXT.replace("velocity", "speed"), "0 of 5 points are complete"),
             (TEXT.replace("intensity: 20.0\n", ""), "3 of 5 points are complete"),
-            (TEXT.replace("velocity: 0.0", "velocity: fast"), "a field that is no number"),
+            (TEXT.replace("velocity: 0.0", "velocity: fast"), "a field that is not a number"),
             (message(0, 0, 80, 0, 20), "none of its 1 points lies within"),
         ],
     )

@@ -1,4 +1,4 @@
-"""BLE RSSI tables: small ones of known numbers, what is none, and the real ones against the csv module."""
+"""BLE RSSI tables: small ones with known numbers, malformed ones, and the real ones against the csv module."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def test_what_is_no_table_is_named(tmp_path: Path, content: str, message: str) -
     ("anchors", "message"),
     [
         (ANCHORS.replace("4,", "5,"), "has no anchor 4, which the table's rssi_4 needs"),
-        (ANCHORS.replace("id", "anchor"), "is no table of anchors"),
-        (ANCHORS.replace("2.5", "high"), "is no table of anchors"),
-        (ANCHORS.replace(",2.5", ""), "is no table of anchors"),
-        (ANCHORS.replace("2.5", "inf"), "position is not finite"),
+        (ANCHORS.replace("id", "anchor"), "is not a table of anchors"),
+        (ANCHORS.replace("2.5", "high"), "is not a table of anchors"),
+        (ANCHORS.replace(",2.5", ""), "is not a table of anchors"),
+        (ANCHORS.replace("2.5", "inf"), "position of an anchor is not finite"),
     ],
 )
 def test_wrong_anchors_are_named(tmp_path: Path, anchors: str, message: str) -> None:
@@ -132,8 +132,8 @@ class TestRealTables:
             assert signal.labels["position"] == (float(row["x"]), float(row["y"]))
         assert signals[0].links[2].rx_position_m == (3.03, 0.14, 2.38)
 
-    def test_positions_can_be_told_from_the_strengths(self, data_root: Path) -> None:
-        """Nearest neighbours reach what the dataset's floor says: columns, positions and masks belong together."""
+    def test_positions_can_be_estimated_from_the_strengths(self, data_root: Path) -> None:
+        """Nearest neighbours locate the robot: columns, positions and masks belong together."""
         root = data_root / "ble-rss-fingerprints"
         train = ble_rss.read(root / "calibration/calibration_df.csv")
         test = ble_rss.read(root / "tests/test_robot_df.csv")

@@ -1,4 +1,4 @@
-"""UJIIndoorLoc: small tables of known scans, and what is none. The real tables are not at hand."""
+"""UJIIndoorLoc: small tables of known scans, and malformed ones. The real tables are not available here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eWINE CSV files: as published, and files that are wrong."""
+"""eWINE CSV files: as published, and malformed files."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.files import written
 
 from foundation.errors import ReadError
 from foundation.readers.wifi import atheros
@@ -37,11 +38,6 @@ def record(
     )
     body = header + packed + payload + slack
     return struct.pack(f"{order}H", len(body)) + body
-
-
-def written(path: Path, *records: bytes) -> Path:
-    path.write_bytes(b"".join(records))
-    return path
 
 
 def read_quietly(path: Path) -> Signal:
@@ -143,11 +139,11 @@ def test_every_cut_inside_a_record_is_an_error(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"\x00", "no CSI whose header agrees"),
-        (b"time,amplitude\n0,1\n" * 9, "no CSI whose header agrees"),
-        (record(np.zeros(0), 4) * 3, "no CSI whose header agrees"),
+        (b"\x00", "no CSI with a consistent header"),
+        (b"time,amplitude\n0,1\n" * 9, "no CSI with a consistent header"),
+        (record(np.zeros(0), 4) * 3, "no CSI with a consistent header"),
         (record(random_csi(0), 4) + b"\x05\x00abcde", r"the record at byte 871 has 7 bytes; expected at least 27"),
-        (bytes(4000), "no CSI whose header agrees"),
+        (bytes(4000), "no CSI with a consistent header"),
     ],
 )
 def test_what_is_not_a_capture_is_named(tmp_path: Path, content: bytes, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The ESP32 text reader: hand-made lines of every dialect and layout, malformed lines, the real files."""
+"""The ESP32 text reader: hand-made lines of every variant and layout, malformed lines, the real files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from foundation.errors import ReadError
 from foundation.readers.wifi import esp32_csv
-from foundation.readers.wifi.esp32_lines import DIALECTS
+from foundation.readers.wifi.esp32_lines import FIELDS
 from foundation.signal import Signal
 
 MAC, OTHER_MAC = "1a:00:00:00:00:00", "78:11:DC:66:EC:94"
-TOOL, ESP_CSI, ESP_CSI_C5 = (",".join(DIALECTS[count]) for count in (26, 25, 15))
+TOOL, ESP_CSI, ESP_CSI_C5 = (",".join(FIELDS[count]) for count in (26, 25, 15))
 
 
 def random_buffer(seed: int, values: int = 128, legacy: bool = False) -> np.ndarray:
@@ -27,7 +27,7 @@ def random_buffer(seed: int, values: int = 128, legacy: bool = False) -> np.ndar
 
 
 def line(buffer: np.ndarray, clock: int, names: str = TOOL, **fields: object) -> str:
-    """One line of a dialect; `fields` are put over quiet values."""
+    """One line of a variant; `fields` replace default values."""
     commas = names != TOOL
     values: dict[str, object] = dict.fromkeys(names.split(",")[:-1], 0)
     values |= {"type": "CSI_DATA", "mac": MAC, "rssi": -50, "channel": 6, "local_timestamp": clock, "len": len(buffer)}
@@ -169,18 +169,18 @@ GOOD = line(random_buffer(0), 5)
         (GOOD.replace(" ]", "]").replace("[", "[1 "), "129 numbers where its length is 128"),
         (line(random_buffer(0)[:-1], 5, len=128), "127 numbers where its length is 128"),
         (line(random_buffer(0)[:-2], 5), "126 numbers, a length that no documented layout has"),
-        (GOOD.replace("[", "[128 ").replace("128", "129", 1), "129 numbers where|a number that is no signed byte"),
-        (line(np.full(128, 128), 5), "a number that is no signed byte"),
-        (line(np.full(128, -129), 5), "a number that is no signed byte"),
+        (GOOD.replace("[", "[128 ").replace("128", "129", 1), "129 numbers where|a number that is not a signed byte"),
+        (line(np.full(128, 128), 5), "a number that is not a signed byte"),
+        (line(np.full(128, -129), 5), "a number that is not a signed byte"),
         (GOOD.replace("[", "[1e5 "), "something other than .* numbers"),
-        (GOOD.replace("[", "[--5 "), "an entry that is no number"),
-        (GOOD.replace("[", "[" + "9" * 400 + " "), "an entry that is no number"),
+        (GOOD.replace("[", "[--5 "), "an entry that is not a number"),
+        (GOOD.replace("[", "[" + "9" * 400 + " "), "an entry that is not a number"),
         (GOOD.replace("[", "[" + "9 " * 9999), "something other than at most 612 numbers"),
         (GOOD.replace(f"{MAC},", ""), "25 fields, expected 26"),
         (GOOD.replace(MAC, "1a:00:00:00"), "the address '1a:00:00:00'"),
         (line(random_buffer(0), 5, channel=10**400), "on channel 1000"),
-        (line(random_buffer(0), 5, local_timestamp="now"), "no whole number in its field 'local_timestamp'"),
-        (line(random_buffer(0), 5, len=""), "no whole number in its field 'len'"),
+        (line(random_buffer(0), 5, local_timestamp="now"), "no integer in its field 'local_timestamp'"),
+        (line(random_buffer(0), 5, len=""), "no integer in its field 'len'"),
     ],
 )
 def test_a_malformed_line_is_dropped_and_named(tmp_path: Path, bad: str, message: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.files import written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,11 +45,6 @@ def measurement(
     rate = FORMATS[packet_format] << 8 | (20, 40, 80, 160, 320).index(mhz) << 11 | 0xC005
     struct.pack_into("<II", header, 88, clock, rate)
     return bytes(header) + parts.tobytes()
-
-
-def written(path: Path, *records: bytes) -> Path:
-    path.write_bytes(b"".join(records))
-    return path
 
 
 def quietly(path: Path) -> list[Signal]:
@@ -154,7 +150,7 @@ class TestRead:
         ]
         path = written(tmp_path / "a.csi", *records)
         with pytest.warns(
-            UserWarning, match="transmitter, format, bandwidth or antennas; they become 4 signals of 2, "
+            UserWarning, match="transmitter, format, bandwidth or antennas; they are returned as 4 signals of 2, "
         ):
             signals = feitcsi.read(path)
         assert [len(signal.time_s) for signal in signals] == [2, 1, 1, 1]
@@ -202,7 +198,7 @@ class TestMalformed:
         good = measurement(random_parts(0), 7)
         record = bytearray(good)
         record[at] = value
-        with pytest.raises(ReadError, match=f"measurement 1 at byte {len(good)} contradicts itself"):
+        with pytest.raises(ReadError, match=f"measurement 1 at byte {len(good)} is inconsistent"):
             feitcsi.read(written(tmp_path / "a.csi", good, bytes(record), bytes(500)))
         assert not feitcsi.sniff(bytes(record))
 
@@ -211,7 +207,7 @@ class TestMalformed:
         [
             (b"", "is empty"),
             (b"time,amplitude\n0,1\n" * 40, "truncated"),
-            (bytes(4000), "contradicts itself"),
+            (bytes(4000), "is inconsistent"),
             (b"\xff" * 300, "truncated"),
         ],
     )

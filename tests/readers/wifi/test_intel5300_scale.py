@@ -8,7 +8,8 @@ from pathlib import Path
 import csiread
 import numpy as np
 import pytest
-from helpers.intel5300 import intel_record, random_csi, written
+from helpers.files import written
+from helpers.intel5300 import intel_record, random_csi
 
 from foundation.readers.wifi import intel5300
 
