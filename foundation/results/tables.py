@@ -1,4 +1,4 @@
-"""Rows -> tables for documents, terminals and reports; and the command that keeps the documents up to date.
+"""Result rows as tables for documents, terminals and reports, and the command that updates the documents.
 
 In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
 and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
@@ -15,9 +15,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.table import Table
-from rich.text import Text
 
 from foundation.errors import RecipeError, WfmError
 from foundation.files import write_atomically
@@ -111,21 +108,6 @@ def markdown_table(table: Pivot) -> str:
         shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
         lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
     return f"{_escape(table.title)}\n\n" + "\n".join(lines)
-
-
-def rich_tables(rows: Sequence[Row]) -> list[Table]:
-    """The same tables for a terminal."""
-    return [rich_table(table) for table in pivot(rows)]
-
-
-def rich_table(table: Pivot) -> Table:
-    """One table for a terminal."""
-    shown = Table(title=Text(table.title), title_justify="left")
-    for index, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if index < 2 else "right")
-    for index, cells in enumerate(table.body):
-        shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
-    return shown
 
 
 def render(text: str, document: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -195,7 +196,7 @@ def _name(line: tuple[str, str]) -> str:
     return ", ".join(part for part in line if part)
 
 
-def curves(rows: Sequence[Row]) -> list[str]:
+def curves(rows: Sequence[Row]) -> list[Markup]:
     found = []
     for metric in dict.fromkeys(row.metric for row in rows):
         better = ("Higher" if METRICS[metric].more_is_better else "Lower") + " is better. " if metric in METRICS else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from foundation.checkpoints.load import load_masked
@@ -117,7 +118,7 @@ def errors_figure(measured: Sequence[Measured]) -> bytes:
     return to_png(drawing)
 
 
-def _examples(recipe: ImputationRecipe) -> list[str]:
+def _examples(recipe: ImputationRecipe) -> list[Markup]:
     model, shown = load_masked(recipe.checkpoint), []
     for each in recipe.sets:
         signals = read_part(each.shards, each.split, each.parts)

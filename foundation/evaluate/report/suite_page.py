@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from foundation import __version__
 from foundation.evaluate.report import curves as plots
 from foundation.evaluate.report.curves import curves
@@ -138,7 +140,7 @@ def _facts(measured: Sequence[Measured]) -> dict[str, str]:
     }
 
 
-def _ranks(fraction: float, found: Ranking) -> str:
+def _ranks(fraction: float, found: Ranking) -> Markup:
     if found.p is None:
         p = "too few tasks or contenders for a test that all are alike"
     else:
@@ -147,7 +149,7 @@ def _ranks(fraction: float, found: Ranking) -> str:
     return figure(critical_difference(found), caption)
 
 
-def _set(name: str, measured: Sequence[Measured]) -> str:
+def _set(name: str, measured: Sequence[Measured]) -> Markup:
     """Curves of the headline metric, and all tables, without unlabelled test recordings."""
     own = [each for each in measured if each.task.recipe.set == name]
     shown = [row for row in headline_rows(own) if not row.has_target_data]
@@ -156,7 +158,7 @@ def _set(name: str, measured: Sequence[Measured]) -> str:
     return section(name, [_curve(shown), *lost, *map(table_of, pivot(blind))])
 
 
-def _curve(rows: Sequence[Row]) -> str:
+def _curve(rows: Sequence[Row]) -> Markup:
     better = "Higher" if metric_of(rows[0].metric).more_is_better else "Lower"
     caption = f"{metric_of(rows[0].metric).label}. {better} is better. Bars are 95 % intervals over seeds."
     return figure(plots.fractions(rows), caption)
