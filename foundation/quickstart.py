@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from foundation.checkpoints.export import export
@@ -27,6 +28,8 @@ from foundation.results.terminal import print_rows
 from foundation.train.pretrain import pretrain
 
 RECIPES = Path(__file__).parent / "recipes"
+#: CPU seconds of `probe` on the machine, and under the load, that `Scale.core_s` was measured on.
+PROBE_CORE_S = 0.9
 STEPS = ("build shards", "pretrain", "fine-tune", "evaluate", "report")
 
 
@@ -37,14 +40,14 @@ class Scale:
     Attributes:
         count: simulated windows.
         shown: held-out windows that losses, reconstruction and generation are measured on.
-        expected_s: expected seconds on two idle CPU cores of 2023, see `announcement`.
+        core_s: CPU seconds of all steps, measured together with `PROBE_CORE_S`.
         pretrain, tune, evaluate: recipe overrides.
         smoke: the figures mean nothing; the report says so.
     """
 
     count: int
     shown: int
-    expected_s: float
+    core_s: float
     pretrain: tuple[str, ...] = ()
     tune: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
@@ -55,11 +58,11 @@ class Scale:
         return "wfm quickstart --tiny" if self.smoke else "wfm quickstart"
 
 
-FULL = Scale(count=4000, shown=64, expected_s=330)
+FULL = Scale(count=3000, shown=64, core_s=560)
 TINY = Scale(
     count=256,
     shown=8,
-    expected_s=30,
+    core_s=60,
     pretrain=(
         *("train.steps=20", "train.batch_size=8", "train.checkpoint_every=10", "train.keep_every=10"),
         *("train.picture_every=20", "train.warmup_steps=5", "train.log_every=2", "model.hidden_size=32"),
@@ -105,29 +108,34 @@ def quickstart(out: Path, scale: Scale = FULL, recipes: Path = RECIPES) -> Path:
 
 
 def announcement(scale: Scale) -> str:
-    """The expected duration, from the recorded one and the speed of this machine in a short measurement."""
-    slower = matmul_s() / REFERENCE_S
-    minutes = scale.expected_s * slower / 60
-    about = "less than a minute" if minutes < 0.75 else f"about {minutes:.0f} min"
-    busy = f" (measured now: {slower:.1f} times the time of two idle cores)" if slower > 1.3 else ""
-    return f"This takes {about} here{busy}. It can be stopped and repeated: finished steps are kept."
+    """The expected duration: the core-seconds of this scale, at the speed that `probe` measures here and now."""
+    seconds, share = probe()
+    minutes = scale.core_s / PROBE_CORE_S * seconds / 60
+    about = "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"
+    busy = "; other programs are using the processor" if share < 0.7 else ""
+    return f"This takes {about} on this machine{busy}. It can be stopped and repeated: finished steps are kept."
 
 
-#: Of `matmul_s` on the machine that `Scale.expected_s` was measured on: two idle cores of a Xeon with AVX-512.
-REFERENCE_S = 0.25
+def probe() -> tuple[float, float]:
+    """Time a fixed piece of work that resembles training, matrix products of a small transformer, on up to two cores.
 
-
-def matmul_s() -> float:
-    """Seconds of a fixed piece of work that resembles training: matrix products of a small transformer."""
-    import torch
-
+    Returns:
+        Seconds it took, and the share of these cores that the operating system gave to it.
+    """
+    threads = torch.get_num_threads()
+    used = min(2, threads)  # as the evaluation uses two workers
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(2304, 128, generator=generator)
     up, down = torch.randn(128, 512, generator=generator), torch.randn(512, 128, generator=generator)
-    began = time.perf_counter()
-    for _ in range(60):
-        tokens = torch.nn.functional.layer_norm(torch.nn.functional.gelu(tokens @ up) @ down, (128,))
-    return time.perf_counter() - began
+    torch.set_num_threads(used)
+    try:
+        began, worked = time.perf_counter(), time.process_time()
+        for _ in range(60):
+            tokens = torch.nn.functional.layer_norm(torch.nn.functional.gelu(tokens @ up) @ down, (128,))
+        seconds, worked = time.perf_counter() - began, time.process_time() - worked
+    finally:
+        torch.set_num_threads(threads)
+    return seconds, worked / (seconds * used)
 
 
 def durations(out: Path) -> dict[str, float]:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.tiny import environment, snapshot, wfm
 
-from foundation.quickstart import FULL, TINY, announcement
+from foundation.quickstart import FULL, PROBE_CORE_S, TINY, announcement, probe
 
 
 @pytest.mark.slow
@@ -33,9 +34,16 @@ def test_a_tiny_quickstart_is_complete_and_a_second_call_changes_nothing(tmp_pat
 
 
 def test_the_expected_time_follows_the_speed_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foundation.quickstart.REFERENCE_S", 1.0)
-    monkeypatch.setattr("foundation.quickstart.matmul_s", lambda: 1.0)
-    assert f"about {FULL.expected_s / 60:.0f} min here." in announcement(FULL)
-    assert "less than a minute" in announcement(TINY)
-    monkeypatch.setattr("foundation.quickstart.matmul_s", lambda: 3.0)
-    assert f"about {FULL.expected_s / 20:.0f} min here (measured now: 3.0 times" in announcement(FULL)
+    for slower in (1, 3):
+        monkeypatch.setattr("foundation.quickstart.probe", lambda slower=slower: (slower * PROBE_CORE_S / 2, 0.99))
+        assert f"about {slower * FULL.core_s / 120:.0f} min on this machine." in announcement(FULL)
+    monkeypatch.setattr("foundation.quickstart.probe", lambda: (PROBE_CORE_S / 2, 0.2))
+    assert "less than a minute on this machine; other programs" in announcement(TINY)
+
+
+def test_the_probe_leaves_the_threads_as_they_were() -> None:
+    threads = torch.get_num_threads()
+    seconds, share = probe()
+    assert torch.get_num_threads() == threads
+    assert seconds > 0
+    assert 0 < share < 1.5

@@ -68,7 +68,7 @@ class Pivot:
 
 
 def metric_of(name: str) -> Metric:
-    """The way to write the metric; one that is not in `METRICS` is written as it is."""
+    """How the metric is written; one that is not in `METRICS` keeps its name and unit."""
     return METRICS.get(name, Metric(name, 1.0, 3, True))
 
 
@@ -82,16 +82,16 @@ def pivot(rows: Sequence[Row]) -> list[Pivot]:
     tables = []
     for set_, metric, aligned in dict.fromkeys((row.set, row.metric, row.has_target_data) for row in rows):
         group = [row for row in rows if (row.set, row.metric, row.has_target_data) == (set_, metric, aligned)]
-        told = f"{set_}, WITH unlabelled test recordings" if aligned else set_
+        named = f"{set_}, WITH unlabelled test recordings" if aligned else set_
         if len({row.fraction for row in group}) == 1:
             splits = sorted({row.split for row in group})
             fraction = f", {_percent(group[0].fraction)} of the labels"
-            tables.append(_one(told + fraction, group, splits, lambda row: row.split))
+            tables.append(_one(named + fraction, group, splits, lambda row: row.split))
             continue
         for split in sorted({row.split for row in group}):
             part = [row for row in group if row.split == split]
             fractions = [_percent(fraction) for fraction in sorted({row.fraction for row in part})]
-            title = f"{told}, {split}, by share of the labels"
+            title = f"{named}, {split}, by share of the labels"
             tables.append(_one(title, part, fractions, lambda row: _percent(row.fraction)))
     return tables
 

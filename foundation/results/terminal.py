@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -11,14 +12,17 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from foundation.results.rows import Row
-from foundation.results.tables import Pivot, pivot
+if TYPE_CHECKING:  # they load scipy, which `wfm runs` and `wfm slurm status` need not wait for
+    from foundation.results.rows import Row
+    from foundation.results.tables import Pivot
 
 KEYS = 2  # leading columns that say what a line is; repeated in every part of a table that is too wide
 
 
 def print_rows(rows: Sequence[Row]) -> None:
     """Print the tables of result rows, see `foundation.results.tables.pivot`."""
+    from foundation.results.tables import pivot
+
     for table in pivot(rows):
         print_pivot(table)
 
@@ -32,6 +36,14 @@ def print_pivot(table: Pivot, console: Console | None = None) -> None:
     console.print(Text(table.title, "bold"))
     for columns in _parts(table, console):
         console.print(_rich(table, columns))
+
+
+def print_facts(facts: Mapping[str, str], console: Console) -> None:
+    """Print names in bold and their values beside them."""
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        table.add_row(Text(name, "bold"), Text(value))
+    console.print(table)
 
 
 def text_table(

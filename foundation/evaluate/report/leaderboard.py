@@ -1,4 +1,4 @@
-"""Checkpoints compared over rows that are there already: scores and ranks per task."""
+"""Leaderboard of checkpoints from saved result rows: scores and ranks per task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foundation.results.rows import Row, load_rows
 from foundation.results.tables import HEADLINES, Pivot, metric_of
 from foundation.results.terminal import print_pivot
 
-MODES = ("probe", "knn", "lora", "full")  # what a checkpoint has a part in
+MODES = ("probe", "knn", "lora", "full")  # those that use pretrained weights
 NOTE = (
     "A cell is the mean over seeds and, in brackets, the rank among the checkpoints of that line. The average is over "
     "the lines that all have. Lines of one data set are not independent, which makes the critical difference too small."

@@ -49,7 +49,7 @@ def write_report(
 def _reconstruction(shown: Reconstruction) -> Markup:
     errors = "; ".join(f"{name} {value:.3f}" for name, value in shown.nmse.items())
     caption = (
-        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right what it made of the "
+        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right the prediction of the "
         "grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
         + (f" NMSE over the masked part (0 is perfect, 1 is no better than zeros): {errors}." if errors else "")
     )
@@ -60,7 +60,7 @@ def _samples(shown: SampleComparison) -> Markup:
     caption = (
         f"{shown.name}. Windows that no training saw, windows from the model, and Gaussian noise of the same variance. "
         "The model's curves should lie on the held-out ones; noise may match the mean power per frequency, but it "
-        "has no memory, so its autocorrelation falls to 0 at once."
+        "is white, so its autocorrelation falls to 0 at once."
     )
     return figure(plots.samples(shown), caption)
 

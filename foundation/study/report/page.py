@@ -1,4 +1,4 @@
-"""What the runs of a study say together, in the terminal, as a file and as a page."""
+"""Findings of a study: in the terminal, as a JSON file and as a page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TRENDS_NOTE = (
 
 
 class Findings:
-    """What the runs that are done say together."""
+    """Rows, differences and trends of the finished runs."""
 
     def __init__(self, study: Study, done: Sequence[Done], problems: Sequence[str]) -> None:
         self.study, self.done, self.problems = study, done, problems
