@@ -94,7 +94,8 @@ def write_quickstart(path: Path, shown: Quickstart) -> None:
     smoke = "SMOKE RUN: a toy network trained for seconds. It proves that every step works; no number means anything."
     caption = (
         "Accuracy on windows from two rooms that neither pretraining nor fine-tuning saw. Bars are 95 % intervals over "
-        "seeds, which draw the labelled subset, the initial weights and the batches; pretraining was run once."
+        "seeds, which draw the labelled subset, the initial weights and the batches; pretraining was run once. LoRA "
+        "and training from scratch take the same number of steps; more may help training from scratch."
     )
     seeds = max(row.seeds for row in shown.rows)
     write_page(

@@ -49,8 +49,8 @@ def write_report(
 def _reconstruction(shown: Reconstruction) -> Markup:
     errors = "; ".join(f"{name} {value:.3f}" for name, value in shown.nmse.items())
     caption = (
-        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right the prediction of the "
-        "grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
+        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right the prediction of "
+        "the grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
         + (f" NMSE over the masked part (0 is perfect, 1 is no better than zeros): {errors}." if errors else "")
     )
     return figure(reconstruction(shown), caption)

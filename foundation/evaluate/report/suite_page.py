@@ -32,12 +32,12 @@ TARGET_NOTE = (
     "predictions there (Zou et al. 2018). They compare with one another, and with no row above."
 )
 TESTS_NOTE = (
-    "A sample counts with its score averaged over seeds; samples that were recorded together (a block: one session and "
-    "class, or a stretch of a drive) count together, and the test flips the signs of blocks (Fisher's randomisation "
-    "test; with one seed and blocks of one sample, McNemar's exact test). Its power does not depend on the number of "
-    "seeds. The interval is a bootstrap over blocks. Fewer than 6 blocks can never give p < 0.05. Blocks of "
-    "one session share what changed between sessions, which the test ignores: its result holds for these "
-    "recordings alone. The last p is adjusted for the number of tests on this page (Holm)."
+    "A sample counts with its score averaged over seeds; samples that were recorded together (a block: one session "
+    "and class, or a stretch of a drive) count together, and the test flips the signs of blocks (Fisher's "
+    "randomisation test; with one seed and blocks of one sample, McNemar's exact test). Unlike a test over seeds, it "
+    "does not lose power where seeds are few. The interval is a bootstrap over blocks. Fewer than 6 blocks can never "
+    "give p < 0.05. Blocks of one session share what changed between sessions, which the test ignores: its result "
+    "holds for these recordings alone. The last p is adjusted for the number of tests on this page (Holm)."
 )
 RANK_CAPTION = (
     "Average rank over {tasks} test parts from {share:g} % of the labels, 1 is best; {p}. What a thick bar joins does "
