@@ -107,7 +107,7 @@ def write_quickstart(path: Path, shown: Quickstart) -> None:
             section("Five words", [glossary(GLOSSARY)]),
             section(
                 "Accuracy in rooms never seen",
-                [figure(score_figure(shown.rows, chance), f"{caption} {seeds} seeds.")],
+                [figure(score_figure(shown.rows, chance), f"{caption} Seeds: {seeds}.")],
             ),
             section(
                 "The saved adapter: LoRA on a tenth of the labels",
@@ -148,6 +148,7 @@ def score_figure(rows: Sequence[Row], chance: float) -> bytes:
         axes.set_title(f"{100 * fraction:g} % of the labels", fontsize=11, color=INK)
         dress(axes, "accuracy, %", "")
     panels[0].set_yticks(range(len(modes)), [MODES[mode] for mode in modes])
+    panels[0].set_xlim(left=0)
     panels[0].set_ylim(len(modes) - 0.5, -0.7)
     return to_png(drawing)
 
