@@ -62,7 +62,7 @@ FULL = Scale(count=3000, shown=64, core_s=860, tune=("tune.steps=80",))
 TINY = Scale(
     count=256,
     shown=8,
-    core_s=71,
+    core_s=34,
     pretrain=(
         *("train.steps=20", "train.batch_size=8", "train.checkpoint_every=10", "train.keep_every=10"),
         *("train.picture_every=20", "train.warmup_steps=5", "train.log_every=2", "model.hidden_size=32"),
