@@ -14,7 +14,7 @@ help: ## list these targets
 
 venv: .venv/.installed ## set up .venv with everything the project needs
 
-pretrain: .venv/.installed ## build shards, pretrain, fine-tune, evaluate and report into runs/quickstart
+pretrain: .venv/.installed ## build shards, pretrain, fine-tune, evaluate and report into runs/quickstart, in minutes
 	.venv/bin/wfm quickstart
 
 test: .venv/.installed ## run the tests; PYTEST_ARGS="-k shards" narrows them

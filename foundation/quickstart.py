@@ -1,153 +1,157 @@
-"""The whole path on simulated data: shards, pretraining, LoRA, evaluation, report. Every step is safe to repeat."""
+"""The complete path on simulated data: shards, pretraining, LoRA, evaluation, report.
+
+Every step is kept: a repeated call does only what is missing, and keeps the measured times.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 
 from foundation.checkpoints.export import export
-from foundation.checkpoints.load import load_masked
 from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
-from foundation.data.shards.corpus import read_part
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
-from foundation.evaluate.generation import comparisons, reconstruction_rows, sample_rows
-from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.run import evaluate
-from foundation.generate import impute
-from foundation.generate.figure import reconstruction_picture
-from foundation.models import WfmForMaskedModeling
-from foundation.results.rows import Row, load_rows, save_rows
-from foundation.results.tables import rich_tables
-from foundation.signal import Signal
+from foundation.files import write_atomically
+from foundation.quickstart_report import report
+from foundation.results.rows import load_rows, save_rows
+from foundation.results.terminal import print_rows
 from foundation.train.pretrain import pretrain
 
-COUNT, SEED = 4000, 0
-#: The parts of the loss that are worth a curve, by their name in the log.
-LOSSES = {"mse": "loss of the mean head", "flow": "loss of the flow head"}
-HELD_OUT = 128  # windows of unseen rooms that reconstruction and generation are judged on
-COMMAND = "wfm quickstart"
+RECIPES = Path(__file__).parent / "recipes"
+#: CPU seconds of `probe` on the machine, and under the load, that `Scale.core_s` was measured on.
+PROBE_CORE_S = 0.85
+STEPS = ("build shards", "pretrain", "fine-tune", "evaluate", "report")
 
 
-def quickstart(out: Path, recipes: Path = Path("recipes")) -> Path:
-    """Run everything into `out` and return the report's path; finished steps are not done again."""
-    began = time.perf_counter()
-    shards = out / "shards"
-    with _step(1, "build shards from the simulator"):
-        write_shards(open_dataset("simulated", count=COUNT, seed=SEED), shards)
-    with _step(2, "pretrain by masked signal modelling and diffusion"):
-        where = [f"data.shards={shards}", f"out={out / 'pretrain'}"]
-        run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, where))
-        model = out / "pretrain" / "model"
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of one quickstart.
+
+    Attributes:
+        count: simulated windows.
+        shown: held-out windows that losses, reconstruction and generation are measured on.
+        core_s: CPU seconds of all steps, the sum of stages measured together with `PROBE_CORE_S`.
+        pretrain, tune, evaluate: recipe overrides.
+        smoke: the figures mean nothing; the report says so.
+    """
+
+    count: int
+    shown: int
+    core_s: float
+    pretrain: tuple[str, ...] = ()
+    tune: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+    smoke: bool = False
+
+    @property
+    def command(self) -> str:
+        return "wfm quickstart --tiny" if self.smoke else "wfm quickstart"
+
+
+FULL = Scale(count=3000, shown=64, core_s=860, tune=("tune.steps=80",))
+TINY = Scale(
+    count=256,
+    shown=8,
+    core_s=34,
+    pretrain=(
+        *("train.steps=20", "train.batch_size=8", "train.checkpoint_every=10", "train.keep_every=10"),
+        *("train.picture_every=20", "train.warmup_steps=5", "train.log_every=2", "model.hidden_size=32"),
+        *("model.depth=1", "model.heads=2", "model.decoder_size=32", "model.decoder_depth=1"),
+        *("model.decoder_heads=2", "model.flow_width=32", "model.flow_depth=1"),
+    ),
+    tune=("tune.steps=5",),
+    evaluate=("tune.steps=5", "seeds=[0]", "workers=1"),
+    smoke=True,
+)
+
+
+def quickstart(out: Path, scale: Scale = FULL, recipes: Path = RECIPES) -> Path:
+    """Run what is missing in `out` and return the path of the report."""
+    shards, model, adapter = out / "shards", out / "pretrain" / "model", out / "adapter"
+    scores, page = out / "scores.json", out / "report.html"
+    if page.exists():
+        print(f"{out}: all {len(STEPS)} steps are done; delete the folder to start again.")
+        return page
+    print(announcement(scale))
+    with _step(out, 1, "build shards from the simulator"):
+        write_shards(open_dataset("simulated", count=scale.count, seed=0), shards)
+    with _step(out, 2, "pretrain by masked signal modelling and diffusion"):
+        changes = [f"data.shards={shards}", f"out={out / 'pretrain'}", *scale.pretrain]
+        run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, changes))
         if not model.exists():
             export(run.checkpoint, model)
-    with _step(3, "fine-tune with LoRA on a tenth of the labels and save the adapter"):
-        _adapter(out, recipes, shards, model)
-    with _step(4, "evaluate: modes x label fractions x seeds, in rooms never seen"):
-        rows = _scores(out, recipes, shards, model)
-    for table in rich_tables(rows):
-        Console().print(table)
-    with _step(5, "reconstruct, generate and write the report"):
-        return _report(out, shards, load_masked(model), rows, began)
+    common = [f"checkpoint={model}", f"task.shards={shards}"]
+    with _step(out, 3, "fine-tune with LoRA on a tenth of the labels and save the adapter"):
+        if not adapter.exists():
+            changes = [*common, f"out={adapter}", *scale.tune]
+            finetune(load_recipe(recipes / "finetune/activity.yaml", FinetuneRecipe, changes))
+    with _step(out, 4, "evaluate: modes x label fractions x seeds, in rooms never seen"):
+        if not scores.exists():
+            changes = [*common, f"cache={out / 'fits'}", *scale.evaluate]
+            recipe = load_recipe(recipes / "evaluate/quickstart.yaml", EvaluateRecipe, changes)
+            save_rows(scores, evaluate(recipe, scale.command))
+    print_rows(load_rows(scores))
+    with _step(out, 5, "reconstruct, generate and write the report"):
+        report(page, out, scale.shown, scale.command, durations(out), scale.smoke)
+    print(f"all steps together: {sum(durations(out).values()) / 60:.1f} min of computation")
+    return page
+
+
+def announcement(scale: Scale) -> str:
+    """The expected duration: the core-seconds of this scale, at the speed that `probe` measures here and now."""
+    seconds, share = probe()
+    minutes = scale.core_s / PROBE_CORE_S * seconds / 60
+    about = "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"
+    busy = "; other programs are using the processor" if share < 0.7 else ""
+    return f"This takes {about} on this machine{busy}. It can be stopped and repeated: finished steps are kept."
+
+
+def probe() -> tuple[float, float]:
+    """Time a fixed piece of work that resembles training, matrix products of a small transformer, on up to two cores.
+
+    Returns:
+        Seconds it took, and the share of these cores that the operating system gave to it.
+    """
+    threads = torch.get_num_threads()
+    used = min(2, threads)  # as the evaluation uses two workers
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(2304, 128, generator=generator)
+    up, down = torch.randn(128, 512, generator=generator), torch.randn(512, 128, generator=generator)
+    torch.set_num_threads(used)
+    try:
+        began, worked = time.perf_counter(), time.process_time()
+        for _ in range(60):
+            tokens = torch.nn.functional.layer_norm(torch.nn.functional.gelu(tokens @ up) @ down, (128,))
+        seconds, worked = time.perf_counter() - began, time.process_time() - worked
+    finally:
+        torch.set_num_threads(threads)
+    return seconds, worked / (seconds * used)
+
+
+def durations(out: Path) -> dict[str, float]:
+    """Step -> seconds it took when it was done."""
+    path = out / "durations.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 @contextmanager
-def _step(number: int, what: str) -> Iterator[None]:
-    console = Console()
-    console.rule(f"{number}/5 {what}")
+def _step(out: Path, number: int, what: str) -> Iterator[None]:
+    """Announce a step, and record its seconds; those of a step that was done earlier stay."""
+    console, name = Console(), STEPS[number - 1]
+    console.rule(f"{number}/{len(STEPS)} {what}")
     began = time.perf_counter()
     yield
-    console.print(f"({time.perf_counter() - began:.0f} s)")
-
-
-def _adapter(out: Path, recipes: Path, shards: Path, model: Path) -> None:
-    adapter = out / "adapter"
-    if adapter.exists():
-        return
-    where = [f"checkpoint={model}", f"task.shards={shards}", f"out={adapter}"]
-    for part, scores in finetune(load_recipe(recipes / "finetune/activity.yaml", FinetuneRecipe, where)).items():
-        print(f"{part}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
-
-
-def _scores(out: Path, recipes: Path, shards: Path, model: Path) -> list[Row]:
-    """Rows of the evaluation, from the file of an earlier call where there is one."""
-    path = out / "scores.json"
-    if not path.exists():
-        where = [f"checkpoint={model}", f"task.shards={shards}", f"cache={out / 'fits'}"]
-        save_rows(path, evaluate(load_recipe(recipes / "evaluate/quickstart.yaml", EvaluateRecipe, where), COMMAND))
-    return load_rows(path)
-
-
-def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row], began: float) -> Path:
-    held_out = read_part(shards, "room", "test")
-    spread = held_out[:: max(1, len(held_out) // HELD_OUT)][:HELD_OUT]  # all rooms, devices and activities
-    names: dict[str, Any] = {"set_name": "simulated", "split": "room", "command": COMMAND}
-    imputed = reconstruction_rows(model, spread, **names)
-    compared = comparisons(model, spread)
-    made = sample_rows(compared, **names)
-    save_rows(out / "generation.json", imputed + made)
-    for table in rich_tables(imputed + made):
-        Console().print(table)
-    history = read_history(out / "pretrain" / "logs")
-    report = out / "report.html"
-    write_report(
-        report,
-        title="Quickstart: one encoder, pretrained on simulated rooms, judged in rooms it never saw",
-        facts=_facts(model, history, began),
-        history=[{LOSSES.get(name, name): value for name, value in row.items()} for row in history if "loss" in row],
-        reconstructions=[
-            reconstruction_picture(f)
-            for f in impute(model, _of_each_activity(held_out), "random", torch.Generator().manual_seed(0))
-        ],
-        samples=compared[:1],
-        rows=rows + imputed + made,
-        notes=[
-            "Data: foundation.simulate, eight rooms; pretraining and fine-tuning see six, every figure here is from "
-            "the other two. Labels are used by fine-tuning alone.",
-            "Truth of the reconstruction is the noise-free channel. Generation starts from pure noise; a template "
-            "gives only axes, radio and three levels.",
-        ],
-    )
-    return report
-
-
-def _of_each_activity(signals: list[Signal], names: tuple[str, ...] = ("walk", "wave", "sit_down")) -> list[Signal]:
-    return [next(signal for signal in signals if signal.labels["activity"] == name) for name in names]
-
-
-def read_history(logs: Path) -> list[dict[str, float]]:
-    """Rows of every `metrics.csv` below `logs` (one per start of the run), by step; empty cells are left out."""
-    rows: list[dict[str, float]] = []
-    for path in sorted(logs.glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.removeprefix("version_"))):
-        with path.open(newline="") as file:
-            rows += [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]
-    return sorted(rows, key=lambda row: row["step"])
-
-
-def _facts(model: WfmForMaskedModeling, history: list[dict[str, float]], began: float) -> dict[str, str]:
-    def median(name: str) -> str:
-        values = sorted(row[name] for row in history if math.isfinite(row.get(name, math.nan)))
-        return f"{values[len(values) // 2]:,.3g}" if values else "not measured"
-
-    return {
-        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-        "of these encoder": f"{sum(p.numel() for p in model.encoder.parameters()):,}",
-        "pretraining steps": f"{max((row['step'] for row in history), default=-1) + 1:.0f}",
-        "samples/s": median("samples_per_s"),
-        "tokens/s": median("tokens_per_s"),
-        "model-FLOP utilisation": median("mfu"),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "this call took": f"{(time.perf_counter() - began) / 60:.1f} min",
-        "patch shapes": json.dumps(model.config.patch_shapes),
-    }
+    known = durations(out)
+    if name not in known:
+        write_atomically(out / "durations.json", json.dumps(known | {name: round(time.perf_counter() - began, 1)}))
+    console.print(f"({durations(out)[name]:.0f} s)")

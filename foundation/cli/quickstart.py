@@ -10,13 +10,16 @@ from foundation.cli.common import command
 
 
 def add(commands: Any) -> None:
-    quickstart = command(
-        commands, "quickstart", _quickstart, "shards, pretraining, LoRA, evaluation and report in one go"
+    about = "shards, pretraining, LoRA, evaluation and report on simulated data, in minutes"
+    quickstart = command(commands, "quickstart", _quickstart, about)
+    quickstart.add_argument("--out", type=Path, help="default: runs/quickstart; runs/quickstart-tiny with --tiny")
+    quickstart.add_argument(
+        "--tiny", action="store_true", help="a smoke run in less than a minute: it proves the installation, no result"
     )
-    quickstart.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="default: %(default)s")
 
 
 def _quickstart(args: argparse.Namespace) -> None:
-    from foundation.quickstart import quickstart
+    from foundation.quickstart import FULL, TINY, quickstart
 
-    print(f"report: {quickstart(args.out)}")
+    out = args.out or Path("runs/quickstart-tiny" if args.tiny else "runs/quickstart")
+    print(f"report: {quickstart(out, TINY if args.tiny else FULL)}")

@@ -138,16 +138,15 @@ def _jobs(args: argparse.Namespace) -> tuple[Job, ...]:
 
 
 def _status(args: argparse.Namespace) -> None:
-    from foundation.cluster import QueuedJob, queue
+    from foundation.cluster import queue
+    from foundation.results.terminal import text_table
 
     jobs = queue()
     if not jobs:
         print("no job of wfm is pending or running.")
         return
-    rows = [QueuedJob("JOB", "NAME", "STATE", "TIME", "LIMIT", "NODES", "REASON OR NODES"), *jobs]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    head = ("JOB", "NAME", "STATE", "TIME", "LIMIT", "NODES", "REASON OR NODES")
+    print(text_table(head, jobs))
 
 
 def _cancel(args: argparse.Namespace) -> None:

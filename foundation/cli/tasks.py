@@ -51,9 +51,8 @@ def _finetune(args: argparse.Namespace) -> None:
         return
     from foundation.evaluate.finetune import finetune
 
-    for part, scores in finetune(recipe).items():
-        print(f"{part}: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
-    print(f"{recipe.out}: adapter and head saved.")
+    finetune(recipe)
+    print(f"{recipe.out}: adapter, head, predictions and report.html saved.")
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from foundation.adapt import fit, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
@@ -9,15 +12,18 @@ from foundation.config import FinetuneRecipe
 from foundation.data.labelled import TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.leakage import refuse_overlap
-from foundation.evaluate.statistics.metrics import scores
+from foundation.evaluate.report.task_page import print_task, write_task_page
 from foundation.evaluate.task import Problem
+from foundation.evaluate.task_result import TaskResult, save_results
+
+RESULTS, PAGE = "predictions.json", "report.html"  # in the adapter folder
 
 
-def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
-    """Test part -> metric -> value. The adapter folder `recipe.out` must not exist yet.
+def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
+    """Test part -> truth, predictions and chance; prints them and writes a page into the adapter folder.
 
     Raises:
-        CheckpointError: `out` exists (nothing is overwritten) or the checkpoint cannot be loaded.
+        CheckpointError: `recipe.out` exists (nothing is overwritten) or the checkpoint cannot be loaded.
         RecipeError, ShardError: the task cannot be loaded.
     """
     if recipe.out.exists():  # before an hour of fitting, not after
@@ -36,5 +42,21 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, dict[str, float]]:
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
-        found[part] = scores(problem.target.encode(signals), predicted, recipe.task.label)
+        truth = problem.target.encode(signals)
+        found[part] = TaskResult.of(problem.target, targets[rows], truth, predicted)
+    _publish(recipe.out, found, recipe, len(rows))
     return found
+
+
+def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
+    save_results(folder / RESULTS, found)
+    print_task(found)
+    facts = {
+        "checkpoint": recipe.checkpoint,
+        "shards": str(recipe.task.shards),
+        "split": str(recipe.task.split),
+        "labelled training samples": f"{labelled:,} ({100 * recipe.fraction:g} % of the labels)",
+        "test samples": ", ".join(f"{len(one.truth):,} in {part}" for part, one in found.items()),
+        "LoRA rank": str(recipe.tune.lora_rank),
+    }
+    write_task_page(folder / PAGE, recipe.name, found, facts)

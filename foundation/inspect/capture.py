@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from foundation import readers
 from foundation.inspect.options import parse_options
 from foundation.inspect.raster import GAP_FACTOR, is_regular
 from foundation.inspect.units import in_words
+from foundation.results.terminal import print_facts
 from foundation.signal import Signal
 
 
@@ -114,7 +114,6 @@ def draw(capture: Capture) -> bytes:
 def print_summary(report: dict[str, Any], console: Console | None = None) -> None:
     """Print a summary made by `describe` as a table, followed by the warnings of the reader."""
     console = console or Console()
-    table = Table(show_header=False, box=None)
     times, links, responses = report["shape"]
     loss = "no regular rate" if report["loss"] is None else f"about {report['loss']:.1%} of the frames missing"
     rows = {
@@ -127,9 +126,7 @@ def print_summary(report: dict[str, Any], console: Console | None = None) -> Non
         "gaps": f"{report['gaps']}, {loss}",
         "valid": f"{report['valid_fraction']:.2%} of the entries",
     }
-    for name, text in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", text)
-    console.print(table)
+    print_facts(rows, console)
     for warning in report["warnings"]:
         console.print(f"warning: {warning}", style="yellow", markup=False)
 

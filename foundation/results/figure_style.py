@@ -1,4 +1,4 @@
-"""What all figures share: colours, frames and PNG bytes, and the picture of a window that a model imputed in.
+"""Style that all figures share: colours, frames, axis labels and PNG bytes.
 
 Matplotlib without pyplot: no window system and no global state is touched.
 """
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, MUTED, GRID, BLANK = "#1f2430", "#6b7280", "#e5e7eb", "#d5d9e0"
-#: Told apart by the colour-blind too (Okabe and Ito, 2008); the first is the model's wherever there is one.
+#: A palette for colour-blind readers (Okabe and Ito, 2008); the first colour is the model's.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MAP = "viridis"
 
@@ -48,12 +48,14 @@ def time_label(time_s: object) -> str:
 
 
 def response_axis(
-    frequency_hz: NDArray[np.float64] | None, delay_s: NDArray[np.float64] | None = None, places: str = "response, bins"
+    frequency_hz: NDArray[np.float64] | None,
+    delay_s: NDArray[np.float64] | None = None,
+    counted: str = "response, bins",
 ) -> tuple[NDArray[np.float64] | None, str]:
     """The response axis in the unit of its label; None where it is not known."""
     if frequency_hz is not None:
         return frequency_hz / 1e6, "frequency offset, MHz"
-    return (None, places) if delay_s is None else (delay_s * 1e9, "delay, ns")
+    return (None, counted) if delay_s is None else (delay_s * 1e9, "delay, ns")
 
 
 def dress(axes: Axes, x: str, y: str) -> None:
@@ -64,7 +66,7 @@ def dress(axes: Axes, x: str, y: str) -> None:
 
 
 def quiet_frame(axes: Axes) -> None:
-    """A light grid behind the data, and lines on the left and below alone."""
+    """A light grid behind the data; axis lines on the left and below only."""
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""The picture of a window whose masked entries a model imputed in."""
+"""Figures of windows whose masked entries a model has imputed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from foundation.results.figure_style import (
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One window whose masked entries the model imputed in, all [T, R]; complex arrays are shown by their amplitude.
+    """One window with imputed entries, all arrays [T, R]; complex arrays are shown by their amplitude.
 
     Attributes:
         truth: NaN where nothing was measured.
         visible_mask: bool, True where the model saw what was measured.
-        prediction: what the model made of it; where it saw, what it saw: with the noise that the truth does not have.
+        prediction: the imputed window; visible entries are the measured ones, noise included.
         nmse: linear, by name ("model", "linear interpolation", ...), over the masked entries.
-        time_s, frequency_hz, delay_s: the axes [T] and [R] where they are known; else samples and bins are counted.
-        places: what is counted along R where it has no axis.
+        time_s, frequency_hz, delay_s: the axes [T] and [R] where they are known; otherwise indices are shown.
+        places: name of the index along R where it has no axis.
         unit: of the values.
     """
 
@@ -53,7 +53,7 @@ class Reconstruction:
 
 
 def reconstruction(shown: Reconstruction) -> bytes:
-    """Three panels on one colour scale: the truth, what the model saw (masked entries blank), what it made of it.
+    """Three panels on one colour scale: truth, visible entries (masked ones blank), reconstruction.
 
     A window of one time or one response is drawn as lines.
     """
@@ -63,7 +63,7 @@ def reconstruction(shown: Reconstruction) -> bytes:
 
 
 def reconstructions(shown: Sequence[Reconstruction], title: str) -> bytes:
-    """`reconstruction` of several windows below each other, each under its title and errors, on a scale of its own."""
+    """`reconstruction` of several windows below each other, each with its title, errors and colour scale."""
     figure = Figure(figsize=(10.6, 0.5 + 3.2 * len(shown)), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     rows: Any = figure.subfigures(len(shown), 1, squeeze=False)[:, 0]
@@ -76,7 +76,7 @@ def reconstructions(shown: Sequence[Reconstruction], title: str) -> bytes:
 
 
 def _three_panels(figure: Any, shown: Reconstruction) -> None:
-    """Into a figure or a part of one."""
+    """Draw into a figure or a subfigure."""
     truth, prediction = amplitude(shown.truth), amplitude(shown.prediction)
     visible, measured = np.asarray(shown.visible_mask, bool), np.isfinite(truth)
     prediction = np.where(measured, prediction, np.nan)

@@ -1,4 +1,4 @@
-"""One measured figure as one row of a JSON file: what was measured, how well, how surely, and by which command."""
+"""Result rows: one measured value with its 95 % interval and the command that reproduces it, stored as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foundation.files import write_atomically
 
 Key = tuple[str, str, str, str, float, str]
 
-#: How a mode ends that also used test recordings, without their labels: such rows stand in tables of their own.
+#: Suffixes of modes that also use unlabelled test recordings; such rows are shown in separate tables.
 WITH_TARGET_DATA = ("+coral", "+self-training")
 
 
@@ -70,7 +70,7 @@ class Row(BaseModel):
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean and the 95 % confidence interval of the mean by Student's t, one value per seed: (mean, low, high).
 
-    With one value the three are equal: one run says nothing about its spread.
+    With one value the three are equal: one run has no spread.
 
     Raises:
         ValueError: there are no values, or one is not finite.
@@ -99,7 +99,7 @@ def summarise(
 ) -> Row:
     """The row of one value per seed; see `Row` for the other arguments and `interval` for the figures.
 
-    The interval of a share ends at 0 and 1: few seeds that agree badly would else promise more than everything.
+    The interval of an accuracy is clipped to [0, 1].
     """
     mean, low, high = interval(values)
     if metric == "accuracy":
@@ -128,12 +128,12 @@ def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 
 def save_rows(path: Path, rows: Iterable[Row], beside: Mapping[str, object] | None = None) -> None:
-    """Replace `path` by these rows: sorted, one a line, six significant digits, so that a change shows as a small diff.
+    """Replace `path` by these rows: sorted, one a line, six significant digits, for small diffs.
 
     The file is complete or untouched. Nothing is merged: see `merge_rows`.
 
     Args:
-        beside: more that the file shall hold, such as tests between rows; they are then under "rows".
+        beside: further fields of the file, such as paired tests; the rows are then under "rows".
 
     Raises:
         ValueError: two rows have the same key.

@@ -1,4 +1,4 @@
-"""Rows -> tables for documents, terminals and reports; and the command that keeps the documents up to date.
+"""Result rows as tables for documents, terminals and reports, and the command that updates the documents.
 
 In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
 and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
@@ -15,9 +15,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.table import Table
-from rich.text import Text
 
 from foundation.errors import RecipeError, WfmError
 from foundation.files import write_atomically
@@ -71,7 +68,7 @@ class Pivot:
 
 
 def metric_of(name: str) -> Metric:
-    """The way to write the metric; one that is not in `METRICS` is written as it is."""
+    """How the metric is written; one that is not in `METRICS` keeps its name and unit."""
     return METRICS.get(name, Metric(name, 1.0, 3, True))
 
 
@@ -85,16 +82,16 @@ def pivot(rows: Sequence[Row]) -> list[Pivot]:
     tables = []
     for set_, metric, aligned in dict.fromkeys((row.set, row.metric, row.has_target_data) for row in rows):
         group = [row for row in rows if (row.set, row.metric, row.has_target_data) == (set_, metric, aligned)]
-        told = f"{set_}, WITH unlabelled test recordings" if aligned else set_
+        named = f"{set_}, WITH unlabelled test recordings" if aligned else set_
         if len({row.fraction for row in group}) == 1:
             splits = sorted({row.split for row in group})
             fraction = f", {_percent(group[0].fraction)} of the labels"
-            tables.append(_one(told + fraction, group, splits, lambda row: row.split))
+            tables.append(_one(named + fraction, group, splits, lambda row: row.split))
             continue
         for split in sorted({row.split for row in group}):
             part = [row for row in group if row.split == split]
             fractions = [_percent(fraction) for fraction in sorted({row.fraction for row in part})]
-            title = f"{told}, {split}, by share of the labels"
+            title = f"{named}, {split}, by share of the labels"
             tables.append(_one(title, part, fractions, lambda row: _percent(row.fraction)))
     return tables
 
@@ -111,21 +108,6 @@ def markdown_table(table: Pivot) -> str:
         shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
         lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
     return f"{_escape(table.title)}\n\n" + "\n".join(lines)
-
-
-def rich_tables(rows: Sequence[Row]) -> list[Table]:
-    """The same tables for a terminal."""
-    return [rich_table(table) for table in pivot(rows)]
-
-
-def rich_table(table: Pivot) -> Table:
-    """One table for a terminal."""
-    shown = Table(title=Text(table.title), title_justify="left")
-    for index, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="left" if index < 2 else "right")
-    for index, cells in enumerate(table.body):
-        shown.add_row(*(Text(c, "bold" if (index, j) in table.best else "") for j, c in enumerate(cells)))
-    return shown
 
 
 def render(text: str, document: Path) -> str:

@@ -14,7 +14,8 @@ from rich.console import Console
 from foundation.errors import ReadError, RecipeError
 from foundation.evaluate.statistics import metrics
 from foundation.results.rows import Row, interval, load_rows, merge_rows, save_rows, summarise
-from foundation.results.tables import main, markdown, pivot, render, rich_tables
+from foundation.results.tables import main, markdown, pivot, render
+from foundation.results.terminal import print_pivot
 
 
 def row(mean: float = 0.5, **changes: object) -> Row:
@@ -122,8 +123,8 @@ def test_the_best_of_an_error_is_the_smallest_and_text_is_escaped() -> None:
     assert "**0.50 [0.48, 0.52]**" in text
     assert "| a\\|b | probe | 1.50 [1.48, 1.52] |" in text
     console = Console(width=200, record=True, file=io.StringIO())
-    for table in rich_tables(rows):
-        console.print(table)
+    for table in pivot(rows):
+        print_pivot(table, console)
     assert "[red]c_d" in console.export_text()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
 def loss_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     """Every column with "loss" in its name, but for counts of spikes, over `step`.
 
-    A long one is drawn thin, with its running median on top.
+    A long curve is drawn as a thin line with its running median on top.
 
     Raises:
         ValueError: no row has a step and a finite loss.
@@ -71,7 +72,7 @@ def loss_curve(history: Sequence[Mapping[str, float]]) -> bytes:
 
 
 def samples(shown: SampleComparison, examples: int = 4) -> bytes:
-    """Example windows of the three kinds over each other, and beside them the two statistics that tell them apart."""
+    """Example windows of the three kinds over each other, and beside them the two statistics in which they differ."""
     y, y_label = response_axis(shown.frequency_hz)
     kinds = {"held out": shown.held_out, "model": shown.generated, "Gaussian": shown.gaussian}
     colours = {"held out": INK, "model": COLOURS[0], "Gaussian": COLOURS[1]}
@@ -195,13 +196,13 @@ def _name(line: tuple[str, str]) -> str:
     return ", ".join(part for part in line if part)
 
 
-def curves(rows: Sequence[Row]) -> list[str]:
+def curves(rows: Sequence[Row]) -> list[Markup]:
     found = []
     for metric in dict.fromkeys(row.metric for row in rows):
         better = ("Higher" if METRICS[metric].more_is_better else "Lower") + " is better. " if metric in METRICS else ""
         caption = (
             f"{metric_of(metric).label}. {better}Bars are 95 % intervals over seeds; a point without one is of one "
-            "seed, or of seeds that all say the same. Two results differ only where their bars lie clearly apart."
+            "seed, or of seeds with equal results. Two results differ only where their bars lie clearly apart."
         )
         draw = loss_figure if metric in LOSS_METRICS else plots.fractions
         found.append(figure(draw([row for row in rows if row.metric == metric]), caption))

@@ -1,4 +1,4 @@
-"""The table, the file and the page of `foundation.evaluate.imputation`."""
+"""Table, result file and page of the imputation benchmark (`foundation.evaluate.imputation`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from foundation.checkpoints.load import load_masked
@@ -30,12 +31,12 @@ from foundation.results.reconstruction_figure import reconstruction
 from foundation.results.tables import Pivot
 
 NOTES = (
-    "NMSE in dB over hidden entries, lower is better: -10 dB is a tenth of the power, 0 dB no better than zeros. Every "
-    "window is scaled to power 1. The truth is free of noise where it was simulated, and as measured elsewhere, where "
-    "noise is a floor that no method gets below. CSI and spectrograms in linear amplitude, other kinds as complex or "
-    "real values, RSSI in dBm.",
+    "NMSE in dB over hidden entries, lower is better: -10 dB is a tenth of the power, 0 dB no better than zeros. "
+    "Every window is scaled to power 1. The truth is free of noise where it was simulated, and as measured elsewhere, "
+    "where measurement noise bounds every method from below. CSI and spectrograms in linear amplitude, other kinds "
+    "as complex or real values, RSSI in dBm.",
     "Intervals are 95 %, a bootstrap over sessions, or over windows where there are fewer than six sessions, which is "
-    "too sure. The last columns are paired: how far the network's error is below (negative) that of interpolation; "
+    "too narrow. The last columns are paired: how far the network's error is below (negative) that of interpolation; "
     "bold where the interval excludes 0 in the network's favour.",
     "Low rank is completion of each window on its own; start, axis and rank are chosen by hiding visible entries of "
     "that window. A mask that hides no part of a kind (links where there is one) has no line.",
@@ -85,7 +86,7 @@ def imputation_summary(measured: Sequence[Measured]) -> Pivot:
 
 
 def write_imputation_page(path: Path, recipe: ImputationRecipe, measured: Sequence[Measured], command: str) -> None:
-    """One self-contained page: the figure, the table, and a window of every kind with what was made of it."""
+    """One self-contained page: the figure, the table, and an imputed window of every kind."""
     facts = {"checkpoint": recipe.checkpoint, "windows": f"up to {recipe.count} of every kind", "command": command}
     sections = [
         paragraphs(NOTES),
@@ -117,7 +118,7 @@ def errors_figure(measured: Sequence[Measured]) -> bytes:
     return to_png(drawing)
 
 
-def _examples(recipe: ImputationRecipe) -> list[str]:
+def _examples(recipe: ImputationRecipe) -> list[Markup]:
     model, shown = load_masked(recipe.checkpoint), []
     for each in recipe.sets:
         signals = read_part(each.shards, each.split, each.parts)
@@ -126,7 +127,7 @@ def _examples(recipe: ImputationRecipe) -> list[str]:
             windows = impute(model, chosen[:4], "random", generator)
             imputed = next((window for window in windows if window.has_both), None)
             if imputed is not None:
-                caption = f"{each.set}, {kind}: truth, what was visible, and what the network made of it."
+                caption = f"{each.set}, {kind}: truth, visible entries, and the imputed window."
                 shown.append(figure(reconstruction(reconstruction_picture(imputed)), caption))
     return shown
 

@@ -1,4 +1,4 @@
-"""Checkpoints compared over rows that are there already: scores and ranks per task."""
+"""Leaderboard of checkpoints from saved result rows: scores and ranks per task."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from os.path import commonpath
 from pathlib import Path
 
-from rich.console import Console
+from markupsafe import Markup
 
 from foundation.errors import RecipeError
 from foundation.evaluate.report.rank_plot import critical_difference
 from foundation.evaluate.statistics.ranks import Ranking, ranking
 from foundation.results.page import figure, paragraphs, section, table_of, write_page
 from foundation.results.rows import Row, load_rows
-from foundation.results.tables import HEADLINES, Pivot, metric_of, rich_table
+from foundation.results.tables import HEADLINES, Pivot, metric_of
+from foundation.results.terminal import print_pivot
 
-MODES = ("probe", "knn", "lora", "full")  # what a checkpoint has a part in
+MODES = ("probe", "knn", "lora", "full")  # those that use pretrained weights
 NOTE = (
     "A cell is the mean over seeds and, in brackets, the rank among the checkpoints of that line. The average is over "
     "the lines that all have. Lines of one data set are not independent, which makes the critical difference too small."
@@ -32,7 +33,7 @@ def leaderboard(files: Sequence[Path], html: Path | None = None) -> None:
     """
     rows = _contenders(files)
     tables: list[Pivot] = []
-    pictures: list[str] = []
+    pictures: list[Markup] = []
     for mode in MODES:
         scores, better, cells = _scores([row for row in rows if row.mode == mode])
         found = ranking(scores, better)
@@ -47,7 +48,7 @@ def leaderboard(files: Sequence[Path], html: Path | None = None) -> None:
             "give the files of more evaluations."
         )
     for table in tables:
-        Console().print(rich_table(table))
+        print_pivot(table)
     if html is not None:
         parts = [section("Ranks", pictures), section("Scores", [table_of(table) for table in tables])]
         write_page(html, "Leaderboard", [paragraphs([NOTE]), *parts])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from foundation.config import EvaluateRecipe
 from foundation.config.imputation import ImputationRecipe
 from foundation.evaluate.imputation import measure_imputation
@@ -15,7 +13,8 @@ from foundation.evaluate.report.suite_page import save_suite, write_suite_report
 from foundation.evaluate.suite import Measured, Suite
 from foundation.evaluate.suite_tests import paired_tests, rankings
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
-from foundation.results.tables import markdown_table, rich_tables
+from foundation.results.tables import markdown_table
+from foundation.results.terminal import print_rows
 
 
 def earlier_rows(path: Path | None) -> list[Row]:
@@ -29,8 +28,7 @@ def earlier_rows(path: Path | None) -> list[Row]:
 
 def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
     """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`."""
-    for table in rich_tables(rows):
-        Console().print(table)
+    print_rows(rows)
     if json_path is not None:
         earlier = earlier_rows(json_path)
         save_rows(json_path, merge_rows(earlier, rows))
@@ -55,8 +53,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
 def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None, html_path: Path | None) -> None:
     """Print the tables of all tasks; write rows, ranks and paired tests to `json_path`, a page to `html_path`."""
     for each in measured:
-        for table in rich_tables(each.rows):
-            Console().print(table)
+        print_rows(each.rows)
     tests, ranks = paired_tests(measured, suite.recipe.compare), rankings(measured)
     if json_path is not None:
         print(f"{json_path}: {save_suite(json_path, measured, tests, ranks)} rows written.")

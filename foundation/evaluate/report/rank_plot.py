@@ -11,7 +11,7 @@ _STEP = 0.34  # inches from line to line
 
 
 def critical_difference(shown: Ranking) -> bytes:
-    """Average ranks on one axis, the best on the left; a thick bar joins those that cannot be told apart."""
+    """Average ranks on one axis, the best on the left; a thick bar joins those without a significant difference."""
     count = len(shown.names)
     half, bars = -(-count // 2), shown.alike()
     depth = 0.5 + 0.42 * len(bars)  # of the first name below the axis, in steps
@@ -28,9 +28,9 @@ def critical_difference(shown: Ranking) -> bytes:
     if shown.critical is not None:
         end = 1 + min(shown.critical, count - 1)
         axes.plot([1, end], [-1.7, -1.7], color=COLOURS[1], linewidth=2, marker="|", markersize=8)
-        beyond = "" if shown.critical <= count - 1 else ", more than the axis holds"
-        told = f"critical difference {shown.critical:.2f}{beyond}"
-        axes.text(1, -1.95, told, ha="left", va="bottom", fontsize=9, color=MUTED)
+        wider = "" if shown.critical <= count - 1 else ", wider than the axis"
+        text = f"critical difference {shown.critical:.2f}{wider}"
+        axes.text(1, -1.95, text, ha="left", va="bottom", fontsize=9, color=MUTED)
     for place, (first, last) in enumerate(bars):
         y = 0.45 + 0.42 * place
         ends = [shown.average[first] - 0.03, shown.average[last] + 0.03]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from foundation.evaluate.generation import SampleComparison
 from foundation.evaluate.report import curves as plots
 from foundation.evaluate.report.curves import curves
@@ -44,28 +46,28 @@ def write_report(
     write_page(path, title, sections)
 
 
-def _reconstruction(shown: Reconstruction) -> str:
+def _reconstruction(shown: Reconstruction) -> Markup:
     errors = "; ".join(f"{name} {value:.3f}" for name, value in shown.nmse.items())
     caption = (
-        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right what it made of the "
-        "grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
+        f"{shown.title}. Left the truth, in the middle what the model saw (grey was masked), right the prediction of "
+        "the grey part, all on one colour scale. A good reconstruction continues ridges and fades through the grey."
         + (f" NMSE over the masked part (0 is perfect, 1 is no better than zeros): {errors}." if errors else "")
     )
     return figure(reconstruction(shown), caption)
 
 
-def _samples(shown: SampleComparison) -> str:
+def _samples(shown: SampleComparison) -> Markup:
     caption = (
         f"{shown.name}. Windows that no training saw, windows from the model, and Gaussian noise of the same variance. "
         "The model's curves should lie on the held-out ones; noise may match the mean power per frequency, but it "
-        "has no memory, so its autocorrelation falls to 0 at once."
+        "is white, so its autocorrelation falls to 0 at once."
     )
     return figure(plots.samples(shown), caption)
 
 
-def _history(history: Sequence[Mapping[str, float]]) -> str:
+def _history(history: Sequence[Mapping[str, float]]) -> Markup:
     if not history:
-        return ""
+        return Markup()
     caption = (
         "Loss over training. It should fall and flatten; a training loss far below the validation loss is overfitting."
     )

@@ -1,9 +1,11 @@
-"""The page and the file of a suite."""
+"""Report page and result file of an evaluation suite."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from markupsafe import Markup
 
 from foundation import __version__
 from foundation.evaluate.report import curves as plots
@@ -26,21 +28,21 @@ NOTES = (
 )
 TARGET_NOTE = (
     "These rows have also seen the test recordings, without their labels: +coral gives features of the training part "
-    "the covariance of those of the test part (Sun et al. 2016), +self-training fits the head to what it is surest of "
-    "there (Zou et al. 2018). They compare with one another, and with no row above."
+    "the covariance of those of the test part (Sun et al. 2016), +self-training fits the head to its most confident "
+    "predictions there (Zou et al. 2018). They compare with one another, and with no row above."
 )
 TESTS_NOTE = (
-    "A sample counts with its score averaged over seeds; samples that were recorded together (a block: one session and "
-    "class, or a stretch of a drive) count together, and the test flips the signs of blocks (Fisher's randomisation "
-    "test; with one seed and blocks of one sample, McNemar's exact test). Few seeds do not weaken it, as they would a "
-    "test over seeds. The interval is a bootstrap over blocks. Fewer than 6 blocks can never give p < 0.05. Blocks of "
-    "one session share what changed between sessions, which the test does not know: it judges these recordings, not "
-    "all that could be made. The last p is adjusted for the number of tests on this page (Holm)."
+    "A sample counts with its score averaged over seeds; samples that were recorded together (a block: one session "
+    "and class, or a stretch of a drive) count together, and the test flips the signs of blocks (Fisher's "
+    "randomisation test; with one seed and blocks of one sample, McNemar's exact test). Unlike a test over seeds, it "
+    "does not lose power where seeds are few. The interval is a bootstrap over blocks. Fewer than 6 blocks can never "
+    "give p < 0.05. Blocks of one session share what changed between sessions, which the test ignores: its result "
+    "holds for these recordings alone. The last p is adjusted for the number of tests on this page (Holm)."
 )
 RANK_CAPTION = (
-    "Average rank over {tasks} test parts from {share:g} % of the labels, 1 is best; {p}. What a thick bar "
-    "joins cannot be told apart (Nemenyi, 5 %). Test parts of one data set are not independent, which makes the test "
-    "too sure."
+    "Average rank over {tasks} test parts from {share:g} % of the labels, 1 is best; {p}. What a thick bar joins does "
+    "not differ significantly (Nemenyi, 5 %). Test parts of one data set are not independent, which makes the test "
+    "too confident."
 )
 
 
@@ -138,7 +140,7 @@ def _facts(measured: Sequence[Measured]) -> dict[str, str]:
     }
 
 
-def _ranks(fraction: float, found: Ranking) -> str:
+def _ranks(fraction: float, found: Ranking) -> Markup:
     if found.p is None:
         p = "too few tasks or contenders for a test that all are alike"
     else:
@@ -147,7 +149,7 @@ def _ranks(fraction: float, found: Ranking) -> str:
     return figure(critical_difference(found), caption)
 
 
-def _set(name: str, measured: Sequence[Measured]) -> str:
+def _set(name: str, measured: Sequence[Measured]) -> Markup:
     """Curves of the headline metric, and all tables, without unlabelled test recordings."""
     own = [each for each in measured if each.task.recipe.set == name]
     shown = [row for row in headline_rows(own) if not row.has_target_data]
@@ -156,7 +158,7 @@ def _set(name: str, measured: Sequence[Measured]) -> str:
     return section(name, [_curve(shown), *lost, *map(table_of, pivot(blind))])
 
 
-def _curve(rows: Sequence[Row]) -> str:
+def _curve(rows: Sequence[Row]) -> Markup:
     better = "Higher" if metric_of(rows[0].metric).more_is_better else "Lower"
     caption = f"{metric_of(rows[0].metric).label}. {better} is better. Bars are 95 % intervals over seeds."
     return figure(plots.fractions(rows), caption)

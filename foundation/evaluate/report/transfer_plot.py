@@ -1,4 +1,4 @@
-"""The figure of what heads lose on recordings of other configurations."""
+"""Figure of the score lost on recordings of other configurations."""
 
 from __future__ import annotations
 

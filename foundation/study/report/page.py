@@ -1,4 +1,4 @@
-"""What the runs of a study say together, in the terminal, as a file and as a page."""
+"""Findings of a study: in the terminal, as a JSON file and as a page."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from markupsafe import Markup
 
 from foundation import __version__
 from foundation.config.redaction import published
 from foundation.errors import RecipeError
 from foundation.evaluate.report.curves import curves as score_curves
-from foundation.results.page import facts_list, figure, paragraphs, section, table_of, write_page
+from foundation.results.page import commands_list, facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.results.rows import Row, save_rows
-from foundation.results.tables import Pivot, pivot, rich_table
+from foundation.results.tables import Pivot, pivot
+from foundation.results.terminal import print_pivot
 from foundation.study.compare import differences, rows_of
 from foundation.study.laws import Exponent, ScalingLaw
 from foundation.study.plan import Study
@@ -47,7 +48,7 @@ TRENDS_NOTE = (
 
 
 class Findings:
-    """What the runs that are done say together."""
+    """Rows, differences and trends of the finished runs."""
 
     def __init__(self, study: Study, done: Sequence[Done], problems: Sequence[str]) -> None:
         self.study, self.done, self.problems = study, done, problems
@@ -80,9 +81,8 @@ def law_sentence(data: str, law: ScalingLaw) -> str:
 
 
 def print_findings(found: Findings) -> None:
-    console = Console()
     for table in found.tables:
-        console.print(rich_table(table))
+        print_pivot(table)
     for sentence in found.sentences:
         print(sentence)
 
@@ -130,7 +130,9 @@ def write_findings(path: Path, found: Findings) -> None:
     ]
     plain = [] if drawn else score_curves(found.rows)
     png = figures.curves(found.done)
-    steps = "" if png is None else figure(png, "Loss of the mean head over training, averaged over steps and seeds.")
+    steps = (
+        Markup() if png is None else figure(png, "Loss of the mean head over training, averaged over steps and seeds.")
+    )
     compared = differences_table(found.differences)
     exponents, costs = trends_table(found.trends), facts_table(found.done)
     write_page(
@@ -144,7 +146,7 @@ def write_findings(path: Path, found: Findings) -> None:
             section("Differences", [paragraphs([DIFFERENCES_NOTE]), table_of(compared)] if compared.body else []),
             section("Power laws", [paragraphs([TRENDS_NOTE]), table_of(exponents)] if exponents.body else []),
             section("Training", [steps, table_of(costs)]),
-            section("Command", [f"<p><code>{study.command}</code></p>"]),
+            section("Command", [commands_list([study.command])]),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Tables of a study besides those of its rows: differences, exponents, and what the runs took."""
+"""Tables of a study: differences between variants, scaling exponents, and the cost of runs."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def facts_table(done: Sequence[Done]) -> Pivot:
         own = [measured.facts for run, measured in done if run.variant == variant]
         known = [[float(facts[name]) for facts in own if name in facts] for name in names]
         body.append((variant, str(len(own)), *(_number(np.median(values)) if values else "-" for values in known)))
-    title = (
-        "What a run had and took, median over seeds: parameters of the encoder, data of the training part, tokens seen"
-    )
+    title = "Cost of a run, median over seeds: parameters of the encoder, data of the training part, tokens seen"
     return Pivot(title, ("variant", "runs", *names), tuple(body), frozenset())
 
 

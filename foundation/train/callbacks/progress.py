@@ -1,4 +1,4 @@
-"""How far a run is, for people: a live line on a terminal, plain lines in a log file.
+"""Progress of a run: a live line on a terminal, a plain line every 10 s in a log file.
 
 Lightning's own bars count an epoch and begin again at the next, which tells nobody how long the run will take.
 """
@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import lightning as L
+from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
@@ -21,14 +22,16 @@ from foundation.train.callbacks.base import Stepwise
 from foundation.train.module import PretrainModule
 
 FORMS = {
-    "loss": "loss {:.4g}",
+    "loss": "loss {:.3g} (smoothed)",
     "samples_per_s": "{:,.1f} samples/s",
     "tokens_per_s": "{:,.0f} tokens/s",
     "mfu": "MFU {:.1%}",
     "memory_gb": "{:.2f} GB",
 }
+WIDE = 100  # columns of a terminal from which on the bar is 20 wide
 REFRESH_S = 0.1  # between two pictures of the live line
 LINE_S = 10.0  # between two plain lines, at least
+SMOOTHING = 0.9  # of the loss, per logged step: masks differ from batch to batch, and so does their difficulty
 
 
 class Progress(Stepwise):
@@ -45,11 +48,14 @@ class Progress(Stepwise):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.pace = Pace(trainer.global_step, time.monotonic())
         self.last = -LINE_S  # on the clock of the pace
+        self.loss = Smoothed()
         if trainer.is_global_zero and sys.stdout.isatty():
             form, total = "step {task.completed:,} of {task.total:,}", f"{trainer.max_steps:,}"
-            # A narrow terminal may cut off the numbers at the end, not these.
+            # A narrow terminal cuts off the numbers at the end; the bar shrinks first.
             steps = TextColumn(form, table_column=Column(no_wrap=True, min_width=len(f"step {total} of {total}")))
-            self.bar = Bar(steps, BarColumn(bar_width=20), TextColumn("{task.description}"), auto_refresh=False)
+            bar = BarColumn(bar_width=20 if Console().width >= WIDE else 8)
+            text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+            self.bar = Bar(steps, bar, text, auto_refresh=False)
             self.bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
             self.bar.start()
 
@@ -60,14 +66,15 @@ class Progress(Stepwise):
         is_due, now = step % self.every == 0 or step == steps, time.monotonic()
         if is_due:
             self.pace.reach(step, now)
+            shown = self.loss.of(trainer.callback_metrics)
         if self.bar is not None:
-            text = numbers(self.pace.left_s(steps), trainer.callback_metrics) if is_due else None
+            text = numbers(self.pace.left_s(steps), shown) if is_due else None
             self.bar.update(self.bar.task_ids[0], completed=step, description=text)
             if now - self.last > REFRESH_S or step == steps:
                 self.bar.refresh()
                 self.last = now
         elif is_due and (now - self.last >= LINE_S or step == steps):
-            text = numbers(self.pace.left_s(steps), trainer.callback_metrics)
+            text = numbers(self.pace.left_s(steps), shown)
             print(f"step {step:,} of {steps:,} ({step / steps:.1%}): {text}", flush=True)
             self.last = now
 
@@ -96,6 +103,21 @@ class Pace:
         """Seconds to the last step."""
         (first, began), (last, now) = self._seen[0], self._seen[-1]
         return (steps - last) * (now - began) / max(1, last - first)
+
+
+class Smoothed:
+    """The exponential moving average of the loss, without the bias of its start (as Adam's moments)."""
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def of(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics, with the loss averaged over the calls so far."""
+        if "loss" not in metrics:
+            return dict(metrics)
+        self._sum = SMOOTHING * self._sum + (1 - SMOOTHING) * float(metrics["loss"])
+        self._weight = SMOOTHING * self._weight + 1 - SMOOTHING
+        return {**metrics, "loss": self._sum / self._weight}
 
 
 def numbers(left_s: float, metrics: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from foundation.results.terminal import text_table
 from foundation.train.directory.listing import RunState
 
 HEAD = ("RUN", "STATE", "STEP", "LOSS", "LOGGED", "CHECKPOINT", "WRITTEN", "SIZE", "PATH")
@@ -13,14 +14,7 @@ def runs_text(runs: Sequence[RunState]) -> str:
     """A line for each run, and one below it for whoever trains elsewhere and for each problem."""
     if not runs:
         return "no runs here; 'wfm pretrain' makes them where its recipe's out= says."
-    rows = [HEAD, *(_row(run) for run in runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    notes = [[], *(_notes(run) for run in runs)]
-    lines = []
-    for row, below in zip(rows, notes, strict=True):
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        lines += [f"    {note}" for note in below]
-    return "\n".join(lines)
+    return text_table(HEAD, [_row(run) for run in runs], [_notes(run) for run in runs])
 
 
 def _row(run: RunState) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.results.terminal import text_table
 from foundation.train.directory.listing_text import duration
 from foundation.train.planning.plan import DAY, IMPUTED, Pace, Plan, Stage
 
@@ -34,13 +35,13 @@ def plan_text(plan: Plan) -> str:
 
 def _table(stages: list[Stage]) -> list[str]:
     head = ("ZeRO", "params", "grads", "optim", "buffers", "activ.", "total", "fits", "re-comp.", "fits", "max batch")
-    rows: list[tuple[str, ...]] = [head]
+    rows: list[tuple[str, ...]] = []
     for s in stages:
         sizes = (s.states.parameters, s.states.gradients, s.states.optimizer, s.states.buffers, s.activations)
         rest = (s.states.total + s.activations, s.fits, s.states.total + s.checkpointed, s.fits_checkpointed)
         name = "0 (DDP)" if s.stage == 0 else str(s.stage)
         rows.append((name, *map(_gb, sizes), _gb(rest[0]), _word(s.fits), _gb(rest[2]), _word(rest[3]), f"{s.batch:,}"))
-    return [f"  {row[0]:<8}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows]
+    return [f"  {line}" for line in text_table(head, rows, right=True).splitlines()]
 
 
 def _gb(size: float) -> str:

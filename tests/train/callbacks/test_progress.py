@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from helpers.tiny import cut_off_at, environment, pretrain_recipe, write_recipe
 
-from foundation.train.callbacks.progress import Pace, numbers
+from foundation.train.callbacks.progress import Pace, Smoothed, numbers
 from foundation.train.pretrain import pretrain
 
-NUMBERS = r"0:00:00 left, loss [\d.]+, [\d,.]+ samples/s, [\d,]+ tokens/s, MFU [\d.]+%, [\d.]+ GB"
+NUMBERS = r"0:00:00 left, loss [\d.]+ \(smoothed\), [\d,.]+ samples/s, [\d,]+ tokens/s, MFU [\d.]+%, [\d.]+ GB"
 FEW = "recording/test"  # 56 samples: several epochs
 
 
@@ -30,7 +30,17 @@ def test_the_time_left_is_that_of_all_steps_to_come_at_the_last_pace() -> None:
 
 
 def test_only_what_is_known_is_shown() -> None:
-    assert numbers(90061, {"loss": 1.23456, "mse": 9}) == "1 day, 1:01:01 left, loss 1.235"
+    assert numbers(90061, {"loss": 1.23456, "mse": 9}) == "1 day, 1:01:01 left, loss 1.23 (smoothed)"
+
+
+def test_the_loss_is_averaged_over_logged_steps_from_the_first_on() -> None:
+    loss = Smoothed()
+    assert loss.of({"loss": 4.0, "mfu": 0.5}) == {"loss": pytest.approx(4.0), "mfu": 0.5}
+    assert loss.of({"loss": 2.0})["loss"] == pytest.approx((0.9 * 4.0 + 2.0) / 1.9)
+    for _ in range(200):
+        latest = loss.of({"loss": 1.0})
+    assert latest["loss"] == pytest.approx(1.0)
+    assert loss.of({"mfu": 0.5}) == {"mfu": 0.5}, "nothing is logged yet"
 
 
 def test_a_log_file_gets_plain_lines(shards_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
