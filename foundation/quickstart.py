@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import platform
@@ -30,6 +29,7 @@ from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, load_rows, save_rows
 from foundation.results.tables import rich_tables
 from foundation.signal import Signal
+from foundation.train.directory.history import read_history
 from foundation.train.pretrain import pretrain
 
 COUNT, SEED = 4000, 0
@@ -98,7 +98,7 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
     save_rows(out / "generation.json", imputed + made)
     for table in rich_tables(imputed + made):
         Console().print(table)
-    history = read_history(out / "pretrain" / "logs")
+    history = read_history(out / "pretrain")
     report = out / "report.html"
     write_report(
         report,
@@ -122,15 +122,6 @@ def _report(out: Path, shards: Path, model: WfmForMaskedModeling, rows: list[Row
 
 def _of_each_activity(signals: list[Signal], names: tuple[str, ...] = ("walk", "wave", "sit_down")) -> list[Signal]:
     return [next(signal for signal in signals if signal.labels["activity"] == name) for name in names]
-
-
-def read_history(logs: Path) -> list[dict[str, float]]:
-    """Rows of every `metrics.csv` below `logs` (one per start of the run), by step; empty cells are left out."""
-    rows: list[dict[str, float]] = []
-    for path in sorted(logs.glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.removeprefix("version_"))):
-        with path.open(newline="") as file:
-            rows += [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]
-    return sorted(rows, key=lambda row: row["step"])
 
 
 def _facts(model: WfmForMaskedModeling, history: list[dict[str, float]], began: float) -> dict[str, str]:

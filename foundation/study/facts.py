@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from foundation.config import PretrainRecipe
 from foundation.data.stream import ShardStream
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
+from foundation.train.directory.history import read_history
 
 
 def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool) -> dict[str, Any]:
@@ -40,22 +40,14 @@ def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool)
     if not trained:
         return found | {"steps": 0, "samples_seen": 0, "tokens": 0}
     seen = _position(recipe.out / FOLDER / FINAL)
-    steps, paces = recipe.train.steps, [row["samples_per_s"] for row in history(recipe.out) if "samples_per_s" in row]
+    steps, paces = (
+        recipe.train.steps,
+        [row["samples_per_s"] for row in read_history(recipe.out) if "samples_per_s" in row],
+    )
     seconds = seen / len(paces) * sum(1 / pace for pace in paces) if paces else math.nan
     took = {"train_s": seconds, "steps_per_s": steps / seconds} if math.isfinite(seconds) else {}
     tokens = sum(stream.length(position) for position in range(seen))
     return found | {"steps": steps, "samples_seen": seen, "tokens": tokens, **took}
-
-
-def history(run: Path) -> list[dict[str, float]]:
-    """Rows of every log of a run (one per start), by step; of a step that was logged twice, the last."""
-    rows: dict[float, dict[str, float]] = {}
-    for path in sorted((run / "logs").glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name[8:])):
-        with path.open(newline="") as file:
-            for line in csv.DictReader(file):
-                row = {name: float(value) for name, value in line.items() if value}
-                rows[row["step"]] = {**rows.get(row["step"], {}), **row}
-    return [rows[step] for step in sorted(rows)]
 
 
 def _position(checkpoint: Path) -> int:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from foundation.config.study import QUANTITIES
 from foundation.results.rows import interval
-from foundation.study.facts import history
 from foundation.study.heldout import ALL
 from foundation.study.laws import LEAST, Array, Exponent, ScalingLaw, power_law, scaling_law
 from foundation.study.measures import cost_of, measures
 from foundation.study.plan import Run, Study
 from foundation.study.runs import Done
+from foundation.train.directory.history import read_history
 
 PARAMETERS = "parameters"
 
@@ -64,7 +64,7 @@ def joint_law(study: Study, done: Sequence[Done]) -> tuple[str, ScalingLaw] | No
 def curve(run: Run) -> tuple[Array, Array]:
     """Steps and training loss of the mean head, averaged over steps that grow by a third: from batch to batch the mask
     changes more than the network. Empty where nothing was logged."""
-    logged = [(row["step"] + 1, row["mse"]) for row in history(run.folder) if np.isfinite(row.get("mse", np.nan))]
+    logged = [(row["step"] + 1, row["mse"]) for row in read_history(run.folder) if np.isfinite(row.get("mse", np.nan))]
     if not run.trained or not logged:
         return np.empty(0), np.empty(0)
     steps, losses = np.array(logged).T

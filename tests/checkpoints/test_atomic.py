@@ -66,7 +66,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(
     pretrain(pretrain_recipe(shards_dir, tmp_path / "run"))
     said = capsys.readouterr().out
     assert str(folder / "step=6.ckpt") in said
-    assert "going on from step=3.ckpt" in said
+    assert "resuming from step=3.ckpt" in said
     one, two = (load_checkpoint(run / "checkpoints" / FINAL)[1] for run in (tmp_path / "run", trained))
     assert all(torch.equal(one[name], two[name]) for name in two)
 
@@ -77,7 +77,7 @@ def test_without_a_whole_checkpoint_nothing_begins_anew_unasked(
     folder = _interrupted(shards_dir, tmp_path / "run", capsys)
     for path in numbered(folder):
         _cut(path)
-    with pytest.raises(CheckpointError, match=r"step=6.ckpt: is torn .*no older one is whole"):
+    with pytest.raises(CheckpointError, match=r"step=6.ckpt: is torn .*no older one is intact"):
         pretrain(pretrain_recipe(shards_dir, tmp_path / "run"))
 
 
