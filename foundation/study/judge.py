@@ -9,7 +9,7 @@ import torch
 
 from foundation import __version__
 from foundation.adapt import training_features
-from foundation.adapt.select_pooling import asked_poolings
+from foundation.adapt.select_pooling import requested_poolings
 from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.load import load_masked
 from foundation.data.labelled import TokenSet
@@ -63,7 +63,7 @@ class Judge:
     def _scores(self, task: Task, labelled: Labelled, encoder: WfmModel, seed: int) -> list[Score]:
         tune, data = task.recipe.tune, TokenSet(labelled.signals, encoder.config)
         shapes = (signal.values.shape for signal in labelled.signals)
-        poolings = asked_poolings(tune.pooling, shapes, encoder.config)
+        poolings = requested_poolings(tune.pooling, shapes, encoder.config)
         features = training_features(encoder, data, poolings, None, tune.augment)
         set_, split = title(task)
         return [
