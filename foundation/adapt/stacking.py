@@ -62,9 +62,7 @@ def fit_stack(
 ) -> Stack:
     """Fit heads on all poolings and regularisations and weight them by cross-validation; arguments as for
     `stacking_weights`."""
-    return fit_weighted(
-        stacking_weights(features, targets, outputs, sessions, seed), features, targets, outputs, seed
-    )
+    return fit_weighted(stacking_weights(features, targets, outputs, sessions, seed), features, targets, outputs, seed)
 
 
 def stacking_weights(

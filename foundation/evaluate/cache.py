@@ -45,8 +45,8 @@ class Outcome:
 class Outcomes:
     """Cache keys of the jobs of a recipe: one file per finished job.
 
-    The file name is a hash of all that the outcome depends on: weights, shards, settings, the source code of this package
-    and library versions. Stale outcomes are therefore never read; unused files are kept.
+    The file name is a hash of all that the outcome depends on: weights, shards, settings, the source code of this
+    package and library versions. Stale outcomes are therefore never read; unused files are kept.
     """
 
     def __init__(self, recipe: EvaluateRecipe) -> None:
@@ -63,8 +63,8 @@ class Outcomes:
         return self.recipe.cache / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
 
     def plan(self) -> dict[Path, Job]:
-        """Cache file -> job. Checkpoints with the same network share jobs that start from random weights, under the name
-        of the first."""
+        """Cache file -> job. Checkpoints with the same network share jobs that start from random weights, under the
+        name of the first."""
         found: dict[Path, Job] = {}
         for job in jobs_of(self.recipe):
             found.setdefault(self.path(job), job)

@@ -26,8 +26,8 @@ def reconstruction_rows(
 ) -> list[Row]:
     """NMSE of hidden entries in dB, by mask kind, of the model and of linear interpolation; seeds draw the masks.
 
-    The mean over signals of each signal's NMSE, as in channel prediction: gains differ a hundredfold between windows, and
-    the strongest would dominate. The truth is the clean field if the signals have one, else the measured one.
+    The mean over signals of each signal's NMSE, as in channel prediction: gains differ a hundredfold between windows,
+    and the strongest would dominate. The truth is the clean field if the signals have one, else the measured one.
     """
     rows = []
     for kind in MASKS:
@@ -64,7 +64,8 @@ def decoder_rows(
 
 
 def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: int = 3) -> list[SampleComparison]:
-    """Generated and held-out samples, one comparison per seed, of the signals with the first one's carrier and shape."""
+    """Generated and held-out samples, one comparison per seed, of the signals with the first one's carrier and
+    shape."""
     first = signals[0]
     alike = [s for s in signals if s.carrier_hz == first.carrier_hz and s.values.shape == first.values.shape]
     return [sample_comparison(model, alike, "held-out sessions", seed) for seed in range(seeds)]

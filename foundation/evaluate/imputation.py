@@ -1,8 +1,9 @@
 """Evaluation of imputation against baselines without training, by data set, kind of signal and mask.
 
-NMSE is the sum of |x - y|^2 over the hidden entries of all windows, divided by the sum of |x|^2, with each window scaled
-to power 1 first, because gains differ a thousandfold. A mean of each window's own ratio, as in `reconstruction_rows`,
-would be dominated by windows whose hidden part is nearly empty, of which radar and impulse responses have many.
+NMSE is the sum of |x - y|^2 over the hidden entries of all windows, divided by the sum of |x|^2, with each window
+scaled to power 1 first, because gains differ a thousandfold. A mean of each window's own ratio, as in
+`reconstruction_rows`, would be dominated by windows whose hidden part is nearly empty, of which radar and impulse
+responses have many.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Measured:
     sessions: tuple[str, ...]
 
     def decibels(self, method: str, against: str | None = None) -> tuple[float, float, float]:
-        """NMSE in dB with its 95 % interval (low, high), by bootstrap over sessions, or over windows if sessions are few.
+        """NMSE in dB with its 95 % interval (low, high), by bootstrap over sessions, or over windows if sessions are
+        few.
 
         Args:
             against: another method; the result is then the difference to it, negative if `method` is better.

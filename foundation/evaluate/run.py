@@ -21,8 +21,8 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
     """Run an evaluation recipe and summarise it; with `tune.pooling: auto` prints the chosen poolings.
 
     Raises:
-        RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used, or the checkpoint
-            was pretrained on a test session.
+        RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used, or the
+            checkpoint was pretrained on a test session.
     """
     refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()

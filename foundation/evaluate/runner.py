@@ -94,8 +94,8 @@ def _joined(
 
 
 def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> list[Row]:
-    """One row per line and metric, with the interval over seeds. A method without randomness gives equal predictions for
-    all seeds and counts as one run."""
+    """One row per line and metric, with the interval over seeds. A method without randomness gives equal predictions
+    for all seeds and counts as one run."""
     rows = []
     for line, found in runs.items():
         per_seed: dict[str, list[float]] = defaultdict(list)

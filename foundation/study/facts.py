@@ -1,4 +1,4 @@
-"""What a run had and took: parameters, data, steps, tokens, seconds. Read from its files: a kept run tells it too."""
+"""Size and cost of a run: parameters, data, steps, tokens and seconds, read from its files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from foundation.train.directory.history import read_history
 
 
 def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool) -> dict[str, Any]:
-    """Facts of a run, for the file of results.
+    """Size and cost of a run, for the result file.
 
-    `parameters` are the encoder's (`model_parameters`: with the decoder and the heads); `samples` and `sessions` what
-    the training part holds; `samples_seen`, `tokens` and `steps` what training took, repetitions included; `train_s`
-    seconds within training steps, without start and end.
+    Returns:
+        `parameters` of the encoder and `model_parameters` with decoder and heads; `samples` and `sessions` of the
+        training part; `steps`, `samples_seen` and `tokens` of training, repetitions included; `train_s`, seconds in
+        training steps without start and end, and `steps_per_s`.
+
+    Raises:
+        CheckpointError: the final checkpoint does not record its position in the stream.
     """
     stream = ShardStream(
         recipe.data.sources,
@@ -51,9 +55,9 @@ def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool)
 
 
 def _position(checkpoint: Path) -> int:
-    """Samples that training has had."""
+    """Number of samples that training has read."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     try:
         return int(state["Shards"]["position"])
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{checkpoint}: does not tell its place in the stream; pretrain the run again.") from None
+        raise CheckpointError(f"{checkpoint}: has no position in the data stream; pretrain the run again.") from None

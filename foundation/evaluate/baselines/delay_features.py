@@ -89,7 +89,8 @@ def _first_path(power: Array, delay_s: Array, noise: float) -> float:
 
 
 def _statistics(taps: Array, paths: Array, at_ns: Array, noise: Array) -> Array:
-    """[T, 10] from tap powers [T, K], the powers of taps that are paths [T, K], delays [K] in ns and noise power [T]."""
+    """[T, 10] from tap powers [T, K], the powers of taps that are paths [T, K], delays [K] in ns and noise power
+    [T]."""
     tiny = np.finfo(np.float64).tiny
     energy = paths.sum(axis=1) + tiny
     mean = (paths * at_ns).sum(axis=1) / energy

@@ -1,7 +1,7 @@
 """Hand-crafted features: the baseline of pretrained encoders. Invalid entries are ignored.
 
-The length of a feature vector depends on the numbers of links and responses (and, for "doppler", of times) only, so that
-windows of one shape stack into a matrix. "amplitude" and "level" keep the gain, because the received level can be
+The length of a feature vector depends on the numbers of links and responses (and, for "doppler", of times) only, so
+that windows of one shape stack into a matrix. "amplitude" and "level" keep the gain, because the received level can be
 informative; the others remove it.
 """
 

@@ -27,8 +27,8 @@ def self_trained(
     """Outputs [M, outputs] for the test samples, of a stack fitted to the training samples and, in each round, to more
     of the test samples with the labels that the previous round predicted.
 
-    Every round takes the same share of each predicted class, the most confident samples first, so that the easiest class
-    does not dominate. The stacking weights are fixed.
+    Every round takes the same share of each predicted class, the most confident samples first, so that the easiest
+    class does not dominate. The stacking weights are fixed.
 
     Args:
         weights: see `foundation.adapt.stacking_weights`.

@@ -31,8 +31,8 @@ def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
         label: name of the label. A `position` is in metres; other numbers are in the unit of the shards.
 
     Returns:
-        For classes `accuracy`. For numbers mean and median Euclidean distance: `mean_error_m` and `median_error_m` for a
-        position, otherwise `mean_error` and `median_error`.
+        For classes `accuracy`. For numbers mean and median Euclidean distance: `mean_error_m` and `median_error_m` for
+        a position, otherwise `mean_error` and `median_error`.
     """
     each = each_score(truth, predicted)
     if np.ndim(truth) == 1:
@@ -53,8 +53,8 @@ def power_profile_db(samples: Array) -> NDArray[np.float64]:
 def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
     """Autocorrelation over time of the centred amplitude of samples [N, T, R]; float64 [1 + T // 2], 1 at lag 0.
 
-    The mean over samples of each one's autocorrelation; constant samples are left out. Amplitude, because measured phase
-    is random from packet to packet; centred, because the static response would hide the dynamics.
+    The mean over samples of each one's autocorrelation; constant samples are left out. Amplitude, because measured
+    phase is random from packet to packet; centred, because the static response would hide the dynamics.
 
     Raises:
         ValueError: there are fewer than 2 times, or nothing changes in time.
@@ -77,9 +77,9 @@ def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:
     Returns:
         `power_profile_db`: root mean square difference of the power profiles in dB.
         `autocorrelation`: root mean square difference of the temporal autocorrelations over lags 1 to T // 2.
-        `power_spread_db`: Wasserstein-1 distance in dB, averaged over frequencies, between the distributions over samples
-            of the power at a frequency relative to a sample's mean power. The mean profile of many rooms is nearly
-            flat, and noise comes close to it; only this metric shows that each room has its own profile.
+        `power_spread_db`: Wasserstein-1 distance in dB, averaged over frequencies, between the distributions over
+            samples of the power at a frequency relative to a sample's mean power. The mean profile of many rooms is
+            nearly flat, and noise comes close to it; only this metric shows that each room has its own profile.
 
     Raises:
         ValueError: the shapes differ after the first axis.
