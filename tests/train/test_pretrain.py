@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from helpers.tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, wfm, write_recipe
+from helpers.tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, write_recipe
 
 from foundation.checkpoints.layout import FINAL, numbered
 from foundation.checkpoints.training import load_checkpoint
@@ -24,12 +23,8 @@ from foundation.config import CorpusSection, PretrainRecipe, load_recipe
 from foundation.data.shards.corpus import read_part
 from foundation.data.stream import ShardStream
 from foundation.data.tokens import tokenize
-from foundation.errors import CheckpointError, RecipeError, TrainingError
 from foundation.models.config import model_config
-from foundation.objectives import MaskedObjective
-from foundation.train.failed_step import replay
 from foundation.train.module import PretrainModule
-from foundation.train.optim import rate
 from foundation.train.pretrain import pretrain
 
 FEW = "recording/test"  # 56 samples, so that an epoch is over soon
@@ -200,33 +195,6 @@ def test_seeds_change_the_weights(trained: Path, shards_dir: Path, tmp_path: Pat
     assert not _equal(_weights(tmp_path / "run"), _weights(trained))
 
 
-def test_a_run_of_before_a_recipe_had_some_key_goes_on(trained: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    raw = yaml.safe_load((run / "recipe.yaml").read_text()) | {"out": str(run)}
-    del raw["model"]["links"], raw["objective"]
-    (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
-    recipe = PretrainRecipe.model_validate(raw)
-    assert pretrain(recipe).checkpoint.name == FINAL
-    recipe.model.links = 65
-    with pytest.raises(RecipeError, match=r"model\.links: 64 there, 65 here"):
-        pretrain(recipe)
-
-
-def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> None:
-    before = snapshot(trained)
-    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, ["train.learning_rate=0.5"])
-    with pytest.raises(RecipeError, match=r"train\.learning_rate: 0\.001 there, 0\.5 here"):
-        pretrain(recipe)
-    assert snapshot(trained) == before
-
-
-@pytest.mark.parametrize("change", ["train.timeout_s=60", "train.picture_every=2"])
-def test_how_long_ranks_wait_and_what_is_drawn_is_no_part_of_a_run(change: str, trained: Path) -> None:
-    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, [change])
-    assert pretrain(recipe).checkpoint == trained / "checkpoints" / FINAL
-
-
 def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
     shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,86 +207,3 @@ def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
     recipe = load_recipe(again, PretrainRecipe)
     assert (recipe.train.steps, recipe.objective.flow_levels, recipe.train.weight_decay) == (3, 4, 0.05)
     assert recipe == load_recipe(config, PretrainRecipe, ["train.steps=3", "objective.flow_levels=4"])
-
-
-def test_a_nan_loss_stops_before_the_optimizer_steps(
-    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
-
-    class StandInObjective(MaskedObjective):
-        """Stands in for MaskedObjective: finite for two steps, then NaN, and remembers the weights it was given."""
-
-        def __call__(
-            self, model: torch.nn.Module, batch: Any, generator: torch.Generator
-        ) -> tuple[Any, dict[str, Any]]:
-            seen.append({name: value.clone() for name, value in model.state_dict().items()})
-            loss = sum(p.square().sum() for p in model.parameters())
-            factor = math.nan if len(seen) == 3 else 1.0
-            return loss * factor, {"tokens": batch["observed"].any(-1).sum()}
-
-    kept: list[PretrainModule] = []
-    plain = PretrainModule.__init__
-
-    def patched(self: PretrainModule, recipe: PretrainRecipe) -> None:
-        plain(self, recipe)
-        self.objective = StandInObjective()  # type: ignore[assignment]
-        kept.append(self)
-
-    monkeypatch.setattr(PretrainModule, "__init__", patched)
-    with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-batch=0\.safetensors"):
-        pretrain(pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1))
-    assert len(seen) == 3
-    assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
-    assert _equal(seen[2], kept[0].model.state_dict())
-    assert not (tmp_path / "run" / "checkpoints" / FINAL).exists()
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), seen[2])
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated(
-    accumulate: int, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain, losses = MaskedObjective.__call__, []
-
-    def with_a_pole(self: MaskedObjective, model: Any, batch: Any, generator: Any) -> Any:
-        """From the third step on: the loss as it is, plus a root whose slope is infinite where it stands."""
-        loss, metrics = plain(self, model, batch, generator)
-        losses.append(loss.item())
-        if len(losses) > 2 * accumulate:
-            weight = model.mean.weight
-            loss = loss + (weight - weight.detach()).square().sum().sqrt()
-        return loss, metrics
-
-    name = f"step=2-batch={accumulate - 1}.safetensors"
-    recipe = pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1, accumulate=accumulate)
-    with monkeypatch.context() as patch:
-        patch.setattr(MaskedObjective, "__call__", with_a_pole)
-        with pytest.raises(TrainingError, match=f"gradient norm is nan at step 2; .*dumps/{name}"):
-            pretrain(recipe)
-    dump = tmp_path / "run" / "dumps" / name
-    fresh = PretrainModule(recipe)
-    assert replay(dump, fresh.model, fresh.objective).item() == losses[-1]
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), "the bad step was not taken"
-    with pytest.raises(CheckpointError, match="is no dump of this network"):
-        replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)
-
-
-def test_wandb_without_a_key_logs_offline_and_keeps_no_secret(shards_dir: Path, tmp_path: Path) -> None:
-    secret = "standInSecretThatMustNotBeWritten"
-    config = write_recipe(tmp_path / "tiny.yaml", pretrain_recipe(shards_dir, tmp_path / "run", steps=3))
-    done = wfm("pretrain", "--config", config, "logger=wandb", env=environment(HF_TOKEN=secret, MY_API_KEY=secret))
-    assert done.returncode == 0, done.stderr[-3000:]
-    runs = list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
-    assert len(runs) == 1
-    assert b"samples_per_s" in runs[0].read_bytes()
-    for path in tmp_path.rglob("*"):
-        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
-
-
-def test_rate_warms_up_and_ends_at_a_tenth() -> None:
-    rates = [rate(step, 10, 100) for step in range(101)]
-    assert rates[0] == pytest.approx(1 / 11)
-    assert max(rates) == rates[10] == 1.0
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[100] == pytest.approx(0.1)

@@ -8,7 +8,7 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
-from foundation.adapt import fit_head, fit_stack, probe_error
+from foundation.adapt import fit_head, fit_stack
 from foundation.adapt.probe import REGULARISATION
 from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
@@ -146,19 +146,3 @@ def test_where_labels_are_too_few_to_weigh_by_every_pooling_counts_alike_and_it_
     head, pooling, note = fit_stack(some, np.arange(4), 4, ["a"] * 4, seed=0)
     assert (pooling, note) == ("left+right", "all, too few labels to choose by")
     assert head.share.tolist() == [0.5, 0.5]
-
-
-def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:
-    x, y = _moons(40)
-    assert probe_error(x, y, 2, ["a"] * 40, seed=0) <= 0.1
-    assert probe_error(x[:2], y[:2], 2, ["a", "a"], seed=0) is None
-
-
-def test_copies_of_a_sample_are_held_out_with_it() -> None:
-    """Of one session, where stretches are held out: a copy left behind would tell the label of a sample by heart."""
-    rng = np.random.default_rng(0)
-    noise, labels = rng.standard_normal((120, 6)).astype(np.float32), rng.integers(0, 2, 120)
-    for sessions in (["one"] * 120, [f"s{i // 10}" for i in range(120)]):
-        error = probe_error(np.stack([noise] * 3), labels, 2, sessions, seed=0)
-        assert error is not None
-        assert error > 0.35

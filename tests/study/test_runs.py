@@ -52,7 +52,7 @@ def study_fields(folder: Path, shards_dir: Path, **changes: Any) -> dict[str, An
         "seeds": [3],
         "held_out": {"shards": str(shards_dir), "split": "room", "part": "test", "samples": 16},
         "tasks": [{"recipe": "activity.yaml", "samples": 80}],
-        "keep": str(folder / "runs"),
+        "cache": str(folder / "runs"),
     }
     return fields | changes
 

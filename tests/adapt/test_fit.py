@@ -188,7 +188,7 @@ def test_another_base_is_refused(saved: Path, trained: Path) -> None:
     other = load_encoder(trained / "model")
     with torch.no_grad():
         other.transformer.state_dict()[next(iter(other.transformer.state_dict()))].add_(1e-6)
-    with pytest.raises(CheckpointError, match="is another one, by its weights or its configuration"):
+    with pytest.raises(CheckpointError, match="the given encoder has other weights or another configuration"):
         load_adapter(saved, other)
 
 

@@ -40,7 +40,7 @@ def _recipe(trained: Path, shards: Path, label: str = "activity", **changes: Any
         "fractions": [0.1, 1.0],
         "seeds": [0, 1],
         "tune": {"steps": 3, "batch_size": 8},
-        "keep": str(trained.with_name("fits")),
+        "cache": str(trained.with_name("fits")),
     } | changes
 
 
@@ -137,7 +137,7 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
     trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = _recipe(trained, shards_dir, modes=["baseline", "knn"], cache=str(tmp_path / "kept"))
-    whole = _evaluate(recipe | {"keep": str(tmp_path / "other")})
+    whole = _evaluate(recipe | {"cache": str(tmp_path / "other")})
     done: list[str] = []
 
     def until_the_third(bench: Bench, job: Job) -> Outcome:
