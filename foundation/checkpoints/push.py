@@ -103,7 +103,7 @@ def _upload(api: HfApi, folder: Path, repo_id: str, names: list[str], *, private
     url = api.create_repo(repo_id, private=private or None, exist_ok=True)
     if private and not api.model_info(url.repo_id).private:
         raise CheckpointError(
-            f"{url} is public already, and a private upload was asked for; choose another name or change its settings."
+            f"{url} is public already, and a private upload was requested; choose another name or change its settings."
         )
     if tag and api.revision_exists(url.repo_id, tag):
         raise CheckpointError(f"{url} already has a revision named {tag!r}; choose another tag.")

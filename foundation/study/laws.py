@@ -44,7 +44,7 @@ class Exponent:
 
 @dataclass(frozen=True)
 class ScalingLaw:
-    """L(N, D) = irreducible + a / N^alpha + b / D^beta."""
+    """L(N, D) = floor + a / N^alpha + b / D^beta, where `floor` is the irreducible loss."""
 
     floor: float
     a: float
