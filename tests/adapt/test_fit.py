@@ -25,8 +25,8 @@ def test_lora_changes_what_the_encoder_says(fitted: TaskModel, trained: Path, da
         assert not torch.equal(fitted.encoder(**batch).last_hidden_state, plain(**batch).last_hidden_state)
 
 
-def test_a_fit_that_comes_to_nothing_begins_again_more_slowly(trained: Path, data: TokenSet, target: Target) -> None:
-    """Of random weights the first step may drive features away from every bump of the head."""
+def test_a_collapsed_fit_is_repeated_at_a_lower_rate(trained: Path, data: TokenSet, target: Target) -> None:
+    """Of random weights the first step may drive features away from every kernel centre of the head."""
     encoder = load_encoder(trained / "model")
     with pytest.warns(UserWarning, match="1 times the rate; lower tune.full_learning_rate"):
         fitted = fit_tiny(encoder, data, target, "scratch", full_learning_rate=0.02)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.moons import moons
 
 from foundation.adapt import probe_error
 
 
-def _moons(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features float32 [n, 3] of two classes that no plane separates: a ring around a disc, and noise."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(count) % 2
-    angle, radius = rng.uniform(0, 2 * np.pi, count), 1.0 + 2.0 * targets + 0.2 * rng.standard_normal(count)
-    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    return np.concatenate([plane, 0.1 * rng.standard_normal((count, 1))], axis=1).astype(np.float32), targets
-
-
 def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:
-    x, y = _moons(40)
+    x, y = moons(40)
     assert probe_error(x, y, 2, ["a"] * 40, seed=0) <= 0.1
     assert probe_error(x[:2], y[:2], 2, ["a", "a"], seed=0) is None
 

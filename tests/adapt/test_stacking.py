@@ -1,77 +1,20 @@
-"""The kernel head against scikit-learn's kernel ridge regression, and what it makes of few, many and odd samples."""
+"""Stacks of kernel heads: cross-validated weights and regularisation, and what few labels give."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.preprocessing import StandardScaler
+from helpers.moons import moons
 
 from foundation.adapt import fit_head, fit_stack
 from foundation.adapt.probe import REGULARISATION
 from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
-from foundation.models import kernel_head as module
-
-
-def _moons(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features float32 [n, 3] of two classes that no plane separates: a ring around a disc, and noise."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(count) % 2
-    angle, radius = rng.uniform(0, 2 * np.pi, count), 1.0 + 2.0 * targets + 0.2 * rng.standard_normal(count)
-    plane = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    return np.concatenate([plane, 0.1 * rng.standard_normal((count, 1))], axis=1).astype(np.float32), targets
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
     return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, bandwidth=1.0)
-
-
-def test_numbers_are_those_of_kernel_ridge_regression() -> None:
-    rng = np.random.default_rng(0)
-    x, new = rng.standard_normal((60, 9)).astype(np.float32), rng.standard_normal((20, 9)).astype(np.float32)
-    y = np.stack([np.sin(x[:, 0]) * 5 + 3, x[:, 1] ** 2], axis=1).astype(np.float32)
-    scaler = StandardScaler().fit(x)
-    reference = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / 9).fit(scaler.transform(x), y - y.mean(0))
-    with torch.no_grad():
-        found = _fitted(x, y, 2)(torch.from_numpy(new)).numpy()
-    np.testing.assert_allclose(found, reference.predict(scaler.transform(new)) + y.mean(0), atol=1e-4)
-
-
-def test_classes_that_no_plane_separates_are_told_apart() -> None:
-    (x, y), (new, truth) = _moons(80), _moons(200, seed=1)
-    with torch.no_grad():
-        assert (_fitted(x, y, 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean() >= 0.98
-
-
-def test_more_samples_than_centres_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    (x, y), (new, truth) = _moons(400), _moons(200, seed=1)
-    monkeypatch.setattr(module, "CENTRES", 40)
-    head = _fitted(x, y, 2)
-    assert head.centres.shape[0] == 40
-    with torch.no_grad():
-        all_of_them = (head(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
-        few = (_fitted(x[:40], y[:40], 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
-    assert all_of_them >= max(few, 0.97)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_samples_and_features_that_never_vary_give_finite_outputs(count: int) -> None:
-    x = np.concatenate([_moons(count)[0], np.ones((count, 2), np.float32)], axis=1)
-    new = torch.from_numpy(np.concatenate([_moons(9, seed=1)[0], np.full((9, 2), 1.5, np.float32)], axis=1))
-    output = fit_head(x, np.arange(count) % 2, 3, ["a"] * count, seed=0)(new)
-    assert output.shape == (9, 3)
-    assert bool(torch.isfinite(output).all())
-
-
-def test_hundreds_of_features_that_never_vary_change_nothing() -> None:
-    """As of statistics that a kind of signal does not have: LAPACK gave up on so many equal eigenvalues."""
-    (x, y), (new, _) = _moons(400), _moons(50, seed=1)
-    padded, asked = (np.concatenate([part, np.full((len(part), 189), 3.0, np.float32)], axis=1) for part in (x, new))
-    with torch.no_grad():
-        expected, found = _fitted(x, y, 2)(torch.from_numpy(new)), _fitted(padded, y, 2)(torch.from_numpy(asked))
-    torch.testing.assert_close(found, expected)
 
 
 def _sessions(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
@@ -101,17 +44,17 @@ def test_a_stack_reads_what_holds_in_sessions_left_out_and_beats_each_alone() ->
     assert right(head, "left", "right") > alone + 0.2
 
 
-def test_a_stack_is_as_stiff_as_held_out_sessions_ask_for() -> None:
+def test_the_regularisation_of_a_stack_is_cross_validated() -> None:
     """The smoothest head alone does not learn labels by heart that noise has turned; clean rings need no smoothing."""
     rng = np.random.default_rng(0)
     names = [f"s{i}" for i in np.repeat(np.arange(8), 30)]
-    rings, y = _moons(240)
+    rings, y = moons(240)
     plane = rng.standard_normal((240, 12)).astype(np.float32)
     noisy = ((plane[:, 0] > 0) ^ (rng.random(240) < 0.3)).astype(np.int64)
     for x, labels, smooth in ((rings, y, False), (plane, noisy, True)):
-        stiff = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *REGULARISATION[-1])
+        strongest = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *REGULARISATION[-1])
         with torch.no_grad():
-            said, smoothest = fit_head(x, labels, 2, names, seed=0)(torch.from_numpy(x)), stiff(torch.from_numpy(x))
+            said, smoothest = fit_head(x, labels, 2, names, seed=0)(torch.from_numpy(x)), strongest(torch.from_numpy(x))
         assert torch.allclose(said, smoothest, atol=1e-5) == smooth
 
 

@@ -1,4 +1,4 @@
-"""More rows in one evaluation: baselines, supervised networks, checkpoints, pooling by training sessions, CORAL."""
+"""Jobs of an evaluation with several checkpoints, supervised networks, alignment and a choice of poolings."""
 
 from __future__ import annotations
 

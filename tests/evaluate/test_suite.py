@@ -1,4 +1,4 @@
-"""Suites: shares that sum up to the whole, one file and one page; tests between rows, and ranks over tasks."""
+"""Suites: shares that add up to the whole, one file of rows and one page, leaderboards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads on recordings of a configuration they were not fitted to: what is fitted, what is tested, what is lost."""
+"""Zero-shot transfer between configurations: what is fitted, what is tested, and the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wfm study`: two variants and a tiny grid, end to end; resuming, refusing, and what is never read."""
+"""`wfm study`: two variants and a tiny grid, end to end; resuming, refusing, and which parts are never read."""
 
 from __future__ import annotations
 

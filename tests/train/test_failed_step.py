@@ -9,23 +9,15 @@ from typing import Any
 import pytest
 import torch
 from helpers.tiny import pretrain_recipe
+from helpers.weights import same_weights, weights_of
 
 from foundation.checkpoints.layout import FINAL
-from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError, TrainingError
 from foundation.objectives import MaskedObjective
 from foundation.train.failed_step import replay
 from foundation.train.module import PretrainModule
 from foundation.train.pretrain import pretrain
-
-
-def _weights(run: Path, name: str = FINAL) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run / "checkpoints" / name)[1]
-
-
-def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_nan_loss_stops_before_the_optimizer_steps(
@@ -56,10 +48,10 @@ def test_a_nan_loss_stops_before_the_optimizer_steps(
     with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-batch=0\.safetensors"):
         pretrain(pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1))
     assert len(seen) == 3
-    assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
-    assert _equal(seen[2], kept[0].model.state_dict())
+    assert not same_weights(seen[1], seen[2]), "the steps before must have been taken"
+    assert same_weights(seen[2], kept[0].model.state_dict())
     assert not (tmp_path / "run" / "checkpoints" / FINAL).exists()
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), seen[2])
+    assert same_weights(weights_of(tmp_path / "run", "step=2.ckpt"), seen[2])
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -86,6 +78,8 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated
     dump = tmp_path / "run" / "dumps" / name
     fresh = PretrainModule(recipe)
     assert replay(dump, fresh.model, fresh.objective).item() == losses[-1]
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), "the bad step was not taken"
+    assert same_weights(weights_of(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), (
+        "the bad step was not taken"
+    )
     with pytest.raises(CheckpointError, match="is no dump of this network"):
         replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)

@@ -1,4 +1,4 @@
-"""Pretraining from the command line: what it writes, that it resumes exactly, and when it refuses to go on."""
+"""Pretraining from the command line: outputs, exact resume and determinism."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 import torch
 import yaml
 from helpers.tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, write_recipe
+from helpers.weights import same_weights, weights_of
 
 from foundation.checkpoints.layout import FINAL, numbered
-from foundation.checkpoints.training import load_checkpoint
 from foundation.cli import main
 from foundation.config import CorpusSection, PretrainRecipe, load_recipe
 from foundation.data.shards.corpus import read_part
@@ -34,14 +34,6 @@ def _metrics(run: Path, version: int = 0) -> list[dict[str, float]]:
     """Rows of the CSV log; `version` counts the starts of the run; empty cells are left out."""
     with (run / "logs" / f"version_{version}" / "metrics.csv").open() as file:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def _weights(run: Path, name: str = FINAL) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run / "checkpoints" / name)[1]
-
-
-def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) -> None:
@@ -81,7 +73,7 @@ def test_training_lowers_the_loss_of_recordings_it_never_saw(shards_dir: Path, t
         return sum(float(module.objective(module.model, batch, draw)[0]) for draw in draws) / 8
 
     before = loss()
-    module.model.load_state_dict(_weights(tmp_path / "run"))
+    module.model.load_state_dict(weights_of(tmp_path / "run"))
     assert loss() < 0.9 * before
 
 
@@ -139,7 +131,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert main(["pretrain", "--config", str(config)]) == 0
     resumed = {row["step"] for row in _metrics(run, version=1)}
     assert resumed == {3, 4, 5, 6, 7}, "it must go on at the checkpoint, not from the start"
-    assert _equal(_weights(run), _weights(trained))
+    assert same_weights(weights_of(run), weights_of(trained))
 
 
 @pytest.mark.parametrize("checkpoint_every", [4, 5], ids=["at the end of an epoch", "within an epoch"])
@@ -150,7 +142,7 @@ def test_resuming_in_a_later_epoch_is_exact(checkpoint_every: int, shards_dir: P
     cut_off_at(6, broken)
     pretrain(broken)
     assert {row["step"] for row in _metrics(broken.out, version=1)} == set(range(checkpoint_every, 9))
-    assert _equal(_weights(broken.out), _weights(whole.out))
+    assert same_weights(weights_of(broken.out), weights_of(whole.out))
 
 
 @pytest.mark.slow
@@ -161,7 +153,7 @@ def test_resuming_with_loader_workers_is_exact(shards_dir: Path, tmp_path: Path)
     # In a process of its own: loader workers of a finished run take seconds to leave a living one.
     python("from foundation.cli import main\n" + "".join(f"main(['pretrain', '--config', {c!r}])\n" for c in configs))
     assert {row["step"] for row in _metrics(broken.out, version=1)} == set(range(4, 9))
-    assert _equal(_weights(broken.out), _weights(whole.out))
+    assert same_weights(weights_of(broken.out), weights_of(whole.out))
 
 
 def _three_epochs(shards: Path, out: Path, checkpoint_every: int, workers: int = 0) -> PretrainRecipe:
@@ -192,7 +184,7 @@ def test_every_epoch_reads_every_batch_in_another_order(shards_dir: Path, tmp_pa
 def test_seeds_change_the_weights(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     other = pretrain_recipe(shards_dir, tmp_path / "run").model_copy(update={"seed": 1})
     pretrain(other)
-    assert not _equal(_weights(tmp_path / "run"), _weights(trained))
+    assert not same_weights(weights_of(tmp_path / "run"), weights_of(trained))
 
 
 def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(

@@ -16,7 +16,7 @@ from foundation.evaluate.baselines.features import hand_features
 
 @pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e9, 1e12])
 @pytest.mark.parametrize(("kind", "method"), [(kind, name) for kind, names in METHODS.items() for name in names])
-def test_floors_do_not_depend_on_the_unit_of_amplitudes(kind: str, method: str, unit: float) -> None:
+def test_baselines_do_not_depend_on_the_unit_of_amplitudes(kind: str, method: str, unit: float) -> None:
     rng = np.random.default_rng(0)
     x = 1 + rng.random((120, 4))
     truth = x[:, 0] if kind == "regression" else (x[:, 0] > 1.5).astype(np.int64)
@@ -25,7 +25,7 @@ def test_floors_do_not_depend_on_the_unit_of_amplitudes(kind: str, method: str, 
 
 
 @pytest.mark.parametrize("kind", METHODS)
-def test_every_floor_learns_and_standardises_on_training_rows_alone(kind: str) -> None:
+def test_every_baseline_learns_and_standardises_on_training_rows_alone(kind: str) -> None:
     rng = np.random.default_rng(0)
     scales = np.array([1e-3, 1e3, 1.0])
     train, test = rng.standard_normal((200, 3)), rng.standard_normal((100, 3))
@@ -42,7 +42,7 @@ def test_every_floor_learns_and_standardises_on_training_rows_alone(kind: str) -
         np.testing.assert_array_equal(more[:-1], got, err_msg=method)
 
 
-def test_floor_refuses_what_it_does_not_know() -> None:
+def test_baseline_refuses_what_it_does_not_know() -> None:
     x = np.zeros((2, 1))
     with pytest.raises(RecipeError, match="no classification method 'ridge'"):
         baseline(x, np.array(["a", "b"]), x, "classification", "ridge")
@@ -53,7 +53,7 @@ def test_floor_refuses_what_it_does_not_know() -> None:
 
 
 @pytest.mark.real
-def test_the_stability_floor_is_the_published_one_without_and_with_target_recordings(data_root: Path) -> None:
+def test_the_stability_baseline_is_the_published_one_without_and_with_target_recordings(data_root: Path) -> None:
     features: dict[str, list[np.ndarray]] = {}
     labels: dict[str, list[str]] = {}
     for path in sorted((data_root / "stability-csi-har" / "03_WINDOWED").glob("D*/*-x.npy")):

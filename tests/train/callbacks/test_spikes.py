@@ -1,4 +1,4 @@
-"""Spikes: seen where there are some, not seen in sound training, and training is not touched by them."""
+"""Spike detection: finds spikes, raises no false alarms, and has no effect on training."""
 
 from __future__ import annotations
 
