@@ -48,7 +48,7 @@ def _damaged(file: Path, thorough: bool) -> str | None:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip() if thorough else None
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        return f"{file}: is torn ({error})"
+        return f"{file}: is truncated ({error})"
     return None if bad is None else f"{file}: is damaged in {bad}"
 
 

@@ -93,7 +93,7 @@ def _checkpoint(directory: Path, run: RunState) -> None:
     folder = directory / FOLDER
     for path in [*folder.glob(FINAL), *numbered(folder)]:
         if integrity_problem(path, thorough=False):
-            run.problems.append(f"{FOLDER}/{path.name} is torn")
+            run.problems.append(f"{FOLDER}/{path.name} is truncated")
         elif run.checkpoint is None:
             run.checkpoint = path.name
             run.checkpoint_step = run.steps if path.name == FINAL else step_of(path)

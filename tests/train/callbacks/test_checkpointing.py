@@ -75,7 +75,7 @@ def test_without_a_whole_checkpoint_nothing_begins_anew_unasked(
     folder = _interrupted(shards_dir, tmp_path / "run", capsys)
     for path in numbered(folder):
         _cut(path)
-    with pytest.raises(CheckpointError, match=r"step=6.ckpt: is torn .*no older one is intact"):
+    with pytest.raises(CheckpointError, match=r"step=6.ckpt: is truncated .*no older one is intact"):
         pretrain(pretrain_recipe(shards_dir, tmp_path / "run"))
 
 

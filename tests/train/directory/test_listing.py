@@ -61,7 +61,7 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_taken(run: Path) -> No
     path.write_bytes(path.read_bytes()[:-100])
     state = look(run)
     assert (state.checkpoint, state.checkpoint_step) == ("step=3.ckpt", 3)
-    assert state.problems == ["checkpoints/step=6.ckpt is torn"]
+    assert state.problems == ["checkpoints/step=6.ckpt is truncated"]
 
 
 def test_a_copied_run_has_lost_its_times(run: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_torn_final_checkpoint_is_no_finished_run(run: Path) -> None:
     (run / "checkpoints" / "final.ckpt").write_bytes(b"PK")
     state = look(run)
     assert (state.state, state.checkpoint) == ("stopped", "step=6.ckpt")
-    assert state.problems == ["checkpoints/final.ckpt is torn"]
+    assert state.problems == ["checkpoints/final.ckpt is truncated"]
 
 
 def test_a_zero_checkpoint_needs_its_parts(run: Path) -> None:
