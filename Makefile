@@ -6,7 +6,7 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help venv pretrain test check bench clean
+.PHONY: help venv pretrain test check bench docs clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -28,6 +28,9 @@ check: .venv/.installed ## ruff, mypy and the tests
 
 bench: .venv/.installed ## run the benchmarks and render benchmarks/README.md
 	.venv/bin/python -m benchmarks
+
+docs: .venv/.installed ## build the documentation site into build/site, without warnings
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 clean: ## remove .venv and caches, never runs/
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -38,7 +38,7 @@ sessions, tokens or steps:
 
 A run is kept in runs/studies/NAME/VARIANT-SEED and never done twice: stop a study at any time and start it again. If a
 recipe has changed since, the study says in what and stops; give it another name=, or delete the folder of that run.
-docs/experiments/README.md says how to read the report.
+docs/research/experiments.md says how to read the report.
 """
 
 

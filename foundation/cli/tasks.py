@@ -12,7 +12,7 @@ from foundation.cli.common import command, part_of_array, recipe_command, refuse
 EXAMPLES = """examples:
   wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
   wfm evaluate --suite recipes/suite.yaml --json suite.json --html suite.html
-  wfm evaluate --suite recipes/suite.yaml --array 3/16         one share of the fits; see docs/evaluation.md
+  wfm evaluate --suite recipes/suite.yaml --array 3/16         one share of the fits; see docs/guide/evaluation.md
   wfm evaluate --imputation recipes/imputation.yaml --html imputation.html
   wfm evaluate --leaderboard ours.json theirs.json --html leaderboard.html
 """

@@ -47,7 +47,7 @@ class EvaluateRecipe(Section):
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field([0.01, 0.1, 1.0], min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0, 1, 2], min_length=1)
     configurations: list[Configuration] = Field(
-        [], description="heads are also tested, as they are, on test recordings of these; see docs/evaluation.md"
+        [], description="heads are also tested, as they are, on test recordings of these; see docs/guide/evaluation.md"
     )
     align: Literal["none", "coral", "self-training"] = Field(
         "none", description="baselines and frozen features also with the unlabelled test recordings, in own rows"

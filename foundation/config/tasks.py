@@ -21,7 +21,7 @@ class TuneSection(Section):
     weight_decay: float = Field(0.05, ge=0)
     lora_rank: int = Field(8, gt=0)
     pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
-        "auto", description="auto: all, weighed by what holds across training sessions; see docs/evaluation.md"
+        "auto", description="auto: all, weighed by what holds across training sessions; see docs/guide/evaluation.md"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="before the head of the supervised networks, cnn and resnet")
     augment: float = Field(0.0, ge=0)

@@ -3,8 +3,8 @@
 In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
 and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
 
-    python -m foundation.results.tables README.md docs/*.md            # render
-    python -m foundation.results.tables --check README.md docs/*.md    # exit status 1 if one is out of date
+    python -m foundation.results.tables docs/research/*.md            # render
+    python -m foundation.results.tables --check docs/research/*.md    # exit status 1 if one is out of date
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from foundation.config import FinetuneRecipe
 from foundation.errors import SignalError
 from foundation.evaluate.finetune import finetune
 
-DOCUMENT = ROOT / "docs" / "evaluation.md"
+DOCUMENT = ROOT / "docs" / "guide" / "evaluation.md"
 
 
 def test_the_document_tells_captures_with_a_saved_adapter(

@@ -20,7 +20,7 @@ from foundation.evaluate.run import evaluate
 from foundation.results.rows import Row
 from foundation.results.tables import pivot
 
-DOCUMENT = ROOT / "docs" / "evaluation.md"
+DOCUMENT = ROOT / "docs" / "guide" / "own-data.md"
 
 
 def _recipe(shards: Path, keep: Path, **changes: Any) -> EvaluateRecipe:
@@ -101,12 +101,13 @@ def test_the_choice_of_pooling_is_kept_with_every_fit_of_an_encoder(whole: Evalu
 
 
 def test_a_recipe_of_ten_lines_is_enough_for_new_shards(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(name: mine\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (text,) = re.findall(r"```yaml[^\n]*\n(name: mine\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert len(text.splitlines()) == 10
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    where = [f"task.shards={shards_dir}", f"checkpoint={trained / 'model'}", f"cache={tmp_path}", "tune.steps=1"]
-    found = evaluate(load_recipe(path, EvaluateRecipe, [*where, "seeds=[0]", "fractions=[0.1]"]), "command")
+    where = [f"task.shards={shards_dir}", "task.split=room", f"checkpoint={trained / 'model'}", f"cache={tmp_path}"]
+    small = ["tune.steps=1", "seeds=[0]", "fractions=[0.1]"]
+    found = evaluate(load_recipe(path, EvaluateRecipe, [*where, *small]), "command")
     assert {row.mode for row in found} == {"baseline", "cnn", "untrained", "probe", "knn", "lora", "scratch"}
     assert {row.set for row in found} == {"my-recordings"}
 

@@ -48,11 +48,11 @@ def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
     torch.testing.assert_close(
-        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics_head"] + 0.5 * metrics["flow"]
+        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["flow"]
     )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
     loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
-    assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics_head"])
+    assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"])
     assert "flow" not in metrics
 
 
@@ -179,5 +179,5 @@ def test_the_loss_is_what_it_was_when_the_published_encoder_was_trained() -> Non
     before = {0: (2.4340253, 1.4450229, 1.2419158, 3.3924594), 1: (1.2189229, 1.4403868, 1.4901793, 1.4959836)}
     for seed, expected in before.items():
         _, metrics = _call(MaskedObjective(), model, batch, seed)
-        found = [metrics[name].item() for name in ("mse", "gated", "statistics_head", "flow")]
+        found = [metrics[name].item() for name in ("mse", "gated", "statistics", "flow")]
         assert found == pytest.approx(expected, rel=1e-5)

@@ -175,7 +175,7 @@ def test_a_wrong_marker_is_an_error_and_changes_nothing(
 
 
 def test_every_committed_document_shows_the_committed_rows() -> None:
-    cards = (ROOT / "foundation" / "pretrained").rglob("*.md")
+    cards = (ROOT / "foundation" / "checkpoints").rglob("*.md")
     for document in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *cards]):
         text = document.read_text(encoding="utf-8")
         try:

@@ -9,7 +9,7 @@ A point cloud is what the radar's own detector left of its range-Doppler-angle m
 of velocity over three projections: range, the side (y) and the height (z). A cell holds the root of the power of its
 points, and 0 where nothing was detected. Nearly all power stands still, at a range that is another one every day: what
 tells activities apart where the person stands elsewhere is how high and how far aside they move: see
-docs/real-recordings.md.
+docs/research/real-recordings.md.
 """
 
 from __future__ import annotations
