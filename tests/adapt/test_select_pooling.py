@@ -44,7 +44,7 @@ def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
     spec = load_encoder(trained / "model").config
     shapes = [(64, 1, 30), (64, 3, 30)]
     assert requested_poolings("auto", iter(shapes[:1]), spec) == POOLINGS
-    with pytest.warns(UserWarning, match=r"columns, response, invariant need windows .* not: 64 x 1 x 30, 64 x 3 x 30"):
+    with pytest.warns(UserWarning, match=r"columns, response, invariant need windows .* ones: 64 x 1 x 30, 64 x 3 x 30"):
         assert requested_poolings("auto", iter(shapes), spec) == ("moments", "context")
     with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context"):
         requested_poolings("columns", iter(shapes), spec)
