@@ -1,7 +1,7 @@
-"""Training steps with `train.compile` on and off, and how often it compiles over a stream of mixed shapes.
+"""Training steps with and without `train.compile`, and the number of compilations over a stream of mixed shapes.
 
-Compiled is what follows attention in each block; every batch of the stream has lengths of its own. Graphs: one for the
-encoder's blocks and one for the decoder's, whatever the lengths.
+The part after attention of each block is compiled; every batch of the stream has other sequence lengths. There are two
+graphs, one for the encoder's blocks and one for the decoder's, independent of the lengths.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long training waits for batches: the share of time between asking for a batch and having it.
+"""Loader stall: the share of time that training waits for batches.
 
 The loader of `wfm pretrain` (shuffled shards, augmentation, tokens) feeds steps of the quickstart network; `workers`
-are processes besides the one that trains. Times are on the clock, so a worker must find a core that is free.
+are processes besides the training process. Times are wall-clock, so a worker needs a free core.
 """
 
 from __future__ import annotations

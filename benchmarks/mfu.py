@@ -1,7 +1,7 @@
-"""Model-FLOP utilisation of a training step, against the machine's own matrix product of 2048 x 2048 in the same dtype.
+"""Model-FLOP utilisation of a training step, against the measured peak of a 2048 x 2048 matrix product in its dtype.
 
-The FLOPs are those of the model (`foundation/objectives/flops.py`: none for padding, none for what surrounds the matrices);
-the step is forward, backward, clipping and optimizer, and hides the share of tokens that the recipe hides on average.
+FLOPs are those of the model's matrix products without padding (`foundation/objectives/flops.py`). The step is forward,
+backward, clipping and optimizer, at the mean mask ratio of the recipe.
 """
 
 from __future__ import annotations

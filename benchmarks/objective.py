@@ -1,10 +1,9 @@
-"""Training steps of the whole objective against a plain masked model: the same encoder, decoder and mean head alone.
+"""Training steps of the full objective against a plain masked model with the same encoder, decoder and mean head.
 
-The plain step hides tokens by the recipe's masks and takes the mean square error of what the mean head says of them:
-no flow head, no trust in interpolation, no statistics_head of statistics, no practice of generation. Batch, draws, optimizer,
-gradient clipping and threads are the same, both take turns in one process, and a turn is eight steps, each with draws
-of its own, as masks and generation differ from step to step. `without flow` says what the flow head costs, `with
-experts` the same with four experts in each of the encoder's layers, of which a token goes through one.
+The plain step uses the recipe's masks and the mean squared error of the mean head: no flow head, no gate with
+interpolation, no statistics head, no generation batches. Batch, random draws, optimizer, gradient clipping and threads
+are the same; both alternate in one process, in turns of eight steps with different draws. `without flow` shows the cost
+of the flow head, `with experts` that of four experts in each encoder layer, with one active per token.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ README = HERE / "README.md"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `ratio`: of the value to that of `against`, or to the bound that it names."""
+    """One result; `ratio` is that of the value to the value or bound that `against` names."""
 
     name: str
     value: float
@@ -32,7 +32,7 @@ class Row:
 
 
 class Rows:
-    """The rows of one benchmark script, printed as they come and written together."""
+    """The rows of one benchmark script: each is printed when added, all are written together."""
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)
@@ -51,7 +51,7 @@ class Rows:
 
 @cache
 def machine() -> str:
-    """Processor, threads and torch, and the GPU where there is one; no name of a host."""
+    """Processor, threads, GPU if any, and torch version; without the host name."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -66,10 +66,10 @@ def device() -> torch.device:
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of the best of `rounds` calls of each way, after one that is not timed.
+    """Seconds of the fastest of `rounds` calls of each function, after one untimed call.
 
-    The ways take turns, so that a slow moment of the machine hits them all. On one CPU thread processor time is taken:
-    on an idle machine it is the time on the clock, and other work on a shared one hardly touches it.
+    The functions alternate, so that a slow phase of the machine affects all of them. With one CPU thread processor time
+    is used: on an idle machine it equals wall-clock time, and on a shared one it is hardly affected by other work.
     """
     clock = time.process_time if device().type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     best = dict.fromkeys(ways, float("inf"))
@@ -102,11 +102,11 @@ def _table(rows: list[Row]) -> str:
 
 
 def _short(value: float) -> float:
-    """Four digits: more would pretend."""
+    """The value with four significant digits."""
     return float(f"{value:.4g}")
 
 
 _INTRODUCTION = """# Benchmarks
 
 `make bench` (`python -m benchmarks`) runs everything below and renders this file from `results/*.json`;
-`python -m benchmarks.NAME` runs one. Only ratios taken in one run mean anything on another machine."""
+`python -m benchmarks.NAME` runs one. Only ratios within one run are comparable across machines."""

@@ -1,12 +1,11 @@
-"""Samples per second of two processes (DDP) against one, each with one thread, equal samples per process.
+"""Samples per second of two processes (DDP) against one, each with one thread and equal samples per process.
 
-Both run `wfm pretrain` on the quickstart recipe, one after the other; the figure is the median of what the run logs.
-Two cores that other work shares, or that share their memory's bandwidth, give less than two.
+Both run `wfm pretrain` on the quickstart recipe, one after the other; the value is the median of the logged throughput.
+Cores that other work or the memory bandwidth limits give a factor below two.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from benchmarks.rows import Rows
 from benchmarks.steps import recipe_of, simulated
 from foundation.config import DataSection, dump_recipe
+from foundation.train.directory.history import read_history
 
 STEPS, EVERY = 60, 5
 
@@ -31,9 +31,8 @@ def pace(devices: int) -> float:
         config.write_text(dump_recipe(recipe))
         command = [sys.executable, "-m", "foundation.cli", "pretrain", "--config", str(config)]
         subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
-        with next(recipe.out.rglob("metrics.csv")).open() as file:
-            paces = [float(row["samples_per_s"]) for row in csv.DictReader(file) if row["samples_per_s"]]
-    return statistics.median(paces[1:])  # the first holds the start
+        paces = [row["samples_per_s"] for row in read_history(recipe.out) if "samples_per_s" in row]
+    return statistics.median(paces[1:])  # the first includes start-up
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from foundation.simulate import SimulationConfig, simulate
 
 
 def main(count: int = 1000, repeats: int = 3) -> None:
-    """Print the rate of each repeat at the default configuration; values alone count as bytes, not the truth."""
+    """Print the rate of each repeat at the default configuration; bytes are those of the values without the truth."""
     for _ in simulate(SimulationConfig().windows_per_session, seed=0):
         pass  # first calls pay for imports and lookups
     for repeat in range(repeats):

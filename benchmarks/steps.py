@@ -1,4 +1,4 @@
-"""Training steps to be timed: the network, objective and optimizer of a recipe on simulated samples."""
+"""Training steps for timing: the network, objective and optimizer of a recipe on simulated samples."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
-"""Training steps against Hugging Face's `ViTMAEForPreTraining`, at equal width, depth, tokens and share hidden.
+"""Training steps against Hugging Face's `ViTMAEForPreTraining` at equal width, depth, tokens and mask ratio.
 
-Both take 64 tokens of 256 numbers and hide three quarters of them; encoder and decoder have the same width, depth and
-heads; batch, dtype (bf16: autocast), optimizer (fused AdamW), gradient clipping and threads are the same, and they take
-turns in one process. The steps differ in what surrounds the transformers. Ours splits signals into static response and
-dynamics, embeds physical positions and antennas, turns queries and keys by position, has two context tokens (ViTMAE:
-one class token), predicts hidden tokens alone (ViTMAE: all) and learns how far to trust interpolation. `with flow`
-trains the flow head too, which ViTMAE has not: that is the step of the recipes.
+Both take 64 tokens of 256 values and mask three quarters of them; width, depth and heads of encoder and decoder, batch,
+dtype (bf16: autocast), optimizer (fused AdamW), gradient clipping and threads are the same, and they alternate in one
+process. The steps differ around the transformers: ours splits signals into static response and dynamics, embeds
+physical positions and antennas, uses rotary positions, has two context tokens (ViTMAE: one class token), predicts
+masked tokens only (ViTMAE: all) and learns a gate with interpolation. `with flow` also trains the flow head, which
+ViTMAE lacks: that is the step of the recipes.
 
-The aim was 1.5 times ViTMAE; it is reached only by what bf16 gives (the last row of a size), not at equal dtype. In
-fp32 `base` both are near the peak of the matrix product, which leaves no such room; in bf16 products are half of our
-step, and casts, norms, GELU and AdamW the rest. Tried, and kept where it helped: packed tokens, attention by plain
-products in bf16, rotation in one pass, fused AdamW; compiled blocks, one call of attention per sample and larger
-batches did not help.
+The target was 1.5 times ViTMAE; it is reached only with bf16 (the last row of a size), not at equal dtype. In fp32,
+`base` is near the peak of the matrix product for both; in bf16, matrix products are half of our step, and casts, norms,
+GELU and AdamW the rest. Packed tokens, attention by plain products in bf16, one-pass rotation and fused AdamW helped;
+compiled blocks, one attention call per sample and larger batches did not.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SIDE = 8  # patches; ViTMAE's position table wants a square
 
 
 def vitmae(config: WfmConfig) -> ViTMAEForPreTraining:
-    """Of the same sizes."""
+    """A ViTMAE of the same sizes."""
     return ViTMAEForPreTraining(
         ViTMAEConfig(
             hidden_size=config.hidden_size,

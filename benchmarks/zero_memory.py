@@ -1,9 +1,9 @@
-"""Model states that a process holds under ZeRO, measured, against one process and against theory.
+"""Measured model states of a process under ZeRO, against one process and against theory.
 
-`wfm pretrain`'s own code trains the network of recipes/pretrain/small.yaml in bf16-mixed, which DeepSpeed trains as
-bf16 with fp32 copies in the optimizer. Tensors that live (parameters, gradients, moments, DeepSpeed's buckets) are
-added up before the optimizer steps, where they are most (`tests/helpers/measure_states.py`). Theory is
-`foundation/train/planning/memory.py` (Rajbhandari et al. 2020), without buckets.
+The network of recipes/pretrain/small.yaml is trained with the code of `wfm pretrain` in bf16-mixed, which DeepSpeed
+implements as bf16 with fp32 copies in the optimizer. Live tensors (parameters, gradients, moments, DeepSpeed's buckets)
+are summed before the optimizer step, at their peak (`tests/helpers/measure_states.py`). Theory is
+`foundation/train/planning/memory.py` (Rajbhandari et al. 2020) without buckets.
 """
 
 from __future__ import annotations

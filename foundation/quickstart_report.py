@@ -12,9 +12,10 @@ from foundation.checkpoints.layout import FOLDER, numbered, step_of
 from foundation.checkpoints.load import load_masked
 from foundation.data.shards.corpus import read_part
 from foundation.evaluate.finetune import RESULTS
-from foundation.evaluate.generation import comparisons, impute_all, reconstruction_rows, sample_rows
+from foundation.evaluate.generation import comparisons, reconstruction_rows, sample_rows
 from foundation.evaluate.report.quickstart_page import Quickstart, finding, write_quickstart
 from foundation.evaluate.task_result import load_results
+from foundation.generate import impute
 from foundation.generate.figure import reconstruction_picture
 from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import load_rows, save_rows
@@ -45,7 +46,9 @@ def report(page: Path, out: Path, shown: int, command: str, seconds: Mapping[str
         decoder_rows=imputed + made,
         adapter=adapter,
         losses=losses(out / "pretrain", spread, _spread(training, shown)),
-        reconstructions=[reconstruction_picture(one) for one in impute_all(model, first, "random", 0)],
+        reconstructions=[
+            reconstruction_picture(one) for one in impute(model, first, "random", torch.Generator().manual_seed(0))
+        ],
         samples=compared[0],
         facts=_facts(model, len(held_out), len(training), seconds),
         smoke=smoke,

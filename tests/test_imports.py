@@ -1,4 +1,4 @@
-"""Who may import whom, what stays unloaded until it is needed, and what is never unpickled: read from the source."""
+"""Import rules between packages, lazy imports of slow libraries, and no unpickling: checked on the source."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
 #: Packages that stand on these libraries and the standard library alone.
 STANDS_ON: dict[str, set[str]] = {"signal": {"numpy"}, "nn": {"numpy", "torch", "jaxtyping"}}
 
-#: Libraries and their homes, so that replacing one is work in one place.
+#: Libraries and the only packages that may import them, so that a library can be replaced in one place.
 HOME: dict[str, set[str]] = {
     "lightning": {"train"},
     "pytorch_lightning": {"train"},
@@ -120,7 +120,7 @@ def unit_of(path: Path) -> str:
 
 
 def imports_of(path: Path, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of everything imported, also in functions; "?" where nobody can tell."""
+    """(line, dotted name) of everything imported, also in functions; "?" if the name is computed."""
     package = path.parent.parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -134,7 +134,7 @@ def imports_of(path: Path, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def computed_imports(call: ast.Call, tree: ast.AST) -> list[str]:
-    """What a call may import: its literal, its own package, or every module that the file names in a string."""
+    """Modules that a call may import: its literal, its own package, or every module that the file names in a string."""
     if call.args and (literal := _text(call.args[0])):
         return [literal]
     argument = ast.unparse(call.args[0]) if call.args else ""

@@ -1,25 +1,26 @@
-"""LoRA per task: fit, save, load. PEFT lives here alone."""
+"""Adaptation to labels: LoRA and full fine-tuning, probes on frozen features, adapter files. Only user of PEFT."""
 
 from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.probe import held_out_folds, pooled_features, probe_error, training_features
-from foundation.adapt.stacking import Weights, combined, fit_head, fit_stack, weigh
+from foundation.adapt.stacking import Stack, Weights, fit_head, fit_stack, fit_weighted, stacking_weights
 from foundation.adapt.supervised import fit_supervised
 
 __all__ = [
     "Adapter",
+    "Stack",
     "Weights",
-    "combined",
     "fit",
     "fit_head",
     "fit_stack",
     "fit_supervised",
+    "fit_weighted",
     "held_out_folds",
     "load_adapter",
     "pooled_features",
     "predict",
     "probe_error",
     "save_adapter",
+    "stacking_weights",
     "training_features",
-    "weigh",
 ]

@@ -1,8 +1,8 @@
-"""An adapter on disk: a plain PEFT folder with its head and its task beside it.
+"""Save and load adapters: a PEFT folder with the task head and the task beside it.
 
-adapter_config.json, adapter_model.safetensors   PEFT's own, loadable by PEFT alone
-head.safetensors                                 the task head
-task.json                                        label, classes, pooling, and a hash of the base it was fitted to
+adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
+head.safetensors                                 task head
+task.json                                        label, classes, pooling, and a hash of the base model
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from foundation.models.config import what_counts
 
 @dataclass(frozen=True)
 class Adapter:
-    """A loaded adapter: the model, ready to predict, and what its outputs mean."""
+    """A loaded adapter: the model in evaluation mode, and the target that it predicts."""
 
     model: TaskModel
     target: Target
 
 
 def weights_hash(encoder: WfmModel) -> str:
-    """SHA-256 of an encoder's configuration and weights: an adapter on another base would give confident nonsense."""
+    """SHA-256 of an encoder's configuration and weights, by which an adapter recognises its base model."""
     digest = hashlib.sha256(json.dumps(what_counts(encoder.config)).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
@@ -41,7 +41,11 @@ def weights_hash(encoder: WfmModel) -> str:
 
 
 def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, folder: Path) -> None:
-    """Write a LoRA-adapted task model; the folder appears complete or not at all.
+    """Write a LoRA-adapted task model atomically to a new folder.
+
+    Args:
+        base: name or path of the base model.
+        base_hash: `weights_hash` of the base model.
 
     Raises:
         CheckpointError: the folder exists (nothing is overwritten), or the model carries no LoRA adapter.
@@ -54,7 +58,7 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     model.encoder.peft_config["default"].base_model_name_or_path = base
-    # Without: PEFT asks the Hub for a vocabulary of the base, and warns where it finds none.
+    # By default PEFT queries the Hub for the vocabulary of the base model, and warns if there is none.
     model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
     safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
@@ -71,7 +75,7 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
 
 
 def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
-    """Put an adapter and its head onto `encoder` (which PEFT wraps in place); outputs are those of the saved model.
+    """Attach a saved adapter and its head to `encoder`, which PEFT wraps in place; outputs equal the saved model's.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the adapter was fitted to other base weights.
@@ -85,20 +89,20 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         base, base_hash, pooling = str(task["base"]), task["base_sha256"], str(task["pooling"])
         target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
         state = safetensors.torch.load_file(folder / "head.safetensors")
-        # PEFT reads these two itself, but only after it has wrapped the encoder, and its errors name no folder.
+        # PEFT reads these two itself, but only after wrapping the encoder, and its errors do not name the folder.
         json.loads((folder / "adapter_config.json").read_text())
         safetensors.torch.load_file(folder / "adapter_model.safetensors")
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
     if base_hash != weights_hash(encoder):
         raise CheckpointError(
-            f"{folder} was fitted to {base} and the encoder given is another one, by its weights or its "
-            "configuration; load that base first."
+            f"{folder} was fitted to {base}; the given encoder has other weights or another configuration. Load that "
+            "base model first."
         )
     try:
         head = StackedHead.from_state(state, target.size)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{folder}: head.safetensors is no head of this version; fit the adapter anew."
+            f"{folder}: head.safetensors is not a head of this version; fit the adapter again."
         ) from error
     return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, pooling).eval(), target)

@@ -1,4 +1,4 @@
-"""Fit an encoder to labels: with LoRA, in full, or from scratch. One plain loop, readable on one screen."""
+"""Fine-tuning: fit an encoder and a head to labels with LoRA, in full, or from random weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.adapt.probe import training_features
-from foundation.adapt.select_pooling import asked_poolings
+from foundation.adapt.select_pooling import requested_poolings
 from foundation.adapt.stacking import fit_stack
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError
 from foundation.models import LinearHead, StackedHead, SupervisedNetwork, TaskModel, WfmModel
+from foundation.models.untrained import untrained
 
 Mode = Literal["lora", "full", "scratch"]
 
-#: Where LoRA attaches: every matrix of the encoder's blocks (Hu et al. 2021 adapt attention; all is the safer default).
+#: Modules with LoRA: every matrix of the encoder's blocks (Hu et al. 2021, arXiv 2106.09685, adapt attention only).
 LORA_MODULES = ["qkv", "proj", "up", "down"]
 
-#: Of the rates that a recipe asks for, in turn, for as long as a fit comes to nothing, see `_learnt`.
-RATE_SHARES = (1.0, 0.1, 0.01)
-CHECKED = 128  # training samples, spread evenly, that say whether it did
+#: Factors of the recipe's learning rates, tried in turn while a fit collapses, see `_has_learnt`.
+RATE_FACTORS = (1.0, 0.1, 0.01)
+CHECKED = 128  # training samples, evenly spaced, that the check is made on
 
 
 def fit(
@@ -46,54 +47,60 @@ def fit(
     frozen: Mapping[str, np.ndarray] | None = None,
     progress: bool = False,
 ) -> TaskModel:
-    """Fit a copy of `encoder` and a new head; the encoder passed in is left as it was.
+    """Fit a copy of `encoder` and a new head; `encoder` itself is not changed.
 
-    Bumps that features are driven away from, as those of random weights in the first step, have no gradient left to
-    come back by. A fit that ends so is begun again at a tenth of its rates, with a warning: a baseline that collapsed
-    would only flatter what it is compared with.
+    The head is first fitted to frozen features: a random head would distort the features in the first steps, most
+    harmfully under domain shift (Kumar et al. 2022, arXiv 2202.10054). If a step moves features far from all kernel
+    centres, gradients vanish and the fit collapses; it is then repeated at a tenth of its learning rates, with a
+    warning, because a collapsed baseline would flatter what it is compared with.
 
     Args:
-        rows: samples of `data` to train on.
-        targets: for all of `data`: int64 [n] classes or float32 [n, size].
-        mode: `lora` trains adapters and head, `full` everything, `scratch` everything from random weights.
-        frozen: `training_features` of these rows and every pooling that `tune` asks for, where the caller has them
-            already.
+        data: n samples as tokens.
+        rows: indices of the samples to train on.
+        targets: of all samples: int64 [n] classes or float32 [n, size] numbers.
+        mode: `lora` trains adapters and head, `full` all weights, `scratch` all weights from random ones.
+        frozen: `training_features` of these rows for every pooling that `tune` names, if already computed.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    torch.manual_seed(seed)
-    network: nn.Module = WfmModel(encoder.config) if mode == "scratch" else copy.deepcopy(encoder)
-    if mode == "lora":
-        lora = LoraConfig(r=tune.lora_rank, lora_alpha=2 * tune.lora_rank, target_modules=LORA_MODULES)
-        with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers is about to drop
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-            network = get_peft_model(network, lora)
-    # The head is fitted before anything is tuned: a random one would first bend the features towards itself, which
-    # costs most where the test domain differs from the training domain (Kumar et al. 2022, arXiv 2202.10054).
+    network = _trainable(encoder, mode, tune, seed)
     if frozen is None:
-        asked = asked_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
-        frozen = training_features(network.eval(), data, asked, rows, tune.augment)
+        poolings = requested_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
+        frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
     stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
     model = TaskModel(network, stack.head, stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"
     steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
     start = [[p.detach().clone() for p in group["params"]] for group in groups]
-    for share in RATE_SHARES:
+    for factor in RATE_FACTORS:
         for group, values in zip(groups, start, strict=True):
             torch._foreach_copy_([p.data for p in group["params"]], values)
-        slower = [{**group, "lr": share * group["lr"]} for group in groups]
-        descend(model, slower, data, rows, targets, tune, steps, seed, name, progress)
-        if _learnt(model, data, rows, targets):
+        scaled = [{**group, "lr": factor * group["lr"]} for group in groups]
+        optimise(model, scaled, data, rows, targets, tune, steps, seed, name, progress)
+        if _has_learnt(model, data, rows, targets):
             break
         key = "learning_rate" if mode == "lora" else "full_learning_rate"
-        told = f"{name}: tells samples apart no more after training at {share:g} times the rate; lower tune.{key}."
-        warnings.warn(told, stacklevel=2)
+        warnings.warn(f"{name}: the fit collapsed at {factor:g} times the rate; lower tune.{key}.", stacklevel=2)
     return model
 
 
-def descend(
+def _trainable(encoder: WfmModel, mode: Mode, tune: TuneSection, seed: int) -> nn.Module:
+    """The network to train in this mode; seeds torch's global generator."""
+    if mode == "scratch":
+        return untrained(WfmModel, encoder.config, seed)
+    torch.manual_seed(seed)
+    network = copy.deepcopy(encoder)
+    if mode == "full":
+        return network
+    lora = LoraConfig(r=tune.lora_rank, lora_alpha=2 * tune.lora_rank, target_modules=LORA_MODULES)
+    with warnings.catch_warnings():  # PEFT uses an attribute that transformers has deprecated
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        return get_peft_model(network, lora)
+
+
+def optimise(
     model: TaskModel | SupervisedNetwork,
     groups: list[dict],
     data: TokenSet | FieldSet,
@@ -105,7 +112,7 @@ def descend(
     description: str,
     progress: bool = False,
 ) -> None:
-    """Train the parameters of `groups` for `steps` on these rows, and leave the model ready to predict.
+    """Train the parameters of `groups` with AdamW for `steps` on these rows; leaves the model in evaluation mode.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -132,19 +139,19 @@ def descend(
 
 @torch.no_grad()
 def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> np.ndarray:
-    """Logits or numbers [n, outputs] of every sample.
+    """Logits or numbers of all samples, float32 [n, outputs].
 
     Raises:
-        SignalError: there is none.
+        SignalError: there are no samples.
     """
     if not len(data):
-        raise SignalError("predict: no signals; a recording shorter than the windows that it is cut into gives none.")
+        raise SignalError("predict: no signals; a recording shorter than one window gives none.")
     model.eval()
     return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
 
 
 def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) -> Tensor:
-    """Cross-entropy for classes; Huber on standardised targets for numbers."""
+    """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float32 [n, size]."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)
     return F.smooth_l1_loss(
@@ -153,8 +160,8 @@ def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) ->
 
 
 @torch.no_grad()
-def _learnt(model: TaskModel, data: TokenSet, rows: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether training samples are told better than by one answer for all of them, the best there is."""
+def _has_learnt(model: TaskModel, data: TokenSet, rows: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether the training loss is clearly below that of the best constant prediction."""
     some = rows[:: 1 + (len(rows) - 1) // CHECKED]
     output, truth = model(**data.batch(some)), torch.from_numpy(targets[some])
     one = F.one_hot(truth, output.shape[1]).float().mean(0).log() if truth.dtype == torch.int64 else truth.mean(0)
@@ -163,12 +170,13 @@ def _learnt(model: TaskModel, data: TokenSet, rows: np.ndarray, targets: np.ndar
 
 
 def _groups(model: TaskModel, peak: float, tune: TuneSection) -> list[dict]:
-    """A new head learns faster than weights that already know something."""
+    """Parameter groups: the encoder at rate `peak`, the head at `tune.learning_rate`."""
     body = [p for p in model.encoder.parameters() if p.requires_grad]
     return [{"params": body, "lr": peak}, {"params": list(model.head.parameters()), "lr": tune.learning_rate}]
 
 
 def _rate(step: int, steps: int) -> float:
+    """Factor of the learning rate: linear warm-up over a tenth of the steps, then cosine decay to 0."""
     warmup = max(1, steps // 10)
     return (
         (step + 1) / warmup if step < warmup else (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
@@ -176,7 +184,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _endless(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches of shuffled rows, epoch after epoch; a remainder is carried into the next epoch."""
+    """Endless batches of shuffled rows; the remainder of an epoch is carried into the next."""
     left = np.empty(0, rows.dtype)
     while True:
         while len(left) < size:

@@ -1,4 +1,4 @@
-"""Features of an encoder that stays as it is, and the head that fits them: where every adaptation starts."""
+"""Frozen-encoder features and cross-validation folds for the heads that are fitted to them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import nn
 from foundation.data.labelled import TokenSet
 from foundation.models import KernelHead, pool
 
-#: (ridge, bandwidth) of a kernel head, from trusting single labels to smoothing over many. The first is for clean labels of
-#: well-told classes, the last for labels that recordings of another place contradict.
+#: Candidates (ridge, bandwidth) of a kernel head, from weak regularisation (clean labels, well separated classes) to
+#: strong (labels that other recordings contradict).
 REGULARISATION = ((0.01, 2.0), (0.1, 1.0), (1.0, 1.0))
 FOLDS = 4
-COPIES = 2  # of every training sample
-COMPARED = 1000  # samples at most that the choice is made on
+COPIES = 2  # augmented copies of every training sample
+MAX_SAMPLES = 1000  # in cross-validation; more are subsampled
 
 
 @torch.no_grad()
@@ -29,8 +29,13 @@ def pooled_features(
     augment: float = 0.0,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Features float32 [n, F] of an encoder that stays as it is, by pooling, in one pass; of these rows of `data`,
-    default all, after a random device response where `augment` > 0."""
+    """Features of a frozen encoder, float32 [n, F] by pooling, computed in one pass.
+
+    Args:
+        rows: indices into `data`; default all.
+        augment: strength of the random device response in nepers; 0 is none.
+        seed: of the augmentation.
+    """
     chosen = np.arange(len(data)) if rows is None else rows
     found: dict[str, list[np.ndarray]] = {pooling: [] for pooling in poolings}
     for start in range(0, len(chosen), 128):
@@ -44,11 +49,11 @@ def pooled_features(
 def training_features(
     encoder: nn.Module, data: TokenSet, poolings: Sequence[str], rows: np.ndarray | None, augment: float
 ) -> dict[str, np.ndarray]:
-    """What a head is fitted to, by pooling: frozen features [K, n, F] of the samples, and where `augment` > 0 of
-    `COPIES` of each as other devices would have recorded it.
+    """Frozen features that a head is fitted to, float32 [K, n, F] by pooling; K is 1, or 1 + `COPIES` if `augment` > 0.
 
-    With the copies a probe holds against a change of the device's response: on held-out training executions of the
-    stability set with responses of 0.3 neper drawn anew, 85 % instead of 66 %, for 2 points where nothing changed.
+    The first entry is the samples as recorded, the others are copies with random device responses, which make a probe
+    robust to a change of device: on held-out training executions of the stability set with random responses of
+    0.3 neper 85 % instead of 66 %, at a cost of 2 points where nothing changed.
     """
     seeds = [10_000_019 * (k + 1) for k in range(COPIES if augment > 0 else 0)]
     copies = [pooled_features(encoder, data, poolings, rows, augment, seed) for seed in seeds]
@@ -64,47 +69,47 @@ def probe_error(
     seed: int,
     regularisation: tuple[float, float] = REGULARISATION[1],
 ) -> float | None:
-    """What a kernel head gets wrong in held-out training sessions: a share of classes, or a distance of numbers.
+    """Cross-validated error of a kernel head over training sessions: error rate of classes, mean distance of numbers.
 
-    Args as of `foundation.adapt.fit_head`. None where the labels are too few to tell.
+    Arguments as for `foundation.adapt.fit_head`. None if there are too few labels for folds.
     """
     errors = []
-    for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
-        head = KernelHead.fitted(*stacked(features[..., known, :], targets[known]), outputs, seed, *regularisation)
-        errors.append(_error(head, *stacked(features[..., asked, :], targets[asked])))
+    for train, test in held_out_folds(targets, sessions, seed):  # copies of a sample are in the same fold
+        head = KernelHead.fitted(*stacked(features[..., train, :], targets[train]), outputs, seed, *regularisation)
+        errors.append(_error(head, *stacked(features[..., test, :], targets[test])))
     return float(np.mean(errors)) if errors else None
 
 
 def stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features [n, F] or of copies [K, n, F], and targets [n, ...], as [K n, F] and [K n, ...]."""
+    """Flatten copies: features [n, F] or [K, n, F] and targets [n, ...] to [K n, F] and [K n, ...]."""
     x = torch.from_numpy(features.reshape(-1, features.shape[-1]))
     y = torch.from_numpy(targets)
     return x, torch.cat([y] * (len(x) // len(y)))
 
 
 def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to learn from and rows to test, of different sessions; of different stretches of every session and class
-    where there are fewer than three sessions, or they have classes of their own. None where labels are too few to tell.
+    """Cross-validation folds (training rows, test rows), grouped by session; empty if there are too few labels.
 
-    Of two sessions each may tell nothing of the other, though both together tell of a third: from one training day of
-    PolyU C to the other, features that find 78 % in a later month find 12 %.
+    With fewer than three sessions, or sessions that do not share classes, the groups are contiguous blocks of every
+    session and class. Two sessions are not enough, because each may say nothing about the other although both together
+    predict a third: between the two training days of PolyU C, features that reach 78 % in a later month reach 12 %.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:COMPARED])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:MAX_SAMPLES])
     classes = targets[rows] if targets.ndim == 1 else np.zeros(len(rows), np.int64)
     by_session = np.unique(list(sessions), return_inverse=True)[1][rows]
-    stretches = np.zeros(len(rows), np.int64)
+    by_block = np.zeros(len(rows), np.int64)
     for session, each in np.unique(np.stack([by_session, classes]), axis=1).T:
         own = np.flatnonzero((by_session == session) & (classes == each))
-        stretches[own] = np.arange(len(own)) * FOLDS // len(own)
-    for group, least in ((by_session, 3), (stretches, 2)):
+        by_block[own] = np.arange(len(own)) * FOLDS // len(own)
+    for group, minimum in ((by_session, 3), (by_block, 2)):
         count = min(FOLDS, len(np.unique(group)))
-        if count < least:
+        if count < minimum:
             continue
         folds = []
-        for known, asked in GroupKFold(count).split(rows, groups=group):
-            told = asked[np.isin(classes[asked], classes[known])]
-            if 2 * len(told) >= len(asked) and (targets.ndim > 1 or len(np.unique(classes[known])) > 1):
-                folds.append((rows[known], rows[told]))
+        for train, test in GroupKFold(count).split(rows, groups=group):
+            shared = test[np.isin(classes[test], classes[train])]
+            if 2 * len(shared) >= len(test) and (targets.ndim > 1 or len(np.unique(classes[train])) > 1):
+                folds.append((rows[train], rows[shared]))
         if folds:
             return folds
     return []
@@ -112,7 +117,7 @@ def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> l
 
 @torch.no_grad()
 def _error(head: KernelHead, features: torch.Tensor, targets: torch.Tensor) -> float:
-    """Share of wrong classes, or mean distance of numbers."""
+    """Error rate of classes, or mean Euclidean distance of numbers."""
     output = head(features)
     if targets.dtype == torch.int64:
         return float((output.argmax(1) != targets).float().mean())

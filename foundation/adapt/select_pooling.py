@@ -1,4 +1,4 @@
-"""Which pooling to take, decided on training recordings alone."""
+"""Selection of the pooling by cross-validation on training sessions."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ POOLINGS = ("moments", "context", "columns", "response", "invariant")
 
 
 def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
-    """Those that give features of one length for signals of all these shapes (times, links, responses)."""
+    """The poolings whose feature length is the same for signals of all these shapes (times, links, responses)."""
     cuts = [layout_of(shape, spec) for shape in shapes]
     return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
 
 
-def asked_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
-    """What `tune.pooling` asks for: `auto` for all that are possible, to choose from; else the one it names.
+def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+    """The candidates of `tune.pooling`: all possible poolings for `auto`, with a warning for the others; else the named
+    one.
 
     Raises:
-        RecipeError: that one is not possible. Of `auto`, a warning says which are not.
+        RecipeError: the named pooling is not possible for these shapes.
     """
     possible = possible_poolings(known := set(shapes), spec)
     kept = {
         (cut.links, cut.nr): " x ".join(map(str, shape)) for shape in sorted(known) for cut in [layout_of(shape, spec)]
     }
     why = (
-        "need windows that are cut into patches alike, and these (times x links x responses) are not: "
+        "need windows with the same patch grid, and these (times x links x responses) have different ones: "
         f"{', '.join(list(kept.values())[:4])}"
     )
     if pooling == "auto":
         if left_out := [name for name in POOLINGS if name not in possible]:
-            warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; heads do without", stacklevel=2)
+            warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; they are left out", stacklevel=2)
         return possible
     if pooling not in possible:
         raise RecipeError(
-            f"tune.pooling: {pooling!r} would {why}; take {' or '.join(possible)}, or bring them to one shape when "
-            "shards are built."
+            f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one "
+            "shape."
         )
     return (pooling,)
 
@@ -54,16 +55,14 @@ def pick_pooling(
     sessions: Sequence[str],
     seed: int,
 ) -> tuple[str, str]:
-    """The pooling whose probe predicts held-out training sessions best, and what to note of it: the same, or why there
-    was no choice. Of classes, less than one sample of difference is none; of equals, the one of fewest numbers.
+    """The pooling with the lowest cross-validated error, and a note: its name, or why there was no choice.
 
-    Where a single day is all there is, every pooling that tells columns apart is right on all of it, and the one with
-    the least to say holds best in the next month.
+    Errors of classes that differ by less than one sample count as equal; among equals the shortest features win: with a
+    single training day several poolings are always right, and the smallest generalises best to the next month.
 
     Args:
-        possible: `possible_poolings`.
-        features: of a pooling, of the labelled training samples, see `training_features`: where fits are to hold on
-            other devices, that counts in the choice.
+        possible: candidates, see `possible_poolings`.
+        features: pooling -> `training_features` of the labelled samples, [n, F] or [K, n, F].
         targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
     """
     known = {}

@@ -1,8 +1,8 @@
-"""Several heads on several poolings as one: how much each of them counts, decided on training recordings alone.
+"""Stacking: a weighted sum of kernel heads on several poolings, with weights from cross-validation over sessions.
 
-Stacked regression (Breiman 1996): weights that are not negative and add up to one, by least squares on what the heads
-say of held-out training sessions. Choosing one pooling and one regularisation throws away what the others tell, and chooses
-anew with every draw of labels; most weights come out as zero.
+Stacked regression (Breiman 1996): weights are non-negative, sum to one and minimise the squared error of held-out
+predictions on training sessions. Selecting a single pooling and regularisation instead would discard what the others
+contribute and change with every random label subset; most weights come out as zero.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ from foundation.adapt.probe import REGULARISATION, held_out_folds, stacked
 from foundation.models import KernelHead, StackedHead
 from foundation.models.kernel_head import SHARPNESS
 
-LEAST = 0.05  # weights below it are not worth a head
-FIRM = 100.0  # how much more the weights' sum counts than all that is held out
+MIN_WEIGHT = 0.05  # smaller weights are set to zero
+SUM_PENALTY = 100.0  # of the constraint that weights sum to one, relative to all held-out targets
 
-Candidate = tuple[str, tuple[float, float]]  # pooling, regularisation
+Candidate = tuple[str, tuple[float, float]]  # pooling, (ridge, bandwidth) of `REGULARISATION`
 
 
 class Weights(NamedTuple):
-    """How much each candidate counts, the poolings that any of them reads, in order, and what to note of them."""
+    """Stacking weights.
+
+    Attributes:
+        shares: candidate -> weight > 0; they sum to one.
+        poolings: the poolings of these candidates, in the order of the features.
+        note: the poolings as text, and why there was no choice.
+    """
 
     shares: Mapping[Candidate, float]
     poolings: tuple[str, ...]
@@ -34,59 +40,73 @@ class Weights(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """A head with the poolings that it reads, in order and joined by `+`, and what to note of them."""
+    """A fitted stack: its head, the poolings that it reads in order, joined by `+`, and a note on their choice."""
 
     head: StackedHead
     pooling: str
     note: str
 
+    @torch.no_grad()
+    def predict(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Logits or numbers, float32 [n, outputs].
+
+        Args:
+            features: float32 [n, F] by pooling; poolings that the stack does not read may be missing.
+        """
+        pooled = np.concatenate([features[name] for name in self.pooling.split("+")], axis=1)
+        return np.asarray(self.head(torch.from_numpy(pooled)).numpy())
+
 
 def fit_stack(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> Stack:
-    """The heads of all poolings and regularisations, weighted as held-out training sessions ask for; of args as `weigh`."""
-    weights = weigh(features, targets, outputs, sessions, seed)
-    return Stack(combined(weights, features, targets, outputs, seed), "+".join(weights.poolings), weights.note)
+    """Fit heads on all poolings and regularisations and weight them by cross-validation; arguments as for
+    `stacking_weights`."""
+    return fit_weighted(stacking_weights(features, targets, outputs, sessions, seed), features, targets, outputs, seed)
 
 
-def weigh(
+def stacking_weights(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> Weights:
-    """How much each candidate counts. Where labels are too few to tell, all poolings count alike: any one of them
-    would be the wrong one for some kind of signal (one label a class, held-out training sessions: 49 % against 31 of
-    `moments` on stability, 29 against 16 on PolyU, 52 against 60 on RadHAR).
+    """Weights of all candidates from cross-validation over training sessions.
+
+    With too few labels for folds, all poolings have equal weights: any single one would be wrong for some kind of
+    signal (one label per class, held-out training sessions: 49 % against 31 with `moments` alone on stability, 29
+    against 16 on PolyU, 52 against 60 on RadHAR).
 
     Args:
-        features: by pooling, float32 [n, F], or [K, n, F] of copies of the same samples, see `training_features`.
+        features: by pooling, float32 [n, F], or [K, n, F] with augmented copies, see `training_features`.
         targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
-        sessions: of every sample. Where one cannot tell of another, stretches of samples are held out.
+        outputs: number of classes or of target dimensions.
+        sessions: session of every sample, see `held_out_folds`.
+        seed: of the folds and of the kernel centres.
     """
     shares = _shares(features, targets, outputs, sessions, seed)
     if not shares:
-        alike = {(name, REGULARISATION[1]): 1 / len(features) for name in features}
-        return Weights(alike, tuple(features), "all, too few labels to choose by")
+        equal = {(name, REGULARISATION[1]): 1 / len(features) for name in features}
+        return Weights(equal, tuple(features), "all, too few labels to choose by")
     read = {pooling for pooling, _ in shares}
     poolings = tuple(name for name in features if name in read)
     return Weights(shares, poolings, "+".join(poolings))
 
 
-def combined(
+def fit_weighted(
     weights: Weights, features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, seed: int
-) -> StackedHead:
-    """The heads that count, fitted to these samples: it reads the features of `weights.poolings`, side by side."""
+) -> Stack:
+    """Fit the candidates of `weights` to samples and combine them; features and targets as for `stacking_weights`."""
     ends = np.cumsum([features[name].shape[-1] for name in weights.poolings]).tolist()
     starts = dict(zip(weights.poolings, [0, *ends[:-1]], strict=True))
     parts = [
         (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *regularisation), starts[name], share)
         for (name, regularisation), share in weights.shares.items()
     ]
-    return StackedHead.of(parts)
+    return Stack(StackedHead.of(parts), "+".join(weights.poolings), weights.note)
 
 
 def fit_head(
     features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> StackedHead:
-    """As `fit_stack`, on features [n, F] or [K, n, F] of one pooling: as stiff as held-out sessions ask for."""
+    """`fit_stack` on the features [n, F] or [K, n, F] of one pooling: cross-validates the regularisation only."""
     return fit_stack({"features": features}, targets, outputs, sessions, seed).head
 
 
@@ -94,31 +114,32 @@ def fit_head(
 def _shares(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
 ) -> dict[Candidate, float]:
-    """How much each candidate counts, where that is more than nothing; empty where labels are too few to tell."""
-    said: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, REGULARISATION)}
+    """Candidates with a weight > 0; empty if there are too few labels for folds."""
+    predicted: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, REGULARISATION)}
     true: list[np.ndarray] = []
-    for known, asked in held_out_folds(targets, sessions, seed):  # of samples: their copies are held out with them
+    for train, test in held_out_folds(targets, sessions, seed):  # copies of a sample are in the same fold
         for name, each in features.items():
             heads = KernelHead.fitted_alike(
-                *stacked(each[..., known, :], targets[known]), outputs, seed, REGULARISATION
+                *stacked(each[..., train, :], targets[train]), outputs, seed, REGULARISATION
             )
-            x, y = stacked(each[..., asked, :], targets[asked])
+            x, y = stacked(each[..., test, :], targets[test])
             for regularisation, head in zip(REGULARISATION, heads, strict=True):
-                said[name, regularisation].append(_standard(head(x), head))
+                predicted[name, regularisation].append(_standardised(head(x), head))
         numbers = torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y
-        true.append(_standard(numbers, head))
+        true.append(_standardised(numbers, head))
     if not true:
         return {}
     truth = np.concatenate(true)
     scale = 1 / max(float(np.linalg.norm(truth)), 1e-12)
-    columns = np.stack([np.concatenate(answers).ravel() * scale for answers in said.values()], axis=1)
-    weight, _ = nnls(np.vstack([columns, np.full(len(said), FIRM)]), np.append(truth.ravel() * scale, FIRM))
-    weight = np.where(weight >= min(LEAST, weight.max()), weight, 0.0)
+    columns = np.stack([np.concatenate(folds).ravel() * scale for folds in predicted.values()], axis=1)
+    system = np.vstack([columns, np.full(len(predicted), SUM_PENALTY)])
+    weight, _ = nnls(system, np.append(truth.ravel() * scale, SUM_PENALTY))
+    weight = np.where(weight >= min(MIN_WEIGHT, weight.max()), weight, 0.0)
     share = weight / weight.sum()
-    return {candidate: float(each) for candidate, each in zip(said, share, strict=True) if each > 0}
+    return {candidate: float(each) for candidate, each in zip(predicted, share, strict=True) if each > 0}
 
 
-def _standard(output: torch.Tensor, head: KernelHead) -> np.ndarray:
-    """Outputs of a fit [n, outputs], in units of the spread of its targets around their mean."""
+def _standardised(output: torch.Tensor, head: KernelHead) -> np.ndarray:
+    """float64 [n, outputs]: outputs in standard deviations of the head's training targets around their mean."""
     found: np.ndarray = ((output - head.target_mean) / head.target_std).double().numpy()
     return found

@@ -1,19 +1,20 @@
-"""Fit a supervised baseline: the loss and the augmentation of every other fit, and steps enough to learn."""
+"""Fit a supervised baseline network (CNN, ResNet) with the loss and augmentation of fine-tuning."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from foundation.adapt.fit import descend
+from foundation.adapt.fit import optimise
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
 from foundation.errors import TrainingError
 from foundation.models import LinearHead, SupervisedName, SupervisedNetwork
 
-STEPS, RATE = 300, 1e-3  # at least; from random weights the few steps of a LoRA fit would only flatter the encoder
-STANDARDISED = 1000  # training samples, spread evenly, that say what the mean and deviation of a channel are
+#: Minimum number of steps (the few of a LoRA fit would be too few from random weights), and the learning rate.
+STEPS, RATE = 300, 1e-3
+STANDARDISED = 1000  # training samples, evenly spaced, for the mean and standard deviation of a channel
 
 
 def fit_supervised(
@@ -25,10 +26,10 @@ def fit_supervised(
     tune: TuneSection,
     seed: int,
 ) -> SupervisedNetwork:
-    """Train `name` from random weights on these rows of `data`, as `fit` does in mode scratch; arguments as there.
+    """Train the network `name` from random weights on these rows of `data`; arguments as for `fit`.
 
     Raises:
-        TrainingError: there is one labelled sample only, or the loss is not finite.
+        TrainingError: there is only one labelled sample, or the loss is not finite.
     """
     if len(rows) < 2:
         raise TrainingError(f"mode {name} needs at least 2 labelled samples and has {len(rows)}; raise the fraction.")
@@ -38,11 +39,11 @@ def fit_supervised(
     if target.classes is None:
         _scale_targets(model.head, targets[rows])
     groups = [{"params": list(model.parameters()), "lr": RATE}]
-    descend(model, groups, data, rows, targets, tune, max(STEPS, tune.steps), seed, f"fit {target.label} ({name})")
+    optimise(model, groups, data, rows, targets, tune, max(STEPS, tune.steps), seed, f"fit {target.label} ({name})")
     return model
 
 
 def _scale_targets(head: LinearHead, targets: np.ndarray) -> None:
-    """Numbers are learnt in units of their own spread."""
+    """Set the head's target scaling to mean and standard deviation of the training targets."""
     head.target_mean.copy_(torch.from_numpy(targets.mean(0)))
     head.target_std.copy_(torch.from_numpy(targets.std(0)).clamp(min=1e-3))

@@ -1,7 +1,6 @@
-"""Writing a checkpoint so that it is there whole or not at all.
+"""Atomic writes of checkpoints: write to a partial name, fsync, rename.
 
-It is written beside its place under another name, forced to the disk and renamed. A ZeRO directory, which holds a
-file per rank, gets a list of them.
+A ZeRO directory, which holds one file per rank, also gets a list of its files.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from foundation.errors import CheckpointError
 
 @contextmanager
 def renamed(path: Path) -> Iterator[Path]:
-    """Where to write what is to stand at `path`; it does once the block has ended well.
+    """A temporary path to write to; it is renamed to `path` if the block ends without an error.
 
     Raises:
-        CheckpointError: it cannot be written, as on a full disk; nothing that was there before has changed.
+        CheckpointError: it cannot be written, for example on a full disk; an existing file is unchanged.
     """
     partial = path.with_name(path.name + PARTIAL)
     with explained(path):
@@ -33,15 +32,12 @@ def renamed(path: Path) -> Iterator[Path]:
             partial.replace(path)
             force(path.parent)
         finally:
-            partial.unlink(missing_ok=True)  # half of it only fills the disk
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of writing a checkpoint, in a sentence.
-
-    torch reports what the system refused as a RuntimeError of its own.
-    """
+    """Convert errors of writing a checkpoint to a CheckpointError; torch reports system errors as RuntimeError."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -49,12 +45,12 @@ def explained(path: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{path}: cannot be written ({reason}); {free.f_bavail * free.f_frsize / 1e9:.3g} GB are free there. "
-            "Earlier checkpoints are as they were: make room or lower train.keep_last, then run the same command again."
+            "Earlier checkpoints are unchanged: free space or lower train.keep_last, then run the same command again."
         ) from error
 
 
 def force(path: Path) -> None:
-    """To the disk, a file or a directory's names."""
+    """fsync a file, or the entries of a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -63,6 +59,6 @@ def force(path: Path) -> None:
 
 
 def list_files(folder: Path) -> None:
-    """Write down what a directory holds, so that a file that is lost later is missed."""
+    """Write the list of a directory's files and sizes, by which a missing file is detected later."""
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files_of(folder)}
     (folder / LIST).write_text(json.dumps(sizes, indent=1, sort_keys=True))

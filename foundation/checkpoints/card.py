@@ -1,4 +1,4 @@
-"""The model card: README.md of an export, with the front matter that a Hugging Face Hub indexes."""
+"""Model card: the README.md of an export, with YAML front matter for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ TAGS = ("wireless", "radio", "foundation-model", "masked-modeling")
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says that only the run knows.
+    """Content of a card that depends on the model.
 
     Attributes:
         repo_id: 'organisation/name' on the Hub; the usage example loads it.
         parameters: number of weights.
-        kinds: kinds of signal seen in training, see `foundation.signal.KINDS`.
-        data: every data set seen in training.
-        rows: scores; an empty sequence says so in the card.
-        limits: sentences on what this model is not fit for, besides those that hold for every model of this library.
+        kinds: kinds of signal in the training data, see `foundation.signal.KINDS`.
+        data: data sets of training.
+        rows: scores; if empty, the card says that the model was not evaluated.
+        limits: limitations of this model, besides those of every model of this library.
         licence: of the weights, as a Hub identifier in lower case.
     """
 
@@ -44,7 +44,7 @@ def write_card(folder: Path, facts: CardFacts) -> Path:
     """Write the card of the export in `folder` and return its path.
 
     Raises:
-        CheckpointError: the folder is missing, or has a card, which may have been edited by hand.
+        CheckpointError: the folder is missing, or already has a card, which may have been edited.
     """
     path = folder / "README.md"
     if not folder.is_dir():

@@ -1,6 +1,6 @@
-"""Training checkpoint -> a folder that `AutoModel.from_pretrained` loads: safetensors, config, provenance, card.
+"""Export a training checkpoint to a folder for `AutoModel.from_pretrained`: safetensors, config, provenance, card.
 
-The folder is proved before it appears: loaded again in full, it must give the trained model's outputs bit for bit.
+The export is verified before the folder appears: the reloaded model must give bit-identical outputs.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     """Write `folder` from a training checkpoint (a .ckpt file, or a DeepSpeed directory of any ZeRO stage).
 
     Args:
-        rows: file of result rows to put on the model card.
+        rows: file of result rows for the model card.
 
     Raises:
         CheckpointError: the folder exists (nothing is overwritten), the checkpoint cannot be read or does not fit its
-            recipe, its run has no record of what it saw, or the exported model differs from the trained one.
+            recipe, its run has no provenance record, or the exported model differs from the trained one.
     """
     if folder.exists():
         raise CheckpointError(f"{folder} exists and is left alone; choose another folder, or delete it first.")
@@ -42,9 +42,9 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     record = provenance(checkpoint)
     if record is None:
         raise CheckpointError(
-            f"{checkpoint}: its run has no {PROVENANCE}, which says what it saw; give a checkpoint in the directory of "
-            "its run, and where an earlier version wrote that, call 'wfm pretrain' with its recipe once more: it adds "
-            "the record and trains nothing."
+            f"{checkpoint}: its run has no {PROVENANCE}, the record of its training data; give a checkpoint inside its "
+            "run directory. If an earlier version wrote that, call 'wfm pretrain' with its recipe once more: it adds "
+            "the record without training."
         )
     recipe = PretrainRecipe.model_validate(raw)
     model = WfmForMaskedModeling(model_config(recipe)).eval()
@@ -62,7 +62,7 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     if (seen := content_hashes(checkpoint)) is not None:
         save_hashes(partial / FILE_NAME, seen)
     write_card(partial, _facts(recipe.name, record, model, rows))
-    _prove(model, partial)
+    _verify(model, partial)
     partial.rename(folder)
     return folder
 
@@ -77,7 +77,8 @@ def _facts(name: str, record: Record, model: WfmForMaskedModeling, rows: Path | 
     )
 
 
-def _prove(model: WfmForMaskedModeling, folder: Path) -> None:
+def _verify(model: WfmForMaskedModeling, folder: Path) -> None:
+    """Delete the folder and raise unless the reloaded model gives bit-identical outputs for every kind of signal."""
     signals = [_probe_signal(kind) for kind in KINDS]
     batch = tokenize(signals, model.config)
     visible = batch["observed"].any(-1)
@@ -91,7 +92,7 @@ def _prove(model: WfmForMaskedModeling, folder: Path) -> None:
     if not same:
         shutil.rmtree(folder)
         raise CheckpointError(
-            f"{folder}: the exported model's outputs differ from the trained one's; nothing was kept."
+            f"{folder}: the exported model's outputs differ from the trained one's; the export was deleted."
         )
 
 

@@ -1,4 +1,4 @@
-"""Networks from a folder that `wfm hub export` wrote, the Hub, or this package."""
+"""Load networks from exported folders, the Hugging Face Hub, or this package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers.utils import logging
 from foundation.checkpoints.released import resolve
 from foundation.errors import CheckpointError
 
-#: Prefixes of weights of before -> what they are now.
+#: Prefixes of weight names of earlier versions -> current prefixes.
 RENAMED = {
     "encoder.sketch.tell.": "encoder.statistics_head.project.",
     "sketch.tell.": "statistics_head.project.",
@@ -24,10 +24,10 @@ M = TypeVar("M", bound=PreTrainedModel)
 
 
 def load_exported(source: str | Path, kind: type[M]) -> M:
-    """A network of this class, from an exported folder, an org/name on the Hub or a released name.
+    """A network of this class from an exported folder, an org/name on the Hub or a released name.
 
     Raises:
-        CheckpointError: there is none, or it is not one of this library's.
+        CheckpointError: there is none, it is not a model of this library, or it lacks weights.
     """
     source = resolve(source)
     try:
@@ -47,10 +47,10 @@ def load_exported(source: str | Path, kind: type[M]) -> M:
 
 
 def refuse_renamed(source: str | Path, names: Iterable[str]) -> None:
-    """Nothing if none of these weights has a name of before.
+    """Check weight names for those of earlier versions.
 
     Raises:
-        CheckpointError: one has; says what it is called now.
+        CheckpointError: there is one; gives its current name.
     """
     for name in sorted(names):
         for before, now in RENAMED.items():
@@ -63,7 +63,7 @@ def refuse_renamed(source: str | Path, names: Iterable[str]) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without transformers' bars for a file on this disk and its advice on classes: our errors say what is wrong."""
+    """Silence the progress bars and warnings of transformers."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

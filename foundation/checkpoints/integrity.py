@@ -1,7 +1,7 @@
-"""Finding out whether a checkpoint is still whole. Light: `wfm runs` looks at hundreds of them.
+"""Integrity checks of training checkpoints, without importing torch: `wfm runs` checks hundreds of them.
 
-A file of torch is a zip archive, whose directory comes last, with a CRC of every tensor, which torch itself does not
-look at when it loads. A ZeRO directory holds one such file per rank, and a list of them.
+A torch file is a zip archive with its directory at the end and a CRC of every tensor, which torch does not check when
+loading. A ZeRO directory holds one such file per rank, and a list of them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ _ARCHIVES = (".pt", ".ckpt")
 
 
 def integrity_problem(path: Path, thorough: bool = True) -> str | None:
-    """What is wrong with a checkpoint, one sentence, or None.
+    """What is wrong with a checkpoint, in one sentence; None if it is intact.
 
     Args:
-        thorough: read all of it; else look whether every file is there and has its end, which a flipped bit does not
-            change.
+        thorough: check the CRC of all data; otherwise only that every file exists and is not truncated.
     """
     files = {str(file.relative_to(path)): file for file in files_of(path)} if path.is_dir() else {path.name: path}
     listed = path / LIST
@@ -39,7 +38,7 @@ def integrity_problem(path: Path, thorough: bool = True) -> str | None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A checkpoint's files: itself, or those of a ZeRO directory but for their list."""
+    """The files of a checkpoint: itself, or those of a ZeRO directory without their list."""
     found = [path] if path.is_file() else sorted(path.rglob("*"))
     return [file for file in found if file.is_file() and file.name != LIST]
 
@@ -49,12 +48,12 @@ def _damaged(file: Path, thorough: bool) -> str | None:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip() if thorough else None
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        return f"{file}: is torn ({error})"
+        return f"{file}: is truncated ({error})"
     return None if bad is None else f"{file}: is damaged in {bad}"
 
 
 def newest(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint, and what is wrong with every newer one."""
+    """The newest intact checkpoint (None if there is none), and what is wrong with every newer one."""
     problems: list[str] = []
     for path in numbered(folder):
         wrong = integrity_problem(path)

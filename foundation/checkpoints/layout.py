@@ -1,4 +1,4 @@
-"""Names in a run directory. Light: `wfm runs` looks at hundreds of them."""
+"""File names of checkpoints in a run directory; imports nothing slow."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 FOLDER = "checkpoints"
 FINAL = "final.ckpt"
-PARTIAL = ".partial"  # ending of what is being written, or being removed
+PARTIAL = ".partial"  # suffix of files and folders that are being written or removed
 
 
 def run_of(checkpoint: Path) -> Path:
-    """The directory of the run in whose `FOLDER` a checkpoint lies, also by a bare name or a link from elsewhere."""
+    """The run directory of a checkpoint; relative paths and links are resolved."""
     return checkpoint.resolve().parent.parent
 
 
 def numbered(folder: Path) -> list[Path]:
-    """The checkpoints that carry a step, the newest first."""
+    """The checkpoints `step=N.ckpt` in a folder, the newest first."""
     return sorted((path for path in folder.glob("step=*.ckpt") if step_of(path) is not None), key=_order, reverse=True)
 
 
 def step_of(path: Path) -> int | None:
-    """The step in a checkpoint's name."""
+    """The step in the name of a checkpoint; None if there is none."""
     found = re.fullmatch(r"step=(\d+)\.ckpt", path.name)
     return int(found[1]) if found else None
 

@@ -1,4 +1,4 @@
-"""Models from an exported folder, a training checkpoint or the Hub, and the record of what they were pretrained on."""
+"""Load networks and their provenance from an exported folder, a training checkpoint, the Hub, or this package."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from foundation.models.config import model_config
 
 
 def load_encoder(source: str | Path) -> WfmModel:
-    """The encoder from an exported folder, a training checkpoint, an org/name on the Hub, or one that comes with the
-    package, such as "wfm-small" (fp32, evaluation mode).
+    """The encoder in fp32 and evaluation mode.
+
+    Args:
+        source: an exported folder, a training checkpoint (.ckpt), an org/name on the Hub, or the name of a released
+            model such as "wfm-small".
 
     Raises:
-        CheckpointError: there is none, or it is not one of this library's.
+        CheckpointError: there is none, or it is not a model of this library.
     """
     trained = _from_training(source)
     encoder = trained.encoder if trained else load_exported(source, WfmModel)
@@ -40,18 +43,18 @@ def load_encoder(source: str | Path) -> WfmModel:
 
 
 def load_masked(source: str | Path) -> WfmForMaskedModeling:
-    """As `load_encoder`, with the decoder and both heads."""
+    """As `load_encoder`, with the decoder and its heads."""
     model = _from_training(source) or load_exported(source, WfmForMaskedModeling)
     model.eval()
     return model
 
 
 def provenance(source: str | Path) -> Record | None:
-    """What pretraining saw: data set, split, part, sessions; None where there is no record beside the weights.
+    """The data sets, splits, parts and sessions of pretraining; None if there is no record beside the weights.
 
     Args:
-        source: as for `load_encoder`: whatever can be evaluated must answer here, or a leak goes unseen. Nothing that
-            a checkpoint names is opened: it may be a stranger's.
+        source: as for `load_encoder`, so that leakage can be checked for everything that can be evaluated. Paths named
+            inside a checkpoint are never opened: it may be untrusted.
 
     Raises:
         CheckpointError: the record is damaged, or the Hub cannot be asked.
@@ -63,7 +66,7 @@ def provenance(source: str | Path) -> Record | None:
 
 
 def content_hashes(source: str | Path) -> Hashes | None:
-    """Hashes of the samples that pretraining saw, that of the model it went on from included; None: none on record.
+    """Hashes of the samples of pretraining, including those of its initial model; None if there is no record.
 
     Args:
         source: as for `load_encoder`.

@@ -1,7 +1,7 @@
-"""The record of what weights were pretrained on, which lies beside them: in a run, in an export, on the Hub.
+"""Provenance of weights: the record of their pretraining data, beside them in a run, in an export and on the Hub.
 
-`pretraining.json`: the recipe, and the sessions of every data set. `content_hashes.safetensors`: hashes of the samples, see
-`foundation.data.shards.content_hashes`. A record is read, never followed: no address in it is opened.
+`pretraining.json` holds the recipe and the sessions of every data set, `content_hashes.safetensors` hashes of the
+samples, see `foundation.data.shards.content_hashes`. Paths and URLs in a record are never opened.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PROVENANCE = "pretraining.json"
 
 
 class Seen(BaseModel):
-    """What training reads of one data set. Of `split` and `part`, None is all.
+    """The part of one data set that training read; `split` and `part` are None for all of it.
 
-    Records of earlier versions lack `samples`, of these sessions, and what the data set says of itself.
+    Records of earlier versions lack `samples` and the fields below it.
     """
 
     model_config = ConfigDict(frozen=True)  # unknown keys are those of a later version
@@ -46,7 +46,8 @@ class Seen(BaseModel):
 
 
 class Record(BaseModel):
-    """`recipe`: as it was resolved, without secrets; `datasets`: of the model that training went on from first."""
+    """Provenance record: the resolved `recipe` without secrets, and the `datasets`, those of the initial model
+    first."""
 
     recipe: dict[str, Any] = {}
     datasets: list[Seen]
@@ -59,7 +60,7 @@ def save_record(path: Path, record: Record) -> None:
 
 
 def load_record(path: Path) -> Record:
-    """What `save_record` wrote.
+    """Read what `save_record` wrote.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -68,30 +69,30 @@ def load_record(path: Path) -> Record:
         return Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: is no record of what pretraining saw ({reason}); restore it.") from error
+        raise CheckpointError(f"{path}: is not a provenance record ({reason}); restore it.") from error
 
 
 def record_of(source: str | Path) -> Record | None:
-    """Of an exported folder, an org/name on the Hub or a released name; None where it has none.
+    """The record of an exported folder, an org/name on the Hub or a released name; None if there is none.
 
     Raises:
-        CheckpointError: it is damaged, or the Hub cannot be asked.
+        CheckpointError: it is damaged, or the Hub cannot be reached.
     """
     path = _beside(source, PROVENANCE)
     return None if path is None else load_record(path)
 
 
 def hashes_seen_by(source: str | Path) -> Hashes | None:
-    """As `record_of`, the hashes of the samples."""
+    """The content hashes of the samples; otherwise as `record_of`."""
     path = _beside(source, CONTENT_HASHES)
     return None if path is None else load_hashes(path)
 
 
 def refuse_earlier_name(folder: Path) -> None:
-    """Nothing unless the hashes lie there under their name of before: unread, they would let a leak through.
+    """Check for content hashes under the file name of earlier versions, which would otherwise go unread.
 
     Raises:
-        CheckpointError: they do.
+        CheckpointError: there are some.
     """
     if (folder / "contents.safetensors").exists():
         raise CheckpointError(f"{folder / 'contents.safetensors'}: is now called {CONTENT_HASHES}; rename it.")

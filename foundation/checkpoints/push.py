@@ -1,4 +1,4 @@
-"""Upload an export or an adapter to a Hugging Face Hub. What is not safe to load is not uploaded."""
+"""Upload an export or an adapter to the Hugging Face Hub; files that could run code when loaded are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foundation.errors import CheckpointError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-#: What a folder must hold, and what it may hold besides, by what it is.
+#: Required files of an export and of an adapter, and optional files of both.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
 OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors"})
@@ -55,7 +55,7 @@ def push(folder: Path, repo_id: str, *, private: bool = False, tag: str | None =
 
 
 def shareable_files(folder: Path) -> list[str]:
-    """Names of the files to upload, checked: all that is needed, nothing else, every weight file readable.
+    """Names of the files to upload, after checking that they are complete, expected and readable.
 
     Raises:
         CheckpointError: a file is missing, unexpected, in a format that runs code when loaded, damaged, or names an
@@ -103,7 +103,7 @@ def _upload(api: HfApi, folder: Path, repo_id: str, names: list[str], *, private
     url = api.create_repo(repo_id, private=private or None, exist_ok=True)
     if private and not api.model_info(url.repo_id).private:
         raise CheckpointError(
-            f"{url} is public already, and a private upload was asked for; choose another name or change its settings."
+            f"{url} is public already, and a private upload was requested; choose another name or change its settings."
         )
     if tag and api.revision_exists(url.repo_id, tag):
         raise CheckpointError(f"{url} already has a revision named {tag!r}; choose another tag.")
@@ -116,7 +116,7 @@ def _upload(api: HfApi, folder: Path, repo_id: str, names: list[str], *, private
 
 
 def _explain(error: Exception, repo_id: str, endpoint: str) -> str:
-    """One sentence for a user. It is built from the status, never from request headers, which hold the token."""
+    """The error in one sentence, from the status code and never from request headers, which contain the token."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):

@@ -1,4 +1,4 @@
-"""Encoders that come with the package, by name."""
+"""Released models that are part of the package, by name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ FOLDER = Path(__file__).parent
 
 
 def released() -> list[str]:
-    """Names that `checkpoint:` takes without a download, such as `wfm-small`."""
+    """Names of the released models, such as `wfm-small`."""
     return sorted(path.name for path in FOLDER.iterdir() if (path / "config.json").is_file())
 
 
 def resolve(source: str | Path) -> str | Path:
-    """The folder of a released name; a folder or an org/name as it is. A folder of the caller's own has precedence.
+    """The folder of a released name; a folder or an org/name unchanged. An existing folder takes precedence.
 
     Raises:
         CheckpointError: it is none of these.

@@ -1,4 +1,4 @@
-"""Training checkpoint -> (recipe, weights), whatever strategy wrote it. Nothing in a checkpoint can run code."""
+"""Read training checkpoints of any strategy without running code from them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Recipe and fp32 weights of the network from a Lightning file or a DeepSpeed directory of any ZeRO stage.
 
-    Only tensors and plain values are unpickled, and three plain classes of DeepSpeed in its directories.
+    Only tensors and plain values are unpickled, and three data classes of DeepSpeed in its directories.
 
     Raises:
-        CheckpointError: no such checkpoint, a damaged one, or one that this library did not write.
+        CheckpointError: the checkpoint is missing, damaged, or not written by this library.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint; 'wfm pretrain' writes checkpoints/final.ckpt in its run.")
@@ -46,10 +46,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 @contextmanager
 def weights_only() -> Iterator[None]:
-    """Whatever DeepSpeed loads meanwhile is read without running code, although it asks torch for the opposite.
+    """Within the block, files that DeepSpeed loads cannot run code, although it passes `weights_only=False`.
 
-    torch lets an environment variable overrule `weights_only=False`. The classes are those that DeepSpeed's optimizer
-    files hold at every stage, in fp32 and bf16: a loss scale, a stage number, a place in a flat tensor.
+    An environment variable of torch overrides that argument. The allowed classes are those in DeepSpeed's optimizer
+    files at every stage, in fp32 and bf16: a loss scale, a stage number, an address in a flat tensor.
     """
     from deepspeed.runtime.fp16.loss_scaler import LossScaler  # 3 s to import
     from deepspeed.runtime.zero.config import ZeroStageEnum
@@ -80,7 +80,7 @@ def _from_zero(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not model_states:
         raise CheckpointError(f"{path}: holds no checkpoint/*model_states.pt, so it is no DeepSpeed checkpoint.")
     client = torch.load(model_states[0], map_location="cpu", weights_only=True)
-    if not list(folder.glob("*zero_pp_rank_*")):  # stage 0: nothing is cut up
+    if not list(folder.glob("*zero_pp_rank_*")):  # stage 0: not partitioned
         return client, {name: value.float() for name, value in client["module"].items()}
     with weights_only():
         state = get_fp32_state_dict_from_zero_checkpoint(str(path), tag="checkpoint")

@@ -1,4 +1,4 @@
-"""Where the outcome of every fit is kept, so that a stopped evaluation goes on and an array of jobs can share one."""
+"""Cache of fits, one file each, so that a stopped evaluation resumes and a job array can share the work."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from foundation.evaluate.jobs import SUPERVISED, Job, jobs_of
 from foundation.files import write_atomically
 from foundation.models.config import what_counts
 
-#: What an outcome goes through. Tables and figures are left out: fits outlive a change of those.
-#: What a fit goes through, as folders and modules of `foundation`.
+#: Code that affects the outcome of a fit, as folders and modules of `foundation`; tables and figures do not.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt", "evaluate/baselines")
 _MODULES = ("cache", "fits", "jobs", "statistics/metrics", "task", "transfer")
 _LIBRARIES = ("numpy", "peft", "scikit-learn", "scipy", "torch", "transformers")
@@ -32,17 +31,23 @@ _NAMES = ("truth/", "predicted/", "block/")
 
 @dataclass(frozen=True)
 class Outcome:
-    """`parts`: test part -> (truth, prediction, block), see `foundation.evaluate.task.blocks`.
-    `pooling`: what the encoder's tokens were pooled by, and why; None where there is no encoder."""
+    """Predictions of one fit.
+
+    Attributes:
+        parts: test part -> (truth, prediction, block), arrays [n] or [n, size], see `foundation.evaluate.task.blocks`.
+        pooling: the poolings of the encoder's tokens, and why; None without an encoder.
+    """
 
     parts: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
     pooling: str | None = None
 
 
 class Outcomes:
-    """A file per finished job. Its name says all that the outcome depends on: the weights, the shards, how the job is
-    done, the source code of this package and the versions of the libraries that compute. Nothing stale is ever read,
-    and what is no longer asked for stays."""
+    """Cache keys of the jobs of a recipe: one file per finished job.
+
+    The file name is a hash of all that the outcome depends on: weights, shards, settings, the source code of this
+    package and library versions. Stale outcomes are therefore never read; unused files are kept.
+    """
 
     def __init__(self, recipe: EvaluateRecipe) -> None:
         self.recipe = recipe
@@ -52,27 +57,27 @@ class Outcomes:
         self._networks = {source: _network_hashes(source) for source in sources}
 
     def path(self, job: Job) -> Path:
-        """Where the outcome of the job is, or will be."""
+        """The cache file of a job, whether it exists or not."""
         shown = f"{job.fitted} {' '.join(self.recipe.configurations)}"
         how = f"{self._subject(job)} {shown} {job.fold} {job.mode} {job.seed} {job.fraction}"
         return self.recipe.cache / f"{hashlib.sha256(f'{self._common} {how}'.encode()).hexdigest()[:24]}.safetensors"
 
     def plan(self) -> dict[Path, Job]:
-        """All jobs by where their outcomes are kept. Two checkpoints of one network have one job for what starts from
-        random weights, under the name of the first."""
+        """Cache file -> job. Checkpoints with the same network share jobs that start from random weights, under the
+        name of the first."""
         found: dict[Path, Job] = {}
         for job in jobs_of(self.recipe):
             found.setdefault(self.path(job), job)
         return found
 
     def twin(self, method: str) -> str:
-        """The first checkpoint of the same network: its rows stand for what starts from random weights."""
+        """The first checkpoint with the same network, which has the rows that start from random weights."""
         first = self.recipe.folds[0], self.recipe.seeds[0]
         networks = {name: self._networks[self.recipe.source(name, *first)][0] for name in self.recipe.sources}
         return next(name for name, network in networks.items() if network == networks[method])
 
     def _subject(self, job: Job) -> str:
-        """What is fitted, and how."""
+        """Key of the network and of the settings of a job."""
         if job.base == "baseline":
             return job.method
         tune = self.recipe.tune.model_dump_json()
@@ -83,7 +88,7 @@ class Outcomes:
 
 
 def load_outcome(path: Path) -> Outcome | None:
-    """What `save_outcome` wrote, or None where the job is still to be done."""
+    """Read what `save_outcome` wrote; None if the job is not done."""
     if not path.exists():
         return None
     with safe_open(path, framework="numpy") as file:
@@ -95,7 +100,7 @@ def load_outcome(path: Path) -> Outcome | None:
 
 
 def save_outcome(path: Path, outcome: Outcome) -> None:
-    """Write one job's outcome, whole or not at all."""
+    """Write the outcome of a job atomically."""
     arrays = {
         name + part: np.ascontiguousarray(array)
         for part, found in outcome.parts.items()
@@ -107,7 +112,7 @@ def save_outcome(path: Path, outcome: Outcome) -> None:
 
 @cache
 def source_hash() -> str:
-    """SHA-256 of the source that an outcome goes through: an outcome of other code is another outcome."""
+    """SHA-256 of the source code that affects an outcome."""
     digest = hashlib.sha256()
     for path in hashed_files():
         digest.update(path.read_bytes())
@@ -115,7 +120,7 @@ def source_hash() -> str:
 
 
 def hashed_files() -> list[Path]:
-    """That source, in a fixed order."""
+    """The source files that affect an outcome, in a fixed order."""
     root = Path(__file__).parents[1]
     paths = [path for package in _PACKAGES for path in sorted((root / package).rglob("*.py"))]
     return [*paths, *(root / "evaluate" / f"{name}.py" for name in _MODULES)]
@@ -126,6 +131,6 @@ def _versions() -> str:
 
 
 def _network_hashes(source: str) -> tuple[str, str]:
-    """Of the configuration alone, and of the weights."""
+    """Keys of an encoder's configuration and of its weights."""
     encoder = load_encoder(source)
     return json.dumps(what_counts(encoder.config)), weights_hash(encoder)

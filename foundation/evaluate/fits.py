@@ -1,4 +1,4 @@
-"""A problem under one recipe: what each mode predicts of its test parts."""
+"""Fit the candidates of an evaluation (baselines, probes, fine-tuning) and predict the test parts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-import torch
 
 from foundation.adapt import fit, fit_stack, fit_supervised, pooled_features, predict, training_features
 from foundation.adapt.fit import Mode
-from foundation.adapt.select_pooling import asked_poolings, pick_pooling
+from foundation.adapt.select_pooling import pick_pooling, requested_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.config import BaselineSection, EvaluateRecipe, TuneSection
 from foundation.data.images import FieldSet
@@ -27,30 +26,31 @@ from foundation.evaluate.task import Problem, blocks
 from foundation.evaluate.transfer import reconfigured
 from foundation.models import SupervisedName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
+from foundation.models.untrained import untrained
 from foundation.signal import Signal
 
 
 class Network:
-    """An encoder with the tokens of a problem. Frozen features are kept of the last weights asked for."""
+    """An encoder with the tokens of a problem; caches the frozen features of the weights that were used last."""
 
     def __init__(self, encoder: WfmModel, problem: Problem, tune: TuneSection) -> None:
         self.encoder, self.augment = encoder, tune.augment
         self.train = TokenSet(problem.train, encoder.config)
         self.tests = {part: TokenSet(signals, encoder.config) for part, signals in problem.tests.items()}
-        self.poolings = asked_poolings(tune.pooling, (s.values.shape for s in problem.signals), encoder.config)
+        self.poolings = requested_poolings(tune.pooling, (s.values.shape for s in problem.signals), encoder.config)
         self._kept: tuple[int | None, dict[str, np.ndarray], dict[str, Features]] | None = None
 
     def features(self, pooling: str, random: int | None) -> Features:
-        """Of the pretrained weights, or of random ones of this seed."""
+        """Features of the pretrained weights, or of random weights of the seed `random`."""
         return self._all(random)[1][pooling]
 
     def copies(self, pooling: str, random: int | None) -> np.ndarray:
-        """What a head is fitted to, [K, n, F]: the training samples, and as fits are augmented, copies of them."""
+        """Training features [K, n, F] with augmented copies, see `foundation.adapt.training_features`."""
         return self._all(random)[0][pooling]
 
     def _all(self, random: int | None) -> tuple[dict[str, np.ndarray], dict[str, Features]]:
         if self._kept is None or self._kept[0] != random:
-            encoder = self.encoder if random is None else _untrained(self.encoder, random)
+            encoder = self.encoder if random is None else untrained(WfmModel, self.encoder.config, random)
             copies = training_features(encoder, self.train, self.poolings, None, self.augment)
             tests = {part: pooled_features(encoder, data, self.poolings) for part, data in self.tests.items()}
             features: dict[str, Features] = {
@@ -62,7 +62,7 @@ class Network:
 
 
 class Bench:
-    """A problem under one recipe; a network and its features are computed when a job first needs them."""
+    """A problem under one recipe; networks and features are computed when a job first needs them."""
 
     def __init__(self, recipe: EvaluateRecipe, fold: str, fitted: str) -> None:
         self.recipe, self.fold = recipe, fold
@@ -79,7 +79,7 @@ class Bench:
         self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
-        """What the job predicts of every test part: class indices [n] or numbers [n, size]."""
+        """Fit one job and predict every test part: class indices [n] or numbers [n, size]."""
         rows = label_subset(self.targets, job.fraction, job.seed)
         pooling = None
         if job.base == "baseline":
@@ -118,7 +118,7 @@ class Bench:
         return self._hand[1]
 
     def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
-        """A simple method on features that stay as they are, or are given the covariance of each test part's."""
+        """A scikit-learn method on frozen features, or on features aligned with each test part."""
         names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
         if job.alignment:
             return {
@@ -131,30 +131,24 @@ class Bench:
         return dict(zip(names, np.split(every, ends[:-1]), strict=True))
 
     def _probe(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
-        """What the head says that every fit begins with, or one on aligned features; and the poolings that it reads."""
+        """Predictions of the stack that every fine-tuning starts from, or of one on aligned features; and its note."""
         network, size = self._network_of(job), self.problem.target.size
         known = self._known(network, rows, random)
         if job.alignment:
             return self._aligned_stack({name: network.features(name, random) for name in known}, known, rows, job)
         stack = fit_stack(known, self.targets[rows], size, self._sessions(rows), job.seed)
-        read = stack.pooling.split("+")
-        pooled = {
-            part: np.concatenate([network.features(each, random)[part] for each in read], axis=1)
-            for part in network.tests
-        }
-        with torch.no_grad():
-            found = {part: self._answer(stack.head(torch.from_numpy(x)).numpy()) for part, x in pooled.items()}
-        return found, stack.note
+        tests = {part: {name: network.features(name, random)[part] for name in known} for part in network.tests}
+        return {part: self._predicted(stack.predict(features)) for part, features in tests.items()}, stack.note
 
     def _aligned_stack(
         self, features: Mapping[str, Features], known: Mapping[str, np.ndarray], rows: np.ndarray, job: Job
     ) -> tuple[dict[str, np.ndarray], str]:
         y, size = self.targets[rows], self.problem.target.size
-        said, note = self._aligner.stack(features, known, rows, y, size, self._sessions(rows), job.seed)
-        return {part: self._answer(output) for part, output in said.items()}, note
+        outputs, note = self._aligner.stack(features, known, rows, y, size, self._sessions(rows), job.seed)
+        return {part: self._predicted(output) for part, output in outputs.items()}, note
 
     def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
-        """What a head of these rows is fitted to, by pooling."""
+        """Training features [K, n, F] of the labelled rows by pooling."""
         return {pooling: network.copies(pooling, random)[:, rows] for pooling in network.poolings}
 
     def _fitted(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
@@ -170,17 +164,18 @@ class Bench:
             job.seed,
             self._known(network, rows, random),
         )
-        return {part: self._answer(predict(model, data)) for part, data in network.tests.items()}, model.pooling
+        return {part: self._predicted(predict(model, data)) for part, data in network.tests.items()}, model.pooling
 
     def _supervised(self, name: SupervisedName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         train, tests = self._fields
         model = fit_supervised(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
-        return {part: self._answer(predict(model, data)) for part, data in tests.items()}
+        return {part: self._predicted(predict(model, data)) for part, data in tests.items()}
 
     def _sessions(self, rows: np.ndarray) -> list[str]:
         return [self.problem.train[i].session for i in rows]
 
-    def _answer(self, output: np.ndarray) -> np.ndarray:
+    def _predicted(self, output: np.ndarray) -> np.ndarray:
+        """Class indices [n] from logits [n, classes]; numbers as they are."""
         return output if self.problem.kind == "regression" else output.argmax(1)
 
     @cached_property
@@ -190,7 +185,7 @@ class Bench:
         return FieldSet(train, views, like=train), tests
 
     def _pooling(self, job: Job, rows: np.ndarray) -> tuple[str, str]:
-        """The one pooling of a method that reads no more, and what to note of it."""
+        """The pooling for a method that reads only one, and a note on its choice."""
         given = self.recipe.tune.pooling
         if given != "auto":
             return given, given
@@ -205,10 +200,3 @@ class Bench:
                 job.seed,
             )
         return self._chosen[key]
-
-
-def _untrained(encoder: WfmModel, seed: int) -> WfmModel:
-    torch.manual_seed(seed)
-    untrained = WfmModel(encoder.config)
-    untrained.eval()
-    return untrained

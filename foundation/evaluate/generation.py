@@ -1,4 +1,4 @@
-"""How well hidden tokens are imputed in, and how real generated signals look: figures and the pictures beside them."""
+"""Evaluation of the decoder: error of imputation, and distance of generated samples from held-out ones."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import Row, summarise
 from foundation.signal import Signal
 
-MODEL = "wfm"  # what the model under test is called in rows
+MODEL = "wfm"  # name of the evaluated model in rows
 MASKS = ("random", "time", "response")
 
 
 def reconstruction_rows(
     model: WfmForMaskedModeling, signals: Sequence[Signal], *, set_name: str, split: str, command: str, seeds: int = 3
 ) -> list[Row]:
-    """NMSE of hidden entries in dB, by mask kind, for the model and for linear interpolation; seeds draw the masks.
+    """NMSE of hidden entries in dB, by mask kind, of the model and of linear interpolation; seeds draw the masks.
 
-    The mean over signals of each one's own NMSE, as in channel prediction (gains differ a hundredfold between windows,
-    and the loudest must not own the figure). Truth is clean where the signals carry it, and as measured elsewhere.
+    The mean over signals of each signal's NMSE, as in channel prediction: gains differ a hundredfold between windows,
+    and the strongest would dominate. The truth is the clean field if the signals have one, else the measured one.
     """
     rows = []
     for kind in MASKS:
@@ -57,14 +57,15 @@ def reconstruction_rows(
 def decoder_rows(
     model: WfmForMaskedModeling, signals: Sequence[Signal], *, set_name: str, split: str, command: str
 ) -> list[Row]:
-    """Reconstruction and generation in one: `reconstruction_rows`, and `sample_rows` over `comparisons`."""
+    """All rows of a decoder: `reconstruction_rows`, and `sample_rows` of `comparisons`."""
     imputed = reconstruction_rows(model, signals, set_name=set_name, split=split, command=command)
     made = sample_rows(comparisons(model, signals), set_name=set_name, split=split, command=command)
     return imputed + made
 
 
 def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: int = 3) -> list[SampleComparison]:
-    """Generated beside held-out samples, one comparison per seed, on the signals that share the first one's radio."""
+    """Generated and held-out samples, one comparison per seed, of the signals with the first one's carrier and
+    shape."""
     first = signals[0]
     alike = [s for s in signals if s.carrier_hz == first.carrier_hz and s.values.shape == first.values.shape]
     return [sample_comparison(model, alike, "held-out sessions", seed) for seed in range(seeds)]
@@ -73,9 +74,9 @@ def comparisons(model: WfmForMaskedModeling, signals: Sequence[Signal], seeds: i
 def sample_comparison(
     model: WfmForMaskedModeling, held_out: Sequence[Signal], name: str, seed: int
 ) -> SampleComparison:
-    """Generated signals beside held-out ones and Gaussian noise of matched mean and variance; first link, amplitude.
+    """Amplitudes of the first link: held-out signals, generated ones, and Gaussian noise of equal mean and variance.
 
-    All held-out signals must share their axes.
+    All held-out signals must have the same axes.
     """
     generator = torch.Generator().manual_seed(seed)
     real = np.stack([np.abs(signal.values[:, 0]) for signal in held_out])
@@ -93,12 +94,12 @@ def sample_comparison(
 
 
 def _unit_power(windows: np.ndarray) -> np.ndarray:
-    """Each window [T, R] at mean power 1: gains differ a hundredfold, and one colour scale has to show them all."""
+    """Scale each window [T, R] to mean power 1, so that one colour scale shows windows of all gains."""
     return np.asarray(windows / np.sqrt(np.mean(windows**2, axis=(1, 2), keepdims=True)))
 
 
 def sample_rows(found: Sequence[SampleComparison], *, set_name: str, split: str, command: str) -> list[Row]:
-    """Distances of generated and Gaussian samples from held-out ones, over one comparison per seed."""
+    """Distances of generated and of Gaussian samples from held-out ones; one comparison per seed."""
     rows: list[Row] = []
     for method, field in ((f"{MODEL}, from pure noise", "generated"), ("Gaussian noise, matched", "gaussian")):
         measured = [sample_distances(c.held_out, getattr(c, field)) for c in found]
@@ -121,10 +122,7 @@ def sample_rows(found: Sequence[SampleComparison], *, set_name: str, split: str,
 
 @dataclass(frozen=True)
 class SampleComparison:
-    """Generated windows beside real ones that no training saw, and beside Gaussian noise of matched mean and variance.
-
-    All [N, T, R] of the same T and R; complex arrays are shown by their amplitude.
-    """
+    """Held-out windows, generated ones, and Gaussian noise of equal mean and variance; amplitudes [N, T, R]."""
 
     name: str
     held_out: NDArray[Any]

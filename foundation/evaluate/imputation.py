@@ -1,8 +1,9 @@
-"""How well hidden parts of every kind of signal are imputed in, beside what needs no training: by set, kind and mask.
+"""Evaluation of imputation against baselines without training, by data set, kind of signal and mask.
 
-An error is the sum of |x - y|^2 over the hidden entries of all windows, over the same sum of |x|^2 (NMSE), each window
-scaled to power 1 first: gains differ a thousandfold. A mean of each window's own ratio, as `reconstruction_rows` takes,
-would belong to the few windows whose hidden part is nearly empty, of which radar and impulse responses have many.
+NMSE is the sum of |x - y|^2 over the hidden entries of all windows, divided by the sum of |x|^2, with each window
+scaled to power 1 first, because gains differ a thousandfold. A mean of each window's own ratio, as in
+`reconstruction_rows`, would be dominated by windows whose hidden part is nearly empty, of which radar and impulse
+responses have many.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.signal import Signal
 
 NETWORK, LINEAR, LOW_RANK = "network", "linear interpolation", "low rank"
-#: A baseline's own window, from what is visible alone; in the order of the tables.
+#: Windows imputed by the baselines from the visible entries; in the order of the tables.
 BASELINES: Mapping[str, Callable[[Imputed], np.ndarray]] = {
     LINEAR: lambda imputed: imputed.interpolated,
     LOW_RANK: lambda imputed: low_rank(imputed.prediction, imputed.visible),
@@ -34,7 +35,7 @@ BASELINES: Mapping[str, Callable[[Imputed], np.ndarray]] = {
     "mean over time": lambda imputed: mean_over_time(imputed.prediction, imputed.visible),
 }
 METHODS = (NETWORK, *BASELINES)
-SESSIONS = 6  # from which on an interval is over sessions; over windows below
+SESSIONS = 6  # with at least so many, intervals are over sessions, else over windows
 DRAWS = 2000
 NOTHING = 1e-6  # times the median level of a kind: what is below is rounding, as of an empty room's radar
 BATCH = 32  # part of the definition of the figures: masks are drawn batch by batch
@@ -42,8 +43,13 @@ BATCH = 32  # part of the definition of the figures: masks are drawn batch by ba
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one set, kind and mask: the method's squared error in each window and the truth's power, both float64 [n]
-    over hidden entries; and its session."""
+    """Errors of one data set, kind of signal and mask.
+
+    Attributes:
+        errors: method -> float64 [n], sum of squared errors over the hidden entries of each window.
+        power: float64 [n], sum of the truth's power over the same entries.
+        sessions: session of each window.
+    """
 
     set: str
     kind: str
@@ -53,8 +59,12 @@ class Measured:
     sessions: tuple[str, ...]
 
     def decibels(self, method: str, against: str | None = None) -> tuple[float, float, float]:
-        """NMSE in dB, mean and 95 % interval (bootstrap over sessions, over windows where those are few); with
-        `against`, how far it is below (< 0) that of another method."""
+        """NMSE in dB with its 95 % interval (low, high), by bootstrap over sessions, or over windows if sessions are
+        few.
+
+        Args:
+            against: another method; the result is then the difference to it, negative if `method` is better.
+        """
         index, units = self.units()
         sums = {name: np.bincount(index, each) for name, each in self.errors.items()}
         power = np.bincount(index, self.power)
@@ -69,13 +79,13 @@ class Measured:
         return mean, min(float(low), mean), max(float(high), mean)
 
     def units(self) -> tuple[np.ndarray, int]:
-        """What an interval is over: index of every window's unit, and how many there are."""
+        """Units of the bootstrap: index of every window's unit, and the number of units."""
         names, index = np.unique(self.sessions, return_inverse=True)
         return (index, len(names)) if len(names) >= SESSIONS else (np.arange(len(index)), len(index))
 
     @property
     def over(self) -> str:
-        """In words."""
+        """The units of the bootstrap as text."""
         names, (_, units) = len(set(self.sessions)), self.units()
         if names >= SESSIONS:
             return f"{units} sessions"
@@ -83,14 +93,14 @@ class Measured:
 
 
 def measure_imputation(recipe: ImputationRecipe, done: Callable[[str], None] = lambda _: None) -> list[Measured]:
-    """Every set, kind and mask that hides anything.
+    """Measure every data set, kind of signal and mask that hides anything.
 
     Args:
-        done: told the name of a set, kind and mask when it is finished.
+        done: called with the name of each finished combination.
 
     Raises:
-        RecipeError: the checkpoint was pretrained on such a recording.
-        ShardError, CheckpointError: something cannot be read.
+        RecipeError: the checkpoint was pretrained on a test recording.
+        ShardError, CheckpointError: shards or the checkpoint cannot be read.
     """
     model = load_masked(recipe.checkpoint)
     found = []
@@ -107,14 +117,14 @@ def measure_imputation(recipe: ImputationRecipe, done: Callable[[str], None] = l
 
 
 def windows_of_kinds(signals: Sequence[Signal], count: int) -> dict[str, list[Signal]]:
-    """Up to `count` of each kind, spread evenly, without those that hold nothing but rounding."""
+    """Up to `count` windows of each kind, evenly spaced, without those that hold rounding errors only."""
     chosen = {}
     for kind in dict.fromkeys(signal.kind for signal in signals):
         own = [signal for signal in signals if signal.kind == kind]
         levels = [_level(signal) for signal in own]
         own = [signal for signal, level in zip(own, levels, strict=True) if level > NOTHING * np.median(levels)]
-        places = np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int))
-        chosen[kind] = [own[place] for place in places]
+        indices = np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int))
+        chosen[kind] = [own[index] for index in indices]
     return chosen
 
 
@@ -140,7 +150,7 @@ def _measure(
 
 
 def _can_hide(signal: Signal, mask: str, config: WfmConfig) -> bool:
-    """Whether the mask hides a part of the signal: elsewhere `draw_mask` falls back on the random one."""
+    """Whether the mask can hide a part of the signal; otherwise `draw_mask` falls back to the random one."""
     cut = layout_of(signal.values.shape, config)
     return {"random": cut.nt * cut.links * cut.nr, "time": cut.nt, "response": cut.nr, "link": cut.links}[mask] > 1
 

@@ -1,4 +1,4 @@
-"""The independent parts of an evaluation: one fit each."""
+"""Jobs of an evaluation: independent fits, one for every mode, label fraction, seed and fold."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ ALIGNABLE = ("baseline", "untrained", "probe", "knn")
 
 @dataclass(frozen=True)
 class Job:
-    """One fit. `method` is the name of its rows: a baseline's, a baseline's or a checkpoint's; `fitted` what it is fitted
-    to, see `EvaluateRecipe.fittings`."""
+    """One fit.
+
+    Attributes:
+        method: name in result rows: that of a hand-crafted baseline, of a supervised network, or of a checkpoint.
+        fitted: configuration of the training recordings, see `EvaluateRecipe.fittings`.
+    """
 
     fold: str
     fitted: str
@@ -32,22 +36,22 @@ class Job:
 
     @property
     def base(self) -> str:
-        """The mode, whether aligned or not."""
+        """The mode without its alignment suffix."""
         return self.mode.removesuffix(self.alignment)
 
     @property
     def alignment(self) -> str:
-        """What the mode ends in, "" where nothing is aligned."""
+        """The alignment suffix of the mode, "" if there is none."""
         return next((end for end in WITH_TARGET_DATA if self.mode.endswith(end)), "")
 
     @property
     def group(self) -> tuple[str, str, str, str, int]:
-        """Jobs that share most of their work: features of the same weights."""
+        """Key of jobs that share features."""
         return (self.fold, self.fitted, self.method, self.base, self.seed)
 
 
 def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
-    """Every mode x seed x label fraction of every fold; those that share features follow one another."""
+    """Every mode, seed and label fraction of every fold; jobs that share features are adjacent."""
     for fold, fitted in product(recipe.folds, recipe.fittings):
         for (method, base), seed, fraction in product(_lines(recipe), recipe.seeds, recipe.fractions):
             for mode in _modes(recipe, method, base):
@@ -65,7 +69,7 @@ def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
     if recipe.align == "none" or base not in ALIGNABLE:
         return [base]
-    # Only a kernel head trains itself: the others are not sure of anything in a way that all of them share.
+    # Self-training needs comparable confidences, which only the kernel head has.
     others = [each.title for each in recipe.baselines if each.method != "kernel"]
     if recipe.align == "self-training" and (base == "knn" or (base == "baseline" and method in others)):
         return [base]
@@ -73,7 +77,7 @@ def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
 
 
 class Line(NamedTuple):
-    """What has one figure: a method in a mode, from so many labels, on a test part."""
+    """Key of one result: a method in a mode at a label fraction on a test part."""
 
     part: str
     method: str
@@ -83,12 +87,13 @@ class Line(NamedTuple):
 
 @dataclass
 class Runs:
-    """The answers of one line. Folds (several splits of one set, such as leave-geometry-out) follow one another.
+    """Predictions of one line; folds (several splits of one data set) are concatenated.
 
     Attributes:
-        truth, block: [n], or [n, d], of the test samples; see `foundation.evaluate.task.blocks`.
-        predicted: seed -> as `truth`.
-        poolings: how often which pooling was taken.
+        truth: targets [n] or [n, d] of the test samples.
+        block: int64 [n], see `foundation.evaluate.task.blocks`.
+        predicted: seed -> predictions, shaped as `truth`.
+        poolings: how often each pooling was chosen.
     """
 
     truth: np.ndarray
@@ -98,7 +103,7 @@ class Runs:
 
     @property
     def seeds(self) -> list[int]:
-        """Those that count as runs of their own: the first alone where all say the same."""
+        """Seeds that count as separate runs: the first only, if all predictions are equal."""
         first, *others = self.predicted
         alike = all(np.array_equal(self.predicted[first], self.predicted[other]) for other in others)
         return [first] if alike else [first, *others]

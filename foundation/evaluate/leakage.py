@@ -1,4 +1,4 @@
-"""Whether pretraining has seen what is tested: asked before anything is fitted, or read from what was fitted before."""
+"""Leakage check: refuse checkpoints that were pretrained on test recordings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from foundation.errors import RecipeError
 
 
 def refuse_overlaps(recipe: EvaluateRecipe) -> None:
-    """`refuse_overlap` of every checkpoint of a recipe with the test parts of every fold."""
+    """`refuse_overlap` for every checkpoint of a recipe and the test parts of every fold."""
     for fold in recipe.folds:
         sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, [fold], recipe.seeds))
         for checkpoint in sources:
@@ -26,11 +26,11 @@ def refuse_overlaps(recipe: EvaluateRecipe) -> None:
 
 
 def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Sequence[str]) -> None:
-    """Stop where pretraining has seen a test session, or test samples of any name: the score would be about memory.
+    """Refuse a checkpoint that was pretrained on a test session, or on test samples under any name.
 
-    Samples are compared by their exact values, see `foundation.data.shards.content_hashes`. Copies that were scaled, resampled or
-    cut elsewhere pass; `wfm shards verify --against` finds those. Of an export without such a record sessions tell;
-    where there is no record at all, a warning says so.
+    Samples are compared by hashes of their exact values, see `foundation.data.shards.content_hashes`; near duplicates
+    (scaled, resampled, cut elsewhere) are found by `wfm shards verify --against`. Without recorded hashes only sessions
+    are compared; without any record a warning is issued.
 
     Args:
         tests: parts of the split.
@@ -43,7 +43,7 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
     if record is None:
         warnings.warn(
             f"{checkpoint}: nothing is on record of what it was pretrained on (pretraining.json beside its weights, or "
-            "in the directory of its run), so whether it has seen the test recordings cannot be told",
+            "in the directory of its run), so overlap with the test recordings cannot be checked",
             stacklevel=2,
         )
     for seen, part in product(record.datasets if record else [], tests):
@@ -68,5 +68,5 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
 
 @lru_cache(maxsize=64)
 def _hashes(shards: str, fingerprint: str, split: str, part: str) -> Hashes:
-    """Of several checkpoints all are compared with the same test samples."""
+    """Cached, because several checkpoints are compared with the same test samples."""
     return hashes_of([CorpusSection(shards=shards, split=split, part=part)])

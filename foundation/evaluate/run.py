@@ -1,4 +1,4 @@
-"""`evaluate(recipe)`: every mode x label fraction x seed on one task, as rows with intervals."""
+"""`evaluate(recipe)`: all modes, label fractions and seeds of one task, as result rows with intervals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from foundation.evaluate.runner import pool_folds, pooling_sentences, progress, 
 from foundation.evaluate.transfer_loss import loss_rows
 from foundation.results.rows import Row, merge_rows
 
-SHOWN = 256  # signals that the decoder is judged on
+SHOWN = 256  # test signals that the decoder is evaluated on
 
 
 def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
-    """Run everything the recipe asks for and summarise it; says which pooling was chosen, where it was left open.
+    """Run an evaluation recipe and summarise it; with `tune.pooling: auto` prints the chosen poolings.
 
     Raises:
-        RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used; a checkpoint
-            that was pretrained on a test session is refused.
+        RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used, or the
+            checkpoint was pretrained on a test session.
     """
     refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()
@@ -36,7 +36,8 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
 
 
 def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
-    """Of every checkpoint, on up to `SHOWN` test signals, spread evenly; of folds, the first. None unless asked for."""
+    """Decoder rows of every checkpoint on up to `SHOWN` evenly spaced test signals of the first fold; empty unless the
+    recipe sets `decoder`."""
     if not recipe.decoder:
         return []
     fold = recipe.folds[0]
@@ -46,7 +47,7 @@ def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
     rows: list[Row] = []
     for name in recipe.sources:
         found = decoder_rows(load_masked(recipe.source(name, fold, recipe.seeds[0])), chosen, **names)
-        # Of several checkpoints each goes by its name; what no checkpoint had a part in stands once.
+        # With several checkpoints rows carry their names; rows that do not depend on a checkpoint appear once.
         new = [_named(row, name) for row in found] if len(recipe.sources) > 1 else found
         rows = merge_rows(rows, new)
     return rows

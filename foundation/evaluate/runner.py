@@ -1,7 +1,7 @@
-"""Doing the fits of an evaluation, or a share of them, and what all of them say together.
+"""Run the jobs of an evaluation in worker processes and summarise their outcomes.
 
-Fits are independent, so they are shared out to worker processes of one thread each, and each is kept as soon as it is
-done: an evaluation that was stopped goes on, one that is repeated only reads.
+Jobs are independent; each outcome is cached as soon as it is done, so that a stopped evaluation resumes and a repeated
+one only reads the cache.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from foundation.results.rows import Row, summarise
 
 
 def progress() -> Progress:
-    """The bar of all commands that fit."""
+    """Progress bar of all commands that fit."""
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def run_jobs(recipe: EvaluateRecipe, jobs: Mapping[Path, Job], done: Callable[[], None]) -> dict[Job, Outcome]:
-    """Outcomes of these jobs: those kept from an earlier call first, the others as they are done.
+    """Outcomes of these jobs, from the cache or computed now.
 
     Args:
         done: called after every job.
@@ -53,7 +53,7 @@ def run_jobs(recipe: EvaluateRecipe, jobs: Mapping[Path, Job], done: Callable[[]
 
 
 def _work(item: tuple[str, Job, Path]) -> Outcome:
-    """Do one job and keep its outcome."""
+    """Run one job and cache its outcome."""
     text, job, path = item
     outcome = _bench(text, job.fold, job.fitted).outcome(job)
     save_outcome(path, outcome)
@@ -66,7 +66,7 @@ def _bench(text: str, fold: str, fitted: str) -> Bench:
 
 
 def pool_folds(recipe: EvaluateRecipe, found: Mapping[Job, Outcome]) -> dict[Line, Runs]:
-    """All answers of a line together, folds in the recipe's order."""
+    """Predictions of all jobs by line, folds concatenated in the recipe's order."""
     by_line: dict[Line, dict[int, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]] = defaultdict(dict)
     poolings: dict[Line, Counter[str]] = defaultdict(Counter)
     for job, outcome in found.items():
@@ -94,8 +94,8 @@ def _joined(
 
 
 def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> list[Row]:
-    """One row per line and metric, with the interval over seeds. What draws nothing says the same at every seed, and
-    counts as one run: a simple head on few samples, from all labels."""
+    """One row per line and metric, with the interval over seeds. A method without randomness gives equal predictions
+    for all seeds and counts as one run."""
     rows = []
     for line, found in runs.items():
         per_seed: dict[str, list[float]] = defaultdict(list)
@@ -107,7 +107,7 @@ def rows_of(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> 
 
 
 def row_of(recipe: EvaluateRecipe, line: Line, metric: str, values: Sequence[float], n: int, command: str) -> Row:
-    """The row of a line in one metric, of its values by seed on n samples."""
+    """The row of a line and metric from its values by seed on n samples."""
     return summarise(
         values,
         set=recipe.set,
@@ -122,7 +122,7 @@ def row_of(recipe: EvaluateRecipe, line: Line, metric: str, values: Sequence[flo
 
 
 def pooling_sentences(runs: Mapping[Line, Runs]) -> list[str]:
-    """Which pooling was chosen how often, per method and mode."""
+    """How often each pooling was chosen, per method and mode."""
     counted: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for line, found in runs.items():
         counted[line.method, line.mode].update(found.poolings)

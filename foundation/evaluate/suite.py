@@ -1,4 +1,4 @@
-"""A suite: every task in one call, one file of rows and one report; or a share of its fits, for an array of jobs."""
+"""A suite of evaluations: all tasks with one file of rows and one report, or a share of the fits for a job array."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foundation.results.rows import Row
 
 @dataclass(frozen=True)
 class Task:
-    """One resolved recipe of a suite, and the command that runs it alone."""
+    """One resolved recipe of a suite, its jobs, and the command that runs it alone."""
 
     recipe: EvaluateRecipe
     command: str
@@ -30,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Measured:
-    """A task with all its answers and rows."""
+    """A task with its predictions and result rows."""
 
     task: Task
     runs: Mapping[Line, Runs]
@@ -39,19 +39,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Suite:
-    """Everything that a suite asks for, resolved; weights and shards are found."""
+    """A resolved suite whose weights and shards were found."""
 
     recipe: SuiteRecipe
     tasks: list[Task]
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Suite:
-        """As `load_suite`.
+        """Load a suite with `load_suite` and check its checkpoints for leakage before any fit.
 
         Raises:
-            RecipeError: as there.
-            CheckpointError, ShardError: a recipe names what is not there. A checkpoint that was pretrained on a test
-                recording is refused here, before any fit and whatever is kept.
+            RecipeError: as `load_suite`; or a checkpoint was pretrained on a test recording.
+            CheckpointError, ShardError: a checkpoint or shards are missing.
         """
         suite, entries = load_suite(path, overrides)
         tasks = []
@@ -62,7 +61,7 @@ class Suite:
         return cls(suite, tasks)
 
     def run(self) -> list[Measured]:
-        """Do what is not done yet, and read the rest."""
+        """Run the jobs that are not cached yet and summarise all."""
         done = []
         with progress() as bar:
             whole = bar.add_task(self.recipe.name, total=sum(len(task.jobs) for task in self.tasks))
@@ -74,12 +73,10 @@ class Suite:
         return done
 
     def run_share(self, share: int, shares: int) -> tuple[int, int]:
-        """Do the fits of one share out of `shares`; shares are disjoint, and together they are the suite.
-
-        Fits that need the same features are in one share.
+        """Run one of `shares` disjoint shares of the jobs; jobs that share features are in one share.
 
         Returns:
-            How many fits the share has, and how many of all shares are still to be done.
+            Number of jobs of the share, and number of unfinished jobs of the suite.
 
         Raises:
             RecipeError: there is no such share.
@@ -95,7 +92,7 @@ class Suite:
         return sum(len(jobs) for _, jobs in chosen), left
 
     def _shares(self, share: int, shares: int) -> Iterator[tuple[Task, dict[Path, Job]]]:
-        """Groups of jobs are dealt in turn, whatever is done already: any job counts the same way at any time."""
+        """Jobs of a share: groups are dealt in turn, independent of what is done already."""
         groups = [(index, group) for index, task in enumerate(self.tasks) for group in _groups(task)]
         own = set(groups[share::shares])
         for index, task in enumerate(self.tasks):

@@ -1,4 +1,4 @@
-"""What a suite says as a whole: paired tests between modes, and ranks over tasks."""
+"""Statistics over a suite: paired tests between modes, and average ranks over tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from foundation.results.rows import Row
 from foundation.results.tables import HEADLINES, metric_of
 
 FIRST_BASELINE = "first baseline"
-#: What starts from random weights: of checkpoints with one network, the first has the rows.
-FROM_NOTHING = ("untrained", "scratch")
+#: Modes that start from random weights; of checkpoints with the same network, the first has their rows.
+RANDOM_WEIGHTS = ("untrained", "scratch")
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A paired test: `first` against `second` on a test part, from so many labels. `adjusted` is p after Holm, over all
-    tests of the suite."""
+    """A paired test of `first` against `second` on a test part at a label fraction. `adjusted` is the p-value after
+    Holm's correction over all tests of the suite."""
 
     set: str
     split: str
@@ -39,8 +39,8 @@ class PairedTest:
 
 
 def paired_tests(measured: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> list[PairedTest]:
-    """Every pair of modes on every test part and label fraction, of each checkpoint; and each checkpoint against the
-    first in the same mode."""
+    """Tests of every pair of modes on every test part and label fraction, for each checkpoint; and of each checkpoint
+    against the first in the same mode."""
     found = []
     for each in measured:
         for first, second in _pairs(each, pairs):
@@ -62,7 +62,7 @@ def paired_tests(measured: Sequence[Measured], pairs: Sequence[tuple[str, str]])
 
 
 def _pairs(each: Measured, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Line, Line]]:
-    """The lines to compare, where both were run."""
+    """Pairs of lines to compare, of those that were run."""
     names = list(each.task.recipe.sources)
     wanted = [((_method(each, a, name), a), (_method(each, b, name), b)) for name in names or [""] for a, b in pairs]
     wanted += [((names[0], mode), (name, mode)) for name in names[1:] for mode in ("probe", "knn", "lora", "full")]
@@ -75,27 +75,28 @@ def _pairs(each: Measured, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[L
 
 
 def _method(each: Measured, mode: str, checkpoint: str) -> str:
-    """The name of a mode's rows: the first baseline, the baseline, or those of a checkpoint."""
+    """The name of a mode's rows: the first hand-crafted baseline, a supervised network, or a checkpoint."""
     if mode in LABELS_ALONE:
         return SUPERVISED.get(mode, each.task.recipe.baselines[0].title)
-    return each.task.outcomes.twin(checkpoint) if checkpoint and mode in FROM_NOTHING else checkpoint
+    return each.task.outcomes.twin(checkpoint) if checkpoint and mode in RANDOM_WEIGHTS else checkpoint
 
 
 def contender(each: Measured, method: str, mode: str) -> str:
-    """How a line is called where tasks are put side by side. The name of a single checkpoint is left out, and hand-made
-    features go by their place: each task has its own."""
+    """Name of a line across tasks: without the name of a single checkpoint, and with the first hand-crafted baseline as
+    such, because each task has its own features."""
     if mode == "baseline":
         return FIRST_BASELINE if method == each.task.recipe.baselines[0].title else f"{method}, baseline"
     return f"{method}, {mode}" if method in each.task.recipe.checkpoints else mode
 
 
 def headline(each: Measured) -> str:
-    """The metric by which the task is judged."""
+    """The headline metric of a task."""
     return next(metric for metric in HEADLINES if any(row.metric == metric for row in each.rows))
 
 
 def rankings(measured: Sequence[Measured]) -> dict[float, Ranking]:
-    """Label fraction -> ranks of everything that all tasks have, test recordings unseen; each test part is a task."""
+    """Label fraction -> ranking of the lines that all tasks have, without those that used test recordings; each test
+    part counts as a task."""
     scores: dict[float, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     better: dict[str, bool] = {}
     for each in measured:
@@ -111,4 +112,5 @@ def rankings(measured: Sequence[Measured]) -> dict[float, Ranking]:
 
 
 def headline_rows(measured: Sequence[Measured]) -> list[Row]:
+    """The rows of each task's headline metric."""
     return [row for each in measured for row in each.rows if row.metric == headline(each)]

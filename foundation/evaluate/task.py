@@ -1,4 +1,4 @@
-"""One labelled problem: training and test samples of one split, and which of the test samples belong together."""
+"""A labelled problem: training and test samples of one split, and blocks of dependent test samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foundation.signal import Signal
 
 @dataclass(frozen=True)
 class Problem:
-    """The samples of a task. `tests` maps the part's name to its signals."""
+    """Labelled samples of a task; `tests` maps each test part to its signals."""
 
     target: Target
     train: list[Signal]
@@ -28,7 +28,7 @@ class Problem:
         """Read the parts of one split; samples without the label are left out.
 
         Raises:
-            ShardError, RecipeError: no such shards, split, part or label, or a part without a sample that has it.
+            ShardError, RecipeError: no such shards, split, part or label, or a part without labelled samples.
         """
         parts = {part: read_part(task.shards, split, part) for part in (task.train, *task.tests)}
         target = Target.of(parts[task.train], task.label, Manifest.load(task.shards).tasks.get(task.label))
@@ -42,7 +42,7 @@ class Problem:
 
     @property
     def signals(self) -> list[Signal]:
-        """Of all parts."""
+        """Signals of all parts."""
         return [*self.train, *(signal for signals in self.tests.values() for signal in signals)]
 
     @property
@@ -51,10 +51,10 @@ class Problem:
 
 
 def blocks(signals: list[Signal], truth: np.ndarray) -> np.ndarray:
-    """int64 [n]: which samples were recorded together, and are right or wrong together.
+    """Block index of every sample, int64 [n]: samples of a block were recorded together and are not independent.
 
-    Of classes: those of one session and one class. Of numbers, as of a drive through a flat: stretches of about the
-    square root of a session's samples, in their order.
+    For classes, a block is one session and class. For numbers, as of a robot driving through a flat, it is a contiguous
+    run of about the square root of a session's samples.
     """
     sessions = np.unique([signal.session for signal in signals], return_inverse=True)[1]
     within = truth

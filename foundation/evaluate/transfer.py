@@ -1,7 +1,8 @@
-"""Heads tested as they are on recordings of a configuration that they were not fitted to: zero-shot transfer.
+"""Zero-shot transfer: test heads on recordings of another configuration (packet rate, band, antennas) than they were
+fitted to.
 
-Test recordings are subset out (`foundation.transforms.subsample`). Twice the rate is no interpolation: heads are fitted
-to every second packet of the training recordings, and tested on the test recordings as they are.
+Test recordings are subsampled (`foundation.transforms.subsample`). Twice the packet rate is not interpolated: heads are
+fitted to every second packet of the training recordings and tested on the full test recordings.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from foundation.signal import Signal
 from foundation.transforms.subsample import half_band, half_rate, half_subcarriers, one_antenna
 
 Change = Callable[[Signal], Signal]
-#: What was fitted to -> what its test recordings are subset out by (None: not), by configuration; first, under "", the
-#: recordings as the heads were fitted to, with which the others are compared.
+#: Configuration of the training recordings -> test configuration -> subsampling (None: none). The first, "", is the
+#: configuration of the training recordings, the reference of the others.
 TESTED: dict[str, dict[str, Change | None]] = {
     AS_RECORDED: {"": None, "rate-x0.5": half_rate},
     AT_HALF_RATE: {"": half_rate, "rate-x2": None},
@@ -30,13 +31,13 @@ TESTED: dict[str, dict[str, Change | None]] = {
 
 
 def reconfigured(problem: Problem, fitted: str, configurations: Sequence[str]) -> Problem:
-    """The problem as the heads of one fitting see it: training recordings, and a test part for every configuration.
+    """The problem with training recordings in the configuration `fitted`, and a test part for every configuration.
 
     Args:
         fitted: one of `EvaluateRecipe.fittings`.
 
     Raises:
-        RecipeError: the recordings cannot be of such a configuration.
+        RecipeError: the recordings cannot be subsampled to a configuration.
     """
     train = _changed(problem.train, "rate-x2", half_rate if fitted == AT_HALF_RATE else None)
     tests = {
@@ -49,14 +50,14 @@ def reconfigured(problem: Problem, fitted: str, configurations: Sequence[str]) -
 
 
 def reference_of(part: str) -> str | None:
-    """The test part that a configuration's is compared with; None of one that is itself as fitted."""
+    """The reference test part of a part in another configuration; None for a part that is a reference itself."""
     plain, _, configuration = part.partition(AT)
     fitted = [name for name, tested in TESTED.items() if configuration and configuration in tested]
     return _name(plain, fitted[0], "") if fitted else None
 
 
 def _name(part: str, fitted: str, configuration: str) -> str:
-    """Of a test part in outcomes; as recorded it keeps its own."""
+    """Name of a test part in outcomes; as recorded it is unchanged."""
     shown = configuration or ("" if fitted == AS_RECORDED else fitted)
     return f"{part}{AT}{shown}" if shown else part
 

@@ -1,4 +1,4 @@
-"""What a head loses on recordings of a configuration that it was not fitted to."""
+"""Loss of performance of a head on recordings of another configuration than it was fitted to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foundation.evaluate.statistics.metrics import scores
 from foundation.evaluate.transfer import reference_of
 from foundation.results.rows import Row
 
-#: Metric -> the name of its loss, and the sign that makes it positive where something was lost.
+#: Metric -> name of its loss, and the sign that makes a loss positive.
 LOSSES = {
     "accuracy": ("accuracy_lost", -1),
     "mean_error_m": ("mean_error_added_m", 1),
@@ -23,8 +23,8 @@ LOSSES = {
 
 
 def loss_rows(recipe: EvaluateRecipe, runs: Mapping[Line, Runs], command: str) -> list[Row]:
-    """One row per configuration, line and metric: by how much it is worse than the same heads on recordings as they
-    were fitted to, with the interval over seeds; samples are the same."""
+    """One row per configuration, line and metric: the loss against the same heads on the same samples in the reference
+    configuration, with the interval over seeds."""
     rows = []
     for line, shown in runs.items():
         part = reference_of(line.part)

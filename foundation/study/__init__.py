@@ -1,1 +1,1 @@
-"""Studies: many small pretrainings that differ in one thing, judged alike. `wfm study`."""
+"""Studies: ablations and scaling laws over many small pretrainings, evaluated in the same way. `wfm study`."""

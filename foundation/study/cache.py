@@ -1,8 +1,7 @@
-"""What is kept of a run: its pretraining in `keep/name/variant-seed`, and beside it what it was measured to be.
+"""Cache of a study: the pretraining of every run in `CACHE/NAME/VARIANT-SEED`, and its measurements beside it.
 
-A pretraining belongs to its recipe: with another one the study stops before anything is run. Measurements are cheap and
-have a file for every way of measuring, so that none is overwritten and none is stale: its name is a hash of what is
-measured on, how, and the source of this package.
+A pretraining belongs to its recipe: a changed one stops the study before anything runs. The file name of measurements
+is a hash of the data, the settings and the source code that they depend on, so that stale ones are never read.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from foundation.files import write_atomically
 from foundation.study.plan import Run, Study, Task
 from foundation.train.directory.ownership import changes
 
-#: What a measurement goes through besides what an evaluation does.
+#: Modules of this package that affect a measurement, besides those of an evaluation.
 _MODULES = ("heldout", "probes", "facts", "judge")
 
 
 class Score(BaseModel):
-    """The headline metric of one task from a share of its labels."""
+    """The headline metric of one task at a label fraction, on n samples."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,8 +42,14 @@ class Score(BaseModel):
 
 
 class Measured(BaseModel):
-    """What one run was measured to be. `losses`: by mask kind, see `foundation.study.heldout`; `facts`: see `facts_of`;
-    `versions` of what measured it."""
+    """Measurements of one run.
+
+    Attributes:
+        losses: held-out loss by mask kind, see `foundation.study.heldout`.
+        held_out: number of held-out samples.
+        facts: see `foundation.study.facts.facts_of`.
+        versions: of the software that measured.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +61,7 @@ class Measured(BaseModel):
 
 
 def file_of(study: Study, run: Run) -> Path:
-    """Where the measurements of the run are, or will be."""
+    """File of the measurements of a run, whether it exists or not."""
     held_out = study.recipe.held_out
     parts: list[Any] = [source_hash(), _own_source(), study.recipe.fractions, run.seed]
     parts += [None if held_out is None else [held_out.model_dump(mode="json"), _fingerprint(held_out.shards)]]
@@ -66,24 +71,25 @@ def file_of(study: Study, run: Run) -> Path:
 
 
 def load_measured(path: Path) -> Measured | None:
-    """What `save_measured` wrote; None where it is still to be done."""
+    """Read what `save_measured` wrote; None if the run is not measured yet."""
     return Measured.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def save_measured(path: Path, found: Measured) -> None:
+    """Write the measurements of a run atomically."""
     write_atomically(path, found.model_dump_json(indent=1) + "\n")
 
 
 def is_trained(run: Run) -> bool:
-    """Whether its pretraining is finished; what needs none is."""
+    """Whether the pretraining of a run is finished, or none is needed."""
     return not run.trained or (run.folder / FOLDER / FINAL).exists()
 
 
 def refuse_changed(runs: Sequence[Run]) -> None:
-    """Stop where a kept pretraining has another recipe than is asked for now, before anything is run.
+    """Check that cached pretrainings have the recipes of this study.
 
     Raises:
-        RecipeError: names the run and the first changes.
+        RecipeError: one has another recipe; names the run and the first changes.
     """
     for run in runs:
         path = run.folder / "recipe.yaml"
@@ -105,9 +111,9 @@ def _own_source() -> str:
 
 
 def _how(task: Task) -> list[Any]:
-    asked, tune = task.recipe.task, task.recipe.tune
-    where = [str(asked.shards), _fingerprint(asked.shards), task.split, asked.train, asked.label]
-    return [*where, task.recipe.set, task.samples, tune.pooling, tune.augment]
+    section, tune = task.recipe.task, task.recipe.tune
+    data = [str(section.shards), _fingerprint(section.shards), task.split, section.train, section.label]
+    return [*data, task.recipe.set, task.samples, tune.pooling, tune.augment]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Variants beside one another: rows with intervals over seeds, and differences from the first one, seed by seed."""
+"""Compare variants: rows with intervals over seeds, and paired differences from the reference variant by seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foundation.study.runs import Done
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant minus the first one. With one seed there is no interval: the three are equal."""
+    """Variant minus the reference (`first`): mean and 95 % interval over seeds; with one seed all three are equal."""
 
     measure: Measure
     variant: str
@@ -27,7 +27,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """What the interval says, in words."""
+        """Interpretation of the interval: better, worse, or not significant."""
         if self.seeds < 2:
             return "one seed: no interval"
         if self.low <= 0 <= self.high:
@@ -36,7 +36,7 @@ class Difference:
 
 
 def rows_of(study: Study, done: Sequence[Done]) -> list[Row]:
-    """One row per variant and figure."""
+    """One row per variant and measure."""
     found: dict[tuple[str, Measure], list[float]] = defaultdict(list)
     for each in done:
         for measure, value in measures(study, each).items():
@@ -58,8 +58,11 @@ def rows_of(study: Study, done: Sequence[Done]) -> list[Row]:
 
 
 def differences(study: Study, done: Sequence[Done]) -> Iterator[Difference]:
-    """Of variants; the cells of a grid are for its laws. A seed draws initial weights, batches, masks and the label
-    subset, the same for all variants, so seeds are compared one by one."""
+    """Differences of all variants from the first; cells of a grid are left to the scaling laws.
+
+    A seed determines initial weights, batches, masks and label subset alike for all variants, so that differences are
+    paired by seed.
+    """
     first = next(iter(study.recipe.variants), None)
     values = {(each[0].variant, each[0].seed): measures(study, each) for each in done}
     if first is None:

@@ -1,8 +1,7 @@
-"""What a run had and took: parameters, data, steps, tokens, seconds. Read from its files: a kept run tells it too."""
+"""Size and cost of a run: parameters, data, steps, tokens and seconds, read from its files."""
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,19 @@ from foundation.config import PretrainRecipe
 from foundation.data.stream import ShardStream
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
+from foundation.train.directory.history import read_history
 
 
 def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool) -> dict[str, Any]:
-    """Facts of a run, for the file of results.
+    """Size and cost of a run, for the result file.
 
-    `parameters` are the encoder's (`model_parameters`: with the decoder and the heads); `samples` and `sessions` what
-    the training part holds; `samples_seen`, `tokens` and `steps` what training took, repetitions included; `train_s`
-    seconds within training steps, without start and end.
+    Returns:
+        `parameters` of the encoder and `model_parameters` with decoder and heads; `samples` and `sessions` of the
+        training part; `steps`, `samples_seen` and `tokens` of training, repetitions included; `train_s`, seconds in
+        training steps without start and end, and `steps_per_s`.
+
+    Raises:
+        CheckpointError: the final checkpoint does not record its position in the stream.
     """
     stream = ShardStream(
         recipe.data.sources,
@@ -40,28 +44,20 @@ def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool)
     if not trained:
         return found | {"steps": 0, "samples_seen": 0, "tokens": 0}
     seen = _position(recipe.out / FOLDER / FINAL)
-    steps, paces = recipe.train.steps, [row["samples_per_s"] for row in history(recipe.out) if "samples_per_s" in row]
+    steps, paces = (
+        recipe.train.steps,
+        [row["samples_per_s"] for row in read_history(recipe.out) if "samples_per_s" in row],
+    )
     seconds = seen / len(paces) * sum(1 / pace for pace in paces) if paces else math.nan
     took = {"train_s": seconds, "steps_per_s": steps / seconds} if math.isfinite(seconds) else {}
     tokens = sum(stream.length(position) for position in range(seen))
     return found | {"steps": steps, "samples_seen": seen, "tokens": tokens, **took}
 
 
-def history(run: Path) -> list[dict[str, float]]:
-    """Rows of every log of a run (one per start), by step; of a step that was logged twice, the last."""
-    rows: dict[float, dict[str, float]] = {}
-    for path in sorted((run / "logs").glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name[8:])):
-        with path.open(newline="") as file:
-            for line in csv.DictReader(file):
-                row = {name: float(value) for name, value in line.items() if value}
-                rows[row["step"]] = {**rows.get(row["step"], {}), **row}
-    return [rows[step] for step in sorted(rows)]
-
-
 def _position(checkpoint: Path) -> int:
-    """Samples that training has had."""
+    """Number of samples that training has read."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     try:
         return int(state["Shards"]["position"])
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{checkpoint}: does not tell its place in the stream; pretrain the run again.") from None
+        raise CheckpointError(f"{checkpoint}: has no position in the data stream; pretrain the run again.") from None

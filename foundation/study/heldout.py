@@ -1,4 +1,4 @@
-"""The held-out masked loss: one number for every variant, whatever its own loss was."""
+"""The masked loss on held-out data, computed with the same objective for all variants."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ ALL = "all masks"
 
 @torch.no_grad()
 def held_out_losses(model: WfmForMaskedModeling, signals: Sequence[Signal]) -> dict[str, float]:
-    """Mean square error of the hidden tokens of these signals, in units of the visible entries' level: by mask kind,
-    and `ALL`, the mean over kinds.
+    """Mean squared error of hidden tokens, relative to the level of the visible entries, by mask kind; `ALL` is the
+    mean over kinds.
 
-    Every model is asked the same: the plain masked objective, masks drawn by a generator that starts anew with every
-    batch, nothing of the weights of a variant's own loss. A batch counts with its tokens. Variants that cut or show
-    signals differently (`model.patch_shapes`, `model.views`) have other tokens to guess, and other units: their losses
-    do not compare.
+    The objective is the plain masked loss with masks from a generator that is seeded by batch, whatever loss a variant
+    was trained with; batches are weighted by their tokens. Losses of variants with other tokens (`model.patch_shapes`,
+    `model.views`) are not comparable.
     """
     found = {kind: _loss(model, signals, kind) for kind in MASK_KINDS}
     return {ALL: sum(found.values()) / len(found), **found}
 
 
 def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> float:
-    # The trust in interpolation costs more than all else and is no part of this loss: one sample is the least there is.
+    # The gate between prediction and interpolation is expensive and not part of this loss: one sample is the minimum.
     objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, gate_share=1 / BATCH)
     total = tokens = 0.0
     for start in range(0, len(signals), BATCH):
@@ -51,14 +50,14 @@ def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> 
 
 
 def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
-    """Stop where a run trains on a session that is held out, or on its samples under any name.
+    """Check that no run trains on a held-out session, or on held-out samples under another name.
 
     Raises:
-        RecipeError: names the variant and the first such session, or counts the samples.
+        RecipeError: one does; names the variant and the first session, or the number of samples.
         ShardError: shards are missing.
     """
     manifest = Manifest.load(held_out.shards)
-    asked = set(training_sessions(held_out, manifest))
+    sessions = set(training_sessions(held_out, manifest))
     hashes = hashes_of([] if is_url(held_out.shards) else [held_out])
     checked: set[str] = set()
     for run in runs:
@@ -67,14 +66,14 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
             continue
         checked.add(data)
         for seen in seen_in_training(run.pretrain):
-            both = sorted(asked & set(seen.sessions))
+            both = sorted(sessions & set(seen.sessions))
             if both and seen.fingerprint == manifest.fingerprint():
                 raise RecipeError(
                     f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
                     "held out; hold out another part, or train on less."
                 )
-        if both_too := int(np.isin(hashes, hashes_in_training(run.pretrain)).sum()):
+        if overlap := int(np.isin(hashes, hashes_in_training(run.pretrain)).sum()):
             raise RecipeError(
-                f"held_out: variant {run.variant!r} trains on {both_too} of the {len(hashes)} samples of "
+                f"held_out: variant {run.variant!r} trains on {overlap} of the {len(hashes)} samples of "
                 f"{held_out.shards} that are held out, from shards or sessions of another name; train without them."
             )

@@ -1,4 +1,4 @@
-"""Measuring a finished run: the held-out loss, the frozen encoder's scores and the facts."""
+"""Measure a pretrained run: held-out loss, probe scores of the frozen encoder, size and cost."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 
 from foundation import __version__
 from foundation.adapt import training_features
-from foundation.adapt.select_pooling import asked_poolings
+from foundation.adapt.select_pooling import requested_poolings
 from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.load import load_masked
 from foundation.data.labelled import TokenSet
 from foundation.data.shards.corpus import Corpus
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.models.config import model_config
+from foundation.models.untrained import untrained
 from foundation.signal import Signal
 from foundation.study.cache import Measured, Score
 from foundation.study.facts import facts_of
@@ -25,7 +26,7 @@ from foundation.study.probes import Labelled, probe_scores
 
 
 class Judge:
-    """What all runs of a study are measured on, read once.
+    """Measures the runs of a study; held-out signals and labelled tasks are read once.
 
     Raises:
         ShardError, RecipeError: a task or the held-out part cannot be read, see `Labelled.load`, or a run trains on
@@ -41,12 +42,15 @@ class Judge:
         self.tasks = [(task, Labelled.load(task)) for task in study.tasks]
 
     def measure(self, run: Run) -> Measured:
-        """Measure a run whose pretraining is finished.
+        """Measure a run whose pretraining is finished, or the initial weights of its seed if it is not trained.
 
         Raises:
-            CheckpointError: its checkpoint is damaged.
+            CheckpointError: the checkpoint is damaged.
         """
-        model = load_masked(run.folder / FOLDER / FINAL) if run.trained else _untrained(run)
+        if run.trained:
+            model = load_masked(run.folder / FOLDER / FINAL)
+        else:
+            model = untrained(WfmForMaskedModeling, model_config(run.pretrain), run.seed)
         return Measured(
             losses=held_out_losses(model, self.signals) if self.signals else {},
             held_out=len(self.signals),
@@ -63,7 +67,7 @@ class Judge:
     def _scores(self, task: Task, labelled: Labelled, encoder: WfmModel, seed: int) -> list[Score]:
         tune, data = task.recipe.tune, TokenSet(labelled.signals, encoder.config)
         shapes = (signal.values.shape for signal in labelled.signals)
-        poolings = asked_poolings(tune.pooling, shapes, encoder.config)
+        poolings = requested_poolings(tune.pooling, shapes, encoder.config)
         features = training_features(encoder, data, poolings, None, tune.augment)
         set_, split = title(task)
         return [
@@ -71,11 +75,3 @@ class Judge:
             for fraction in self.fractions
             for metric, value in probe_scores(features, labelled, fraction, seed).items()
         ]
-
-
-def _untrained(run: Run) -> WfmForMaskedModeling:
-    """The very weights that pretraining with this seed starts from."""
-    torch.manual_seed(run.seed)
-    model = WfmForMaskedModeling(model_config(run.pretrain))
-    model.eval()
-    return model

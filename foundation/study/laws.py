@@ -1,7 +1,7 @@
-"""Power laws of a loss in the size of the network, the amount of data and the like, with 95 % intervals.
+"""Scaling laws: power laws of a loss in model size, amount of data and similar quantities, with 95 % intervals.
 
-L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, arXiv 2203.15556, approach 3): fitted to the logarithm of
-the losses with Huber's loss (delta 1e-3), from many starts, and again to resampled runs for the intervals.
+L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, arXiv 2203.15556, approach 3) is fitted to the logarithm
+of the losses with the Huber loss (delta 1e-3) from many starting points; intervals are a bootstrap over runs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Array = NDArray[np.float64]
 
 DELTA = 1e-3
 RESAMPLES = 200
-LEAST = 3  # values of an axis, below which no law is fitted to it
-#: Of (a, alpha, b, beta, e), where a, b and e are logarithms; exponents may be negative, or no interval could hold 0.
+LEAST = 3  # distinct values of an axis that a law needs
+#: Bounds of (a, alpha, b, beta, e), where a, b and e are logarithms; negative exponents let an interval include 0.
 _BOUNDS = [(-15.0, 8.0), (-2.0, 4.0), (-15.0, 8.0), (-2.0, 4.0), (-15.0, 8.0)]
 
 
 @dataclass(frozen=True)
 class Exponent:
-    """A value with its 95 % interval; NaN ends where runs are too few to resample."""
+    """An exponent with its 95 % interval (low, high); NaN if there are too few runs."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Exponent:
 
     @property
     def verdict(self) -> str:
-        """What the interval says, in words."""
+        """Interpretation of the interval: falls, rises, or not significant."""
         if not np.isfinite([self.low, self.high]).all():
             return "too few runs for an interval"
         if self.low <= 0 <= self.high:
@@ -44,7 +44,7 @@ class Exponent:
 
 @dataclass(frozen=True)
 class ScalingLaw:
-    """E + a / N^alpha + b / D^beta."""
+    """L(N, D) = floor + a / N^alpha + b / D^beta, where `floor` is the irreducible loss."""
 
     floor: float
     a: float
@@ -57,10 +57,14 @@ class ScalingLaw:
 
 
 def scaling_law(parameters: Array, amount: Array, loss: Array, seed: int = 0) -> ScalingLaw:
-    """The law through one loss > 0 per run, all arrays [runs].
+    """Fit the law to one loss > 0 per run.
+
+    Args:
+        parameters, amount, loss: float64 [runs].
+        seed: of the bootstrap.
 
     Raises:
-        ValueError: fewer than `LEAST` sizes or amounts, or fewer runs than the law has numbers.
+        ValueError: fewer than `LEAST` sizes or amounts, or fewer runs than the law has coefficients.
     """
     x, d, y = (np.log(np.asarray(each, np.float64)) for each in (parameters, amount, loss))
     if not _is_enough(x, d):
@@ -86,14 +90,16 @@ def scaling_law(parameters: Array, amount: Array, loss: Array, seed: int = 0) ->
 
 
 def power_law(quantity: Array, value: Array, group: NDArray[np.int64]) -> Exponent:
-    """The exponent k of value ~ quantity^-k, one for all groups, each of which has a factor of its own: by least
-    squares in logarithms. Its interval is Student's: resampled, so few runs would promise too much.
+    """The exponent k of value ~ c * quantity^-k by least squares in logarithms, with a factor c for every group.
+
+    The interval is from Student's t distribution: a bootstrap over so few runs would be too narrow.
 
     Args:
-        group: [runs] what else differs between the runs.
+        quantity, value: float64 [runs].
+        group: int64 [runs], index of the other settings of a run.
 
     Raises:
-        ValueError: no group has two quantities.
+        ValueError: no group has two different quantities.
     """
     x, y = (_centred(np.log(np.asarray(each, np.float64)), group) for each in (quantity, value))
     if x @ x < 1e-12:
@@ -114,7 +120,7 @@ def _centred(values: Array, group: NDArray[np.int64]) -> Array:
 def _percentiles(
     estimate: Callable[[NDArray[np.int64]], list[float] | None], runs: int, seed: int
 ) -> tuple[list[float], list[float]]:
-    """2.5 and 97.5 % of each number over resampled runs; a resample that cannot be fitted is drawn anew."""
+    """2.5 and 97.5 % percentiles of each estimate over bootstrap samples; samples that cannot be fitted are redrawn."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(10 * RESAMPLES):
         drawn = estimate(rng.integers(runs, size=runs))
@@ -141,19 +147,19 @@ def _starts(y: Array) -> list[Array]:
 
 
 def _fit(x: Array, d: Array, y: Array, starts: list[Array]) -> Array:
-    """(a, alpha, b, beta, e) of the best of several searches; x and d are centred logarithms."""
+    """(a, alpha, b, beta, e) of the best of several minimisations; x and d are centred logarithms."""
 
     def terms(p: Array) -> Array:
         return np.stack([p[0] - p[1] * x, p[2] - p[3] * d, np.full_like(x, p[4])])
 
     def cost(p: Array) -> tuple[float, Array]:
         each = terms(p)
-        guess = np.logaddexp.reduce(each)
-        share, error = np.exp(each - guess), guess - y
+        predicted = np.logaddexp.reduce(each)
+        share, error = np.exp(each - predicted), predicted - y
         slope = np.clip(error, -DELTA, DELTA) / DELTA
         huber = np.where(np.abs(error) <= DELTA, error**2 / (2 * DELTA), np.abs(error) - DELTA / 2)
-        way = np.stack([share[0], -share[0] * x, share[1], -share[1] * d, share[2]])
-        return float(huber.sum()), way @ slope
+        jacobian = np.stack([share[0], -share[0] * x, share[1], -share[1] * d, share[2]])
+        return float(huber.sum()), jacobian @ slope
 
     low, high = np.array(_BOUNDS).T
     found = [minimize(cost, np.clip(start, low, high), jac=True, bounds=_BOUNDS) for start in starts]

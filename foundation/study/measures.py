@@ -1,4 +1,4 @@
-"""The figures that every run of a study has: its held-out losses and its scores, each under one name."""
+"""The measures of a run: held-out losses and probe scores, each with a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MASKED = "masked_mse"
 
 
 class Measure(NamedTuple):
-    """One figure, of `n` samples. Of a held-out loss `split` is the mask kind, and `fraction` 1: it needs no labels."""
+    """Key of one measure on `n` samples; for a held-out loss `split` is the mask kind, and `fraction` is 1."""
 
     set: str
     split: str
@@ -24,19 +24,19 @@ class Measure(NamedTuple):
 
     @property
     def is_headline(self) -> bool:
-        """A score, or the held-out loss over all mask kinds together."""
+        """Whether it is a score, or the held-out loss over all mask kinds."""
         return self.metric != MASKED or self.split == ALL
 
     @property
     def text(self) -> str:
-        """For tables."""
+        """Name for tables."""
         if self.metric == MASKED:
             return f"{self.set}, {self.split}"
         return f"{self.set}, {self.split.partition(',')[0]}, {100 * self.fraction:g} % of the labels"
 
 
 def measures(study: Study, done: Done) -> dict[Measure, float]:
-    """Every figure of a run."""
+    """All measures of a run."""
     measured, found = done[1], {}
     if study.recipe.held_out is not None:
         name = f"{Path(study.recipe.held_out.shards).name}, held out"
@@ -48,8 +48,8 @@ def measures(study: Study, done: Done) -> dict[Measure, float]:
 
 
 def cost_of(measure: Measure, value: float) -> float:
-    """What a power law is fitted to: a loss or an error > 0; the share of wrong answers in place of an accuracy, and
-    half an answer where none is wrong."""
+    """The positive cost that a power law is fitted to: a loss or an error; for an accuracy the error rate, at least
+    half a sample."""
     if metric_of(measure.metric).more_is_better:
         return max(1 - value, 0.5 / measure.n)
     return max(value, 1e-12)

@@ -1,4 +1,4 @@
-"""Everything that a study asks for, resolved: its runs, and what they are judged by."""
+"""A resolved study: its runs, and the tasks that they are evaluated on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foundation.errors import RecipeError
 
 @dataclass(frozen=True)
 class Run:
-    """One pretraining, or the network that it starts from (`trained` is False): a row is a variant's runs together."""
+    """One pretraining of a variant and seed, or its initial weights (`trained` is False)."""
 
     variant: str
     seed: int
@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """One labelled problem; `split` is its only one."""
+    """One labelled task with a single split; `samples` limits its training samples."""
 
     recipe: EvaluateRecipe
     samples: int | None
@@ -43,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Study:
-    """A study, resolved. Of a share of an array, `runs` are still all: see `share`."""
+    """A resolved study; `runs` are all runs, also in a job array, see `share`."""
 
     recipe: StudyRecipe
     runs: list[Run]
@@ -55,11 +55,11 @@ class Study:
         """Read a study and all recipes that it names.
 
         Args:
-            overrides: of the study, such as seeds=[0].
+            overrides: KEY=VALUE of the study, such as seeds=[0].
 
         Raises:
-            RecipeError: an unknown key (names the nearest, and the variant), a recipe that cannot be read, or one that
-                asks for several processes.
+            RecipeError: an unknown key (names the nearest, and the variant), a recipe that cannot be read, or one for
+                several processes.
         """
         recipe = load_recipe(path, StudyRecipe, overrides)
         base, words = path.parent / recipe.pretrain, recipe.overrides
@@ -73,7 +73,7 @@ class Study:
         return cls(recipe, _with_untrained(trained), tasks, shlex.join(["wfm", "study", str(path), *overrides]))
 
     def share(self, share: int, shares: int) -> list[Run]:
-        """The runs of one share out of `shares`, dealt by their place in the list, whatever is done already.
+        """The runs of one share out of `shares`, dealt in turn, independent of what is done already.
 
         Raises:
             RecipeError: there is no such share.
@@ -100,7 +100,7 @@ def _pretrain(
 
 
 def _with_untrained(trained: Sequence[Run]) -> list[Run]:
-    """Before the runs, once for every network and seed, the weights that it starts from, which need no training."""
+    """The runs, preceded by the initial weights of every network and seed as untrained controls."""
     firsts: dict[tuple[str, int], Run] = {}
     for run in trained:
         firsts.setdefault((_network(run), run.seed), run)
@@ -118,13 +118,13 @@ def _network(run: Run) -> str:
 
 
 def _task(path: Path, recipe: Path, words: Sequence[str], samples: int | None) -> Task:
-    """Of an evaluation recipe the task and how features are pooled and augmented; it needs no checkpoint here."""
-    place = path.parent / recipe
-    found = load_recipe(place, EvaluateRecipe, words)
+    """The task of an evaluation recipe, with its pooling and augmentation; its checkpoint is not used."""
+    source = path.parent / recipe
+    found = load_recipe(source, EvaluateRecipe, words)
     if len(found.folds) > 1:
         raise RecipeError(
-            f"{place}: has {len(found.folds)} splits, whose training parts hold one another's test recordings; name "
-            f"one in the study's overrides, such as task.split={found.folds[0]}."
+            f"{source}: has {len(found.folds)} splits, whose training parts contain one another's test recordings; "
+            f"select one in the study's overrides, such as task.split={found.folds[0]}."
         )
     return Task(found, samples)
 
@@ -140,5 +140,5 @@ def _refuse_equal(path: Path, tasks: Sequence[Task]) -> None:
 
 
 def title(task: Task) -> tuple[str, str]:
-    """How the task's rows are named: its set and its part."""
+    """Set and part of the task's rows."""
     return task.recipe.set, f"{task.split}, left-out training sessions"

@@ -1,4 +1,4 @@
-"""Doing the runs of a study, each once."""
+"""Run the pretrainings and measurements of a study, each once."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from foundation.study.judge import Judge
 from foundation.study.plan import Run, Study
 from foundation.train.pretrain import pretrain
 
-#: A run with what it was measured to be.
+#: A run with its measurements.
 Done = tuple[Run, Measured]
 
 
 class StoppedError(TrainingError):
-    """A scheduler asked for the machine back; the same command goes on."""
+    """A scheduler stopped a pretraining; the same command resumes it."""
 
 
 def state(study: Study, run: Run) -> str:
-    """How far the run is, in a few words."""
+    """State of a run: done, to measure, or to pretrain."""
     if file_of(study, run).exists():
         return "done"
     return "to measure" if is_trained(run) else "to pretrain"
 
 
 def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> list[str]:
-    """Do what is not done yet of these runs. One whose loss is not finite is left, and the others are done.
+    """Pretrain and measure the runs that are not done yet; a run whose loss is not finite is skipped.
+
+    Args:
+        say: called with lines of progress.
 
     Returns:
-        what went wrong, one sentence each.
+        One sentence per failed run.
 
     Raises:
-        RecipeError: a kept run has another recipe.
+        RecipeError: a cached run has another recipe.
         StoppedError: a scheduler stopped a pretraining, whose checkpoint is saved.
         ShardError, CheckpointError: shards are missing, or a checkpoint is damaged.
     """
@@ -47,7 +50,7 @@ def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> li
         say(f"{name}: {'measuring' if is_trained(run) else 'pretraining'}")
         try:
             if not is_trained(run) and not pretrain(run.pretrain).finished:
-                raise StoppedError(f"{run.folder}: told to stop; run the same command again to go on.")
+                raise StoppedError(f"{run.folder}: stopped by the scheduler; run the same command again to resume.")
         except StoppedError:
             raise
         except TrainingError as error:

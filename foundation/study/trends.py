@@ -1,4 +1,4 @@
-"""How the figures of a study go with a quantity: parameters, samples, sessions, steps."""
+"""Trends of the measures of a study in a quantity: parameters, samples, sessions, steps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from foundation.config.study import QUANTITIES
 from foundation.results.rows import interval
-from foundation.study.facts import history
 from foundation.study.heldout import ALL
 from foundation.study.laws import LEAST, Array, Exponent, ScalingLaw, power_law, scaling_law
 from foundation.study.measures import cost_of, measures
 from foundation.study.plan import Run, Study
 from foundation.study.runs import Done
+from foundation.train.directory.history import read_history
 
 PARAMETERS = "parameters"
 
 
 @dataclass(frozen=True)
 class Trend:
-    """`what` goes as `axis` ^ -exponent, everything else of the study held, over so many runs."""
+    """`what` is proportional to `axis` ^ -exponent with all other settings fixed, over so many runs."""
 
     what: str
     axis: str
@@ -32,23 +32,23 @@ class Trend:
 
 
 def trends(study: Study, done: Sequence[Done]) -> list[Trend]:
-    """Of every figure in every numeric axis of a grid, and of every variant's training loss in steps."""
+    """Trends of every measure in every numeric axis of a grid, and of every variant's training loss in steps."""
     return [*_axis_trends(study, done), *_step_trends(done)]
 
 
 def numeric_axes(study: Study) -> list[str]:
-    """Axes of the grid that are quantities with levels enough for a law."""
+    """Axes of the grid that are quantities with at least `LEAST` levels."""
     return [axis for axis, levels in study.recipe.grid.items() if axis in QUANTITIES and len(levels) >= LEAST]
 
 
 def other_levels(runs: Sequence[Run], axis: str) -> list[str]:
-    """What else of the grid each run has."""
+    """The levels of each run on the other axes of the grid."""
     return [", ".join(level for name, level in run.levels.items() if name != axis) for run in runs]
 
 
 def joint_law(study: Study, done: Sequence[Done]) -> tuple[str, ScalingLaw] | None:
-    """The data axis, and the law of the held-out loss in parameters and in it; None where the grid has no two such
-    axes, or too little of it is done."""
+    """The data axis, and the scaling law of the held-out loss in parameters and data; None if the grid lacks two such
+    axes, or too few runs are done."""
     axes = numeric_axes(study)
     data = next((axis for axis in axes if axis != PARAMETERS), None)
     found = [measured for run, measured in done if run.trained and measured.losses]
@@ -62,9 +62,9 @@ def joint_law(study: Study, done: Sequence[Done]) -> tuple[str, ScalingLaw] | No
 
 
 def curve(run: Run) -> tuple[Array, Array]:
-    """Steps and training loss of the mean head, averaged over steps that grow by a third: from batch to batch the mask
-    changes more than the network. Empty where nothing was logged."""
-    logged = [(row["step"] + 1, row["mse"]) for row in history(run.folder) if np.isfinite(row.get("mse", np.nan))]
+    """Steps and training loss of the mean head, averaged over logarithmic bins of a factor 4/3, because the masks vary
+    from batch to batch; empty if nothing was logged."""
+    logged = [(row["step"] + 1, row["mse"]) for row in read_history(run.folder) if np.isfinite(row.get("mse", np.nan))]
     if not run.trained or not logged:
         return np.empty(0), np.empty(0)
     steps, losses = np.array(logged).T
@@ -79,7 +79,7 @@ def _axis_trends(study: Study, done: Sequence[Done]) -> Iterator[Trend]:
         amounts = np.array([measured.facts[axis] for _, measured in trained], np.float64)
         group: NDArray[np.int64] = np.unique(other_levels([run for run, _ in trained], axis), return_inverse=True)[1]
         if len(np.unique(amounts)) < LEAST or len(np.unique(group)) == len(group):
-            continue  # not enough of it is done yet
+            continue  # too few runs are done
         found = [measures(study, each) for each in trained]
         for measure in (measure for measure in found[0] if measure.is_headline):
             costs = np.array([cost_of(measure, each[measure]) for each in found])
@@ -87,7 +87,7 @@ def _axis_trends(study: Study, done: Sequence[Done]) -> Iterator[Trend]:
 
 
 def _step_trends(done: Sequence[Done]) -> Iterator[Trend]:
-    """After the warm-up: an exponent for each run, and its interval over seeds."""
+    """The exponent of every variant's training loss after warm-up, with its interval over seeds."""
     found: dict[str, list[float]] = defaultdict(list)
     for run, _ in done:
         steps, losses = curve(run)

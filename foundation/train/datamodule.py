@@ -1,4 +1,4 @@
-"""The stream of a recipe, as Lightning takes it."""
+"""Lightning data module over the shard stream of a recipe."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from foundation.transforms.augment import device_response, random_subset
 
 
 class Shards(L.LightningDataModule):
-    """The stream of every rank, and how far it has come: a checkpoint holds the position, and any world can go on."""
+    """The shard stream of every rank. Checkpoints hold the global position, so that any number of ranks can resume."""
 
     def __init__(self, recipe: PretrainRecipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.position, self.since = 0, 0  # samples that all ranks had had at the start of this process, and its step
+        self.position, self.first_step = 0, 0  # samples that all ranks had read, and the step, when this process began
 
     def train_dataloader(self) -> Loader:
         assert self.trainer is not None
@@ -31,7 +31,7 @@ class Shards(L.LightningDataModule):
             recipe.seed,
             recipe.train.steps * recipe.train.accumulate,
             position=self.position,
-            start=self.since * recipe.train.accumulate,
+            start=self.first_step * recipe.train.accumulate,
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
             batch_tokens=recipe.train.batch_tokens,
@@ -48,7 +48,7 @@ class Shards(L.LightningDataModule):
         return {"position": position, "step": self.trainer.global_step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.position, self.since = state["position"], state["step"]
+        self.position, self.first_step = state["position"], state["step"]
 
     def _augment(self, signal: Signal, seed: int) -> Signal:
         data = self.recipe.data

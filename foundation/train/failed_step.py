@@ -1,4 +1,4 @@
-"""What a step was made of, kept when it must not be taken: weights, batch and the draws, so that it can be repeated."""
+"""Dump of a training step whose loss or gradient is not finite (weights, batch, random state), and its replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _MODEL, _BATCH = "model.", "batch."
 
 
 def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, place: int, seed: int) -> Path:
-    """Write one safetensors file into `directory`; of a network that ZeRO-3 has cut up, the batch alone."""
+    """Write one safetensors file into `directory` and return its path; under ZeRO-3 it holds the batch only.
+
+    Args:
+        place: index of the batch within the step, over all processes.
+    """
     weights = network.state_dict()
     if not all(weight.numel() for weight in weights.values()):
         weights = {}
@@ -30,10 +34,10 @@ def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], st
 
 
 def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) -> Tensor:
-    """The loss of a dumped step, with its graph; `model` takes the dumped weights where the dump has them.
+    """The loss of a dumped step, with its autograd graph; `model` loads the dumped weights, if any.
 
     Raises:
-        CheckpointError: not a dump, or one of another network.
+        CheckpointError: not a dump, or a dump of another network.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -50,6 +54,6 @@ def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) 
 
 
 def draws_of(seed: int, step: int, place: int) -> torch.Generator:
-    """A function of seed, step and the batch's place in the step: a resumed run draws what the uninterrupted one would
-    have drawn."""
+    """Random generator of a batch, a function of seed, step and index of the batch within the step: a resumed run draws
+    the same numbers as an uninterrupted one."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 4096 + place)

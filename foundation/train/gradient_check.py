@@ -1,4 +1,4 @@
-"""Gradients under ZeRO, which cuts them up as soon as they are there: seen before that, by each process its own."""
+"""Finiteness check of gradients under ZeRO, which partitions gradients as soon as they are computed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 
 class LocalGradients:
-    """Watches whether any gradient of a network is not finite, before processes add theirs up."""
+    """Records by hooks whether any local gradient of a network is not finite, before the reduction over processes."""
 
     def __init__(self, network: nn.Module) -> None:
         self._broken: Tensor | None = None
         for parameter in network.parameters():
-            parameter.register_hook(self._see)
+            parameter.register_hook(self._check)
 
-    def _see(self, gradient: Tensor) -> None:
+    def _check(self, gradient: Tensor) -> None:
         broken = ~torch.isfinite(gradient).all()
         self._broken = broken if self._broken is None else self._broken | broken
 
     def broken(self) -> bool:
-        """Whether one was, since the last call."""
+        """Whether any gradient since the last call was not finite."""
         broken, self._broken = self._broken, None
         return broken is not None and bool(broken)

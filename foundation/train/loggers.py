@@ -1,4 +1,4 @@
-"""Where the numbers and pictures of a run go."""
+"""Loggers of a run: CSV files, and W&B or TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from foundation.errors import MissingExtraError
 
 
 def loggers_of(recipe: PretrainRecipe) -> list[Logger]:
-    """CSV always (the report reads it), and the chosen tracker beside it."""
+    """The CSV logger, which reports read, and the tracker that the recipe names.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
     loggers: list[Logger] = [CSVLogger(recipe.out, name="logs", flush_logs_every_n_steps=recipe.train.log_every)]
     if recipe.logger == "wandb":
         offline = not os.environ.get("WANDB_API_KEY")
@@ -39,7 +43,7 @@ def loggers_of(recipe: PretrainRecipe) -> list[Logger]:
 
 
 def log_picture(loggers: Sequence[Logger], name: str, png: Path, step: int) -> None:
-    """Hand a picture to the trackers among the loggers; the file stays where it is."""
+    """Log a PNG file to W&B and TensorBoard, if they are among the loggers."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_image(name, [str(png)], step)

@@ -1,4 +1,4 @@
-"""The whole training step: a LightningModule that draws nothing, decides nothing and only joins the parts."""
+"""LightningModule of masked signal modelling: joins network, objective, optimizer and logging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
 from foundation.train.failed_step import draws_of, leave_dump
 from foundation.train.gradient_check import LocalGradients
-from foundation.train.optim import _groups, rate
+from foundation.train.optim import parameter_groups, rate
 
 
 class PretrainModule(L.LightningModule):
@@ -34,10 +34,10 @@ class PretrainModule(L.LightningModule):
         self.objective = MaskedObjective(**recipe.objective.model_dump())
         for network in (self.model.encoder.transformer, self.model.decoder.transformer):
             network.gradient_checkpointing = recipe.train.activation_checkpointing
-        self.batch: dict[str, Tensor] | None = None  # that the step is made of
-        self.position: int | None = None  # in the stream, behind the step that was last taken
-        self.sums: dict[str, Tensor] = {}  # metrics over the batches of a step
-        self.number = -1  # of the batch within its step
+        self.batch: dict[str, Tensor] | None = None  # current batch
+        self.position: int | None = None  # in the stream, after the current batch
+        self.sums: dict[str, Tensor] = {}  # running mean of metrics over the batches of a step
+        self.number = -1  # index of the batch within its step, on this process
 
     def on_fit_start(self) -> None:
         strategy = self.trainer.strategy
@@ -57,16 +57,16 @@ class PretrainModule(L.LightningModule):
 
     @property
     def ends_step(self) -> bool:
-        """Whether the optimizer steps with the batch that was last taken, or waits for more of them."""
+        """Whether the current batch is the last of its optimizer step."""
         return self.number + 1 == self.recipe.train.accumulate
 
     @property
     def place(self) -> int:
-        """Of the batch among all of its step: the same whether another process takes it or this one, later."""
+        """Index of the batch within its step over all processes, independent of which process takes it."""
         return self.global_rank + self.trainer.world_size * self.number
 
     def _log(self, metrics: dict[str, Tensor]) -> None:
-        """The mean over the batches of a step and, where it is written down, over all processes."""
+        """Log the mean over the batches of a step; at logged steps also over all processes."""
         count = self.recipe.train.accumulate
         before = self.sums if self.number else {}
         self.sums = {name: before.get(name, 0) + value / count for name, value in metrics.items()}
@@ -77,7 +77,7 @@ class PretrainModule(L.LightningModule):
             self.log_dict(dict(zip(self.sums, values, strict=True)))
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Under DeepSpeed, which clips by itself: all processes stop if a gradient of one is not finite."""
+        """Under DeepSpeed, which clips itself: all processes stop if a gradient of any is not finite."""
         if self.engine is not None and self.engine.reduce_boolean_decision(self.gradients.broken(), all=False):
             self._demand_finite("a gradient", torch.tensor(float("nan")))
 
@@ -89,7 +89,7 @@ class PretrainModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip and watch the gradient before the step. DeepSpeed clips by itself."""
+        """Clip the gradient and check its norm before the step. DeepSpeed clips itself."""
         if self.engine is None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
             self._demand_finite("gradient norm", norm)
@@ -110,7 +110,7 @@ class PretrainModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
         optimizer = torch.optim.AdamW(
-            _groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
+            parameter_groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, train.warmup_steps, train.steps)

@@ -1,8 +1,8 @@
-"""`pretrain(recipe)`: from a recipe to a trained run directory, or on from where a stopped one stands.
+"""`pretrain(recipe)`: pretrain from a recipe into a run directory, or resume a stopped run.
 
-A run directory holds `recipe.yaml` (resolved), what training sees (`pretraining.json`, and `content_hashes.safetensors` by
-hashes), `checkpoints/` and `logs/`. It belongs to one recipe: another recipe in the same directory is an error, the
-same recipe resumes, a finished run is left alone.
+A run directory holds `recipe.yaml` (resolved), the provenance of the training data (`pretraining.json`,
+`content_hashes.safetensors`), `checkpoints/` and `logs/`. It belongs to one recipe: another recipe is refused, the same
+recipe resumes, a finished run is left unchanged.
 """
 
 from __future__ import annotations
@@ -29,18 +29,23 @@ from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.defaults import callbacks_of
 from foundation.train.callbacks.requeue import Requeue
 from foundation.train.datamodule import Shards
-from foundation.train.directory.heartbeat import clear_mark
+from foundation.train.directory.heartbeat import clear_heartbeat
 from foundation.train.directory.ownership import refuse_foreign, take_ownership
 from foundation.train.directory.provenance import write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
-from foundation.train.strategy import machines_of
+from foundation.train.strategy import trainer_options
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its directory, its last checkpoint, whether this process is the one that writes files, and whether it has
-    taken all its steps. It has not where a scheduler stopped it; the next call goes on."""
+    """Result of `pretrain`.
+
+    Attributes:
+        checkpoint: the last checkpoint.
+        is_writer: whether this process is the one that writes files (rank 0).
+        finished: False if a scheduler stopped the run before its last step; the next call resumes.
+    """
 
     directory: Path
     checkpoint: Path
@@ -49,7 +54,7 @@ class Run:
 
 
 def pretrain(recipe: PretrainRecipe) -> Run:
-    """Train to `recipe.train.steps`, resuming from the run directory's last checkpoint where there is one.
+    """Train to `recipe.train.steps`, from the last intact checkpoint of the run directory if there is one.
 
     Raises:
         RecipeError: the run directory belongs to another recipe, or the recipe asks for what this machine lacks.
@@ -76,7 +81,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         continue_from(module, recipe.init)
     _quieten()
     trainer = L.Trainer(
-        **machines_of(recipe, last),
+        **trainer_options(recipe, last),
         max_steps=recipe.train.steps,
         accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
@@ -94,53 +99,53 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     if not requeue.stopped:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
-        clear_mark(directory)
+        clear_heartbeat(directory)
     checkpoint = checkpointing.folder / f"step={trainer.global_step}.ckpt" if requeue.stopped else final
     return Run(directory, checkpoint, trainer.is_global_zero, finished=not requeue.stopped)
 
 
 def _resumed(recipe: PretrainRecipe) -> Path | None:
-    """The checkpoint to go on from; None before the first.
+    """The checkpoint to resume from; None before the first.
 
     Raises:
-        CheckpointError: there are some and none is whole, or it was written with another recipe.
+        CheckpointError: no checkpoint is intact, or the newest intact one was written with another recipe.
     """
     folder = recipe.out / FOLDER
     last, problems = newest(folder)
     if last is None and problems:
-        raise CheckpointError(f"{problems[0]}; no older one is whole. Move {folder} away to begin anew.")
+        raise CheckpointError(f"{problems[0]}; no older one is intact. Move {folder} away to start over.")
     if last is None:
         return None
     if _rank() == 0:
         for problem in problems:
-            print(f"{problem}; going on from {last.name}.", flush=True)
-    if last.is_file():  # a ZeRO directory is read part by part, by the rank it belongs to
+            print(f"{problem}; resuming from {last.name}.", flush=True)
+    if last.is_file():  # of a ZeRO directory each rank reads its own part
         refuse_foreign(last, recipe)
     return last
 
 
 def _rank() -> int:
-    """Of this process, before there is a trainer: from torchrun, Lightning's launcher or srun."""
+    """Rank of this process before a trainer exists: from torchrun, Lightning's launcher or srun."""
     return next((int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0)
 
 
 def _quieten() -> None:
-    """Checkpointing the terminal for what the user can act on: not for advice to buy, nor for a library's own deprecations."""
+    """Silence library messages that the user cannot act on: advertisements and internal deprecations."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
 
 
 def continue_from(module: PretrainModule, source: str) -> None:
-    """Start from the weights of an exported model instead of random ones (continued pretraining on another domain).
+    """Initialise from the weights of an exported model (continued pretraining).
 
     Raises:
-        CheckpointError: there is none, or its configuration is not the recipe's `model`.
+        CheckpointError: there is no such model, or its configuration differs from the recipe's `model`.
     """
     before = load_exported(source, WfmForMaskedModeling)
     there, here = (what_counts(model.config) for model in (before, module.model))
     if changed := [f"{key}: {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]:
         raise CheckpointError(
-            f"init: {source} cannot be continued by this recipe ({'; '.join(changed[:3])}); give `model` its numbers."
+            f"init: {source} cannot be continued by this recipe ({'; '.join(changed[:3])}); set `model` to its values."
         )
     module.model.load_state_dict(before.state_dict())

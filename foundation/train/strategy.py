@@ -1,8 +1,8 @@
-"""How processes share the work: one alone, DDP, or DeepSpeed, also on CPU ranks.
+"""Training strategies: a single process, DDP, or DeepSpeed ZeRO, also on CPU ranks.
 
-Lightning 2.6 refuses a CPU accelerator for DeepSpeed in `setup_environment` and wants devices that carry an index
-("cpu:1" is plain CPU to torch). The override gives them one; the CUDA path is untouched. On CPU, DeepSpeed would
-compile a shared-memory collective that training never calls: switching it off saves the compiler and half a minute.
+Lightning 2.6 refuses a CPU accelerator for DeepSpeed in `setup_environment` and expects devices with an index ("cpu:1"
+is plain CPU to torch); the override adds one and leaves the CUDA path unchanged. On CPU, DeepSpeed would compile a
+shared-memory collective that training never calls: disabling it saves the compiler and half a minute.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from foundation.train.callbacks.requeue import slurm_environment
 
 
 class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
-    """`DeepSpeedStrategy` that also runs on CPU ranks (gloo), and whose checkpoints are there whole or not at all."""
+    """`DeepSpeedStrategy` with atomic checkpoints, which also runs on CPU ranks (gloo)."""
 
     def setup_environment(self) -> None:
         if not isinstance(self.accelerator, CPUAccelerator):
@@ -42,7 +42,7 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
         super(DeepSpeedStrategy, self).setup_environment()
 
     def _setup_model_and_optimizer(self, model: Module, *args: Any) -> Any:
-        """DeepSpeed casts buffers with the weights: wavelengths of the positions among them, which must stay exact."""
+        """Restore buffers that DeepSpeed casts with the weights: position wavelengths among them must stay fp32."""
         exact = {name: buffer.clone() for name, buffer in model.named_buffers()}
         engine, optimizer = super()._setup_model_and_optimizer(model, *args)
         for name, buffer in engine.module.named_buffers():
@@ -50,7 +50,7 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
         return engine, optimizer
 
     def save_checkpoint(self, checkpoint: dict, filepath: str | Path, storage_options: Any | None = None) -> None:
-        """All ranks write into one folder beside its place; the first renames it once all are done."""
+        """All ranks write into one temporary folder; rank 0 renames it once all are done."""
         path = Path(self.broadcast(str(filepath)))
         partial = path.with_name(path.name + PARTIAL)
         with explained(path):
@@ -65,7 +65,7 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
             self.barrier()
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
-        """Of the same number of ranks as it is, of another one in the form that DeepSpeed calls universal."""
+        """Load directly for the same number of ranks, else through DeepSpeed's universal format."""
         path = Path(checkpoint_path)
         if not _differs(path, self.world_size):
             return super().load_checkpoint(path, weights_only)
@@ -76,8 +76,8 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
         optimizer = self.optimizers[0]
         numbers = [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
         state = super().load_checkpoint(universal, weights_only)
-        # Mends DeepSpeed 0.19 at stage 3. It gives every group the numbers of the first, so that biases and norms
-        # would decay, too; and all groups share one count of steps, which each of them would count up.
+        # Works around DeepSpeed 0.19 at stage 3: it gives every group the options of the first, so that biases and
+        # norms would decay too, and all groups share one step counter, which each of them would increment.
         for group, own in zip(optimizer.param_groups, numbers, strict=True):
             group.update(own)
         for moments in optimizer.state.values():
@@ -89,25 +89,25 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
 
 
 class _Exact(DeepSpeedPrecision):
-    """Mends two things that Lightning 2.6 does to the numbers."""
+    """Precision plugin that works around two numerical faults of Lightning 2.6."""
 
     def convert_input(self, data: Any) -> Any:
-        """The batch as it is. In bf16 1.998 s is 2 s and two packets are at one instant; the network casts for itself,
-        behind the positions."""
+        """Leave the batch in fp32: in bf16 1.998 s rounds to 2 s and packets coincide. The network casts after the
+        position encoding."""
         return data
 
     def backward(self, tensor: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Over accumulated batches Lightning takes the mean and DeepSpeed once more: gradients too small to clip."""
+        """Divide by the number of accumulated batches once: Lightning does, and DeepSpeed would again."""
         super().backward(tensor, *args, scale_wrt_gas=False, **kwargs)
 
 
 def _differs(path: Path, world: int) -> bool:
-    """Whether another number of ranks cut up a checkpoint; at stage 0, and beyond DeepSpeed, nothing is cut up."""
+    """Whether a checkpoint is partitioned over another number of ranks; stage 0 and plain files are not partitioned."""
     return len(list(path.glob("checkpoint/*optim_states.pt"))) not in (0, world)
 
 
 def _to_universal(path: Path, out: Path) -> None:
-    """A ZeRO checkpoint with one folder per parameter, which any number of ranks can read."""
+    """Convert a ZeRO checkpoint to DeepSpeed's universal format, which any number of ranks can read."""
     from deepspeed.checkpoint.ds_to_universal import main
 
     with redirect_stdout(StringIO()):
@@ -125,17 +125,17 @@ def _to_universal(path: Path, out: Path) -> None:
     (out / "latest_universal").write_text("checkpoint")
 
 
-def machines_of(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
-    """What Lightning's Trainer is to be told of machines, strategy and precision.
+def trainer_options(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
+    """Arguments of Lightning's `Trainer` for devices, strategy, precision and plugins.
 
     Args:
-        resumed: the checkpoint that the run goes on from.
+        resumed: the checkpoint that the run resumes from.
     """
     train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
     on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
     if on_cpu:
-        os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, which others may do, too
+        os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, perhaps by another library
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.zero_stage is not None:
         world = train.devices * train.nodes
@@ -159,7 +159,7 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
         "stage": train.zero_stage,
         "offload_optimizer": train.offload != "none",
         "offload_parameters": train.offload == "parameters",
-        # Lightning would look for it in a batch sampler, which a loader of ready batches does not have.
+        # Lightning would look for it in a batch sampler, which our loader does not have.
         "logging_batch_size_per_gpu": train.batch_size,
         "timeout": timeout,
     }
@@ -175,14 +175,14 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
         }
     strategy = AtomicDeepSpeedStrategy(**options)
     assert isinstance(strategy.config, dict)
-    # An optimizer that is offloaded may be torch's own: DeepSpeed's must be compiled on the cluster first.
+    # Offloading may use torch's optimizer: DeepSpeed's would have to be compiled on the cluster first.
     strategy.config["zero_force_ds_cpu_optimizer"] = False
     strategy.config["checkpoint"] = {"load_universal": universal}
     return strategy
 
 
 class AtomicFiles(TorchCheckpointIO):
-    """Checkpoints of one file. Lightning's own way leads through the system's temporary folder, often another disk."""
+    """Atomic single-file checkpoints. Lightning's own pass through the temporary folder, often on another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         with renamed(Path(path)) as partial, partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""A model card that a Hub can index, with every data set, its licence and the scores in it."""
+"""The model card: front matter for the Hub, data sets with licences and citations, scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in Hub answers the real client, and `push` uploads to it, safely or not at all."""
+"""Upload to a stand-in Hub with the real client: atomic, and only files that are safe to load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder that comes with the package: it loads by name, reads every kind, and knows what it was pretrained on."""
+"""The released encoder: loads by name, reads every kind of signal, and has a provenance record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads on recordings of a configuration they were not fitted to: what is fitted, what is tested, what is lost."""
+"""Zero-shot transfer between configurations: what is fitted, what is tested, and the loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from helpers.tiny import write_recipe
 from pydantic import ValidationError
 
 from foundation.adapt import fit_head, pooled_features
-from foundation.adapt.select_pooling import POOLINGS, asked_poolings, possible_poolings
+from foundation.adapt.select_pooling import possible_poolings
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.cli import main
 from foundation.config import EvaluateRecipe, TaskSection, load_recipe
@@ -52,7 +52,7 @@ def _fields(trained: Path, shards: Path, **changes: Any) -> dict[str, Any]:
         "seeds": [0, 1],
         "configurations": CONFIGURATIONS,
         "tune": {"pooling": "moments"},
-        "keep": str(trained.with_name("configurations")),
+        "cache": str(trained.with_name("configurations")),
     } | changes
 
 
@@ -136,16 +136,6 @@ def test_columns_are_left_out_only_where_the_shape_changes(trained: Path, shards
         problem = Bench(recipe, "room", fitted).problem
         possible = possible_poolings((s.values.shape for s in problem.signals), encoder.config)
         assert ("columns" in possible) == (fitted != "pooled for any shape")
-
-
-def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
-    spec = load_encoder(trained / "model").config
-    shapes = [(64, 1, 30), (64, 3, 30)]
-    assert asked_poolings("auto", iter(shapes[:1]), spec) == POOLINGS
-    with pytest.warns(UserWarning, match=r"columns, response, invariant need windows .* not: 64 x 1 x 30, 64 x 3 x 30"):
-        assert asked_poolings("auto", iter(shapes), spec) == ("moments", "context")
-    with pytest.raises(RecipeError, match=r"'columns' would need .* take moments or context"):
-        asked_poolings("columns", iter(shapes), spec)
 
 
 def test_recordings_without_such_a_configuration_are_refused(shards_dir: Path) -> None:

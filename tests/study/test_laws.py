@@ -1,4 +1,4 @@
-"""Power laws: the exponents that data were made with come back, and noise is called noise."""
+"""Scaling laws: known exponents are recovered, and noise gives intervals that include 0."""
 
 from __future__ import annotations
 

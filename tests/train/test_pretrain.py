@@ -1,11 +1,10 @@
-"""Pretraining from the command line: what it writes, that it resumes exactly, and when it refuses to go on."""
+"""Pretraining from the command line: outputs, exact resume and determinism."""
 
 from __future__ import annotations
 
 import csv
 import itertools
 import math
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,21 +14,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from helpers.tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, wfm, write_recipe
+from helpers.tiny import cut_off_at, environment, pretrain_recipe, python, snapshot, write_recipe
+from helpers.weights import same_weights, weights_of
 
 from foundation.checkpoints.layout import FINAL, numbered
-from foundation.checkpoints.training import load_checkpoint
 from foundation.cli import main
 from foundation.config import CorpusSection, PretrainRecipe, load_recipe
 from foundation.data.shards.corpus import read_part
 from foundation.data.stream import ShardStream
 from foundation.data.tokens import tokenize
-from foundation.errors import CheckpointError, RecipeError, TrainingError
 from foundation.models.config import model_config
-from foundation.objectives import MaskedObjective
-from foundation.train.failed_step import replay
 from foundation.train.module import PretrainModule
-from foundation.train.optim import rate
 from foundation.train.pretrain import pretrain
 
 FEW = "recording/test"  # 56 samples, so that an epoch is over soon
@@ -39,14 +34,6 @@ def _metrics(run: Path, version: int = 0) -> list[dict[str, float]]:
     """Rows of the CSV log; `version` counts the starts of the run; empty cells are left out."""
     with (run / "logs" / f"version_{version}" / "metrics.csv").open() as file:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def _weights(run: Path, name: str = FINAL) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run / "checkpoints" / name)[1]
-
-
-def _equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_run_directory_holds_recipe_checkpoints_logs_and_model(trained: Path) -> None:
@@ -86,7 +73,7 @@ def test_training_lowers_the_loss_of_recordings_it_never_saw(shards_dir: Path, t
         return sum(float(module.objective(module.model, batch, draw)[0]) for draw in draws) / 8
 
     before = loss()
-    module.model.load_state_dict(_weights(tmp_path / "run"))
+    module.model.load_state_dict(weights_of(tmp_path / "run"))
     assert loss() < 0.9 * before
 
 
@@ -144,7 +131,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert main(["pretrain", "--config", str(config)]) == 0
     resumed = {row["step"] for row in _metrics(run, version=1)}
     assert resumed == {3, 4, 5, 6, 7}, "it must go on at the checkpoint, not from the start"
-    assert _equal(_weights(run), _weights(trained))
+    assert same_weights(weights_of(run), weights_of(trained))
 
 
 @pytest.mark.parametrize("checkpoint_every", [4, 5], ids=["at the end of an epoch", "within an epoch"])
@@ -155,7 +142,7 @@ def test_resuming_in_a_later_epoch_is_exact(checkpoint_every: int, shards_dir: P
     cut_off_at(6, broken)
     pretrain(broken)
     assert {row["step"] for row in _metrics(broken.out, version=1)} == set(range(checkpoint_every, 9))
-    assert _equal(_weights(broken.out), _weights(whole.out))
+    assert same_weights(weights_of(broken.out), weights_of(whole.out))
 
 
 @pytest.mark.slow
@@ -166,7 +153,7 @@ def test_resuming_with_loader_workers_is_exact(shards_dir: Path, tmp_path: Path)
     # In a process of its own: loader workers of a finished run take seconds to leave a living one.
     python("from foundation.cli import main\n" + "".join(f"main(['pretrain', '--config', {c!r}])\n" for c in configs))
     assert {row["step"] for row in _metrics(broken.out, version=1)} == set(range(4, 9))
-    assert _equal(_weights(broken.out), _weights(whole.out))
+    assert same_weights(weights_of(broken.out), weights_of(whole.out))
 
 
 def _three_epochs(shards: Path, out: Path, checkpoint_every: int, workers: int = 0) -> PretrainRecipe:
@@ -197,34 +184,7 @@ def test_every_epoch_reads_every_batch_in_another_order(shards_dir: Path, tmp_pa
 def test_seeds_change_the_weights(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     other = pretrain_recipe(shards_dir, tmp_path / "run").model_copy(update={"seed": 1})
     pretrain(other)
-    assert not _equal(_weights(tmp_path / "run"), _weights(trained))
-
-
-def test_a_run_of_before_a_recipe_had_some_key_goes_on(trained: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    raw = yaml.safe_load((run / "recipe.yaml").read_text()) | {"out": str(run)}
-    del raw["model"]["links"], raw["objective"]
-    (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
-    recipe = PretrainRecipe.model_validate(raw)
-    assert pretrain(recipe).checkpoint.name == FINAL
-    recipe.model.links = 65
-    with pytest.raises(RecipeError, match=r"model\.links: 64 there, 65 here"):
-        pretrain(recipe)
-
-
-def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> None:
-    before = snapshot(trained)
-    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, ["train.learning_rate=0.5"])
-    with pytest.raises(RecipeError, match=r"train\.learning_rate: 0\.001 there, 0\.5 here"):
-        pretrain(recipe)
-    assert snapshot(trained) == before
-
-
-@pytest.mark.parametrize("change", ["train.timeout_s=60", "train.picture_every=2"])
-def test_how_long_ranks_wait_and_what_is_drawn_is_no_part_of_a_run(change: str, trained: Path) -> None:
-    recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, [change])
-    assert pretrain(recipe).checkpoint == trained / "checkpoints" / FINAL
+    assert not same_weights(weights_of(tmp_path / "run"), weights_of(trained))
 
 
 def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
@@ -239,86 +199,3 @@ def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
     recipe = load_recipe(again, PretrainRecipe)
     assert (recipe.train.steps, recipe.objective.flow_levels, recipe.train.weight_decay) == (3, 4, 0.05)
     assert recipe == load_recipe(config, PretrainRecipe, ["train.steps=3", "objective.flow_levels=4"])
-
-
-def test_a_nan_loss_stops_before_the_optimizer_steps(
-    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
-
-    class StandInObjective(MaskedObjective):
-        """Stands in for MaskedObjective: finite for two steps, then NaN, and remembers the weights it was given."""
-
-        def __call__(
-            self, model: torch.nn.Module, batch: Any, generator: torch.Generator
-        ) -> tuple[Any, dict[str, Any]]:
-            seen.append({name: value.clone() for name, value in model.state_dict().items()})
-            loss = sum(p.square().sum() for p in model.parameters())
-            factor = math.nan if len(seen) == 3 else 1.0
-            return loss * factor, {"tokens": batch["observed"].any(-1).sum()}
-
-    kept: list[PretrainModule] = []
-    plain = PretrainModule.__init__
-
-    def patched(self: PretrainModule, recipe: PretrainRecipe) -> None:
-        plain(self, recipe)
-        self.objective = StandInObjective()  # type: ignore[assignment]
-        kept.append(self)
-
-    monkeypatch.setattr(PretrainModule, "__init__", patched)
-    with pytest.raises(TrainingError, match=r"loss is nan at step 2; .*dumps/step=2-batch=0\.safetensors"):
-        pretrain(pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1))
-    assert len(seen) == 3
-    assert not _equal(seen[1], seen[2]), "the steps before must have been taken"
-    assert _equal(seen[2], kept[0].model.state_dict())
-    assert not (tmp_path / "run" / "checkpoints" / FINAL).exists()
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), seen[2])
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated(
-    accumulate: int, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain, losses = MaskedObjective.__call__, []
-
-    def with_a_pole(self: MaskedObjective, model: Any, batch: Any, generator: Any) -> Any:
-        """From the third step on: the loss as it is, plus a root whose slope is infinite where it stands."""
-        loss, metrics = plain(self, model, batch, generator)
-        losses.append(loss.item())
-        if len(losses) > 2 * accumulate:
-            weight = model.mean.weight
-            loss = loss + (weight - weight.detach()).square().sum().sqrt()
-        return loss, metrics
-
-    name = f"step=2-batch={accumulate - 1}.safetensors"
-    recipe = pretrain_recipe(shards_dir, tmp_path / "run", checkpoint_every=1, accumulate=accumulate)
-    with monkeypatch.context() as patch:
-        patch.setattr(MaskedObjective, "__call__", with_a_pole)
-        with pytest.raises(TrainingError, match=f"gradient norm is nan at step 2; .*dumps/{name}"):
-            pretrain(recipe)
-    dump = tmp_path / "run" / "dumps" / name
-    fresh = PretrainModule(recipe)
-    assert replay(dump, fresh.model, fresh.objective).item() == losses[-1]
-    assert _equal(_weights(tmp_path / "run", "step=2.ckpt"), fresh.model.state_dict()), "the bad step was not taken"
-    with pytest.raises(CheckpointError, match="is no dump of this network"):
-        replay(tmp_path / "run" / "recipe.yaml", fresh.model, fresh.objective)
-
-
-def test_wandb_without_a_key_logs_offline_and_keeps_no_secret(shards_dir: Path, tmp_path: Path) -> None:
-    secret = "standInSecretThatMustNotBeWritten"
-    config = write_recipe(tmp_path / "tiny.yaml", pretrain_recipe(shards_dir, tmp_path / "run", steps=3))
-    done = wfm("pretrain", "--config", config, "logger=wandb", env=environment(HF_TOKEN=secret, MY_API_KEY=secret))
-    assert done.returncode == 0, done.stderr[-3000:]
-    runs = list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
-    assert len(runs) == 1
-    assert b"samples_per_s" in runs[0].read_bytes()
-    for path in tmp_path.rglob("*"):
-        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
-
-
-def test_rate_warms_up_and_ends_at_a_tenth() -> None:
-    rates = [rate(step, 10, 100) for step in range(101)]
-    assert rates[0] == pytest.approx(1 / 11)
-    assert max(rates) == rates[10] == 1.0
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[100] == pytest.approx(0.1)

@@ -9,7 +9,8 @@ duplicates if at most a fifth of the signs differ and the agreement is 14 standa
 signs); neighbouring signs that always agree count as one. A single snapshot has the difference along the response
 alone, which is common to measurements of one position: there 1 % may differ, and 8 standard deviations are enough.
 
-Rates, by `benchmarks/copies.py`, among 2,000 simulated windows (128 packets, 2 links, 32 subcarriers, 15 to 30 dB).
+Rates, by `benchmarks/near_duplicates.py`, among 2,000 simulated windows (128 packets, 2 links, 32 subcarriers, 15 to
+30 dB).
 False alarms: 0 of 2,000 windows of other rooms, 0 of 6,000 noise-free ones, 0 of 1,000 other windows of the same
 recordings. Missed copies of 500: 0 scaled, with another gain for every packet, with another static response, as
 amplitudes, in 8 bits, or cut to 64, 32 or 10 packets; 14 in 6 bits; 251 cut to 5 packets and all cut to 3 (a copy needs

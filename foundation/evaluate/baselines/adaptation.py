@@ -1,31 +1,34 @@
-"""Heads that have read the test recordings without their labels: features aligned, and a stack fitted to them."""
+"""Unsupervised domain adaptation: stacks fitted to features that are aligned with unlabelled test recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
-from foundation.adapt import combined, weigh
+from foundation.adapt import fit_weighted, stacking_weights
 from foundation.evaluate.baselines.coral import coral, standardise
 from foundation.evaluate.baselines.self_training import self_trained
 
-#: Features of the training samples (key None) and of each test part.
+#: Features [n, F] of the training samples (key None) and of each test part.
 Features = Mapping[str | None, np.ndarray]
-#: By test part, the features of the training samples and of its own, aligned with one another.
+#: Test part -> features of the training samples and of the part, aligned with one another.
 Aligned = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Aligner:
-    """One of the recipe's ways, `coral` or `self-training`; what it has aligned last is kept."""
+    """Domain adaptation by `coral` or `self-training`; caches the last alignment of each name.
 
-    def __init__(self, way: str) -> None:
-        self.way = way
+    Args:
+        method: `align` of the recipe.
+    """
+
+    def __init__(self, method: str) -> None:
+        self.method = method
         self._kept: dict[str, tuple[Features, Aligned]] = {}
 
     def aligned(self, name: str, features: Features) -> Aligned:
-        """Features of this name, such as a pooling; of another object of the same name anew."""
+        """Aligned features of this name, such as a pooling; computed again if `features` is another object."""
         if name not in self._kept or self._kept[name][0] is not features:
             train = features[None]
             found = {part: self._both(train, test) for part, test in features.items() if part is not None}
@@ -33,9 +36,8 @@ class Aligner:
         return self._kept[name][1]
 
     def _both(self, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return coral(train, test) if self.way == "coral" else (standardise(train), standardise(test))
+        return coral(train, test) if self.method == "coral" else (standardise(train), standardise(test))
 
-    @torch.no_grad()
     def stack(
         self,
         features: Mapping[str, Features],
@@ -46,27 +48,26 @@ class Aligner:
         sessions: Sequence[str],
         seed: int,
     ) -> tuple[dict[str, np.ndarray], str]:
-        """What a stack of heads says of each test part, [M, outputs], and what to note of its poolings.
+        """Outputs [M, outputs] of a stack for each test part, and a note on its poolings.
 
-        How much each head counts is decided on the features as they are, with copies as of other devices where fits
-        have them: among aligned training features nothing tells of another device, and heads would be preferred that
-        read what it changes (held-out executions of stability as of another device, 0.8 neper: 93 % against 88).
+        Stacking weights are cross-validated on the features before alignment, with their augmented copies: aligned
+        features hide what another device changes, and heads that read it would be preferred (held-out executions of
+        stability with a simulated device response of 0.8 neper: 93 % against 88).
 
         Args:
-            features: that heads may read, by pooling.
-            known: by pooling, [n, F] or [K, n, F] of the labelled rows, see `foundation.adapt.weigh`.
+            features: candidates by pooling.
+            known: by pooling, [n, F] or [K, n, F] of the labelled rows, see `foundation.adapt.stacking_weights`.
             rows: the labelled rows of the training samples.
-            targets, outputs, sessions: of these rows, see `foundation.adapt.weigh`.
+            targets, outputs, sessions: of these rows, see `foundation.adapt.stacking_weights`.
         """
-        weights = weigh(known, targets, outputs, sessions, seed)
+        weights = stacking_weights(known, targets, outputs, sessions, seed)
         both = {name: self.aligned(name, features[name]) for name in weights.poolings}
         found = {}
         for part in next(iter(both.values())):
             train = {name: each[part][0][rows].astype(np.float32) for name, each in both.items()}
             test = {name: each[part][1].astype(np.float32) for name, each in both.items()}
-            if self.way == "coral":
-                asked = torch.from_numpy(np.concatenate(list(test.values()), axis=1))
-                found[part] = combined(weights, train, targets, outputs, seed)(asked).numpy()
+            if self.method == "coral":
+                found[part] = fit_weighted(weights, train, targets, outputs, seed).predict(test)
             else:
                 found[part] = self_trained(weights, train, targets, test, outputs, seed)
         return found, weights.note

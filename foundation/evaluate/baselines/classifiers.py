@@ -1,4 +1,4 @@
-"""Simple classifiers and regressors on hand-made features, fitted on training data only."""
+"""Classical baselines: scikit-learn classifiers and regressors, and our kernel head, on hand-crafted features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METHODS = {
     "regression": ("kernel", "ridge", "extra-trees", "knn"),
 }
 
-#: Features none of which varies by more are measured in their own unit.
+#: Features whose largest standard deviation is smaller are rescaled by it before the kernel head.
 FAINT = 1e-3
 
 
@@ -38,15 +38,15 @@ def baseline(
 ) -> NDArray[Any]:
     """Fit on the training rows and predict the test rows.
 
-    Features are standardised with the training rows' mean and deviation. Classes weigh the same, however rare.
+    Features are standardised with mean and standard deviation of the training rows; classes are weighted equally.
 
     Args:
         train_x, test_x: float64 [N, F] features.
         train_y: [N] class names or numbers, or float64 [N, K] targets of a regression (positions in metres).
         kind: "classification" or "regression".
-        method: one of `METHODS[kind]`; "kernel" is the head that encoders are given, see `foundation.adapt.fit_head`.
-        seed: of extra trees, and of the samples that a kernel is centred on where there are thousands.
-        sessions: of the training rows; "kernel" chooses its regularisation by holding some out.
+        method: one of `METHODS[kind]`; "kernel" is the head that encoders have too, see `foundation.adapt.fit_head`.
+        seed: of extra trees, and of the kernel centres, which are subsampled from thousands of rows.
+        sessions: of the training rows; "kernel" cross-validates its regularisation over them.
 
     Returns:
         Predictions for `test_x`: [M] classes, or [M] or [M, K] numbers.
@@ -70,7 +70,7 @@ def baseline(
 def _kernel(
     train_x: NDArray[np.float64], train_y: NDArray[Any], test_x: NDArray[np.float64], seed: int, sessions: Sequence[str]
 ) -> NDArray[Any]:
-    # Of classes only those that are there: a head has an output for each.
+    # The head has an output for each class that occurs.
     names = np.unique(train_y) if train_y.dtype.kind in "iuU" else None
     targets: NDArray[Any]
     if names is None:
@@ -78,7 +78,7 @@ def _kernel(
         outputs = targets.shape[1]
     else:
         targets, outputs = np.asarray(np.searchsorted(names, train_y)), len(names)
-    # Amplitudes in the recorder's unit may all be below what the head takes for rounding.
+    # Amplitudes in the recorder's unit may all be below the head's threshold for rounding errors.
     spread = float(train_x.std(axis=0).max())
     unit = spread if 0 < spread < FAINT else 1.0
     head = fit_head(np.asarray(train_x / unit, np.float32), targets, outputs, sessions, seed)

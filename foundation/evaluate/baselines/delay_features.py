@@ -1,4 +1,4 @@
-"""Delay statistics of impulse responses, aligned to the first path. Numpy alone."""
+"""Delay statistics of channel impulse responses, aligned to the first path."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from foundation.signal import Signal
 
 Array = NDArray[np.float64]
 
-#: Seconds before and after the first path that are looked at; later taps hold noise alone indoors.
+#: Window around the first path in seconds; indoors, later taps hold noise only.
 BEFORE_S, AFTER_S = 4e-9, 100e-9
-#: Taps below this multiple of the noise power are no paths.
+#: Taps below this multiple of the noise power do not count as paths.
 PATH_OVER_NOISE = 4.0
 _FIRST_PATH_S = 2.5e-9
 
@@ -31,11 +31,11 @@ DELAY_STATISTICS = (
 
 
 def delay_features(signal: Signal) -> Array:
-    """`DELAY_STATISTICS` of each link's power delay profile, averaged over time; [10 L].
+    """`DELAY_STATISTICS` of each link's power delay profile, averaged over time; float64 [10 L].
 
-    Energy and noise keep the unit of the signal, for the received level tells whether the path was blocked. The first
-    path is at delay 0 where the axis reaches before it (the device reported it); otherwise it is the first tap of the
-    mean profile that stands 12 dB above the noise. A link that was never measured takes the mean of the others.
+    Energy and noise keep the unit of the signal, because the received level shows whether the path was blocked. The
+    first path is at delay 0 if the axis has negative delays (reported by the device), else the first tap of the mean
+    profile 12 dB above the noise. A link without measurements has the mean of the others.
 
     Raises:
         SignalError: the signal is not in the delay domain, or has fewer than 4 taps around the first path.
@@ -51,7 +51,7 @@ def delay_features(signal: Signal) -> Array:
 
 
 def fill_gaps(rows: Array) -> Array:
-    """[N, R] with NaN replaced by interpolation along R; a row that has nothing takes the mean of the others, or 0."""
+    """[N, R] with NaN linearly interpolated along R; a row without any value takes the mean of the others, or 0."""
     imputed = rows.copy()
     at = np.arange(rows.shape[1])
     known = np.isfinite(rows)
@@ -63,10 +63,10 @@ def fill_gaps(rows: Array) -> Array:
 
 
 def _link_statistics(power: Array, delay_s: Array) -> Array:
-    """Mean over time of the statistics of `power` [T, R], whose rows each hold a measured tap; [10]."""
+    """Mean over time of the statistics of `power` [T, R], each row with at least one measured tap; [10]."""
     away = (delay_s < -2 * BEFORE_S) | (delay_s > 2 * AFTER_S)
     quiet = power[:, away] if np.isfinite(power[:, away]).sum(axis=1).min() >= 16 else power
-    # The median of an exponentially distributed power is ln 2 of its mean, and a few paths do not move it.
+    # The median of an exponentially distributed power is ln 2 times its mean, and robust to a few paths.
     noise = np.nanmedian(quiet, axis=1) / np.log(2) + np.finfo(np.float64).tiny
     delay = delay_s - (0.0 if delay_s[0] < 0 else _first_path(power, delay_s, float(np.median(noise))))
     near = (delay >= -BEFORE_S) & (delay <= AFTER_S)
@@ -81,7 +81,7 @@ def _link_statistics(power: Array, delay_s: Array) -> Array:
 
 
 def _first_path(power: Array, delay_s: Array, noise: float) -> float:
-    """The delay of the first tap of the mean profile 12 dB above the noise; of the strongest where none is."""
+    """Delay of the first tap of the mean profile 12 dB above the noise; of the strongest tap if there is none."""
     count = np.isfinite(power).sum(axis=0)
     profile = np.nansum(power, axis=0) / np.maximum(count, 1)
     above = profile > 16 * noise
@@ -89,7 +89,8 @@ def _first_path(power: Array, delay_s: Array, noise: float) -> float:
 
 
 def _statistics(taps: Array, paths: Array, at_ns: Array, noise: Array) -> Array:
-    """[T, 10] from tap powers, those of them that are paths [T, K], their delays in nanoseconds and the noise [T]."""
+    """[T, 10] from tap powers [T, K], the powers of taps that are paths [T, K], delays [K] in ns and noise power
+    [T]."""
     tiny = np.finfo(np.float64).tiny
     energy = paths.sum(axis=1) + tiny
     mean = (paths * at_ns).sum(axis=1) / energy

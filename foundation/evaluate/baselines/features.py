@@ -1,8 +1,8 @@
-"""Hand-made features: the baseline that a pretrained encoder has to beat. Numpy alone, invalid entries never read.
+"""Hand-crafted features: the baseline of pretrained encoders. Invalid entries are ignored.
 
-Every kind gives a vector whose length depends on the number of links and responses (and, for "doppler", of times)
-alone, so that equal windows of one data set stack into a matrix. "amplitude" and "level" keep the gain, because the
-received level can tell; the others drop it.
+The length of a feature vector depends on the numbers of links and responses (and, for "doppler", of times) only, so
+that windows of one shape stack into a matrix. "amplitude" and "level" keep the gain, because the received level can be
+informative; the others remove it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from foundation.signal import Signal
 
 Features = NDArray[np.float64]
 
-#: Standard deviations below this share of the root mean square count as no change at all.
-STD_FLOOR = 1e-6
-#: Amplitudes below this share of the root mean square are set to it before a logarithm is taken (-60 dB).
-LOG_FLOOR = 1e-3
+#: Added to standard deviations, relative to the root mean square, before a logarithm.
+STD_MINIMUM = 1e-6
+#: Amplitudes are clipped to this share of the root mean square before a logarithm (-60 dB).
+LOG_MINIMUM = 1e-3
 
 
 def hand_features(signal: Signal, name: str) -> Features:
@@ -33,15 +33,15 @@ def hand_features(signal: Signal, name: str) -> Features:
             "log-amplitude": mean over time of log amplitude, each packet's mean over link and response removed; [L R].
             "level": mean over time of log amplitude with the gain kept, [L R] (RSSI); of impulse responses log energy
                 and log noise, [2 L].
-            "invariant": what survives a change of gain and a slow drift: differences along the response axis of the
-                mean profile; log of the standard deviation over time and of that of the time difference; mean of the
-                last third minus mean of the first third; [L (4 R - 1)].
+            "invariant": invariant to gain and slow drift: differences of the mean profile along the response axis; log
+                standard deviation over time, of the amplitude and of its time difference; mean of the last third minus
+                mean of the first third; [L (4 R - 1)].
             "doppler": log spectrum of time-centred log amplitude, averaged over responses and links, without the zero
-                frequency; [T // 2]. Transfers between rooms, which the static response does not.
+                frequency; [T // 2]. Transfers between rooms, unlike the static response.
             "delay": `foundation.evaluate.baselines.delay_features.delay_features`, for impulse responses; [10 L].
 
     Raises:
-        SignalError: the name is not known, or the signal cannot have these features.
+        SignalError: the name is not known, or the features are not defined for this signal.
     """
     if name not in FEATURES:
         raise SignalError(f"hand_features: no features named {name!r}; expected one of {', '.join(FEATURES)}.")
@@ -50,10 +50,10 @@ def hand_features(signal: Signal, name: str) -> Features:
 
 
 def feature_rows(signals: Sequence[Signal], name: str) -> Features:
-    """The named features of signals, one row each: float64 [n, F].
+    """The named features of all signals, float64 [n, F].
 
     Raises:
-        SignalError: a signal cannot have them, or has more or fewer than the first; names its session.
+        SignalError: they are not defined for a signal, or its shape differs from the first; names its session.
     """
     rows: list[Features] = []
     for signal in signals:
@@ -90,7 +90,7 @@ def _level(signal: Signal) -> Features:
     if signal.domain == "delay":
         return delay_features(signal).reshape(-1, len(DELAY_STATISTICS))[:, :2].ravel()
     amplitude = _measured(signal)
-    log = np.log(np.maximum(amplitude, LOG_FLOOR * _rms(amplitude)))
+    log = np.log(np.maximum(amplitude, LOG_MINIMUM * _rms(amplitude)))
     return fill_gaps(_mean(log)).ravel()
 
 
@@ -101,8 +101,8 @@ def _invariant(signal: Signal) -> Features:
     third = max(1, len(amplitude) // 3)
     parts = [
         np.diff(profile, axis=1),
-        fill_gaps(np.log(_std(amplitude) + STD_FLOOR)),
-        fill_gaps(np.log(_std(np.diff(amplitude, axis=0)) + STD_FLOOR)),
+        fill_gaps(np.log(_std(amplitude) + STD_MINIMUM)),
+        fill_gaps(np.log(_std(np.diff(amplitude, axis=0)) + STD_MINIMUM)),
         fill_gaps(_mean(amplitude[-third:]) - _mean(amplitude[:third])),
     ]
     return np.concatenate([part.ravel() for part in parts])
@@ -114,22 +114,22 @@ def _doppler(signal: Signal) -> Features:
         raise SignalError(f"doppler features need at least 2 times; this signal has {times}.")
     log = _log(signal)
     valid = np.isfinite(log)
-    # Lost packets sit at the mean, where they add nothing; the missing share of the power is made up for below.
+    # Lost packets are set to the mean and add no power; the power is normalised by the number of measured ones.
     centred = np.where(valid, log - _mean(log), 0.0) * np.hanning(times + 2)[1:-1, None, None]
-    seen = valid.sum(axis=0)
-    power = np.abs(np.fft.rfft(centred, axis=0)[1:]) ** 2 / np.maximum(seen, 1)
-    return np.log(power[:, seen > 1].mean(axis=1) + STD_FLOOR**2) if np.any(seen > 1) else np.zeros(times // 2)
+    count = valid.sum(axis=0)
+    power = np.abs(np.fft.rfft(centred, axis=0)[1:]) ** 2 / np.maximum(count, 1)
+    return np.log(power[:, count > 1].mean(axis=1) + STD_MINIMUM**2) if np.any(count > 1) else np.zeros(times // 2)
 
 
 def _measured(signal: Signal) -> Features:
-    """Amplitude [T, L, R] as float64, NaN where nothing was measured."""
+    """Amplitude, float64 [T, L, R], NaN where nothing was measured."""
     return np.where(signal.mask, np.abs(signal.values).astype(np.float64), np.nan)
 
 
 def _log(signal: Signal) -> Features:
-    """Log amplitude relative to the root mean square, NaN where nothing was measured; 60 dB below it is the baseline."""
+    """Log amplitude relative to the root mean square, clipped at -60 dB; NaN where nothing was measured."""
     amplitude = _measured(signal)
-    return np.log(np.maximum(amplitude / _rms(amplitude), LOG_FLOOR))
+    return np.log(np.maximum(amplitude / _rms(amplitude), LOG_MINIMUM))
 
 
 def _rms(amplitude: Features) -> float:
@@ -140,13 +140,13 @@ def _rms(amplitude: Features) -> float:
 
 
 def _mean(array: Features) -> Features:
-    """Mean over time [L, R] of the measured entries; NaN where there are none."""
+    """Mean over time [L, R] of the measured entries; NaN if there are none."""
     count = np.isfinite(array).sum(axis=0)
     return np.where(count > 0, np.nansum(array, axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _std(array: Features) -> Features:
-    """Standard deviation over time of the measured entries; NaN where there are none, 0 where there is one."""
+    """Standard deviation over time [L, R] of the measured entries; NaN if there are none, 0 if there is one."""
     if len(array) == 0:
         return np.zeros(array.shape[1:])
     return np.sqrt(_mean((array - _mean(array)) ** 2))

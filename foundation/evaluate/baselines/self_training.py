@@ -1,4 +1,4 @@
-"""Self-training: the head learns from unlabelled test recordings what it is surest of, and looks at them again."""
+"""Self-training with class-balanced pseudo-labels (Zou et al. 2018, arXiv 1810.07911) on unlabelled test recordings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foundation.adapt import Weights, combined
+from foundation.adapt import Weights, fit_weighted
 from foundation.errors import RecipeError
 
 ROUNDS = 5
-SHARE = 0.5  # of the test samples, in the last round, as in the paper: what the head is not sure of teaches nothing
+SHARE = 0.5  # of the test samples that are pseudo-labelled in the last round, as in the paper
 
 
 @torch.no_grad()
@@ -24,37 +24,35 @@ def self_trained(
     outputs: int,
     seed: int,
 ) -> NDArray[np.float32]:
-    """Outputs [M, outputs] for the test samples, of a stack of kernel heads fitted to the training samples and, round
-    by round, to more of the test samples, each as what the stack of the round before took it for.
+    """Outputs [M, outputs] for the test samples, of a stack fitted to the training samples and, in each round, to more
+    of the test samples with the labels that the previous round predicted.
 
-    In every round the same share of each class that was found is taken, or the easiest class would be all that is
-    learnt (class-balanced self-training: Zou et al. 2018, arXiv 1810.07911). How much each head counts stays as it was.
+    Every round takes the same share of each predicted class, the most confident samples first, so that the easiest
+    class does not dominate. The stacking weights are fixed.
 
     Args:
-        weights: of the heads, as held-out training sessions ask for, see `foundation.adapt.weigh`.
-        train, test: features [N, F] and [M, F] by pooling, each side standardised on its own, so that what a device or
-            an hour does to all samples alike is gone (as statistics of batch normalisation: Li et al. 2016, arXiv
-            1603.04779).
-        targets: [N] classes below `outputs`.
+        weights: see `foundation.adapt.stacking_weights`.
+        train, test: features [N, F] and [M, F] by pooling, each standardised on its own, which removes what affects all
+            samples of a side alike (as batch-normalisation statistics do: Li et al. 2016, arXiv 1603.04779).
+        targets: int64 [N] classes below `outputs`.
 
     Raises:
-        RecipeError: the training samples are of one class only.
+        RecipeError: the training samples have only one class.
     """
     if len(np.unique(targets)) < 2:
         raise RecipeError("align: the training rows hold one class only; self-training needs at least two.")
-    asked = torch.from_numpy(np.concatenate([test[name] for name in weights.poolings], axis=1))
-    output = combined(weights, train, targets, outputs, seed)(asked)
-    for turn in range(1, ROUNDS + 1):
+    output = torch.from_numpy(fit_weighted(weights, train, targets, outputs, seed).predict(test))
+    for number in range(1, ROUNDS + 1):
         found = output.argmax(1)
-        sure = _surest(output, found, SHARE * turn / ROUNDS)
-        known = {name: np.concatenate([train[name], test[name][sure]]) for name in weights.poolings}
-        told = np.concatenate([targets, found[sure].numpy()])
-        output = combined(weights, known, told, outputs, seed)(asked)
+        sure = _most_confident(output, found, SHARE * number / ROUNDS)
+        features = {name: np.concatenate([train[name], test[name][sure]]) for name in weights.poolings}
+        labels = np.concatenate([targets, found[sure].numpy()])
+        output = torch.from_numpy(fit_weighted(weights, features, labels, outputs, seed).predict(test))
     return np.asarray(output.numpy())
 
 
-def _surest(output: torch.Tensor, found: torch.Tensor, share: float) -> torch.Tensor:
-    """Rows of the largest margins between the first and the second class: this share of each class that was found."""
+def _most_confident(output: torch.Tensor, found: torch.Tensor, share: float) -> torch.Tensor:
+    """This share of the rows of each predicted class, those with the largest margin to the second class."""
     first, second = output.topk(2, dim=1).values.T
     chosen = []
     for value in found.unique():

@@ -1,4 +1,4 @@
-"""Metrics on plain arrays. Numpy and scipy alone; shares are in 0..1."""
+"""Metrics on numpy arrays; accuracies are in 0..1, distances in the unit of the targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ Array = NDArray[Any]
 
 
 def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
-    """float64 [N]: what the headline metric is the mean of: 1 or 0 (right or wrong), or the distance."""
+    """Score of each sample, float64 [N], whose mean is the headline metric: 1 or 0 (correct or not), or the distance.
+
+    Raises:
+        ValueError: shapes differ, or there are no samples.
+    """
     _same_shape(truth, predicted)
     if np.ndim(truth) == 1:
         return np.asarray(np.asarray(truth) == np.asarray(predicted), np.float64)
@@ -20,15 +24,15 @@ def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
 
 
 def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
-    """The metrics of a task by its targets.
+    """Metrics of a task.
 
     Args:
         truth, predicted: [N] classes, or [N, D] numbers.
-        label: what the task predicts. A `position` is in metres; any other number is in whatever the shards hold.
+        label: name of the label. A `position` is in metres; other numbers are in the unit of the shards.
 
     Returns:
-        Of classes `accuracy`. Of numbers the mean and the median of Euclidean distances: `mean_error_m` and
-        `median_error_m` of a position, otherwise `mean_error` and `median_error`.
+        For classes `accuracy`. For numbers mean and median Euclidean distance: `mean_error_m` and `median_error_m` for
+        a position, otherwise `mean_error` and `median_error`.
     """
     each = each_score(truth, predicted)
     if np.ndim(truth) == 1:
@@ -38,21 +42,19 @@ def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
 
 
 def power_profile_db(samples: Array) -> NDArray[np.float64]:
-    """float64 [R]: mean power per frequency of [N, T, R] samples, in decibels relative to the mean over frequency.
+    """Mean power per frequency of samples [N, T, R], float64 [R] in dB relative to the mean over frequency.
 
-    Each sample counts with power 1: a gain control's strongest windows must not own the mean.
+    Each sample is scaled to power 1, so that the strongest windows do not dominate.
     """
     power = np.mean(_each_profile(samples), axis=0)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12 * power.max()) / power.mean()), dtype=np.float64)
 
 
 def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
-    """float64 [1 + T // 2]: autocorrelation of the amplitude of [N, T, R] samples, centred in time; 1 at lag 0.
+    """Autocorrelation over time of the centred amplitude of samples [N, T, R]; float64 [1 + T // 2], 1 at lag 0.
 
-    The mean over samples of each one's own autocorrelation; samples that do not change are left out.
-
-    Amplitude, because measured phase is random from packet to packet; centred, because the static response would
-    correlate fully at every lag and hide the dynamics.
+    The mean over samples of each one's autocorrelation; constant samples are left out. Amplitude, because measured
+    phase is random from packet to packet; centred, because the static response would hide the dynamics.
 
     Raises:
         ValueError: there are fewer than 2 times, or nothing changes in time.
@@ -70,14 +72,17 @@ def temporal_autocorrelation(samples: Array) -> NDArray[np.float64]:
 
 
 def sample_distances(held_out: Array, generated: Array) -> dict[str, float]:
-    """How far generated samples are from held-out real ones; both [N, T, R] with the same T and R, N may differ.
+    """Distances between generated and held-out samples, both [N, T, R] with equal T and R; N may differ.
 
     Returns:
-        `power_profile_db`: root mean square difference of the power profiles, in decibels.
+        `power_profile_db`: root mean square difference of the power profiles in dB.
         `autocorrelation`: root mean square difference of the temporal autocorrelations over lags 1 to T // 2.
-        `power_spread_db`: Wasserstein-1 distance, averaged over frequencies, between the distributions over samples of
-            a sample's power at a frequency relative to its mean power; in decibels. The mean profile of many rooms is
-            nearly flat, so noise comes close to it; that each room has a shape of its own only shows here.
+        `power_spread_db`: Wasserstein-1 distance in dB, averaged over frequencies, between the distributions over
+            samples of the power at a frequency relative to a sample's mean power. The mean profile of many rooms is
+            nearly flat, and noise comes close to it; only this metric shows that each room has its own profile.
+
+    Raises:
+        ValueError: the shapes differ after the first axis.
     """
     if np.shape(held_out)[1:] != np.shape(generated)[1:]:
         raise ValueError(
@@ -98,7 +103,7 @@ def _spread_distance(held_out: Array, generated: Array) -> float:
 
 
 def _each_profile(samples: Array) -> NDArray[np.float64]:
-    """float64 [N, R]: power over time of each sample per frequency, relative to the sample's mean."""
+    """Mean power over time of each sample per frequency, relative to the sample's mean; float64 [N, R]."""
     each = np.mean(np.abs(np.asarray(samples, np.complex128)) ** 2, axis=1)
     return np.asarray(each / np.maximum(each.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny))
 

@@ -1,11 +1,12 @@
-"""Is one line better than another on the same test samples? A paired test that is right for few seeds.
+"""Paired randomisation test of two methods on the same test samples, with blocks of dependent samples.
 
-Three or five seeds say little by themselves: resampled, they give ten different samples at most, and a t-test over them
-hardly ever decides. What there are enough of is test samples. So each sample counts with its mean over seeds, the unit
-is what was recorded together (a block: one session and class, for its windows are right or wrong together), and the
-test flips the sign of whole blocks (Fisher's randomisation test). With one seed and blocks of one sample it is the
-exact McNemar test; unlike that it also takes distances in metres. It says how sure a difference is for these fits: the
-spread over seeds is in the intervals of the rows.
+A test over three or five seeds has hardly any power, while test samples are many. Each sample therefore counts with its
+mean score over seeds; the unit is a block of samples that were recorded together (one session and class), and the test
+flips the signs of whole blocks (Fisher's randomisation test). With one seed and blocks of one sample it is the exact
+McNemar test; unlike that it also takes distances. It tests these fits; the spread over seeds is in the rows' intervals.
+
+`scipy.stats.permutation_test(permutation_type="samples")` computes the same p-value from other random flips; ours keeps
+the published p-values reproducible.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from foundation.evaluate.jobs import Runs
 from foundation.evaluate.statistics.metrics import each_score
 
 DRAWS = 9999
-EXACT = 13  # blocks up to which all flips of signs are counted
-_SLACK = 1e-12  # sums in another order differ by rounding
+EXACT = 13  # up to so many blocks all sign flips are enumerated
+_TOLERANCE = 1e-12  # of sums in another order
 
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second, in the unit of the headline metric: `mean` with its 95 % interval over blocks, and the
-    two-sided p that there is none. `blocks` is how many there are: fewer than 6 can never give p < 0.05."""
+    """First minus second method, in the unit of the headline metric.
+
+    Attributes:
+        mean, low, high: difference with its 95 % bootstrap interval over blocks.
+        p: two-sided p-value of the randomisation test.
+        blocks: number of blocks; with fewer than 6, p < 0.05 is impossible.
+        n: number of samples.
+    """
 
     mean: float
     low: float
@@ -38,10 +45,10 @@ class Difference:
 
 
 def difference(first: Runs, second: Runs) -> Difference:
-    """Compare two lines by their answers to the same test samples.
+    """Compare two lines by their predictions of the same test samples.
 
     Raises:
-        ValueError: they are not about the same samples.
+        ValueError: the test samples differ.
     """
     if not (np.array_equal(first.truth, second.truth) and np.array_equal(first.block, second.block)):
         raise ValueError("difference: the two lines were not tested on the same samples")
@@ -56,7 +63,11 @@ def difference(first: Runs, second: Runs) -> Difference:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number (Holm 1979), in the order given."""
+    """P-values adjusted for multiple tests by Holm's method (1979), in the given order.
+
+    Equal to `statsmodels.stats.multitest.multipletests(p, method="holm")`, which would add 156 MB of packages
+    (statsmodels with pandas) for these five lines.
+    """
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1)) if len(p) else np.zeros(0)
     out = np.empty(len(p))
@@ -65,15 +76,15 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _mean_score(runs: Runs) -> np.ndarray:
-    """[n] of each sample: its score, averaged over seeds."""
+    """Score of each sample averaged over seeds, [n]."""
     return np.asarray(np.mean([each_score(runs.truth, predicted) for predicted in runs.predicted.values()], axis=0))
 
 
 def _p(sums: np.ndarray, rng: np.random.Generator) -> float:
-    """Share of the sign flips that give a sum as far from 0; of all there are, or of `DRAWS`."""
-    moved = sums[sums != 0]  # flipping the others changes nothing
-    least = abs(moved.sum()) - _SLACK
+    """Share of the sign flips, of all or of `DRAWS` random ones, whose sum is at least as far from 0."""
+    moved = sums[sums != 0]  # flipping zeros changes nothing
+    observed = abs(moved.sum()) - _TOLERANCE
     if len(moved) <= EXACT:
-        return float(np.mean([abs(np.dot(signs, moved)) >= least for signs in product((-1, 1), repeat=len(moved))]))
-    far = sum(abs(np.dot(rng.choice((-1, 1), len(moved)), moved)) >= least for _ in range(DRAWS))
+        return float(np.mean([abs(np.dot(signs, moved)) >= observed for signs in product((-1, 1), repeat=len(moved))]))
+    far = sum(abs(np.dot(rng.choice((-1, 1), len(moved)), moved)) >= observed for _ in range(DRAWS))
     return float((far + 1) / (DRAWS + 1))

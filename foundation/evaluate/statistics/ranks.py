@@ -1,4 +1,4 @@
-"""Average ranks over tasks, and how far they must be apart (Demsar 2006, JMLR 7:1-30)."""
+"""Average ranks over tasks, Friedman test and Nemenyi critical difference (Demsar 2006, JMLR 7:1-30)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import f as f_distribution
-from scipy.stats import rankdata, studentized_range
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Contenders over the tasks that all of them were run on.
+    """Ranks of the methods that all tasks have.
 
     Attributes:
-        names: by average rank, the best first.
-        ranks: [tasks, names], 1 for the best; ties share.
-        p: of the Friedman test in the form of Iman and Davenport, that all are alike; None for fewer than 2 tasks or
-            3 contenders.
-        critical: average ranks that differ by less cannot be told apart (Nemenyi, 5 %); None as for `p`.
+        names: methods by average rank, the best first.
+        ranks: float64 [tasks, names], 1 for the best; ties share the mean rank.
+        p: p-value of the Friedman test with the correction of Iman and Davenport (1980); None for fewer than 2 tasks
+            or 3 methods.
+        critical: Nemenyi critical difference of average ranks at the 5 % level; None as for `p`.
     """
 
     names: tuple[str, ...]
@@ -32,11 +32,11 @@ class Ranking:
 
     @property
     def average(self) -> np.ndarray:
-        """[names]"""
+        """Average ranks, float64 [names]."""
         return np.asarray(self.ranks.mean(axis=0))
 
     def alike(self) -> list[tuple[int, int]]:
-        """First and last place of every longest run of names that cannot be told apart."""
+        """First and last index of every maximal group of names within the critical difference."""
         if self.critical is None:
             return []
         runs: list[tuple[int, int]] = []
@@ -48,11 +48,11 @@ class Ranking:
 
 
 def ranking(scores: Mapping[str, Mapping[str, float]], more_is_better: Mapping[str, bool]) -> Ranking | None:
-    """Rank the contenders that every task has; None where fewer than two are left.
+    """Rank the methods that every task has; None if there are fewer than two.
 
     Args:
-        scores: task -> contender -> score.
-        more_is_better: of each task.
+        scores: task -> method -> score.
+        more_is_better: task -> whether a higher score is better.
     """
     tasks = tuple(scores)
     names = [name for name in next(iter(scores.values()), {}) if all(name in found for found in scores.values())]
@@ -72,17 +72,20 @@ def ranking(scores: Mapping[str, Mapping[str, float]], more_is_better: Mapping[s
 
 
 def _friedman(ranks: np.ndarray) -> float:
-    """P of Iman and Davenport's F, which is less conservative than Friedman's chi-square; ties are corrected for."""
+    """P-value of Iman and Davenport's F statistic, which is less conservative than Friedman's chi-square."""
     count, k = ranks.shape
-    spread = float((ranks**2).sum()) - count * k * (k + 1) ** 2 / 4  # 0: everything is tied
-    if spread == 0:
+    if np.ptp(ranks, axis=1).max() == 0:  # everything is tied
         return 1.0
-    chi = (k - 1) * float(((ranks.sum(0) - count * (k + 1) / 2) ** 2).sum()) / spread
+    chi = float(friedmanchisquare(*ranks.T).statistic)  # corrects for ties
     rest = count * (k - 1) - chi
-    if rest <= 1e-9:  # all tasks agree
+    if rest <= 1e-9:  # all tasks have the same ranks
         return 0.0
     return float(f_distribution.sf((count - 1) * chi / rest, k - 1, (k - 1) * (count - 1)))
 
 
 def _critical(k: int, count: int) -> float:
+    """Nemenyi critical difference of k methods over `count` tasks.
+
+    scikit-posthocs offers p-values only, no critical difference, and would add 156 MB (pandas, statsmodels).
+    """
     return float(studentized_range.ppf(1 - LEVEL, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * count)))

@@ -1,4 +1,7 @@
-"""The end of a step. Lightning has none: its hooks come after every batch that is accumulated into one."""
+"""Base class of callbacks that act after an optimizer step.
+
+Lightning's batch hooks run after every micro-batch of gradient accumulation instead.
+"""
 
 from __future__ import annotations
 
@@ -22,4 +25,4 @@ class Stepwise(L.Callback, ABC):
 
     @abstractmethod
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
-        """`trainer.global_step` steps are done."""
+        """Called after `trainer.global_step` optimizer steps."""

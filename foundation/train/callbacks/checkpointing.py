@@ -1,4 +1,4 @@
-"""Which checkpoints a run has: one every so many steps, the newest kept, each there whole or not at all."""
+"""Checkpoint callback: interval, atomic writes and retention."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from foundation.train.module import PretrainModule
 
 
 class Checkpointing(Stepwise):
-    """Writes `checkpoints/step=N.ckpt` and then, never before, removes those that `train.keep_last` and
-    `train.keep_every` let go: a full disk costs the new one, not the old."""
+    """Writes `checkpoints/step=N.ckpt` every `train.checkpoint_every` steps.
+
+    Retention (`train.keep_last`, `train.keep_every`) is applied after a successful write, never before: on a full disk
+    the new checkpoint fails and the old ones stay.
+    """
 
     def __init__(self, recipe: PretrainRecipe) -> None:
         self.train = recipe.train
@@ -24,7 +27,7 @@ class Checkpointing(Stepwise):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.saved = trainer.global_step
-        if trainer.is_global_zero:  # what a killed process left half written
+        if trainer.is_global_zero:  # partial files of a killed process
             for path in self.folder.glob(f"*.ckpt{PARTIAL}"):
                 _remove(path)
 
@@ -33,7 +36,7 @@ class Checkpointing(Stepwise):
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        """Checkpoint the step that was last taken; all ranks call it."""
+        """Save the current step, unless it is saved already. Collective: every rank must call it."""
         step = trainer.global_step
         if step == self.saved:
             return
@@ -46,6 +49,6 @@ class Checkpointing(Stepwise):
 
 
 def _remove(path: Path) -> None:
-    """First by name, so that half a directory is never taken for a checkpoint."""
-    gone = path if path.name.endswith(PARTIAL) else path.rename(path.with_name(path.name + PARTIAL))
-    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    """Rename to a partial name, then delete: a half-deleted directory is never mistaken for a checkpoint."""
+    partial = path if path.name.endswith(PARTIAL) else path.rename(path.with_name(path.name + PARTIAL))
+    shutil.rmtree(partial) if partial.is_dir() else partial.unlink()

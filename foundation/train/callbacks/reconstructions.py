@@ -1,4 +1,4 @@
-"""What the model makes of a few training samples, drawn while it learns: numbers do not show what it does not see."""
+"""Callback that draws reconstructions of a few training samples during pretraining."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from foundation.train.module import PretrainModule
 
 FOLDER = "pictures"
 NAME = "reconstruction"  # in a tracker
-SHOWN = 3  # samples in a picture; more where the mixture has more corpora, up to MOST
-MOST = 6
-HIDDEN = 0.75  # of the tokens, at random
+MIN_SAMPLES, MAX_SAMPLES = 3, 6  # per picture: one of each corpus of the mixture, within these limits
+MASK_RATIO = 0.75  # random mask
 
 
 class Reconstructions(Stepwise):
-    """Every `every` steps: truth, what was visible and the reconstruction of the same samples under the same masks.
+    """Every `every` steps draws truth, visible tokens and reconstruction of the same samples under the same masks.
 
-    They are written as RUN/pictures/step=N.png and handed to the tracker. Rank 0 draws by itself: no collective is
-    called, no random number of the training is drawn, and the samples are not taken from the stream.
+    Pictures are written to RUN/pictures/step=N.png and logged to the tracker. Rank 0 works alone: no collective is
+    called, the random state of training is not touched, and the samples are not taken from the stream.
     """
 
     def __init__(self, recipe: PretrainRecipe, every: int) -> None:
@@ -34,16 +33,16 @@ class Reconstructions(Stepwise):
         self._signals: list[Signal] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._cut_up and trainer.is_global_zero and trainer.max_steps >= self.every:
+        if self._is_sharded and trainer.is_global_zero and trainer.max_steps >= self.every:
             print("no pictures are drawn: under zero-3 no process holds the whole network.", flush=True)
 
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
         step = trainer.global_step
-        if step % self.every or self._cut_up or not trainer.is_global_zero:
+        if step % self.every or self._is_sharded or not trainer.is_global_zero:
             return
         try:
             png = self._draw(module, step)
-        except WfmError as error:  # a damaged sample, which the stream may pass over: no reason to end a run
+        except WfmError as error:  # a damaged sample, which the stream may skip, must not end the run
             print(f"no picture at step {step}: {error}", flush=True)
             return
         path = self.recipe.out / FOLDER / f"step={step}.png"
@@ -51,7 +50,7 @@ class Reconstructions(Stepwise):
         log_picture(trainer.loggers, NAME, path, step)
 
     @property
-    def _cut_up(self) -> bool:
+    def _is_sharded(self) -> bool:
         return self.recipe.train.zero_stage == 3
 
     def _draw(self, module: PretrainModule, step: int) -> bytes:
@@ -64,7 +63,7 @@ class Reconstructions(Stepwise):
         generator = torch.Generator().manual_seed(self.recipe.seed)
         module.model.eval()
         try:
-            ratio = (HIDDEN, HIDDEN)
+            ratio = (MASK_RATIO, MASK_RATIO)
             imputed = [impute(module.model, [signal], "random", generator, ratio)[0] for signal in self._signals]
         finally:
             module.model.train()
@@ -74,20 +73,20 @@ class Reconstructions(Stepwise):
 
 
 def samples(recipe: PretrainRecipe) -> list[Signal]:
-    """Samples of every corpus of the recipe in turn, spread evenly over it: other sessions, other activities.
+    """Samples of the recipe's corpora in turn, at evenly spaced indices, so that sessions and labels differ.
 
     Raises:
-        ShardError: one cannot be read.
+        ShardError: a sample cannot be read.
     """
-    corpora = [Corpus(one) for one in recipe.data.sources[:MOST]]
-    count = max(SHOWN, len(corpora))
+    corpora = [Corpus(one) for one in recipe.data.sources[:MAX_SAMPLES]]
+    count = max(MIN_SAMPLES, len(corpora))
     found = []
     for number in range(count):
         corpus = corpora[number % len(corpora)]
-        place = (2 * number + 1) * sum(corpus.counts) // (2 * count)
+        index = (2 * number + 1) * sum(corpus.counts) // (2 * count)
         shard = 0
-        while place >= corpus.counts[shard]:
-            place -= corpus.counts[shard]
+        while index >= corpus.counts[shard]:
+            index -= corpus.counts[shard]
             shard += 1
-        found.append(corpus.read(shard, place))
+        found.append(corpus.read(shard, index))
     return found

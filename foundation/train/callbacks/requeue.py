@@ -1,9 +1,8 @@
-"""Within a SLURM job: save, go back into the queue and stop when the scheduler says that time is nearly up.
+"""Callback that checkpoints and requeues a SLURM job before its time limit or on preemption.
 
-Lightning's own way (`SLURMEnvironment(auto_requeue=True)`) saves inside the signal handler, at whatever line each rank
-happens to be. Saving is a collective, so ranks that are at different ones wait for each other for ever (its issues
-#21406 and #21407; so does its broadcast in the handler of SIGTERM). Here a handler only sets a flag, and all ranks
-agree on it at the end of a batch.
+Lightning's `SLURMEnvironment(auto_requeue=True)` saves inside the signal handler, wherever each rank happens to be.
+Saving is a collective, so ranks at different points deadlock (Lightning issues #21406 and #21407; the broadcast in its
+SIGTERM handler too). Here the handler only sets a flag, and all ranks agree on it at the end of a batch.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from foundation.train.callbacks.stop_signals import listen, told_to_stop
 
 
 def slurm_environment() -> SLURMEnvironment | None:
-    """For `Trainer(plugins=...)`: ranks from srun where it started this process, without Lightning's own requeueing."""
+    """Trainer plugin for SLURM, without Lightning's requeueing; None if srun did not start this process."""
     by_srun = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
     return SLURMEnvironment(auto_requeue=False) if by_srun else None
 
 
 class Requeue(L.Callback):
-    """Saves a checkpoint and stops at the first end of a batch after a signal; rank 0 puts the job back into the queue.
+    """Saves a checkpoint and stops at the end of the batch after a signal; rank 0 requeues the job.
 
-    Does nothing outside a SLURM job, or in one that does not ask for it (environment variable WFM_REQUEUE).
+    Inactive outside a SLURM job and without the environment variable WFM_REQUEUE=1.
 
     Attributes:
-        stopped: training ended here, before its last step.
+        stopped: whether training was stopped before its last step.
     """
 
     def __init__(self, checkpointing: Checkpointing) -> None:
@@ -42,7 +41,7 @@ class Requeue(L.Callback):
         self._active = listen()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        listen()  # again: Lightning has just put its own handler of SIGTERM before ours
+        listen()  # again: Lightning has just replaced our SIGTERM handler
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,11 +58,11 @@ class Requeue(L.Callback):
         if trainer.is_global_zero:
             print(f"step {trainer.global_step}: told to stop; its checkpoint is saved.", flush=True)
             _requeue()
-        trainer.strategy.barrier()  # until it is in the queue again, no rank may end the job
+        trainer.strategy.barrier()  # no rank may end the job before it is requeued
 
 
 def _requeue() -> None:
-    """Put this job back into the queue, unless it is on its way out (cancelled, or SLURM requeues it itself).
+    """Requeue this job, unless it is ending anyway (cancelled, or requeued by SLURM).
 
     Raises:
         TrainingError: SLURM refuses.
@@ -79,12 +78,13 @@ def _requeue() -> None:
 def _slurm(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        # SLURM may end the tasks of a requeued job, scontrol among them, before scontrol has ended by itself.
-        said = None if done.returncode in (0, -signal.SIGTERM) else done.stderr
+        # SLURM may terminate the tasks of a requeued job, scontrol among them, before scontrol returns.
+        problem = None if done.returncode in (0, -signal.SIGTERM) else done.stderr
     except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
-    if said is not None:
+        problem = str(error)
+    if problem is not None:
         raise TrainingError(
-            f"{' '.join(command)}: {' '.join(said.split())}; a checkpoint is saved: submit the same job again to go on."
+            f"{' '.join(command)}: {' '.join(problem.split())}; a checkpoint is saved: submit the same job again to "
+            "resume."
         )
     return done.stdout.strip()

@@ -1,8 +1,7 @@
-"""Spikes of the loss and of the gradient norm: seen, counted and said. They do not stop a run.
+"""Callback that detects, counts and reports spikes of the loss and the gradient norm. It does not stop a run.
 
-A value is a spike where its logarithm stands far above the running median of the last steps, measured by their median
-absolute deviation (which a spike among them does not move), and where it is a multiple of that median as well: a calm
-stretch deviates by little.
+A value is a spike if its logarithm exceeds the running median by several median absolute deviations (MAD, robust to
+spikes in the window) and the value exceeds a multiple of the median (in a smooth phase the MAD is tiny).
 """
 
 from __future__ import annotations
@@ -16,25 +15,25 @@ import lightning as L
 from foundation.train.callbacks.base import Stepwise
 from foundation.train.module import PretrainModule
 
-WINDOW = 100  # steps that the median is taken over
-LEAST = 30  # steps before anything is called a spike: of a run, and of one that goes on
-#: Standard deviations (1.4826 median absolute ones) of the logarithm, and multiples of the median. In 4,393 values of
-#: 21 sound runs, one of them logged at every step, the largest stood 6.6 deviations above its median.
+WINDOW = 100  # steps of the running median
+WARM_UP = 30  # steps after a start or a resume before anything counts as a spike
+#: Thresholds: standard deviations (1.4826 MAD) of the logarithm, and multiple of the median. In 4,393 values of 21
+#: runs without spikes, one of them logged at every step, the largest was 6.6 deviations above its median.
 DEVIATIONS, RATIO = 8.0, 3.0
 NAMES = {"loss": "loss_spikes", "gradient_norm": "gradient_spikes"}
 
 
-class Watch:
-    """The last values of one series."""
+class SpikeDetector:
+    """Running median and MAD of the logarithm of one series."""
 
     def __init__(self) -> None:
         self._logs: deque[float] = deque(maxlen=WINDOW)
 
-    def see(self, value: float) -> float | None:
-        """Take the next value of the series, > 0; the median of those before it where it is a spike over them."""
+    def update(self, value: float) -> float | None:
+        """Add the next value (> 0); returns the median of the previous values if it is a spike, else None."""
         log, before = math.log(max(value, 1e-30)), list(self._logs)
         self._logs.append(log)
-        if len(before) < LEAST:
+        if len(before) < WARM_UP:
             return None
         median = statistics.median(before)
         deviation = 1.4826 * statistics.median(abs(old - median) for old in before)
@@ -43,24 +42,24 @@ class Watch:
 
 
 class Spikes(Stepwise):
-    """Watches every step; logs every `every` steps how many were spikes since the last time.
+    """Checks every step and logs the number of spikes every `every` steps.
 
-    The first spike of a series is said in one line, those of the next `WINDOW` steps are only counted: a loss that has
-    left its place for good would otherwise be said at every step until the median has followed.
+    The first spike of a series prints one line; those of the next `WINDOW` steps are only counted, because a loss that
+    stays high would otherwise print at every step until the median follows.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self.watches = {name: Watch() for name in NAMES}
+        self.detectors = {name: SpikeDetector() for name in NAMES}
         self.counts = dict.fromkeys(NAMES, 0)
         self.quiet_until = dict.fromkeys(NAMES, 0)
 
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
-        seen, step = trainer.callback_metrics, trainer.global_step - 1  # as the log counts, from 0
-        watched = [name for name in NAMES if name in seen]
-        for name in watched:
-            value = float(seen[name])
-            median = self.watches[name].see(value)
+        metrics, step = trainer.callback_metrics, trainer.global_step - 1  # the log counts steps from 0
+        known = [name for name in NAMES if name in metrics]
+        for name in known:
+            value = float(metrics[name])
+            median = self.detectors[name].update(value)
             if median is None:
                 continue
             self.counts[name] += 1
@@ -68,15 +67,15 @@ class Spikes(Stepwise):
                 self.quiet_until[name] = step + WINDOW
                 print(sentence(name, step, value, median), flush=True)
         if trainer.global_step % self.every == 0:
-            module.log_dict({NAMES[name]: float(self.counts[name]) for name in watched})
+            module.log_dict({NAMES[name]: float(self.counts[name]) for name in known})
             self.counts = dict.fromkeys(NAMES, 0)
 
 
 def sentence(name: str, step: int, value: float, median: float) -> str:
-    """What was seen, and what to do."""
+    """The printed line: what was detected and what to do."""
     return (
         f"step {step}: {name.replace('_', ' ')} is {value:.4g}, {value / median:.1f} times the median of the last "
-        f"{WINDOW} steps ({median:.4g}). Training goes on: one spike heals by itself. Where the loss stays high, stop, "
-        "export an earlier checkpoint ('wfm hub export') and go on from it (init=) in another out= with a lower "
-        "train.learning_rate. Where spikes come back, check the data with 'wfm shards verify'."
+        f"{WINDOW} steps ({median:.4g}). Training continues: a single spike usually recovers. If the loss stays high, "
+        "stop, export an earlier checkpoint ('wfm hub export') and continue from it (init=) in another out= with a "
+        "lower train.learning_rate. If spikes recur, check the data with 'wfm shards verify'."
     )

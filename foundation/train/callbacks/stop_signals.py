@@ -1,5 +1,8 @@
-"""What SLURM tells a job, as a flag. Imports nothing slow: handlers are in place before torch is, which takes seconds
-to minutes on a busy file system, and a signal without a handler would end the process."""
+"""Handlers of SLURM's stop signals that set a flag.
+
+Imports only the standard library, so that handlers are installed before torch is imported: that takes seconds to
+minutes on a busy file system, and an unhandled signal would end the process.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ import os
 import signal
 from types import FrameType
 
-ASKED = "WFM_REQUEUE"  # set by slurm/pretrain.sbatch
+VARIABLE = "WFM_REQUEUE"  # set to 1 by slurm/pretrain.sbatch
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)  # #SBATCH --signal before the time limit; preemption, scancel
 
-_told = False
+_received = False
 _process: int | None = None
 
 
 def listen() -> bool:
-    """Install the handlers, or install them again; False, and nothing done, outside a SLURM job that asks for it."""
+    """(Re)install the handlers; False, without any effect, outside a SLURM job that sets WFM_REQUEUE=1."""
     global _process
-    if "SLURM_JOB_ID" not in os.environ or os.environ.get(ASKED) != "1":
+    if "SLURM_JOB_ID" not in os.environ or os.environ.get(VARIABLE) != "1":
         return False
     _process = os.getpid()
     for name in SIGNALS:
@@ -26,10 +29,10 @@ def listen() -> bool:
 
 
 def told_to_stop() -> bool:
-    """This process has had one of the signals."""
-    return _told
+    """Whether this process has received one of the signals."""
+    return _received
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    global _told
-    _told |= os.getpid() == _process  # SLURM signals forked data workers, too
+    global _received
+    _received |= os.getpid() == _process  # SLURM signals forked data workers, too

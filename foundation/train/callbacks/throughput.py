@@ -1,4 +1,4 @@
-"""Samples/s, tokens/s, memory, and model-FLOP utilisation against the machine's own measured matrix-multiply peak."""
+"""Callback that logs samples/s, tokens/s, memory and model-FLOP utilisation (MFU) against a measured GEMM peak."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from foundation.train.module import PretrainModule
 
 
 def gemm_peak(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
-    """FLOP/s of the best of a few square matrix products: the yardstick of MFU."""
+    """Highest FLOP/s of a few square matrix products [size, size]: the reference of MFU."""
     size = size or (1024 if device.type == "cpu" else 8192)
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(4):
         start = time.perf_counter()
         c = a @ b
-        c[0, 0].item()  # waits for the device
+        c[0, 0].item()  # synchronises with the device
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
 
 
 def memory_gb(device: torch.device) -> float:
-    """10**9 bytes: what this process holds besides mapped files such as shards, or on CUDA the most that torch has had
-    allocated at a time."""
+    """Memory in GB (10**9 bytes): resident memory of this process without mapped files such as shards; on CUDA the
+    peak that torch has allocated."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     info = psutil.Process().memory_info()
@@ -36,7 +36,7 @@ def memory_gb(device: torch.device) -> float:
 
 
 class Throughput(L.Callback):
-    """Logs throughput and memory every `every` steps, over the steps since the last time; memory is that of a rank."""
+    """Logs throughput over the last `every` steps of all ranks, and the memory of this rank."""
 
     def __init__(self, every: int) -> None:
         self.every = every

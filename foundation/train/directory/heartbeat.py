@@ -1,7 +1,7 @@
-"""A mark in a run directory while a process trains there, so that `wfm runs` can say what lives.
+"""The heartbeat file: which process trains in a run directory, so that `wfm runs` can tell running from stopped.
 
-The mark names host, process and start of the process: a number that the system has given to another process since then
-is not taken for it. A killed process leaves its mark behind; that nothing lives under it says enough.
+It names host, process id and start time of the process: an id that the system has given to another process since then
+is not mistaken for it. A killed process leaves the file behind; the process it names is then gone.
 """
 
 from __future__ import annotations
@@ -17,63 +17,72 @@ import psutil
 from foundation.files import write_atomically
 
 FILE_NAME = "running.json"
+TOLERANCE_S = 2.0  # the boot time is in whole seconds and may be rounded differently later
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Who trains. `begun`: hundredths of a second after boot at which the process began, "" where not known;
-    `job`: of SLURM, "" outside."""
+class Heartbeat:
+    """The process that trains.
+
+    Attributes:
+        host: host name.
+        pid: process id on that host.
+        begun: start time of the process in seconds after boot, which setting the clock does not change.
+        job: id of the SLURM job, "" outside one.
+    """
 
     host: str
     pid: int
-    begun: str
+    begun: float
     job: str
 
 
-def set_mark(directory: Path) -> None:
-    """Say that this process trains in `directory`."""
-    pid = os.getpid()
-    mark = Mark(socket.gethostname(), pid, _begun(pid), os.environ.get("SLURM_JOB_ID", ""))
-    write_atomically(directory / FILE_NAME, json.dumps(asdict(mark)))
+def set_heartbeat(directory: Path) -> None:
+    """Record this process as the one that trains in `directory`."""
+    process = psutil.Process()
+    heartbeat = Heartbeat(socket.gethostname(), process.pid, _begun(process), os.environ.get("SLURM_JOB_ID", ""))
+    write_atomically(directory / FILE_NAME, json.dumps(asdict(heartbeat)))
 
 
-def clear_mark(directory: Path) -> None:
-    """Take the mark away."""
+def clear_heartbeat(directory: Path) -> None:
+    """Remove the heartbeat, if any."""
     (directory / FILE_NAME).unlink(missing_ok=True)
 
 
-def read_mark(directory: Path) -> Mark | None:
-    """The mark, None where there is none.
+def read_heartbeat(directory: Path) -> Heartbeat | None:
+    """The heartbeat of a run directory; None if there is none.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the file cannot be read.
     """
-    path = directory / FILE_NAME
     try:
-        mark = Mark(**json.loads(path.read_bytes()))
+        found = Heartbeat(**json.loads((directory / FILE_NAME).read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, TypeError) as error:
         raise ValueError(f"{FILE_NAME}: {error}") from None
-    if not isinstance(mark.pid, int) or mark.pid < 1:
-        raise ValueError(f"{FILE_NAME}: pid is {mark.pid!r}")
-    return mark
+    if not isinstance(found.pid, int) or found.pid < 1:
+        raise ValueError(f"{FILE_NAME}: pid is {found.pid!r}")
+    return found
 
 
-def lives(mark: Mark) -> bool | None:
-    """Whether the process is there; None on another machine than its own, where nobody can tell."""
-    if mark.host != socket.gethostname():
+def is_running(heartbeat: Heartbeat) -> bool | None:
+    """Whether the process still runs; None if it started on another host, which cannot be queried from here.
+
+    Raises:
+        ValueError: the start time is not a number, or the system does not tell.
+    """
+    if heartbeat.host != socket.gethostname():
         return None
-    return bool(mark.begun) and _begun(mark.pid) == mark.begun
-
-
-def _begun(pid: int) -> str:
-    """Hundredths of a second from boot to the start of the process, which setting the clock does not change; "" where
-    it does not run, or is a zombie."""
+    begun = float(heartbeat.begun)
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return ""
-        return str(round(100 * (process.create_time() - psutil.boot_time())))
-    except (psutil.Error, OverflowError):
-        return ""
+        process = psutil.Process(heartbeat.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_begun(process) - begun) <= TOLERANCE_S
+    except (psutil.NoSuchProcess, OverflowError):
+        return False
+    except psutil.Error as error:
+        raise ValueError(f"{FILE_NAME}: {error}") from None
+
+
+def _begun(process: psutil.Process) -> float:
+    return float(process.create_time() - psutil.boot_time())

@@ -1,8 +1,7 @@
-"""`find_runs(directories)`: every pretraining run below, as far as its files tell. Nothing is loaded or changed."""
+"""Find pretraining runs below directories and report their state. Reads files only: nothing is loaded or changed."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
@@ -15,20 +14,20 @@ import yaml
 from foundation.checkpoints.integrity import files_of, integrity_problem
 from foundation.checkpoints.layout import FINAL, FOLDER, numbered, step_of
 from foundation.errors import WfmError
-from foundation.train.directory.heartbeat import lives, read_mark
-
-TAIL = 1 << 16  # bytes at the end of a log that are read
+from foundation.train.directory.heartbeat import is_running, read_heartbeat
+from foundation.train.directory.history import last_loss, log_files
 
 
 @dataclass
 class RunState:
-    """One run. Ages in seconds, sizes in bytes, None: not known.
+    """State of one run. Ages are in seconds, sizes in bytes; None means not known.
 
-    state: finished; running (its process lives on this machine); stopped (it does not); elsewhere (started on another
-        machine, which cannot be asked from here); unknown (its mark cannot be read).
-    who: host, process and job of a run that has a mark.
-    checkpoint: the newest whole one; its step is known from the names beside it.
-    problems: what is torn or unreadable.
+    Attributes:
+        state: finished; running (its process runs on this machine); stopped (it does not); elsewhere (started on
+            another machine, which cannot be queried from here); unknown (the heartbeat cannot be read).
+        who: host, process and job from the heartbeat.
+        checkpoint: the newest intact checkpoint.
+        problems: files that are truncated or unreadable.
     """
 
     name: str
@@ -47,7 +46,7 @@ class RunState:
 
 
 def find_runs(directories: Sequence[Path]) -> list[RunState]:
-    """Runs at and below the directories, by path; links are not followed.
+    """Runs in and below the directories, sorted by path; links are not followed.
 
     Raises:
         WfmError: no such directory.
@@ -56,20 +55,20 @@ def find_runs(directories: Sequence[Path]) -> list[RunState]:
     for directory in directories:
         if not directory.is_dir():
             raise WfmError(f"{directory}: no such directory; 'wfm pretrain' makes runs where its recipe's out= says.")
-        closed: list[OSError] = []
-        for folder, children, files in os.walk(directory, onerror=closed.append):
+        unreadable: list[OSError] = []
+        for folder, children, files in os.walk(directory, onerror=unreadable.append):
             inside = {"checkpoints", "logs"} & set(children)
             if inside and ("recipe.yaml" in files or next(Path(folder, "checkpoints").glob("*.ckpt"), None)):
                 found[Path(folder)] = look(Path(folder))
-                children.clear()  # a run holds no runs
-        for error in closed:
+                children.clear()  # a run directory contains no other runs
+        for error in unreadable:
             path = Path(str(error.filename))
             found[path] = RunState(path.name, str(path), "unknown", problems=[str(error.strerror)])
     return [found[path] for path in sorted(found)]
 
 
 def look(directory: Path) -> RunState:
-    """What is known of the run in a directory. Never raises for what is in it."""
+    """State of the run in a directory. Never raises: what cannot be read is listed in `problems`."""
     run = RunState(directory.name, str(directory), "stopped")
     for part in (_recipe, _checkpoint, _log, _state):
         try:
@@ -80,7 +79,7 @@ def look(directory: Path) -> RunState:
 
 
 def _recipe(directory: Path, run: RunState) -> None:
-    """Name and steps; leniently, since a recipe of an older version is none that `load_recipe` would take."""
+    """Name and steps; not validated, because `load_recipe` refuses recipes of older versions."""
     try:
         recipe = yaml.safe_load((directory / "recipe.yaml").read_text())
         run.name, run.steps = str(recipe["name"]), int(recipe["train"]["steps"])
@@ -94,7 +93,7 @@ def _checkpoint(directory: Path, run: RunState) -> None:
     folder = directory / FOLDER
     for path in [*folder.glob(FINAL), *numbered(folder)]:
         if integrity_problem(path, thorough=False):
-            run.problems.append(f"{FOLDER}/{path.name} is torn")
+            run.problems.append(f"{FOLDER}/{path.name} is truncated")
         elif run.checkpoint is None:
             run.checkpoint = path.name
             run.checkpoint_step = run.steps if path.name == FINAL else step_of(path)
@@ -108,13 +107,11 @@ def _written(path: Path) -> float:
 
 
 def _log(directory: Path, run: RunState) -> None:
-    """Step and loss of the newest row; a run has one log for each of its starts."""
-    logs = [(int(number), path) for path in (directory / "logs").glob("version_*/metrics.csv")
-            if (number := path.parent.name.removeprefix("version_")).isdecimal()]  # fmt: skip
-    for _, path in sorted(logs, reverse=True):
+    """Step and loss of the newest row of all logs."""
+    for path in reversed(log_files(directory)):
         if run.log_age_s is None:
             run.log_age_s = max(0.0, time.time() - path.stat().st_mtime)
-        last = _last_row(path)
+        last = last_loss(path)
         if last is not None:
             step, loss = last
             run.step = max(run.step, step + 1)  # rows count from 0
@@ -126,29 +123,14 @@ def _log(directory: Path, run: RunState) -> None:
         run.problems.append(f"{path.relative_to(directory)} holds no row with a step and a loss")
 
 
-def _last_row(path: Path) -> tuple[int, float] | None:
-    """(step, loss) of the last row that has both; a row that is still being written has not."""
-    with path.open("rb") as file:
-        head = file.readline().decode(errors="replace").strip().split(",")
-        file.seek(max(file.tell(), path.stat().st_size - TAIL))
-        lines = file.read().decode(errors="replace").replace("\0", "").splitlines(keepends=True)
-    for row in reversed(list(csv.reader(line for line in lines if line.endswith("\n")))):
-        cells = dict(zip(head, row, strict=False))
-        try:
-            return int(cells["step"]), float(cells["loss"])
-        except (KeyError, ValueError):
-            continue
-    return None
-
-
 def _state(directory: Path, run: RunState) -> None:
     if run.checkpoint == FINAL:
         run.state = "finished"
         return
     run.state = "unknown"
-    mark = read_mark(directory)
-    if mark is None:
+    heartbeat = read_heartbeat(directory)
+    if heartbeat is None:
         run.state = "stopped"
         return
-    run.who = f"{mark.host}, process {mark.pid}" + (f", job {mark.job}" if mark.job else "")
-    run.state = {True: "running", False: "stopped", None: "elsewhere"}[lives(mark)]
+    run.who = f"{heartbeat.host}, process {heartbeat.pid}" + (f", job {heartbeat.job}" if heartbeat.job else "")
+    run.state = {True: "running", False: "stopped", None: "elsewhere"}[is_running(heartbeat)]

@@ -1,4 +1,4 @@
-"""Runs as a table for people."""
+"""Table of runs for `wfm runs`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEAD = ("RUN", "STATE", "STEP", "LOSS", "LOGGED", "CHECKPOINT", "WRITTEN", "SIZE
 
 
 def runs_text(runs: Sequence[RunState]) -> str:
-    """A line for each run, and one below it for whoever trains elsewhere and for each problem."""
+    """One line per run; below it the process that trains and one line per problem."""
     if not runs:
         return "no runs here; 'wfm pretrain' makes them where its recipe's out= says."
     return text_table(HEAD, [_row(run) for run in runs], [_notes(run) for run in runs])
@@ -43,7 +43,7 @@ def _ago(seconds: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as "3.2 days", in the largest unit that gives 1 or more."""
+    """A duration as text in the largest unit that gives 1 or more, such as "3.2 days"."""
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

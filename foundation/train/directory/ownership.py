@@ -1,4 +1,4 @@
-"""A run directory belongs to one recipe: the resolved one that is written into it."""
+"""Ownership of run directories: each belongs to the one resolved recipe that is stored in it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from foundation.config import PretrainRecipe, dump_recipe
 from foundation.errors import CheckpointError, RecipeError
 from foundation.files import write_atomically
 
-#: No part of what is trained, or where it stands: a run may go on with others. Another number of processes takes the
-#: samples that are left, each once, in batches of another size altogether.
+#: Keys that may change when a run resumes, because they do not define what is trained. With another number of
+#: processes the remaining samples are still read once each, in global batches of another size.
 FREE = {"out", "logger", "data.workers"} | {
     f"train.{name}"
     for name in (
@@ -33,9 +33,12 @@ FREE = {"out", "logger", "data.workers"} | {
 
 
 def take_ownership(recipe: PretrainRecipe) -> None:
-    """Write the resolved recipe into the run directory, or check that it is the one that is there.
+    """Write the resolved recipe into the run directory, or check that it matches the stored one.
 
-    A run that died before its first checkpoint has nothing to lose: its recipe may be corrected.
+    Before the first checkpoint the stored recipe is replaced: nothing would be lost.
+
+    Raises:
+        RecipeError: the directory has checkpoints of another recipe.
     """
     path = recipe.out / "recipe.yaml"
     text = dump_recipe(recipe)
@@ -51,12 +54,12 @@ def take_ownership(recipe: PretrainRecipe) -> None:
 
 
 def changes(old: dict, recipe: PretrainRecipe) -> list[str]:
-    """`differences` of a recipe that was written down, perhaps by an earlier version, from today's."""
+    """`differences` between a stored recipe, perhaps of an earlier version, and the current one."""
     return differences(_completed(old), recipe.model_dump(mode="json"))
 
 
 def _completed(old: dict) -> dict:
-    """A recipe that an earlier version resolved, with what it did not know yet at today's defaults."""
+    """A stored recipe with keys that its version did not have at their current defaults."""
     try:
         return PretrainRecipe.model_validate(old).model_dump(mode="json")
     except ValidationError:
@@ -64,7 +67,7 @@ def _completed(old: dict) -> dict:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Dotted keys in which two resolved recipes differ, each with both values."""
+    """Dotted keys in which two resolved recipes differ, each with both values; keys in `FREE` are ignored."""
     found = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
@@ -76,6 +79,11 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
 
 
 def refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
+    """Check that a checkpoint was written with this recipe.
+
+    Raises:
+        CheckpointError: it was written with another recipe, or is damaged.
+    """
     changed = changes(load_checkpoint(last)[0], recipe)
     if changed:
         raise CheckpointError(

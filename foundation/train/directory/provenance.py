@@ -1,4 +1,4 @@
-"""What a run sees, written into its directory before its first step, so that nobody has to open the shards to know."""
+"""Writes the provenance record of a run (data sets, sessions, content hashes) before its first step."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from foundation.errors import CheckpointError
 
 
 def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
-    """Write both files of the record into the run's directory; a resumed run that has both hashes nothing.
+    """Write `pretraining.json` and the content hashes into the run directory; a resumed run that has both keeps them.
 
-    Until a run has taken steps its recipe may change, so that both are written anew. One that an earlier version began
-    lacks `pretraining.json`, and the hashes of what `init` saw.
-
-    Directories behind URLs are known by their sessions alone: hashing would fetch all of them again.
+    Before the first checkpoint the recipe may change, so both files are rewritten. A run begun by an earlier version
+    lacks `pretraining.json` and the hashes of the data of `init`. Shards behind URLs are recorded by their sessions
+    only: hashing would download all of them again.
 
     Args:
-        begun: whether the run has taken steps, on what its record says.
+        begun: whether the run has a checkpoint, trained on what its record says.
 
     Raises:
-        CheckpointError: the run has begun on other shards; or the record of `init`, or the run's own, is damaged.
+        CheckpointError: the run began on other shards; or the record of `init`, or the run's own, is damaged.
         ShardError: shards are missing or damaged.
     """
     contents, sources = recipe.out / CONTENT_HASHES, _sources(recipe)
     known = load_sources(contents) if contents.is_file() else None
     if begun and known not in (None, sources):
         raise CheckpointError(
-            f"{recipe.out}: its shards are not those that it began with; put those back, or set out= to a new "
-            "directory to train on what they hold now."
+            f"{recipe.out}: its shards are not those that it began with; restore them, or set out= to a new directory "
+            "to train on their current content."
         )
     if begun and known is not None and (recipe.out / PROVENANCE).is_file():
         return
@@ -46,7 +45,7 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
 
 
 def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
-    """Of the samples that a recipe trains on where they are files, and that the model saw that it goes on from."""
+    """Sorted hashes of the samples of a recipe's local shards and of those that its `init` model was trained on."""
     found = [hashes_of([source for source in recipe.data.sources if not is_url(source.shards)])]
     if recipe.init and (before := hashes_seen_by(recipe.init)) is not None:
         found.append(before)
@@ -54,7 +53,7 @@ def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
 
 
 def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
-    """What a recipe trains on, after what the model saw that it goes on from.
+    """The data sets of the recipe's `init` model, then those of the recipe.
 
     Raises:
         ShardError: shards are missing.
@@ -65,7 +64,7 @@ def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
 
 
 def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
-    """Sessions of a corpus that training reads, with the number of samples that it reads of each."""
+    """Session -> number of samples of a corpus that training reads."""
     if source.is_subset:
         return Corpus(source).sessions
     counts = count_sessions(manifest.shards)
@@ -93,13 +92,12 @@ def _seen(source: CorpusSection) -> Seen:
 
 
 def _sources(recipe: PretrainRecipe) -> str:
-    """What tells a record of these samples from one of others. A subset part names how; a whole one does not, as in
-    records of earlier versions."""
+    """Key of the training samples: a subset adds its selection, a full part does not (as in earlier versions)."""
     parts = [source for source in recipe.data.sources if not is_url(source.shards)]
-    thin = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]
+    subsets = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]
     return json.dumps(
         [
-            [Manifest.load(part.shards).fingerprint(), part.split, part.part, *how]
-            for part, how in zip(parts, thin, strict=True)
+            [Manifest.load(part.shards).fingerprint(), part.split, part.part, *subset]
+            for part, subset in zip(parts, subsets, strict=True)
         ]
     )

@@ -1,4 +1,4 @@
-"""What the makers of accelerators promise: memory, and peak matrix throughput without structured sparsity."""
+"""Data-sheet values of GPUs: memory, and peak matrix throughput without structured sparsity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from foundation.errors import RecipeError
 
 @dataclass(frozen=True)
 class Gpu:
-    """memory_gb: 10**9 bytes; bf16_tflops: dense tensor-core peak; fp32_tflops: without tensor cores (32-true)."""
+    """Data-sheet values of one GPU.
+
+    Attributes:
+        memory_gb: memory in 10**9 bytes.
+        bf16_tflops: dense tensor-core peak in TFLOP/s.
+        fp32_tflops: peak in TFLOP/s without tensor cores (32-true).
+    """
 
     name: str
     memory_gb: float
@@ -39,7 +45,11 @@ GPUS = {
 
 
 def find_gpu(name: str) -> Gpu:
-    """Raises: RecipeError: not in the table; names the nearest."""
+    """The GPU of this name.
+
+    Raises:
+        RecipeError: not in the table; names the nearest.
+    """
     if name.lower() in GPUS:
         return GPUS[name.lower()]
     match = difflib.get_close_matches(name.lower(), GPUS, n=1, cutoff=0.0)

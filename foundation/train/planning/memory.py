@@ -1,8 +1,8 @@
-"""Memory of one rank, in bytes, by ZeRO stage (Rajbhandari et al. 2020, arXiv 1910.02054), as DeepSpeed lays it out.
+"""Memory estimate of one rank, in bytes, by ZeRO stage (Rajbhandari et al. 2020, arXiv 1910.02054).
 
-Model states are exact but for padding: tests compare them with DeepSpeed's own estimators and with the live tensors of
-two processes. Activations are counted from what autograd keeps of each layer, a test measures that too. Everything is
-added up, although activations are gone when the optimizer steps: the sum is an upper bound of the peak.
+Model states follow DeepSpeed's layout and are exact but for padding: tests compare them with DeepSpeed's estimators and
+with the live tensors of two processes. Activations are counted from what autograd saves per layer; a test measures that
+too. The sum is an upper bound of the peak, because activations are freed before the optimizer steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BUCKET, LIVE = 200_000_000, 1_000_000_000
 
 @dataclass(frozen=True)
 class States:
-    """Bytes of one rank. `buffers` hold what is on its way to other ranks, or gathered from them."""
+    """Model states of one rank in bytes; `buffers` are for communication with other ranks."""
 
     parameters: float
     gradients: float
@@ -33,11 +33,12 @@ class States:
 
 
 def model_states(parameters: int, stage: int, ranks: int, precision: str) -> States:
-    """Parameters, gradients and optimizer of a network under AdamW; stage 0 is DDP, or plain on one rank.
+    """Bytes of parameters, gradients and AdamW state; stage 0 is DDP, or a single rank.
 
     Args:
-        precision: of the recipe. DeepSpeed takes `bf16-mixed` as bf16 parameters and gradients with fp32 copies in the
-            optimizer.
+        parameters: number of trainable parameters.
+        precision: as in the recipe. Under DeepSpeed, `bf16-mixed` means bf16 parameters and gradients with fp32 copies
+            in the optimizer.
     """
     if stage == 0:
         # DDP's buckets are a second set of gradients; autocast holds a bf16 copy of the weights.
@@ -45,11 +46,11 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
         return States(*(float(parameters) * n for n in (4, 4, 8, buffers)))
     size = 2 if precision.startswith("bf16") else 4
     share = parameters / ranks
-    # The optimizer turns its share of the gradients into fp32, with the others still there. Stage 1 holds them whole
-    # while gradients accumulate (DeepSpeed 0.19 frees them bucket by bucket where none do).
+    # The optimizer converts its share of the gradients to fp32 while the others are still held. Stage 1 holds all of
+    # them during accumulation (without accumulation DeepSpeed 0.19 frees them bucket by bucket).
     gradients = size * (parameters if stage == 1 else share) + MASTER * share
     gathered = min(parameters, LIVE) if stage == 3 else 0
-    buckets = 2 * BUCKET if ranks > 1 else 0  # two: one is imputed while the other is reduced
+    buckets = 2 * BUCKET if ranks > 1 else 0  # two: one is filled while the other is reduced
     return States(
         parameters=size * (share if stage == 3 else parameters),
         gradients=gradients,
@@ -59,12 +60,13 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
 
 
 def activation_bytes(config: WfmConfig, tokens: float, precision: str, flow: float, checkpointed: bool) -> float:
-    """What autograd keeps between the forward and the backward pass.
+    """Bytes that autograd saves between the forward and the backward pass.
 
     Args:
-        tokens: of a batch. The encoder is taken to see `SHOWN` of them, as in a batch that practises generation.
-        flow: noisy copies that the flow head sees of each token, about.
-        checkpointed: blocks are recomputed: only the input of each stays, and the inside of one at a time.
+        tokens: tokens of a batch. The encoder is assumed to see `SHOWN` of them, as in batches that train generation.
+        flow: noise levels per token that the flow head is trained on, on average.
+        checkpointed: activation checkpointing: only the input of each block is saved, and the inside of one block at a
+            time.
     """
     size = 2 if precision.startswith("bf16") else 4
     towers = ((SHOWN * config.hidden_size, config.depth), (config.decoder_size, config.decoder_depth))
@@ -76,17 +78,17 @@ def activation_bytes(config: WfmConfig, tokens: float, precision: str, flow: flo
     return tokens * (size * (blocks + head) + ENTRY * config.entries)
 
 
-#: Share of the tokens that the encoder sees in a batch that practises generation: a third on average, more by chance.
+#: Share of tokens that the encoder sees in a batch that trains generation: a third on average, more by chance.
 SHOWN = 0.4
-#: Numbers kept per token and unit of width. Of a block: inputs of both norms 2 and their outputs 2, q, k and v before
-#: rotation 3 and q and k after it 2, attention's output 1, the MLP before and after its nonlinearity 4 + 4.
+#: Values saved per token and unit of width in a transformer block: inputs of both norms 2 and their outputs 2; q, k and
+#: v before rotation 3, q and k after it 2; output of attention 1; MLP before and after its nonlinearity 4 + 4.
 BLOCK = 18
-#: Of a layer of the flow head: what SiLU, modulation and norm of the condition and of the token leave behind.
+#: The same for a layer of the flow head: SiLU, modulation and norm, of the condition and of the token.
 FLOW_LAYER = 11
-#: Bytes per entry of a token outside the blocks: the batch, its components, targets, interpolated lines, noisy tokens.
+#: Bytes per entry of a token outside the blocks: batch, components, targets, interpolation, noisy tokens.
 ENTRY = 48
 
 
 def parameter_count(model: WfmForMaskedModeling) -> int:
-    """Trainable numbers; a tied one counts once."""
+    """Number of trainable parameters; tied ones count once."""
     return sum(p.numel() for p in model.parameters())

@@ -1,6 +1,6 @@
-"""`plan(recipe, gpu, gpus)`: what a pretraining run will need, in seconds, before a cluster is asked for it.
+"""`plan(recipe, gpu, gpus)`: estimate memory and throughput of a pretraining run before it is submitted.
 
-The network is built on torch's meta device, which has shapes and no numbers: a model of any size fits.
+The network is built on torch's meta device, which allocates no memory: a model of any size fits.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from foundation.objectives.masked import FLOW_SHARE
 from foundation.train.planning.gpus import Gpu, find_gpu
 from foundation.train.planning.memory import STAGES, States, activation_bytes, model_states, parameter_count
 
-#: Share of a GPU's memory that a plan fills: the rest is for CUDA, fragmentation and the optimizer's temporaries.
-IMPUTED = 0.9
-#: Of the peak that the maker promises. Large transformers reach 0.38 to 0.46 of it on thousands of GPUs (PaLM, arXiv
-#: 2204.02311; Llama 3, arXiv 2407.21783); short, padded sequences of radio tokens reach less.
+#: Usable share of a GPU's memory: the rest is for CUDA, fragmentation and the optimizer's temporaries.
+USABLE = 0.9
+#: Assumed model-FLOP utilisation. Large transformers reach 0.38 to 0.46 on thousands of GPUs (PaLM, arXiv 2204.02311;
+#: Llama 3, arXiv 2407.21783); short, padded sequences of radio tokens reach less.
 MFU = 0.3
-#: The paper exercise: so many GPUs, so many samples.
+#: GPUs and samples of the extrapolation to a large run.
 MANY_GPUS, MANY_SAMPLES = 1024, 1_000_000_000
 DAY = 86_400.0
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What the loader delivers on average: tokens and bytes of a sample, and of how many. 0: the shards are not built.
-    `source` says where the numbers come from."""
+    """Mean tokens and bytes per sample, number of samples (0: the shards are not built), and their source."""
 
     tokens: float
     bytes: float
@@ -48,7 +47,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Stage:
-    """Bytes of one rank at a ZeRO stage, and whether they fit; `batch` is the most samples per rank that do."""
+    """Memory of one rank at a ZeRO stage in bytes, with and without activation checkpointing.
+
+    Attributes:
+        batch: the largest number of samples per rank that fits without checkpointing.
+    """
 
     stage: int
     states: States
@@ -61,7 +64,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast so many GPUs go through so many samples, and what that asks of the loader of each node."""
+    """Throughput and duration of a run, and the data rate that the loader of each node must deliver."""
 
     gpus: int
     nodes: int
@@ -76,7 +79,13 @@ class Pace:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that `wfm plan` prints. `suggested`: the smallest ZeRO stage that fits, None if none does."""
+    """Everything that `wfm plan` prints.
+
+    Attributes:
+        suggested: the smallest ZeRO stage that fits, None if none does.
+        run, stages: for the requested number of GPUs.
+        many, many_stages: for `MANY_GPUS` and `MANY_SAMPLES`.
+    """
 
     name: str
     precision: str
@@ -104,51 +113,26 @@ def plan(
     per_node: int = 8,
     shape: tuple[int, int, int] = (128, 2, 32),
 ) -> Plan:
-    """Plan a run.
+    """Estimate memory, throughput and duration of a run.
 
     Args:
-        gpu: a name of `foundation.train.planning.gpus.GPUS`.
-        gpus: ranks; default those of the recipe.
-        mfu: assumed share of the GPU's promised peak.
-        per_node: GPUs of a node.
-        shape: (times, links, responses) of a sample where the recipe's shards are not built yet.
+        gpu: a name in `foundation.train.planning.gpus.GPUS`.
+        gpus: number of ranks; default as in the recipe.
+        mfu: assumed model-FLOP utilisation, a share of the GPU's data-sheet peak.
+        per_node: GPUs per node.
+        shape: (times, links, responses) of a sample, used if the recipe's shards are not built yet.
 
     Raises:
         RecipeError: an unknown GPU, or numbers out of range.
-        ShardError: a manifest that is there but damaged.
+        ShardError: a manifest is damaged.
     """
     kind = find_gpu(gpu)
     gpus = recipe.train.devices * recipe.train.nodes if gpus is None else gpus
     if gpus < 1 or per_node < 1 or not 0 < mfu <= 1 or min(shape) < 1:
         raise RecipeError("plan: expected --gpus, --per-node and --shape of 1 or more, and --mfu above 0, at most 1.")
-    config = model_config(recipe)
-    with torch.device("meta"):
-        model = WfmForMaskedModeling(config)
-    objective = MaskedObjective(**recipe.objective.model_dump())
-    sample = _samples(recipe, config, shape)
-    limit = math.inf if recipe.train.batch_tokens is None else recipe.train.batch_tokens / sample.tokens
-    batch = min(recipe.train.batch_size, max(1.0, limit))
-    of_a_step = batch * recipe.train.accumulate
-    flops = training_flops(model, objective, 1, sample.tokens)
-    speed = kind.peak(recipe.train.precision) * mfu / flops
-
-    def pace(many: int, samples: float) -> Pace:
-        rate, node = speed * many, speed * min(many, per_node)
-        steps = math.ceil(round(samples / (of_a_step * many), 6))
-        asked = (node, node * sample.bytes, samples * sample.bytes)
-        return Pace(many, math.ceil(many / per_node), steps, samples, rate, samples / rate / DAY, *asked)
-
-    def stages(many: int) -> list[Stage]:
-        flow = FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
-        one = [
-            activation_bytes(config, sample.tokens, recipe.train.precision, flow, checkpointed)
-            for checkpointed in (False, True)
-        ]
-        room = IMPUTED * kind.memory_gb * 1e9
-        states = [model_states(parameter_count(model), stage, many, recipe.train.precision) for stage in STAGES]
-        return [_stage(stage, state, one, batch, room) for stage, state in zip(STAGES, states, strict=True)]
-
-    here = stages(gpus)
+    load = _Load.of(recipe, shape)
+    speed = kind.peak(recipe.train.precision) * mfu / load.flops  # samples/s of one GPU
+    stages = _stages(load, kind, gpus)
     return Plan(
         name=recipe.name,
         precision=recipe.train.precision,
@@ -156,27 +140,73 @@ def plan(
         gpu=kind,
         mfu=mfu,
         per_node=per_node,
-        batch=batch,
-        parameters=parameter_count(model),
-        sample=sample,
-        flops_per_sample=flops,
-        stages=here,
-        suggested=next((stage.stage for stage in here if stage.fits), None),
-        run=pace(gpus, recipe.train.steps * of_a_step * gpus),
-        many=pace(MANY_GPUS, MANY_SAMPLES),
-        many_stages=stages(MANY_GPUS),
+        batch=load.batch,
+        parameters=load.parameters,
+        sample=load.sample,
+        flops_per_sample=load.flops,
+        stages=stages,
+        suggested=next((stage.stage for stage in stages if stage.fits), None),
+        run=_pace(load, speed, gpus, per_node, recipe.train.steps * load.samples_per_step * gpus),
+        many=_pace(load, speed, MANY_GPUS, per_node, MANY_SAMPLES),
+        many_stages=_stages(load, kind, MANY_GPUS),
     )
 
 
-def _stage(stage: int, states: States, per_sample: list[float], batch: float, room: float) -> Stage:
-    plain, checkpointed = (batch * size for size in per_sample)
-    most = max(0, int((room - states.total) / per_sample[0]))
-    fits, fits_checkpointed = (states.total + size <= room for size in (plain, checkpointed))
-    return Stage(stage, states, plain, checkpointed, fits, fits_checkpointed, most)
+@dataclass(frozen=True)
+class _Load:
+    """What one rank processes: network, samples, samples per batch and per step, FLOPs per sample, and the activation
+    bytes per sample without and with checkpointing."""
+
+    parameters: int
+    precision: str
+    sample: Samples
+    batch: float
+    samples_per_step: float
+    flops: float
+    activations: tuple[float, float]
+
+    @classmethod
+    def of(cls, recipe: PretrainRecipe, shape: tuple[int, int, int]) -> _Load:
+        config, train = model_config(recipe), recipe.train
+        with torch.device("meta"):
+            model = WfmForMaskedModeling(config)
+        objective = MaskedObjective(**recipe.objective.model_dump())
+        sample = _samples(recipe, config, shape)
+        limit = math.inf if train.batch_tokens is None else train.batch_tokens / sample.tokens
+        batch = min(train.batch_size, max(1.0, limit))
+        flow = FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
+        plain, checkpointed = (
+            activation_bytes(config, sample.tokens, train.precision, flow, checkpointed)
+            for checkpointed in (False, True)
+        )
+        flops = training_flops(model, objective, 1, sample.tokens)
+        count = parameter_count(model)
+        return cls(count, train.precision, sample, batch, batch * train.accumulate, flops, (plain, checkpointed))
+
+
+def _pace(load: _Load, speed: float, gpus: int, per_node: int, samples: float) -> Pace:
+    """Of a run over so many samples, at `speed` samples/s per GPU."""
+    rate, node = speed * gpus, speed * min(gpus, per_node)
+    steps = math.ceil(round(samples / (load.samples_per_step * gpus), 6))
+    data = (node, node * load.sample.bytes, samples * load.sample.bytes)
+    return Pace(gpus, math.ceil(gpus / per_node), steps, samples, rate, samples / rate / DAY, *data)
+
+
+def _stages(load: _Load, gpu: Gpu, gpus: int) -> list[Stage]:
+    """Memory at every ZeRO stage on so many GPUs."""
+    usable = USABLE * gpu.memory_gb * 1e9
+    found = []
+    for stage in STAGES:
+        states = model_states(load.parameters, stage, gpus, load.precision)
+        plain, checkpointed = (load.batch * size for size in load.activations)
+        largest = max(0, int((usable - states.total) / load.activations[0]))
+        fits, fits_checkpointed = (states.total + size <= usable for size in (plain, checkpointed))
+        found.append(Stage(stage, states, plain, checkpointed, fits, fits_checkpointed, largest))
+    return found
 
 
 def _samples(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, int]) -> Samples:
-    """Averages over the recipe's corpora in their shares, from the manifests; from `shape` where one is missing."""
+    """Means over the recipe's corpora by their sampling weights, from the manifests; from `shape` if one is missing."""
     sources = recipe.data.sources
     if not all(is_url(source.shards) or Path(source.shards, "manifest.json").exists() for source in sources):
         # complex64, and about a kilobyte of metadata and tar headers.
@@ -184,13 +214,13 @@ def _samples(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, i
         text = f"assumed {'x'.join(map(str, shape))} (times x links x responses): the recipe's shards are not built"
         return Samples(float(layout_of(shape, config).tokens), size, 0, text)
     corpora = [_corpus(source, config) for source in sources]
-    shares = [
+    weights = [
         source.weight * float(corpus.count ** (1 / recipe.data.temperature))
         for source, corpus in zip(sources, corpora, strict=True)
     ]
 
     def mean(values: list[float]) -> float:
-        return sum(share * value for share, value in zip(shares, values, strict=True)) / sum(shares)
+        return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
 
     return Samples(
         mean([corpus.tokens for corpus in corpora]),
@@ -201,14 +231,14 @@ def _samples(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, i
 
 
 def _corpus(source: CorpusSection, config: WfmConfig) -> Samples:
-    """Averages over all samples of a directory, the sessions of other parts included: the manifest has no others."""
+    """Means over all samples of a directory: the manifest has none of a single part. The count is of the part."""
     manifest = Manifest.load(source.shards)
     try:
         shapes = {tuple(map(int, text.split("x"))): count for text, count in manifest.summary.shapes.items()}
         tokens = sum(layout_of(shape, config).tokens * count for shape, count in shapes.items()) / manifest.count
     except (ValueError, ZeroDivisionError):
         raise ShardError(
-            f"{source.shards}: the manifest tells no shape of a sample; rebuild it with 'wfm shards build'."
+            f"{source.shards}: the manifest lists no sample shapes; rebuild it with 'wfm shards build'."
         ) from None
     count = manifest.count
     if source.split is not None and source.part is not None:

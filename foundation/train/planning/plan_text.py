@@ -1,14 +1,14 @@
-"""A plan in words and tables, for people; every number that is assumed says so."""
+"""Text output of `wfm plan`; assumed numbers are marked as such."""
 
 from __future__ import annotations
 
 from foundation.results.terminal import text_table
 from foundation.train.directory.listing_text import duration
-from foundation.train.planning.plan import DAY, IMPUTED, Pace, Plan, Stage
+from foundation.train.planning.plan import DAY, USABLE, Pace, Plan, Stage
 
 
 def plan_text(plan: Plan) -> str:
-    """Lines for a terminal of 110 columns."""
+    """The plan as text for a terminal of 110 columns."""
     gpu, sample = plan.gpu, plan.sample
     peak = gpu.peak(plan.precision)
     lines = [
@@ -18,12 +18,12 @@ def plan_text(plan: Plan) -> str:
         f"{plan.run.gpus} x {gpu.name}: {gpu.memory_gb:g} GB, {peak / 1e12:,.4g} TFLOP/s in {plan.precision}; "
         f"{plan.batch:,.4g} samples per rank and step.",
         "",
-        f"memory per rank, GB (10^9 bytes; up to {IMPUTED:.0%} of {gpu.memory_gb:g} GB counts as fitting):",
+        f"memory per rank, GB (10^9 bytes; up to {USABLE:.0%} of {gpu.memory_gb:g} GB counts as fitting):",
         *_table(plan.stages),
         _suggestion(plan),
         "",
-        f"pace at an ASSUMED {plan.mfu:.0%} of that peak, communication, padding, waiting included (a run logs `mfu`,",
-        "of the matrix product that it measures; python benchmarks/stream.py DIR says what one loader gives):",
+        f"throughput at an ASSUMED MFU of {plan.mfu:.0%}, communication, padding, waiting included (a run logs `mfu`",
+        "against a measured GEMM peak; python benchmarks/stream.py DIR measures one loader):",
         *_pace(plan, plan.run),
         "",
         "on paper, at the same batch per rank:",
@@ -58,19 +58,19 @@ def _suggestion(plan: Plan) -> str:
         batch = plan.stages[-1].batch
         return f"  none fits: lower train.batch_size to {batch} at ZeRO-3." if batch else "  none fits: take more GPUs."
     name = f"train.strategy=zero-{plan.suggested}" if plan.suggested else "train.strategy=ddp (auto on one GPU)"
-    said = f"  smallest stage that fits: {name}"
+    text = f"  smallest stage that fits: {name}"
     if own == plan.suggested:
-        return f"{said}, as in the recipe."
+        return f"{text}, as in the recipe."
     fits = "fits too" if plan.stages[own].fits else "does NOT fit"
-    return f"{said}; the recipe's {plan.strategy} {fits}."
+    return f"{text}; the recipe's {plan.strategy} {fits}."
 
 
 def _pace(plan: Plan, pace: Pace) -> list[str]:
-    seen = f", {pace.samples / plan.sample.count:,.1f} epochs" if plan.sample.count else ""
+    epochs = f", {pace.samples / plan.sample.count:,.1f} epochs" if plan.sample.count else ""
     return [
         f"  {pace.gpus:,} GPUs on {pace.nodes:,} nodes: {pace.samples_per_s:,.0f} samples/s, "
         f"{pace.samples_per_s * plan.sample.tokens:,.0f} tokens/s",
-        f"  {pace.samples:,.0f} samples{seen} in {pace.steps:,} steps: {duration(pace.days * DAY)}",
+        f"  {pace.samples:,.0f} samples{epochs} in {pace.steps:,} steps: {duration(pace.days * DAY)}",
         f"  loader of each node: {pace.node_samples_per_s:,.0f} samples/s, {pace.node_bytes_per_s / 1e6:,.1f} MB/s; "
         f"read in all: {pace.read_bytes / 1e12:,.3g} TB",
     ]

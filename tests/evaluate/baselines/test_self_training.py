@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from foundation.adapt import combined, weigh
+from foundation.adapt import fit_weighted, stacking_weights
 from foundation.config import EvaluateRecipe
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.coral import standardise
@@ -35,10 +34,8 @@ def test_what_has_crossed_a_boundary_is_told_by_what_lies_beside_it() -> None:
     gained = []
     for seed in (10, 11, 12):
         test, truth = _arcs(0.7, seed)
-        weights = weigh(train, targets, 3, SESSIONS, 0)
-        with torch.no_grad():
-            head = combined(weights, train, targets, 3, 0)
-            before = head(torch.from_numpy(test["places"])).argmax(1).numpy()
+        weights = stacking_weights(train, targets, 3, SESSIONS, 0)
+        before = fit_weighted(weights, train, targets, 3, 0).predict(test).argmax(1)
         after = self_trained(weights, train, targets, test, 3, 0).argmax(1)
         gained.append((after == truth).mean() - (before == truth).mean())
     assert min(gained) > 0
@@ -51,7 +48,7 @@ def test_a_class_without_training_samples_is_never_found_and_one_class_alone_is_
     known, one = targets < 2, targets == 1
     sessions = [name for name, kept in zip(SESSIONS, known, strict=True) if kept]
     some = {"places": train["places"][known]}
-    weights = weigh(some, targets[known], 3, sessions, 0)
+    weights = stacking_weights(some, targets[known], 3, sessions, 0)
     assert set(self_trained(weights, some, targets[known], test, 3, 0).argmax(1)) == {0, 1}
     with pytest.raises(RecipeError, match="one class only"):
         self_trained(weights, {"places": train["places"][one]}, targets[one], test, 3, 0)
@@ -64,7 +61,7 @@ def _recipe(shards: Path, keep: Path, label: str, **changes: Any) -> EvaluateRec
         "task": {"shards": str(shards), "label": label, "split": "room"},
         "fractions": [0.3],
         "seeds": [0],
-        "keep": str(keep),
+        "cache": str(keep),
         "align": "self-training",
     }
     return EvaluateRecipe.model_validate(fields | changes)

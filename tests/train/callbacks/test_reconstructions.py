@@ -1,4 +1,4 @@
-"""Reconstructions of a run: what they show, where they go, and that training is the same with and without them."""
+"""Pictures of reconstructions during training: content, destinations, and no effect on training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spikes: seen where there are some, not seen in sound training, and training is not touched by them."""
+"""Spike detection: finds spikes, raises no false alarms, and has no effect on training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny import pretrain_recipe
 
 from foundation.train import module
-from foundation.train.callbacks.spikes import LEAST, WINDOW, Watch
+from foundation.train.callbacks.spikes import WARM_UP, WINDOW, SpikeDetector
 from foundation.train.pretrain import pretrain
 
 BAD = 50  # the step whose learning rate is absurd
@@ -28,31 +28,31 @@ def _noisy(count: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_scatter_is_no_spike(seed: int) -> None:
-    watch = Watch()
-    assert [value for value in _noisy(2000, seed) if watch.see(value) is not None] == []
+    detector = SpikeDetector()
+    assert [value for value in _noisy(2000, seed) if detector.update(value) is not None] == []
 
 
 def test_a_spike_is_told_with_the_median_and_hides_no_other() -> None:
-    watch, series = Watch(), _noisy(300)
+    detector, series = SpikeDetector(), _noisy(300)
     for value in series:
-        watch.see(value)
+        detector.update(value)
     for _ in range(3):
-        median = watch.see(60.0)
+        median = detector.update(60.0)
         assert median is not None
         assert median == pytest.approx(np.median(series[-WINDOW:]), rel=0.05)
-    assert watch.see(series[-1]) is None
+    assert detector.update(series[-1]) is None
 
 
 def test_nothing_is_called_a_spike_before_enough_was_seen() -> None:
-    watch = Watch()
-    assert [watch.see(value) for value in [1.0] * (LEAST - 2) + [1e6]] == [None] * (LEAST - 1)
-    assert watch.see(1.0) is None
-    assert watch.see(1e6) == pytest.approx(1.0)
+    detector = SpikeDetector()
+    assert [detector.update(value) for value in [1.0] * (WARM_UP - 2) + [1e6]] == [None] * (WARM_UP - 1)
+    assert detector.update(1.0) is None
+    assert detector.update(1e6) == pytest.approx(1.0)
 
 
 def test_a_level_that_stays_is_no_spike_for_ever() -> None:
-    watch = Watch()
-    spikes = [watch.see(value) is not None for value in [*_noisy(200), *(_noisy(200) * 50)]]
+    detector = SpikeDetector()
+    spikes = [detector.update(value) is not None for value in [*_noisy(200), *(_noisy(200) * 50)]]
     assert spikes[200]
     assert not any(spikes[200 + WINDOW // 2 + 20 :])
 

@@ -1,4 +1,4 @@
-"""`wfm runs`: what it says of runs that finished, stopped, live, are torn or make no sense."""
+"""`wfm runs`: the state of runs that are finished, stopped, running, damaged or unreadable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 from helpers.tiny import environment, pretrain_recipe, wfm, write_recipe
 
 from foundation.cli import main
-from foundation.train.directory.heartbeat import FILE_NAME, Mark, lives, read_mark, set_mark
+from foundation.train.directory.heartbeat import FILE_NAME
 from foundation.train.directory.listing import find_runs, look
 from foundation.train.directory.listing_text import runs_text
 
@@ -39,7 +38,7 @@ def test_a_finished_run(run: Path) -> None:
     assert (state.checkpoint, state.checkpoint_step) == ("final.ckpt", 8)
     assert state.checkpoint_bytes == (run / "checkpoints" / "final.ckpt").stat().st_size
     assert state.problems == []
-    assert not (run / FILE_NAME).exists(), "a finished run takes its mark away"
+    assert not (run / FILE_NAME).exists(), "a finished run removes its heartbeat"
 
 
 def test_the_loss_is_the_last_one_logged(run: Path) -> None:
@@ -62,7 +61,7 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_taken(run: Path) -> No
     path.write_bytes(path.read_bytes()[:-100])
     state = look(run)
     assert (state.checkpoint, state.checkpoint_step) == ("step=3.ckpt", 3)
-    assert state.problems == ["checkpoints/step=6.ckpt is torn"]
+    assert state.problems == ["checkpoints/step=6.ckpt is truncated"]
 
 
 def test_a_copied_run_has_lost_its_times(run: Path) -> None:
@@ -75,7 +74,7 @@ def test_a_torn_final_checkpoint_is_no_finished_run(run: Path) -> None:
     (run / "checkpoints" / "final.ckpt").write_bytes(b"PK")
     state = look(run)
     assert (state.state, state.checkpoint) == ("stopped", "step=6.ckpt")
-    assert state.problems == ["checkpoints/final.ckpt is torn"]
+    assert state.problems == ["checkpoints/final.ckpt is truncated"]
 
 
 def test_a_zero_checkpoint_needs_its_parts(run: Path) -> None:
@@ -104,10 +103,10 @@ def test_a_zero_checkpoint_needs_its_parts(run: Path) -> None:
         ("logs/version_0/metrics.csv", b"step,loss\n7,nan\n", "loss is nan at step 7"),
         (FILE_NAME, b"{", "Expecting"),
         (FILE_NAME, b'{"pid": 1}', FILE_NAME),
-        (FILE_NAME, b'{"host": "a", "pid": "all", "begun": "", "job": ""}', FILE_NAME),
+        (FILE_NAME, b'{"host": "a", "pid": "all", "begun": 1, "job": ""}', FILE_NAME),
     ],
 )
-def test_what_cannot_be_read_is_said(
+def test_what_cannot_be_read_is_reported(
     file: str, content: bytes | None, said: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _stop(run)
@@ -137,8 +136,8 @@ def test_the_log_of_the_newest_start_counts(run: Path) -> None:
     assert look(run).loss == 3.5
 
 
-def test_a_process_lives_until_it_is_killed(shards_dir: Path, tmp_path: Path) -> None:
-    """A real run, killed without warning: running before, stopped after, and its mark stays behind."""
+def test_a_run_is_running_until_it_is_killed(shards_dir: Path, tmp_path: Path) -> None:
+    """A real run, killed without warning: running before, stopped after, and its heartbeat stays behind."""
     out = tmp_path / "run"
     config = write_recipe(tmp_path / "long.yaml", pretrain_recipe(shards_dir, out, steps=100_000))
     command = [sys.executable, "-m", "foundation.cli", "pretrain", "--config", str(config)]
@@ -160,7 +159,7 @@ def test_a_process_lives_until_it_is_killed(shards_dir: Path, tmp_path: Path) ->
     assert (out / FILE_NAME).exists()
 
 
-def test_a_run_that_fails_takes_its_mark_away(shards_dir: Path, tmp_path: Path) -> None:
+def test_a_failed_run_removes_its_heartbeat(shards_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     recipe = pretrain_recipe(shards_dir, out, learning_rate=1e30, warmup_steps=0, steps=50, clip_norm=1e30)
     done = wfm("pretrain", "--config", write_recipe(tmp_path / "wild.yaml", recipe))
@@ -169,19 +168,9 @@ def test_a_run_that_fails_takes_its_mark_away(shards_dir: Path, tmp_path: Path) 
     assert not (out / FILE_NAME).exists()
 
 
-def test_a_mark_knows_its_process(tmp_path: Path) -> None:
-    set_mark(tmp_path)
-    mark = read_mark(tmp_path)
-    assert mark is not None
-    assert (mark.host, mark.pid) == (socket.gethostname(), os.getpid())
-    assert lives(mark) is True
-    assert lives(Mark(mark.host, mark.pid, "1", "")) is (not mark.begun), "the number was given again"
-    assert lives(Mark("another-host", mark.pid, mark.begun, "")) is None
-
-
 def test_a_run_on_another_machine_is_not_judged(run: Path) -> None:
     _stop(run)
-    (run / FILE_NAME).write_text(json.dumps({"host": "node17", "pid": 4, "begun": "5", "job": "812"}))
+    (run / FILE_NAME).write_text(json.dumps({"host": "node17", "pid": 4, "begun": 5.0, "job": "812"}))
     state = look(run)
     assert (state.state, state.who) == ("elsewhere", "node17, process 4, job 812")
     assert "node17" in runs_text([state])

@@ -1,4 +1,4 @@
-"""What a run saw lies in its directory before the first step; nothing that a checkpoint names is opened."""
+"""The provenance record of a run, written before the first step; paths inside a checkpoint are never opened."""
 
 from __future__ import annotations
 

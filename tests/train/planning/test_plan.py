@@ -1,4 +1,4 @@
-"""`wfm plan`: its counts against the network itself, PyTorch's counters, DeepSpeed's estimators and two processes."""
+"""`wfm plan` against the network itself, PyTorch's FLOP counter, DeepSpeed's estimators and two processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wfm evaluate` on tiny shards: every mode gives rows of the schema, and a checkpoint that saw the test is refused."""
+"""`wfm evaluate` on tiny shards: rows of every mode, caching, and refusal of checkpoints that saw the test part."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _recipe(trained: Path, shards: Path, label: str = "activity", **changes: Any
         "fractions": [0.1, 1.0],
         "seeds": [0, 1],
         "tune": {"steps": 3, "batch_size": 8},
-        "keep": str(trained.with_name("fits")),
+        "cache": str(trained.with_name("fits")),
     } | changes
 
 
@@ -137,7 +137,7 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same_rows(
     trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = _recipe(trained, shards_dir, modes=["baseline", "knn"], cache=str(tmp_path / "kept"))
-    whole = _evaluate(recipe | {"keep": str(tmp_path / "other")})
+    whole = _evaluate(recipe | {"cache": str(tmp_path / "other")})
     done: list[str] = []
 
     def until_the_third(bench: Bench, job: Job) -> Outcome:
@@ -210,7 +210,7 @@ def test_positions_are_a_regression_in_metres(trained: Path, shards_dir: Path) -
     assert all(0 < error < 20 for error in errors.values()), "rooms are at most 9 m long"
 
 
-def test_a_floor_method_of_the_wrong_kind_is_refused(trained: Path, shards_dir: Path) -> None:
+def test_a_baseline_method_of_the_wrong_kind_is_refused(trained: Path, shards_dir: Path) -> None:
     with pytest.raises(RecipeError, match="logistic"):
         _evaluate(_recipe(trained, shards_dir, "position", modes=["baseline"]))
 
@@ -226,7 +226,7 @@ def test_folds_are_scored_together(trained: Path, shards_dir: Path) -> None:
     assert (row.split, row.n) == ("2 folds", parts["room"]["test"] + parts["recording"]["test"])
 
 
-def test_the_floor_beats_chance_in_rooms_it_never_saw(written: Path) -> None:
+def test_the_baseline_beats_chance_in_rooms_it_never_saw(written: Path) -> None:
     (row,) = (row for row in load_rows(written / "rows.json") if (row.mode, row.fraction) == ("baseline", 1.0))
     assert row.mean > 1.5 / 7, "seven activities"
 

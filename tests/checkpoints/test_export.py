@@ -1,4 +1,4 @@
-"""From `wfm pretrain` to `AutoModel.from_pretrained` over HTTP: the same bits at every station, and only safe files."""
+"""From `wfm pretrain` to `AutoModel.from_pretrained` over HTTP: bit-equal outputs throughout, and only safe files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile checkpoints, of one file and of ZeRO, must not run code."""
+"""Reading hostile training checkpoints, single files and ZeRO directories, must not run code."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How often `foundation.data.shards.near_duplicates` misses a copy and how often it sees one where there is none.
+"""Miss rate and false-alarm rate of `foundation.data.shards.near_duplicates`.
 
-    python benchmarks/copies.py [SHARDS ...]
+    python benchmarks/near_duplicates.py [SHARDS ...]
 
-On simulated windows; with shard directories of real sets, on theirs: false alarms are copies that a random half of the
-samples has in the other half, in another session and in the same.
+On simulated windows, and on the samples of the given shard directories: there, false alarms are near duplicates between
+two random halves of the samples, counted within a session and across sessions.
 """
 
 from __future__ import annotations

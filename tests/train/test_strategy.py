@@ -1,4 +1,4 @@
-"""Ways to share the work between two real ranks: equal losses and weights, exact resume, other worlds, guards."""
+"""Training strategies on two real ranks: equal losses and weights, exact resume, other numbers of ranks, guards."""
 
 from __future__ import annotations
 

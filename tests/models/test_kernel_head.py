@@ -1,0 +1,64 @@
+"""The kernel head against scikit-learn's kernel ridge regression, with few, many and constant samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.moons import moons
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.preprocessing import StandardScaler
+
+from foundation.adapt import fit_head
+from foundation.models import KernelHead
+from foundation.models import kernel_head as module
+
+
+def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
+    return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, bandwidth=1.0)
+
+
+def test_numbers_are_those_of_kernel_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    x, new = rng.standard_normal((60, 9)).astype(np.float32), rng.standard_normal((20, 9)).astype(np.float32)
+    y = np.stack([np.sin(x[:, 0]) * 5 + 3, x[:, 1] ** 2], axis=1).astype(np.float32)
+    scaler = StandardScaler().fit(x)
+    reference = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / 9).fit(scaler.transform(x), y - y.mean(0))
+    with torch.no_grad():
+        found = _fitted(x, y, 2)(torch.from_numpy(new)).numpy()
+    np.testing.assert_allclose(found, reference.predict(scaler.transform(new)) + y.mean(0), atol=1e-4)
+
+
+def test_classes_that_no_plane_separates_are_told_apart() -> None:
+    (x, y), (new, truth) = moons(80), moons(200, seed=1)
+    with torch.no_grad():
+        assert (_fitted(x, y, 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean() >= 0.98
+
+
+def test_more_samples_than_centres_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    (x, y), (new, truth) = moons(400), moons(200, seed=1)
+    monkeypatch.setattr(module, "CENTRES", 40)
+    head = _fitted(x, y, 2)
+    assert head.centres.shape[0] == 40
+    with torch.no_grad():
+        all_of_them = (head(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+        few = (_fitted(x[:40], y[:40], 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
+    assert all_of_them >= max(few, 0.97)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_samples_and_features_that_never_vary_give_finite_outputs(count: int) -> None:
+    x = np.concatenate([moons(count)[0], np.ones((count, 2), np.float32)], axis=1)
+    new = torch.from_numpy(np.concatenate([moons(9, seed=1)[0], np.full((9, 2), 1.5, np.float32)], axis=1))
+    output = fit_head(x, np.arange(count) % 2, 3, ["a"] * count, seed=0)(new)
+    assert output.shape == (9, 3)
+    assert bool(torch.isfinite(output).all())
+
+
+def test_hundreds_of_features_that_never_vary_change_nothing() -> None:
+    """As of statistics that a kind of signal does not have: LAPACK gave up on so many equal eigenvalues."""
+    (x, y), (new, _) = moons(400), moons(50, seed=1)
+    padded, asked = (np.concatenate([part, np.full((len(part), 189), 3.0, np.float32)], axis=1) for part in (x, new))
+    with torch.no_grad():
+        expected, found = _fitted(x, y, 2)(torch.from_numpy(new)), _fitted(padded, y, 2)(torch.from_numpy(asked))
+    torch.testing.assert_close(found, expected)
