@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import foundation
 from foundation.adapt import fit, fit_stack, predict, training_features
-from foundation.adapt.select_pooling import asked_poolings
+from foundation.adapt.select_pooling import requested_poolings
 from foundation.config import TuneSection
 from foundation.data.labelled import Target, TokenSet
 from foundation.models import TaskModel
@@ -124,7 +124,7 @@ def main() -> None:
     encoder = foundation.load("wfm-small")
     data, held_out = (TokenSet(part, encoder.config) for part in (windows, [windows[i] for i in test]))
     tune = TuneSection(steps=args.steps, batch_size=16, learning_rate=1e-3)
-    poolings = asked_poolings(tune.pooling, (window.values.shape for window in windows), encoder.config)
+    poolings = requested_poolings(tune.pooling, (window.values.shape for window in windows), encoder.config)
     frozen = training_features(encoder, data, poolings, train, augment=0.0)
     stack = fit_stack(frozen, targets[train], target.size, [windows[i].session for i in train], seed=0)
     probe = TaskModel(encoder, stack.head, stack.pooling)

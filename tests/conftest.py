@@ -13,9 +13,21 @@ pytest_plugins = ["helpers.hub_server", "helpers.tiny"]
 
 def pytest_configure() -> None:
     """One thread, before torch is loaded: what one process computes is compared to the bit with what another does, and
-    test processes side by side would wait for one another on few cores. Shapes are checked in every call."""
+    test processes side by side would wait for one another on few cores. `tests/nn/test_shapes.py` asks for checked
+    shapes, which take a fifth of the time of a test."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    check_shapes()
+    if os.environ.get("WFM_CHECK_SHAPES"):
+        check_shapes()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module share a process: else each process would make it anew."""
+    for item in items:
+        found = getattr(item, "_fixtureinfo", None)
+        scopes = {each.scope for defs in found.name2fixturedefs.values() for each in defs} if found else set()
+        if "module" in scopes and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -164,7 +164,7 @@ def test_fine_tuning_every_domain_and_an_evaluation(
     tune = {"steps": 2}
     recipe = write_recipe(tmp_path / "tune.yaml", {**fields, "out": str(tmp_path / "tuned"), "tune": tune})
     judge = {**fields, "set": "simulated", "modes": ["baseline"], "fractions": [1.0], "seeds": [0]}
-    judged = write_recipe(tmp_path / "judge.yaml", {**judge, "keep": str(tmp_path / "fits")})
+    judged = write_recipe(tmp_path / "judge.yaml", {**judge, "cache": str(tmp_path / "fits")})
     common = ("--cpus", 1, "--gpus", 1, "--logs", tmp_path / "logs")  # the one GPU of a node is pretended
     domains = ("--domain", "all", "--domain", "half", "fraction=0.5")
     [(array, log)] = submit(cluster, "finetune", "--config", recipe, *common, *domains)

@@ -146,7 +146,7 @@ def test_recordings_without_such_a_configuration_are_refused(shards_dir: Path) -
 
 
 def test_baselines_of_one_shape_are_refused(trained: Path, shards_dir: Path) -> None:
-    with pytest.raises(ValidationError, match="configurations: cnn takes recordings of one shape only"):
+    with pytest.raises(ValidationError, match="configurations: mode cnn takes recordings of one shape only"):
         EvaluateRecipe.model_validate(_fields(trained, shards_dir, modes=["cnn", "probe"]))
 
 

@@ -1,51 +1,35 @@
-"""Shapes in signatures: checked in the tests, in every package of the network, and by nothing at run time."""
+"""Shapes in signatures: checked while the tests of the network run once more, and by nothing at run time."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from helpers import ROOT
-from helpers.shapes import PACKAGES
-from helpers.signals import mixed_signals, tiny_config
-from jaxtyping import TypeCheckError
-
-from foundation.data.tokens import tokenize
-from foundation.models import LinearHead, WfmModel
-from foundation.nn.attention import attend
-from foundation.nn.masks import has_visible_patch
-from foundation.objectives.masked import _weighted_mean_square
 
 
-def test_a_wrong_shape_is_an_error_in_every_package() -> None:
-    x = torch.zeros(2, 4, 7, 8)
-    with pytest.raises(TypeCheckError):
-        attend(x, x[..., :6], x, None)
-    with pytest.raises(TypeCheckError):
-        LinearHead(4, 2)(torch.zeros(3, 5, 4))
-    with pytest.raises(TypeCheckError):
-        _weighted_mean_square(torch.zeros(5, 2), torch.ones(5, 1))
-
-
-def test_a_wrong_type_of_entry_is_an_error() -> None:
-    batch = tokenize(mixed_signals(), tiny_config())
-    has_visible_patch(batch["grid"], batch["static"], batch["exists"])
-    with pytest.raises(TypeCheckError):
-        has_visible_patch(batch["grid"], batch["static"], batch["exists"].float())
-    with pytest.raises(TypeCheckError):
-        WfmModel(tiny_config())(visible=batch["exists"][:, :-1], **batch)
-
-
-def test_every_module_is_checked() -> None:
-    for package in PACKAGES:
-        for path in (ROOT / package.replace(".", "/")).rglob("*.py"):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            loaded = sys.modules.get(name)
-            if loaded is not None and loaded.__loader__ is not None:
-                assert "jaxtyping" in type(loaded.__loader__).__module__, name
+@pytest.mark.slow
+def test_the_network_keeps_the_shapes_of_its_signatures() -> None:
+    tests = [ROOT / "tests" / name for name in ("nn", "models", "objectives", "helpers/wrong_shapes.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        *map(str, tests),
+    ]
+    environment = {**os.environ, "WFM_CHECK_SHAPES": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
 
 
 def test_nothing_is_checked_at_run_time(tmp_path: Path) -> None:

@@ -95,5 +95,5 @@ def test_an_item_of_a_list_can_be_overridden(tmp_path: Path, shards_dir: Path) -
     path.write_text(json.dumps(recipe))
     found = load_recipe(path, PretrainRecipe, ["data.corpora.1.sessions=7"])
     assert found.data.corpora == [CorpusSection(shards="a"), CorpusSection(shards="b", sessions=7)]
-    with pytest.raises(RecipeError, match=r"2 is no item of a list of 2"):
+    with pytest.raises(RecipeError, match=r"2 is not an index into a list of 2 items"):
         load_recipe(path, PretrainRecipe, ["data.corpora.2.sessions=7"])
