@@ -20,14 +20,12 @@ def pytest_configure() -> None:
         check_shapes()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a fixture of their module share a process: else each process would make it anew."""
-    for item in items:
-        found = getattr(item, "_fixtureinfo", None)
-        scopes = {each.scope for defs in found.name2fixturedefs.values() for each in defs} if found else set()
-        if "module" in scopes and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    found = getattr(item, "_fixtureinfo", None)
+    scopes = {each.scope for definitions in found.name2fixturedefs.values() for each in definitions} if found else set()
+    if "module" in scopes and item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

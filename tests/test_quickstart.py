@@ -20,7 +20,7 @@ def test_a_tiny_quickstart_is_complete_and_a_second_call_changes_nothing(tmp_pat
     assert done.stdout.startswith("This takes")
     assert max(len(line) for line in done.stdout.splitlines() if "smoke run" not in line and "step " not in line) <= 140
     text = (out / "report.html").read_text()
-    for expected in ("SMOKE RUN", "chance is", "Five words", "Which activity was taken for which", "wfm finetune"):
+    for expected in ("SMOKE RUN", "chance is", "Five words", "Each row is a true class", "wfm finetune"):
         assert expected in text
     assert text.index("<figure>") < text.index("All numbers")
     assert set(json.loads((out / "durations.json").read_text())) == {

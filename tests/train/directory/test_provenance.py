@@ -149,5 +149,5 @@ def test_a_record_says_no_secret_of_an_address(address: str, shown: str, tmp_pat
 
 def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / PROVENANCE).write_text('{"datasets": [{"name": 3}]}')
-    with pytest.raises(CheckpointError, match="is no record of what pretraining saw"):
+    with pytest.raises(CheckpointError, match="is not a provenance record"):
         load_record(tmp_path / PROVENANCE)
