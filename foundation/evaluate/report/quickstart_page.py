@@ -40,7 +40,7 @@ GLOSSARY = {
 }
 MODES = {
     "baseline": "Doppler features, logistic regression",
-    "probe": "frozen encoder, linear head",
+    "probe": "frozen encoder, kernel head",
     "lora": "LoRA on the pretrained encoder",
     "scratch": "same network from scratch",
 }
