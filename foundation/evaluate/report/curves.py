@@ -14,7 +14,6 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from foundation.evaluate.generation import SampleComparison
-from foundation.evaluate.report import curves as plots
 from foundation.evaluate.report.transfer_plot import LOSS_METRICS, loss_figure
 from foundation.evaluate.statistics.metrics import power_profile_db, sample_distances, temporal_autocorrelation
 from foundation.results.figure_style import (
@@ -204,6 +203,6 @@ def curves(rows: Sequence[Row]) -> list[Markup]:
             f"{metric_of(metric).label}. {better}Bars are 95 % intervals over seeds; a point without one is of one "
             "seed, or of seeds with equal results. Two results differ only where their bars lie clearly apart."
         )
-        draw = loss_figure if metric in LOSS_METRICS else plots.fractions
+        draw = loss_figure if metric in LOSS_METRICS else fractions
         found.append(figure(draw([row for row in rows if row.metric == metric]), caption))
     return found
