@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import from_files, parts
+from foundation.datasets.common import from_files, parts
 from foundation.readers.rssi import ble_rss
 
 NAME = "ble-rss-fingerprints"

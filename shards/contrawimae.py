@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, layout, leave_out
+from foundation.datasets.common import NOT_STATED, from_files, layout, leave_out
 from foundation.readers.arrays.layouts import Layout
 from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal

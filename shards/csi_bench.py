@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, layout, parts
+from foundation.datasets.common import NOT_STATED, from_files, layout, parts
 from foundation.errors import ShardError
 from foundation.readers.arrays.layouts import Layout
 from foundation.readers.arrays.reader import stream

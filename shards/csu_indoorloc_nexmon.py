@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import from_files, parts, windows
+from foundation.datasets.common import from_files, parts, windows
 from foundation.readers.wifi import nexmon
 from foundation.signal import Signal
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import from_files, leave_out
+from foundation.datasets.common import from_files, leave_out
 from foundation.errors import ShardError
 from foundation.readers.arrays.deepmimo import Setup, stream
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, parts
+from foundation.datasets.common import NOT_STATED, from_files, parts
 from foundation.datasets.uwb_cirs_2018 import TAPS_AFTER, TAPS_BEFORE
 from foundation.readers.uwb import ewine
 from foundation.signal import Signal

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, layout, leave_out, parts
+from foundation.datasets.common import NOT_STATED, from_files, layout, leave_out, parts
 from foundation.readers.arrays.reader import stream
 
 NAME = "hetercsi"

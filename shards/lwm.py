@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset
-from foundation.datasets._build import parts
+from foundation.datasets.common import parts
 from foundation.datasets.deepmimo import channels, scenarios
 from foundation.readers.arrays.deepmimo import Setup
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import from_files, layout, parts
+from foundation.datasets.common import from_files, layout, parts
 from foundation.readers.arrays.reader import stream
 
 NAME = "mm-fi"

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, parts, windows
+from foundation.datasets.common import NOT_STATED, from_files, parts, windows
 from foundation.readers.iq import powder
 from foundation.signal import Signal
 

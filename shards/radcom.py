@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import NOT_STATED, cut_in_tenths, from_files, split_in_tenths
+from foundation.datasets.common import NOT_STATED, cut_in_tenths, from_files, split_in_tenths
 from foundation.readers.iq import radcom
 from foundation.signal import Label, Signal
 

@@ -21,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import from_files, parts, windows
+from foundation.datasets.common import from_files, parts, windows
 from foundation.readers.radar import radhar
 from foundation.signal import Signal
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import cut_in_tenths, from_files, split_in_tenths
+from foundation.datasets.common import cut_in_tenths, from_files, split_in_tenths
 from foundation.readers.iq import rml_pickle
 from foundation.signal import Signal
 

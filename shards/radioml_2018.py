@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import cut_in_tenths, from_files, layout, split_in_tenths
+from foundation.datasets.common import cut_in_tenths, from_files, layout, split_in_tenths
 from foundation.readers.arrays.containers import open_container
 from foundation.readers.arrays.layouts import Layout
 from foundation.readers.arrays.reader import stream

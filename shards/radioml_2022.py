@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset
-from foundation.datasets._build import NOT_STATED
+from foundation.datasets.common import NOT_STATED
 from foundation.datasets.radioml_2016 import pickles
 
 NAME = "radioml-2022"

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import from_files, layout, leave_out, parts
+from foundation.datasets.common import from_files, layout, leave_out, parts
 from foundation.errors import ShardError
 from foundation.readers.arrays.containers import open_container
 from foundation.readers.arrays.reader import stream

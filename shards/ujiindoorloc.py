@@ -16,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import from_files, parts
+from foundation.datasets.common import from_files, parts
 from foundation.readers.rssi import uji_indoorloc
 from foundation.signal import Signal
 

@@ -6,7 +6,7 @@ Citation: Zhang et al., Widar3.0: Zero-Effort Cross-Domain Gesture Recognition w
 Files: `CSI/DAY/USER/userU-G-L-F-R-rN.dat`: gesture, location, facing direction, repetition, receiver; six files a
 gesture.
 Samples: one file each, about 2 s of one receiver: packets x 3 antennas x 30 subcarriers.
-Labels: `gesture`, 22 classes, see `_widar.py`.
+Labels: `gesture`, 22 classes, see `widar_common.py`.
 Splits: `room-R`, `person-userU`, `location-L` and `facing-F`, each leaves one out: the cross-domain tests of the paper,
 whose own draws of people are not published. A session is a day, person, location and facing direction; the six
 receivers of one gesture are in one session.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset
-from foundation.datasets._widar import CARRIER_HZ, widar
+from foundation.datasets.widar_common import CARRIER_HZ, widar
 from foundation.readers.wifi import intel5300
 from foundation.signal import Signal
 

@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from foundation.data.shards.spec import Dataset
-from foundation.datasets._widar import CARRIER_HZ, widar
+from foundation.datasets.widar_common import CARRIER_HZ, widar
 from foundation.errors import ReadError
 from foundation.readers.arrays.containers import open_container
-from foundation.signal import Link, Signal
+from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 
 NAME = "widar3-bvp"
-SPEED_OF_LIGHT = 299_792_458.0
 BINS, STEP_M_S, INTERVAL_S = 20, 0.2, 0.1
 _VELOCITY = STEP_M_S * np.arange(1 - BINS // 2, 1 + BINS // 2, dtype=np.float64)
 

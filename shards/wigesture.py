@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, leave_out, windows
+from foundation.datasets.common import NOT_STATED, from_files, leave_out, windows
 from foundation.readers.wifi import esp32_csv
 from foundation.signal import Signal
 

@@ -20,7 +20,7 @@ from peft import PeftModel
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError
 from foundation.models import StackedHead, TaskModel, WfmModel
-from foundation.models.config import what_counts
+from foundation.models.config import architecture
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Adapter:
 
 def weights_hash(encoder: WfmModel) -> str:
     """SHA-256 of an encoder's configuration and weights, by which an adapter recognises its base model."""
-    digest = hashlib.sha256(json.dumps(what_counts(encoder.config)).encode())
+    digest = hashlib.sha256(json.dumps(architecture(encoder.config)).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().contiguous().cpu().view(torch.uint8).numpy().tobytes() if value.ndim else b"")

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from foundation.adapt.probe import REGULARISATION, held_out_folds, stacked
 from foundation.models import KernelHead, StackedHead
-from foundation.models.kernel_head import SHARPNESS
+from foundation.models.kernel_head import LOGIT_SCALE
 
 MIN_WEIGHT = 0.05  # smaller weights are set to zero
 SUM_PENALTY = 100.0  # of the constraint that weights sum to one, relative to all held-out targets
@@ -119,13 +119,11 @@ def _shares(
     true: list[np.ndarray] = []
     for train, test in held_out_folds(targets, sessions, seed):  # copies of a sample are in the same fold
         for name, each in features.items():
-            heads = KernelHead.fitted_alike(
-                *stacked(each[..., train, :], targets[train]), outputs, seed, REGULARISATION
-            )
+            heads = KernelHead.fitted_many(*stacked(each[..., train, :], targets[train]), outputs, seed, REGULARISATION)
             x, y = stacked(each[..., test, :], targets[test])
             for regularisation, head in zip(REGULARISATION, heads, strict=True):
                 predicted[name, regularisation].append(_standardised(head(x), head))
-        numbers = torch.nn.functional.one_hot(y, outputs) * SHARPNESS if targets.ndim == 1 else y
+        numbers = torch.nn.functional.one_hot(y, outputs) * LOGIT_SCALE if targets.ndim == 1 else y
         true.append(_standardised(numbers, head))
     if not true:
         return {}

@@ -20,7 +20,7 @@ from foundation.config import EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
 from foundation.evaluate.jobs import SUPERVISED, Job, jobs_of
 from foundation.files import write_atomically
-from foundation.models.config import what_counts
+from foundation.models.config import architecture
 
 #: Code that affects the outcome of a fit, as folders and modules of `foundation`; tables and figures do not.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt", "evaluate/baselines")
@@ -133,4 +133,4 @@ def _versions() -> str:
 def _network_hashes(source: str) -> tuple[str, str]:
     """Keys of an encoder's configuration and of its weights."""
     encoder = load_encoder(source)
-    return json.dumps(what_counts(encoder.config)), weights_hash(encoder)
+    return json.dumps(architecture(encoder.config)), weights_hash(encoder)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from foundation.errors import SignalError
 from foundation.inspect.raster import raster
 from foundation.inspect.units import scaled_unit
-from foundation.signal import Signal
+from foundation.signal import SPEED_OF_LIGHT, Signal
 from foundation.transforms.antennas import conjugate_ratio
-from foundation.transforms.doppler import MOST, SPEED_OF_LIGHT, doppler
+from foundation.transforms.doppler import MOST, doppler
 from foundation.transforms.phase import sanitize
 from foundation.transforms.resample import resample_time
 

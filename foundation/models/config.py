@@ -66,7 +66,7 @@ class WfmConfig(PretrainedConfig):
         return 2 * max(times * responses for times, responses in self.patch_shapes)
 
 
-def what_counts(config: WfmConfig) -> dict[str, Any]:
+def architecture(config: WfmConfig) -> dict[str, Any]:
     """The fields that define the network: equal for two networks that compute the same from the same weights.
 
     Fields that transformers adds are left out; they differ between its versions.

@@ -20,7 +20,7 @@ PCA_COMPONENTS = 256  # principal components of the features, on which the kerne
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
 #: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
-SHARPNESS = 8.0
+LOGIT_SCALE = 8.0
 
 
 class KernelHead(nn.Module):
@@ -63,11 +63,11 @@ class KernelHead(nn.Module):
             ridge: regularisation: noise variance of a target, in units of the kernel's variance.
             bandwidth: of the kernel, in units of the root-mean-square distance of the samples from their mean.
         """
-        return cls.fitted_alike(features, targets, outputs, seed, ((ridge, bandwidth),))[0]
+        return cls.fitted_many(features, targets, outputs, seed, ((ridge, bandwidth),))[0]
 
     @classmethod
     @torch.no_grad()
-    def fitted_alike(
+    def fitted_many(
         cls,
         features: Float[Tensor, "samples features"],
         targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"],
@@ -87,7 +87,7 @@ class KernelHead(nn.Module):
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         target_mean = y.mean(0)
         target_std = torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
-        sharpness = SHARPNESS if classes else 1.0
+        logit_scale = LOGIT_SCALE if classes else 1.0
         heads = []
         for ridge, bandwidth in regularisations:
             project = components / bandwidth
@@ -97,8 +97,8 @@ class KernelHead(nn.Module):
             head.mean.copy_(mean)
             head.project.copy_(project / scale[:, None])
             head.centres.copy_(centres)
-            head.target_mean.copy_(sharpness * target_mean)
-            head.target_std.copy_(sharpness * target_std)
+            head.target_mean.copy_(logit_scale * target_mean)
+            head.target_std.copy_(logit_scale * target_std)
             head.weight.copy_(_solve(projected, centres, (y - target_mean) / target_std, ridge))
             heads.append(head)
         return heads

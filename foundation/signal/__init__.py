@@ -3,6 +3,17 @@
 from foundation.signal.codec import decode, encode, stored_shape
 from foundation.signal.domain import to_delay, to_frequency
 from foundation.signal.kinds import KINDS
-from foundation.signal.signal import Label, Link, Signal
+from foundation.signal.signal import SPEED_OF_LIGHT, Label, Link, Signal
 
-__all__ = ["KINDS", "Label", "Link", "Signal", "decode", "encode", "stored_shape", "to_delay", "to_frequency"]
+__all__ = [
+    "KINDS",
+    "SPEED_OF_LIGHT",
+    "Label",
+    "Link",
+    "Signal",
+    "decode",
+    "encode",
+    "stored_shape",
+    "to_delay",
+    "to_frequency",
+]

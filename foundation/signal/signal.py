@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from foundation.errors import SignalError
 from foundation.signal.kinds import KINDS
 
+#: In a vacuum, metres per second (exact: the definition of the metre).
+SPEED_OF_LIGHT = 299_792_458.0
+
 Label = str | int | float | tuple[float, ...]
 Index = slice | NDArray[np.intp]
 

@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.signal import SPEED_OF_LIGHT
 from foundation.simulate.rooms import Array, Room, images
 
-SPEED_OF_LIGHT = 299_792_458.0
 #: Smallest distance between a body and an antenna; bounds the amplitude of a person who walks into one.
 NEAREST_M = 0.3
 #: Standard deviation of a Gaussian torso in the line of sight, and the share of the amplitude that it blocks.

@@ -44,16 +44,16 @@ class Exponent:
 
 @dataclass(frozen=True)
 class ScalingLaw:
-    """L(N, D) = floor + a / N^alpha + b / D^beta, where `floor` is the irreducible loss."""
+    """L(N, D) = irreducible + a / N^alpha + b / D^beta, `irreducible` is what no network or data removes."""
 
-    floor: float
+    irreducible: float
     a: float
     alpha: Exponent
     b: float
     beta: Exponent
 
     def at(self, parameters: Array, amount: Array) -> Array:
-        return np.asarray(self.floor + self.a * parameters**-self.alpha.value + self.b * amount**-self.beta.value)
+        return np.asarray(self.irreducible + self.a * parameters**-self.alpha.value + self.b * amount**-self.beta.value)
 
 
 def scaling_law(parameters: Array, amount: Array, loss: Array, seed: int = 0) -> ScalingLaw:
@@ -79,9 +79,9 @@ def scaling_law(parameters: Array, amount: Array, loss: Array, seed: int = 0) ->
         return [found[1], found[3]]
 
     (low_a, low_b), (high_a, high_b) = _percentiles(again, len(y), seed)
-    log_a, alpha, log_b, beta, floor = best
+    log_a, alpha, log_b, beta, irreducible = best
     return ScalingLaw(
-        floor=float(np.exp(floor)),
+        irreducible=float(np.exp(irreducible)),
         a=float(np.exp(log_a + alpha * x0)),
         alpha=Exponent(float(alpha), low_a, high_a),
         b=float(np.exp(log_b + beta * d0)),
@@ -141,8 +141,8 @@ def _starts(y: Array) -> list[Array]:
     least = y.min()
     shares = [(np.log(share), np.log((1 - share) / 2)) for share in (0.2, 0.9)]
     return [
-        np.array([least + rest, alpha, least + rest, beta, least + floor])
-        for (floor, rest), alpha, beta in product(shares, (0.1, 0.5, 1.0), (0.1, 0.5, 1.0))
+        np.array([least + rest, alpha, least + rest, beta, least + irreducible])
+        for (irreducible, rest), alpha, beta in product(shares, (0.1, 0.5, 1.0), (0.1, 0.5, 1.0))
     ]
 
 

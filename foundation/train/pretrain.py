@@ -24,7 +24,7 @@ from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
-from foundation.models.config import what_counts
+from foundation.models.config import architecture
 from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.defaults import callbacks_of
 from foundation.train.callbacks.requeue import Requeue
@@ -143,7 +143,7 @@ def continue_from(module: PretrainModule, source: str) -> None:
         CheckpointError: there is no such model, or its configuration differs from the recipe's `model`.
     """
     before = load_exported(source, WfmForMaskedModeling)
-    there, here = (what_counts(model.config) for model in (before, module.model))
+    there, here = (architecture(model.config) for model in (before, module.model))
     if changed := [f"{key}: {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]:
         raise CheckpointError(
             f"init: {source} cannot be continued by this recipe ({'; '.join(changed[:3])}); set `model` to its values."

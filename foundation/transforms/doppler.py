@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from scipy.signal import get_window
 
 from foundation.errors import SignalError
-from foundation.signal import Signal
+from foundation.signal import SPEED_OF_LIGHT, Signal
 from foundation.transforms.resample import resample_time
 
-SPEED_OF_LIGHT = 299_792_458.0
 #: Default window length in seconds, and its limits in packets.
 WINDOW_S, FEWEST, MOST = 0.5, 16, 256
 #: The power is NaN where less than this share of the window's weight lies on measured packets.

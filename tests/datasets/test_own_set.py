@@ -18,7 +18,7 @@ from helpers.tiny import wfm
 from foundation.data.shards.manifest import Manifest
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
-from foundation.datasets._build import from_files, windows
+from foundation.datasets.common import from_files, windows
 from foundation.errors import ShardError
 from foundation.signal import Signal
 

@@ -96,7 +96,7 @@ def test_widar3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     check_widar([str(signal.labels["gesture"]) for signal in signals[::2]], splits)
     assert len(open_dataset("widar3", raw=tmp_path / "raw").pieces) == 12
-    monkeypatch.setattr("foundation.datasets._build.PIECES", 5)
+    monkeypatch.setattr("foundation.datasets.common.PIECES", 5)
     assert len(open_dataset("widar3", raw=tmp_path / "raw").pieces) == 4, "three files each"
     check_workers("widar3", tmp_path / "raw", tmp_path / "out", tmp_path / "parallel")
 

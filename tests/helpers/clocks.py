@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foundation.signal import Signal
-from foundation.transforms.doppler import SPEED_OF_LIGHT
+from foundation.signal import SPEED_OF_LIGHT, Signal
 from foundation.transforms.impairments import (
     gain_steps,
     timing_offset,

@@ -22,8 +22,7 @@ from foundation.inspect.panels import amplitude_panel, doppler_panel, phase_pane
 from foundation.inspect.raster import is_regular, raster
 from foundation.inspect.units import in_words, scaled_unit
 from foundation.results.figure_style import BLANK
-from foundation.signal import Link, Signal
-from foundation.transforms.doppler import SPEED_OF_LIGHT
+from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 from foundation.transforms.impairments import packet_loss
 
 

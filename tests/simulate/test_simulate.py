@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from foundation.errors import RecipeError
-from foundation.signal import Signal, decode, encode
+from foundation.signal import SPEED_OF_LIGHT, Signal, decode, encode
 from foundation.simulate import SimulationConfig, simulate, simulated_splits
-from foundation.simulate.channel import SPEED_OF_LIGHT, moving_response, shadow, static_response
+from foundation.simulate.channel import moving_response, shadow, static_response
 from foundation.simulate.config import ACTIVITIES
 from foundation.simulate.impairments import draw_packets, make_device
 from foundation.simulate.people import MARGIN_M, MOTIONS, make_person, move

@@ -19,7 +19,7 @@ def made(noise: float, seed: int = 0) -> np.ndarray:
 
 def test_the_law_that_made_the_losses_is_found() -> None:
     found = scaling_law(SIZES, AMOUNTS, made(0.0))
-    numbers = (found.floor, found.a, found.alpha.value, found.b, found.beta.value)
+    numbers = (found.irreducible, found.a, found.alpha.value, found.b, found.beta.value)
     assert numbers == pytest.approx((0.3, 40, ALPHA, 3, BETA), rel=1e-3)
     np.testing.assert_allclose(found.at(SIZES, AMOUNTS), made(0.0), rtol=1e-4)
 

@@ -10,9 +10,9 @@ from helpers.clocks import CARRIER, random_clock, reflector, two_antennas
 from helpers.signals import make_signal
 
 from foundation.errors import SignalError
-from foundation.signal import Signal
+from foundation.signal import SPEED_OF_LIGHT, Signal
 from foundation.transforms.antennas import conjugate_product, conjugate_ratio
-from foundation.transforms.doppler import SPEED_OF_LIGHT, doppler
+from foundation.transforms.doppler import doppler
 from foundation.transforms.impairments import packet_loss
 
 

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers.arrays.containers import open_container
 from foundation.readers.files import ZIP_MAGIC, read_bytes
-from foundation.signal import Link, Signal
+from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 
-SPEED_OF_LIGHT = 299_792_458.0
 _PATHS = ("power", "phase", "delay", "aoa_az", "aoa_el", "aod_az", "aod_el", "inter")
 _KEYS = (*_PATHS, "rx_pos", "tx_pos")
 _FILE = re.compile(rf"({'|'.join(_KEYS)})_(t\d+_tx\d+_r\d+)\.(?:npz|mat|npy)")

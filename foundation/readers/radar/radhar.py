@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers.arrays.npy import parse_npy
 from foundation.readers.files import ZIP_MAGIC, read_bytes
-from foundation.signal import Link, Signal
+from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 
-SPEED_OF_LIGHT = 299_792_458.0
 #: Resolution of the dataset, the step of its `range` and `velocity` values.
 RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
 DOPPLER_BINS, STILL = 16, 8

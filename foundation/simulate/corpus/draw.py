@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foundation.signal import Label
-from foundation.simulate.channel import SPEED_OF_LIGHT
+from foundation.signal import SPEED_OF_LIGHT, Label
 from foundation.simulate.config import ACTIVITIES, SimulationConfig
 from foundation.simulate.generate import motion_labels
 from foundation.simulate.people import Person, make_person

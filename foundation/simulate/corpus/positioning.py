@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation.signal import Label, Link, Signal
-from foundation.simulate.channel import SPEED_OF_LIGHT
+from foundation.signal import SPEED_OF_LIGHT, Label, Link, Signal
 from foundation.simulate.config import SimulationConfig
 from foundation.simulate.corpus.draw import WINDOWS, draw_people, draw_room, draw_sizes, log_uniform, whole
 from foundation.simulate.corpus.rays import Field, Rays, add_noise, bounces, main_lobe, phasors, static_rays, steps

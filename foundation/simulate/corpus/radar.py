@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation.signal import Label, Link, Signal
-from foundation.simulate.channel import SPEED_OF_LIGHT, clutter_paths
+from foundation.signal import SPEED_OF_LIGHT, Label, Link, Signal
+from foundation.simulate.channel import clutter_paths
 from foundation.simulate.config import SimulationConfig
 from foundation.simulate.corpus.draw import WINDOWS, antennas, draw_people, draw_room, draw_sizes, log_uniform
 from foundation.simulate.corpus.rays import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation.simulate.channel import NEAREST_M, SPEED_OF_LIGHT, clutter_paths, wall_paths
+from foundation.signal import SPEED_OF_LIGHT
+from foundation.simulate.channel import NEAREST_M, clutter_paths, wall_paths
 from foundation.simulate.rooms import Array, Room
 
 Field = NDArray[np.complex64]

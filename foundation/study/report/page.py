@@ -73,7 +73,7 @@ class Findings:
 def law_sentence(data: str, law: ScalingLaw) -> str:
     """L(N, D) with its exponents, and what their intervals say."""
     return (
-        f"Held-out masked loss = {law.floor:.3g} + {law.a:.3g} / N^{law.alpha.value:.3f} + {law.b:.3g} / "
+        f"Held-out masked loss = {law.irreducible:.3g} + {law.a:.3g} / N^{law.alpha.value:.3f} + {law.b:.3g} / "
         f"D^{law.beta.value:.3f}, N the encoder's parameters and D the {data} of its training part (Hoffmann et al. "
         f"2022). alpha {exponent_text(law.alpha)}: {law.alpha.verdict}; beta {exponent_text(law.beta)}: "
         f"{law.beta.verdict}. Intervals are a bootstrap over runs."
@@ -179,7 +179,7 @@ def _plain(each: Exponent) -> dict[str, Any]:
 
 
 def _law_fields(data: str, law: ScalingLaw) -> dict[str, Any]:
-    numbers = {"E": law.floor, "A": law.a, "B": law.b, "alpha": _plain(law.alpha), "beta": _plain(law.beta)}
+    numbers = {"E": law.irreducible, "A": law.a, "B": law.b, "alpha": _plain(law.alpha), "beta": _plain(law.beta)}
     return {"form": "E + A / parameters^alpha + B / data^beta", "data": data, **numbers}
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets._build import NOT_STATED, from_files, leave_out
+from foundation.datasets.common import NOT_STATED, from_files, leave_out
 from foundation.errors import ShardError
 from foundation.signal import Signal
 
