@@ -31,7 +31,8 @@ def _moving(count: int) -> list[Signal]:
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
-def test_supervised_networks_learn_and_never_read_what_is_invalid(name: Any) -> None:
+def test_supervised_networks_learn_and_never_read_what_is_invalid(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foundation.adapt.supervised.STEPS", 100)  # these windows are easily told apart
     signals = _moving(48)
     target = Target.of(signals, "activity")
     data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)

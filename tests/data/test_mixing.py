@@ -36,10 +36,12 @@ def simulated() -> list[Signal]:
     for signal in itertools.islice(corpus(400, seed=4), 0, None, 4):
         if len(found[signal.kind]) < 2:
             found[signal.kind].append(signal)
+        if all(len(signals) == 2 for signals in found.values()):
+            break
     return [signal for signals in found.values() for signal in signals]
 
 
-def _loss_falls(signals: list[Signal], steps: int = 30) -> None:
+def _loss_falls(signals: list[Signal], steps: int = 15) -> None:
     """On the same masks before and after: from mask to mask the loss differs more than a few steps can change it."""
     model = _model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -47,7 +49,7 @@ def _loss_falls(signals: list[Signal], steps: int = 30) -> None:
 
     @torch.no_grad()
     def loss_on_fixed_masks() -> float:
-        return float(np.mean([objective(model, batch, torch.Generator().manual_seed(s))[0] for s in range(6)]))
+        return float(np.mean([objective(model, batch, torch.Generator().manual_seed(s))[0] for s in range(4)]))
 
     before, generator = loss_on_fixed_masks(), torch.Generator().manual_seed(100)
     for _ in range(steps):
@@ -112,4 +114,8 @@ def test_real_sets_and_simulated_kinds_share_a_batch(data_root: Path, simulated:
         for _, signal in itertools.islice(open_dataset(name, raw=data_root / name).pieces[0](), 0, 40, 20)
     ]
     assert {signal.kind for signal in real} == {"csi", "csi-amplitude", "radar", "rssi", "cir"}
-    _loss_falls([*real, *simulated])
+    _loss_falls(real)
+    model = _model()
+    loss, _ = MaskedObjective()(model, tokenize([*real, *simulated], model.config), torch.Generator())
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

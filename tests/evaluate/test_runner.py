@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,6 +37,14 @@ def _recipe(shards: Path, keep: Path, **changes: Any) -> EvaluateRecipe:
     return EvaluateRecipe.model_validate(fields | changes)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """Supervised networks take 300 steps at least; here what is run and kept counts, not what is learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foundation.adapt.supervised.STEPS", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def other(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second checkpoint of the same network, with other weights."""
@@ -59,6 +68,7 @@ def whole(trained: Path, other: Path, shards_dir: Path, tmp_path_factory: pytest
         baselines=[{"features": "doppler", "method": name} for name in ("logistic", "extra-trees", "svm", "knn")],
         align="coral",
         tune={"steps": 2, "batch_size": 8, "pooling": "auto"},
+        seeds=[0],
     )
 
 

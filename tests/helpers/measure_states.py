@@ -1,6 +1,6 @@
-"""A pretraining run that also writes, in rank 0, how many bytes of tensors live at most: for test_plan.py.
+"""Pretraining runs, one after the other, and in rank 0 how many bytes of tensors live at most in each (test_plan.py).
 
-    python tests/helpers/measure_states.py RECIPE OUT.json
+    python tests/helpers/measure_states.py OUT.json RECIPE ...
 
 Seen are the tensors that Python holds: model states and DeepSpeed's buffers, not what autograd keeps.
 """
@@ -38,9 +38,15 @@ class Look(Callback):
         look()
 
 
-recipe = load_recipe(Path(sys.argv[1]), PretrainRecipe)
 callbacks = run.callbacks_of
 run.callbacks_of = lambda of: [*callbacks(of), Look()]
 register_optimizer_step_pre_hook(look)
-if run.pretrain(recipe).is_writer:
-    Path(sys.argv[2]).write_text(json.dumps(max(seen)))
+most, is_writer = {}, False
+for config in sys.argv[2:]:
+    look()
+    before = seen[-1]  # what an earlier run has left
+    seen.clear()
+    is_writer = run.pretrain(load_recipe(Path(config), PretrainRecipe)).is_writer
+    most[Path(config).stem] = max(seen) - before
+if is_writer:
+    Path(sys.argv[1]).write_text(json.dumps(most))

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
+#: Neither what compiles, nor what takes many steps of training that all call alike, nor what starts another process.
+SHORT = "not learns and not compiled and not overfitted and not gives_back_the_distribution and not fresh_process"
+
 
 @pytest.mark.slow
 def test_the_network_keeps_the_shapes_of_its_signatures() -> None:
     tests = [str(ROOT / "tests" / name) for name in ("nn", "models", "objectives", "helpers/wrong_shapes.py")]
-    options = ["-q", "-n0", "-p", "no:cacheprovider", "-k", "not learns and not compiled", f"--ignore={__file__}"]
+    options = ["-q", "-n0", "-p", "no:cacheprovider", "-k", SHORT, f"--ignore={__file__}"]
     command = [sys.executable, "-m", "pytest", *options, *tests]
     environment = {**os.environ, "WFM_CHECK_SHAPES": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)

@@ -67,26 +67,27 @@ def test_a_stage_never_holds_more_states_than_the_one_before() -> None:
         assert len(set(held)) == 4
 
 
-@pytest.mark.parametrize(("strategy", "exact"), [("zero-1", False), ("zero-2", True), ("zero-3", True)])
 @pytest.mark.slow
 @pytest.mark.distributed
-def test_two_processes_hold_what_the_plan_says(strategy: str, exact: bool, shards_dir: Path, tmp_path: Path) -> None:
-    recipe = pretrain_recipe(
-        shards_dir, tmp_path / "run", strategy=strategy, devices=2, steps=2, batch_size=2, precision="bf16-mixed"
-    )
+def test_two_processes_hold_what_the_plan_says(shards_dir: Path, tmp_path: Path) -> None:
     wide = {"hidden_size": 256, "depth": 4, "heads": 4, "decoder_size": 128, "decoder_depth": 2, "decoder_heads": 4}
-    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=wide)})
-    config, out = write_recipe(tmp_path / "wide.yaml", recipe), tmp_path / "bytes.json"
-    command = [sys.executable, ROOT / "tests" / "helpers" / "measure_states.py", config, out]
+    configs = []
+    for strategy in ("zero-3", "zero-2", "zero-1"):
+        numbers = {"devices": 2, "steps": 2, "batch_size": 2, "precision": "bf16-mixed"}
+        recipe = pretrain_recipe(shards_dir, tmp_path / strategy, strategy=strategy, **numbers)
+        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=wide)})
+        configs.append(write_recipe(tmp_path / f"{strategy}.yaml", recipe))
+    out = tmp_path / "bytes.json"
+    command = [sys.executable, ROOT / "tests" / "helpers" / "measure_states.py", out, *configs]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    measured = json.loads(out.read_text())
     parameters = plan(recipe, "h100").parameters
-    expected = model_states(parameters, int(strategy[-1]), 2, "bf16-mixed")
     # On CPU the buckets are small: 4 MB. Stage 1 is planned as if gradients accumulated, which they do not here.
-    states = expected.total - expected.buffers
-    assert measured < states * 1.08
-    assert measured > states * (0.97 if exact else 0.85)
+    least = {"zero-1": 0.85, "zero-2": 0.97, "zero-3": 0.97}
+    for strategy, measured in json.loads(out.read_text()).items():
+        expected = model_states(parameters, int(strategy[-1]), 2, "bf16-mixed")
+        states = expected.total - expected.buffers
+        assert least[strategy] < measured / states < 1.08, strategy
 
 
 def test_flops_are_those_that_pytorch_counts(shards_dir: Path) -> None:
