@@ -32,6 +32,20 @@ class TrainingError(WfmError):
     """A training run that must stop, such as one with a non-finite loss."""
 
 
+class StoppedError(WfmError):
+    """Training was stopped by a signal; its checkpoint is saved.
+
+    Attributes:
+        signal: number of the signal.
+        status: exit status of the command: 128 + signal; 0 where SLURM has the job in its queue again.
+    """
+
+    def __init__(self, message: str, signal: int, requeued: bool = False) -> None:
+        super().__init__(message)
+        self.signal = signal
+        self.status = 0 if requeued else 128 + signal
+
+
 class MissingExtraError(WfmError):
     """An optional dependency that is not installed; names the extra that installs it."""
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from foundation import __version__
 from foundation.cli import hub, inspect, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.cli.outcome import run
+from foundation.cli.parser import Parser
 from foundation.config.renamed import OPTIONS
 from foundation.errors import WfmError
 
@@ -43,19 +45,17 @@ KEY=VALUE after it changes a value by its dotted key. More: docs/ and the README
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for an error that the user can correct (one sentence on stderr)."""
+    """Run one command and return its exit status, see `foundation.cli.outcome`."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        _refuse_renamed(words)
-        args = _parser().parse_args(words)
+    debug = "--debug" in words
+
+    def command() -> None:
+        plain = [word for word in words if word != "--debug"]
+        _refuse_renamed(plain)
+        args = _parser().read(plain)
         args.run(args)
-    except WfmError as error:
-        print(f"wfm: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("wfm: interrupted; run the same command again to continue.", file=sys.stderr)
-        return 130
-    return 0
+
+    return run(command, words, debug)
 
 
 def _refuse_renamed(words: Sequence[str]) -> None:
@@ -66,14 +66,15 @@ def _refuse_renamed(words: Sequence[str]) -> None:
             raise WfmError(f"{option} is now called {OPTIONS[option]}.")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="wfm",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"wfm {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a defect of wfm (with any command)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
         quickstart.add,

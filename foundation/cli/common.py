@@ -25,7 +25,7 @@ def command(commands: Any, name: str, run: Any, help_: str, examples: str | None
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=help_, description=about, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -42,10 +42,15 @@ def group(commands: Any, name: str, help_: str, examples: str) -> Any:
 
 
 def recipe_command(
-    commands: Any, name: str, run: Any, help_: str, examples: str | None = None
+    commands: Any, name: str, run: Any, help_: str, kind: str, examples: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a subcommand that takes a recipe with overrides."""
+    """Add a subcommand that takes a recipe with overrides.
+
+    Args:
+        kind: class of the recipe in `foundation.config`, by name: importing it takes a while.
+    """
     parser = command(commands, name, run, help_, examples)
+    parser.set_defaults(recipe_kind=kind)
     parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="a recipe, of your own or of the package (recipes/)"
     )

@@ -20,7 +20,7 @@ Read on: 'wfm plan' (memory and time), 'wfm slurm submit', docs/guide/training.m
 
 def add(commands: Any) -> None:
     about = "pretrain an encoder by masked signal modelling, without labels; resumes by itself"
-    recipe_command(commands, "pretrain", _pretrain, about, EXAMPLES)
+    recipe_command(commands, "pretrain", _pretrain, about, "PretrainRecipe", EXAMPLES)
 
 
 def _pretrain(args: argparse.Namespace) -> None:
@@ -36,8 +36,6 @@ def _pretrain(args: argparse.Namespace) -> None:
     from foundation.train.pretrain import pretrain
 
     run = pretrain(recipe)
-    if not run.finished:
-        return
     model = run.directory / "model"
     if run.is_writer and not model.exists():
         export(run.checkpoint, model)

@@ -35,6 +35,7 @@ another machine, whose processes cannot be seen from here: judge by the age of i
 def add_plan(commands: Any) -> None:
     about = "estimate parameters, FLOPs, memory per ZeRO stage, throughput and days of a recipe; runs nothing"
     parser = command(commands, "plan", _plan, about, PLAN_EXAMPLES)
+    parser.set_defaults(recipe_kind="PretrainRecipe")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a recipe of wfm pretrain")
     parser.add_argument("--gpu", default="h100", metavar="TYPE", help="such as a100, h100, h200; default: %(default)s")
     parser.add_argument("--gpus", type=int, metavar="N", help="default: devices x nodes of the recipe")

@@ -19,9 +19,11 @@ EXAMPLES = """examples:
 
 
 def add(commands: Any) -> None:
-    recipe_command(commands, "finetune", _finetune, "fit LoRA and a head to one task and save the adapter")
+    about = "fit LoRA and a head to one task and save the adapter"
+    recipe_command(commands, "finetune", _finetune, about, "FinetuneRecipe")
     about = "modes x label fractions x seeds on one task or a suite of them, in one table"
     evaluate = command(commands, "evaluate", _evaluate, about, EXAMPLES)
+    evaluate.set_defaults(recipe_kind="EvaluateRecipe")
     what = evaluate.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE", help="a recipe, see recipes/evaluate/")
     what.add_argument("--suite", type=Path, metavar="FILE", help="many recipes with one report, see recipes/suite.yaml")

@@ -15,10 +15,6 @@ from foundation.train.pretrain import pretrain
 Done = tuple[Run, Measured]
 
 
-class StoppedError(TrainingError):
-    """A scheduler stopped a pretraining; the same command resumes it."""
-
-
 def state(study: Study, run: Run) -> str:
     """State of a run: done, to measure, or to pretrain."""
     if file_of(study, run).exists():
@@ -37,7 +33,7 @@ def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> li
 
     Raises:
         RecipeError: a cached run has another recipe.
-        StoppedError: a scheduler stopped a pretraining, whose checkpoint is saved.
+        StoppedError: a signal stopped a pretraining, whose checkpoint is saved.
         ShardError, CheckpointError: shards are missing, or a checkpoint is damaged.
     """
     refuse_changed(study.runs)
@@ -49,10 +45,8 @@ def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> li
         name, began = f"[{number}/{len(waiting)}] {run.variant}, seed {run.seed}", time.perf_counter()
         say(f"{name}: {'measuring' if is_trained(run) else 'pretraining'}")
         try:
-            if not is_trained(run) and not pretrain(run.pretrain).finished:
-                raise StoppedError(f"{run.folder}: stopped by the scheduler; run the same command again to resume.")
-        except StoppedError:
-            raise
+            if not is_trained(run):
+                pretrain(run.pretrain)
         except TrainingError as error:
             problems.append(f"{run.variant}, seed {run.seed}: {error}")
             say(problems[-1])

@@ -22,12 +22,13 @@ from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.provenance import PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
-from foundation.errors import CheckpointError
+from foundation.errors import CheckpointError, StoppedError
 from foundation.models import WfmForMaskedModeling
 from foundation.models.config import architecture
 from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.defaults import callbacks_of
-from foundation.train.callbacks.requeue import Requeue
+from foundation.train.callbacks.stop import Stop
+from foundation.train.callbacks.stop_signals import is_requeued, release
 from foundation.train.datamodule import Shards
 from foundation.train.directory.heartbeat import clear_heartbeat
 from foundation.train.directory.ownership import refuse_foreign, take_ownership
@@ -44,13 +45,11 @@ class Run:
     Attributes:
         checkpoint: the last checkpoint.
         is_writer: whether this process is the one that writes files (rank 0).
-        finished: False if a scheduler stopped the run before its last step; the next call resumes.
     """
 
     directory: Path
     checkpoint: Path
     is_writer: bool
-    finished: bool = True
 
 
 def pretrain(recipe: PretrainRecipe) -> Run:
@@ -61,6 +60,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         ShardError: the shards are missing or too few.
         CheckpointError: the last checkpoint is damaged, or another recipe's.
         TrainingError: the loss is not finite.
+        StoppedError: a signal or a scheduler stopped the run before its last step; its checkpoint is saved.
     """
     take_ownership(recipe)
     directory = recipe.out
@@ -74,7 +74,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     if _rank() == 0:
         write_record(recipe, begun=last is not None)
     checkpointing = Checkpointing(recipe)
-    requeue = Requeue(checkpointing)
+    stop = Stop(checkpointing)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module = PretrainModule(recipe)
     if recipe.init and last is None:
@@ -86,7 +86,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
         logger=loggers_of(recipe),
-        callbacks=[*callbacks_of(recipe), checkpointing, requeue],
+        callbacks=[*callbacks_of(recipe), checkpointing, stop],
         log_every_n_steps=recipe.train.log_every,
         use_distributed_sampler=False,  # the stream deals shards to ranks itself
         enable_checkpointing=False,  # `checkpointing` does
@@ -94,14 +94,23 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
-    with weights_only() if recipe.train.zero_stage is not None else nullcontext():
-        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
-    if not requeue.stopped:
+    try:
+        with weights_only() if recipe.train.zero_stage is not None else nullcontext():
+            trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
+    finally:
+        release()
+    if not stop.signal:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
         clear_heartbeat(directory)
-    checkpoint = checkpointing.folder / f"step={trainer.global_step}.ckpt" if requeue.stopped else final
-    return Run(directory, checkpoint, trainer.is_global_zero, finished=not requeue.stopped)
+    if stop.signal:
+        raise StoppedError(
+            f"{directory}: stopped at step {trainer.global_step} of {recipe.train.steps}, its checkpoint is saved; run the "
+            "same command again to continue.",
+            stop.signal,
+            is_requeued(),
+        )
+    return Run(directory, final, trainer.is_global_zero)
 
 
 def _resumed(recipe: PretrainRecipe) -> Path | None:

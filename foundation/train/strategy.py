@@ -27,7 +27,7 @@ from torch.nn import Module
 from foundation.checkpoints.atomic import explained, force, list_files, renamed
 from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
-from foundation.train.callbacks.requeue import slurm_environment
+from foundation.train.callbacks.stop import slurm_environment
 
 
 class AtomicDeepSpeedStrategy(DeepSpeedStrategy):

@@ -91,7 +91,7 @@ def test_a_damaged_sample_is_said_and_ends_no_run(
 
     monkeypatch.setattr(pictures, "samples", stand_in_damage)
     run = pretrain(pretrain_recipe(shards_dir, tmp_path / "run", steps=2, picture_every=2))
-    assert run.finished
+    assert run.checkpoint.name == "final.ckpt"
     assert "no picture at step 2: shard-0.tar:a: is torn." in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Callback that checkpoints and requeues a SLURM job before its time limit or on preemption.
+"""Callback that saves a checkpoint and ends training after a signal, and puts a SLURM job back into the queue.
 
 Lightning's `SLURMEnvironment(auto_requeue=True)` saves inside the signal handler, wherever each rank happens to be.
 Saving is a collective, so ranks at different points deadlock (Lightning issues #21406 and #21407; the broadcast in its
@@ -18,7 +18,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from foundation.errors import TrainingError
 from foundation.train.callbacks.checkpointing import Checkpointing
-from foundation.train.callbacks.stop_signals import listen, told_to_stop
+from foundation.train.callbacks.stop_signals import is_requeued, listen, told_to_stop
 
 
 def slurm_environment() -> SLURMEnvironment | None:
@@ -27,17 +27,15 @@ def slurm_environment() -> SLURMEnvironment | None:
     return SLURMEnvironment(auto_requeue=False) if by_srun else None
 
 
-class Requeue(L.Callback):
-    """Saves a checkpoint and stops at the end of the batch after a signal; rank 0 requeues the job.
-
-    Inactive outside a SLURM job and without the environment variable WFM_REQUEUE=1.
+class Stop(L.Callback):
+    """Saves a checkpoint and stops at the end of the batch after a signal; of a requeued SLURM job, rank 0 requeues it.
 
     Attributes:
-        stopped: whether training was stopped before its last step.
+        signal: number of the signal that stopped training before its last step; 0 if none did.
     """
 
     def __init__(self, checkpointing: Checkpointing) -> None:
-        self.checkpointing, self.stopped = checkpointing, False
+        self.checkpointing, self.signal = checkpointing, 0
         self._active = listen()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -48,14 +46,15 @@ class Requeue(L.Callback):
     ) -> None:
         if not self._active or trainer.global_step >= trainer.max_steps:
             return
-        if trainer.strategy.reduce_boolean_decision(told_to_stop(), all=False):
+        if trainer.strategy.reduce_boolean_decision(told_to_stop() != 0, all=False):
             self.checkpointing.save(trainer)
-            self.stopped = trainer.should_stop = True
+            self.signal = told_to_stop() or signal.SIGTERM  # another rank was told
+            trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.stopped:
+        if not self.signal:
             return
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and is_requeued():
             print(f"step {trainer.global_step}: told to stop; its checkpoint is saved.", flush=True)
             _requeue()
         trainer.strategy.barrier()  # no rank may end the job before it is requeued
