@@ -1,7 +1,7 @@
 """How a command ends: every exception becomes one line on stderr and an exit status, and none is lost.
 
-Statuses follow sysexits.h and the shell: 2 what the user can correct, 70 a defect of this project, 74 the system refused to
-read or write, 128 + n stopped by signal n.
+Statuses follow sysexits.h and the shell: 2 what the user can correct, 70 a defect of this project, 74 the system
+refused to read or write, 128 + n stopped by signal n.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from foundation.config.redaction import published
 from foundation.errors import StoppedError, WfmError
 
 USER, DEFECT, SYSTEM = 2, 70, 74
-REPORT = "https://github.com/wireless-foundation/foundation/issues"
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -115,13 +114,13 @@ def defect(error: BaseException, words: Sequence[str], debug: bool) -> int:
     text = "".join(traceback.format_exception(error))
     if debug:
         print(published(text), file=sys.stderr)
-        return ended(DEFECT, f"{type(error).__name__}: a defect of wfm; please report the traceback above at {REPORT}.")
+        return ended(DEFECT, f"{type(error).__name__}: a defect of wfm; please report the traceback above.")
     kept = keep_traceback(text, words)
     place = f"the traceback is in {kept}" if kept else "repeat the command with --debug to see the traceback"
     return ended(
         DEFECT,
-        f"{type(error).__name__}: a defect of wfm, not of your input; {place}; please attach it, with the command "
-        f"'{command_line(words)}', to a report at {REPORT}.",
+        f"{type(error).__name__}: a defect of wfm, not of your input; {place}; please attach it to a report, with the "
+        f"command '{command_line(words)}'.",
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any, NoReturn, get_args
 
 from foundation.errors import RecipeError
 
-_CHOICE = re.compile(r"argument (?P<what>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)", re.DOTALL)
+_CHOICE = re.compile(
+    r"argument (?P<what>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)", re.DOTALL
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,8 +47,11 @@ class Parser(argparse.ArgumentParser):
         name, _, value = rest[0].lstrip("-").partition("=")
         keys = sorted(keys_of(args.recipe_kind, name.replace("-", "_"))) if getattr(args, "recipe_kind", None) else []
         if keys:
-            value = value or next((word for word in rest[1:2] if not word.startswith("-")), "VALUE")
-            raise RecipeError(f"{rest[0]} is a key of the recipe; write {' or '.join(f'{key}={value}' for key in keys)}.")
+            after = words[words.index(rest[0]) + 1 :]
+            value = value or next((word for word in after[:1] if not word.startswith("-")), "VALUE")
+            raise RecipeError(
+                f"{rest[0]} is a key of the recipe; write {' or '.join(f'{key}={value}' for key in keys)}."
+            )
         options = [each for action in args.parser._actions for each in action.option_strings if each.startswith("--")]
         guess = nearest(rest[0], options) if rest[0].startswith("-") else "a recipe's keys are changed by KEY=VALUE."
         raise RecipeError(f"{rest[0]!r} is not understood; {guess} See '{args.parser.prog} --help'.")

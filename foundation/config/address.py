@@ -9,6 +9,8 @@ from urllib.request import url2pathname
 
 from pydantic import BeforeValidator
 
+from foundation.config.values import expanded
+
 
 def local_path(address: str) -> str:
     """The path that a file:// URL names; every other address unchanged."""
@@ -18,7 +20,7 @@ def local_path(address: str) -> str:
 
 def _address(value: Any) -> Any:
     """Code may give a Path where a recipe holds text."""
-    return local_path(str(value)) if isinstance(value, str | Path) else value
+    return str(expanded(local_path(str(value)))) if isinstance(value, str | Path) else value
 
 
 Address = Annotated[str, BeforeValidator(_address)]

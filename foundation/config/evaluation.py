@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
+from foundation.config.values import FilePath, Name, Seed, Share
 
 #: Modes that use no checkpoint and are run once.
 LABELS_ALONE = ("baseline", "cnn", "resnet")
@@ -42,14 +43,16 @@ class BaselineSection(Section):
 class EvaluateRecipe(Section):
     """`wfm evaluate`: every mode x label fraction x seed on one task, in one table."""
 
-    name: str = Field(description="name of the checkpoint in the tables, where only one is given")
-    set: str = Field(description="name of the data set in the tables")
+    command: ClassVar[str] = "wfm evaluate --config"
+
+    name: Name = Field(description="name of the checkpoint in the tables, where only one is given")
+    set: Name = Field(description="name of the data set in the tables")
     checkpoint: str | None = Field(
         None,
         description="exported folder, training checkpoint (.ckpt), org/name on the Hub, or wfm-small; {split} stands "
         "for the fold's name, {seed} for the seed",
     )
-    checkpoints: dict[str, str] = Field(
+    checkpoints: dict[Name, str] = Field(
         {}, description="several checkpoints in one table: name in the rows -> checkpoint"
     )
     task: TaskSection = Field(description="the labelled problem")
@@ -58,10 +61,10 @@ class EvaluateRecipe(Section):
         description="rows of the table. Labels alone: baseline (hand-made features), cnn, resnet. Frozen encoder: "
         "probe (kernel heads), knn, untrained (the probe on random weights). Fitted encoder: lora, full, scratch",
     )
-    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+    fractions: list[Share] = Field(
         [0.01, 0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
     )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: list[Seed] = Field(
         [0, 1, 2], min_length=1, description="of the label subsets and the fits; every one is a fit of its own"
     )
     configurations: list[Configuration] = Field(
@@ -81,8 +84,8 @@ class EvaluateRecipe(Section):
         [BaselineSection()], min_length=1, description="rows of mode baseline; paired tests take the first"
     )
     tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
-    workers: int = Field(1, ge=1, description="processes that share the fits")
-    cache: Path = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
+    workers: int = Field(1, ge=1, le=4096, description="processes that share the fits")
+    cache: FilePath = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 
     @model_validator(mode="after")
     def _encoders(self) -> EvaluateRecipe:

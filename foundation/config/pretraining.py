@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from foundation.config.address import Address
 from foundation.config.section import Section
+from foundation.config.values import (
+    Batch,
+    Depth,
+    FilePath,
+    Name,
+    Nepers,
+    Processes,
+    Rate,
+    Seed,
+    Share,
+    Steps,
+    Weight,
+    Width,
+)
+
+#: Times, or responses, of a token.
+PatchSide = Annotated[int, Field(gt=0, le=4096)]
 
 
 class CorpusSection(Section):
@@ -19,7 +35,7 @@ class CorpusSection(Section):
     part: str | list[str] | None = Field(
         None, description="part or parts of the split, such as train; null: all sessions"
     )
-    weight: float = Field(1.0, gt=0, description="relative weight of this corpus in a mixture")
+    weight: float = Field(1.0, gt=0, le=1e9, description="relative weight of this corpus in a mixture")
     kinds: list[str] | None = Field(
         None, min_length=1, description="read only signals of these kinds, such as csi or radar; null: all"
     )
@@ -44,14 +60,15 @@ class DataSection(Section):
     temperature: float = Field(
         1.0,
         gt=0,
+        le=1e6,
         description="a corpus is sampled in proportion to weight x size ** (1 / temperature): 1 follows the sizes, "
         "large values make corpora equally frequent",
     )
-    workers: int = Field(
-        0, ge=0, description="data loader processes of each training process; 0: in the process itself"
+    workers: Processes = Field(
+        0, description="data loader processes of each training process; 0: in the process itself"
     )
-    augment: float = Field(
-        0.0, ge=0, description="standard deviation of a random device response on each sample, in nepers; 0: none"
+    augment: Nepers = Field(
+        0.0, description="standard deviation of a random device response on each sample, in nepers; 0: none"
     )
     random_subset: float = Field(
         0.0,
@@ -77,19 +94,21 @@ class DataSection(Section):
 class ModelSection(Section):
     """Sizes of the network; `foundation.models.WfmConfig` takes its defaults from here."""
 
-    hidden_size: int = Field(128, description="width of the encoder")
-    depth: int = Field(4, description="transformer blocks of the encoder")
-    heads: int = Field(4, description="attention heads of the encoder")
-    decoder_size: int = Field(96, description="width of the light transformer that predicts masked tokens")
-    decoder_depth: int = Field(2, description="transformer blocks of the decoder")
-    decoder_heads: int = Field(4, description="attention heads of the decoder")
-    flow_width: int = Field(192, description="width of the flow-matching head")
-    flow_depth: int = Field(3, description="layers of the flow-matching head")
-    patch_shapes: list[tuple[int, int]] = Field(
+    hidden_size: Width = Field(128, description="width of the encoder")
+    depth: Depth = Field(4, description="transformer blocks of the encoder")
+    heads: Width = Field(4, description="attention heads of the encoder")
+    decoder_size: Width = Field(96, description="width of the light transformer that predicts masked tokens")
+    decoder_depth: Depth = Field(2, description="transformer blocks of the decoder")
+    decoder_heads: Width = Field(4, description="attention heads of the decoder")
+    flow_width: Width = Field(192, description="width of the flow-matching head")
+    flow_depth: Depth = Field(3, description="layers of the flow-matching head")
+    patch_shapes: list[tuple[PatchSide, PatchSide]] = Field(
         [(16, 8), (4, 8), (1, 16)],
+        min_length=1,
+        max_length=64,
         description="(times, responses) of a token; a signal uses the first that is not longer than it in time",
     )
-    views: dict[str, str] = Field(
+    views: dict[str, Literal["field", "sanitized", "log-amplitude"]] = Field(
         {},
         description="kind of signal -> input view (field, log-amplitude, ...), where it is not the default",
     )
@@ -100,14 +119,18 @@ class ModelSection(Section):
     links: int = Field(
         64,
         gt=0,
+        le=2**16,
         description="rows of an antenna embedding table; two are combined, so its square is how many transmit "
         "antennas, and how many receive antennas or access points, can be told apart",
     )
     experts: int = Field(
-        0, ge=0, description="experts of every feed-forward layer of the encoder (mixture of experts); 0: dense layers"
+        0,
+        ge=0,
+        le=4096,
+        description="experts of every feed-forward layer of the encoder (mixture of experts); 0: dense layers",
     )
     experts_active: int = Field(
-        1, gt=0, description="experts per token, at most `experts`; together as wide as the dense layer"
+        1, gt=0, le=4096, description="experts per token, at most `experts`; together as wide as the dense layer"
     )
 
     @model_validator(mode="after")
@@ -116,14 +139,22 @@ class ModelSection(Section):
             raise ValueError(f"experts_active={self.experts_active} is more than there are, experts={self.experts}")
         return self
 
+    @model_validator(mode="after")
+    def _whole_heads(self) -> ModelSection:
+        for size, heads in (("hidden_size", "heads"), ("decoder_size", "decoder_heads")):
+            width, count = getattr(self, size), getattr(self, heads)
+            if width % count:
+                raise ValueError(f"{size}={width} is not a multiple of {heads}={count}: all heads are equally wide")
+        return self
+
 
 class ObjectiveSection(Section):
     """Masked signal modelling, see `foundation.objectives.MaskedObjective`."""
 
-    ratio: tuple[float, float] = Field(
+    ratio: tuple[Share, Share] = Field(
         (0.6, 0.85), description="(lowest, highest) share of tokens that the random mask hides"
     )
-    masks: dict[Literal["random", "time", "response", "link"], float] = Field(
+    masks: dict[Literal["random", "time", "response", "link"], Weight] = Field(
         {"random": 0.5, "time": 0.2, "response": 0.2, "link": 0.1},
         description="mask kind -> relative frequency: random tokens, or a block of times, responses or whole links",
     )
@@ -134,36 +165,47 @@ class ObjectiveSection(Section):
         description="share of the batches that train generation: any part of the signal, or nothing, is visible, and "
         "levels of the whole signal are given; the other batches train imputation, where nothing hidden is given",
     )
-    flow_weight: float = Field(1.0, ge=0, description="weight of the flow-matching loss; 0: its head stays untrained")
-    flow_levels: int = Field(2, ge=1, description="noise levels drawn per token and step for the flow-matching loss")
-    statistics_weight: float = Field(1.0, ge=0, description="weight of the statistics head's loss")
+    flow_weight: Weight = Field(1.0, description="weight of the flow-matching loss; 0: its head stays untrained")
+    flow_levels: int = Field(
+        2, ge=1, le=1024, description="noise levels drawn per token and step for the flow-matching loss"
+    )
+    statistics_weight: Weight = Field(1.0, description="weight of the statistics head's loss")
     gate_share: float = Field(
         0.25,
         gt=0,
         le=1,
         description="share of the samples that train the gate between mean head and linear interpolation",
     )
-    masked_weight: float = Field(
-        1.0, ge=0, description="weight of the mean head's squared error on masked tokens, before and after the gate"
+    masked_weight: Weight = Field(
+        1.0, description="weight of the mean head's squared error on masked tokens, before and after the gate"
     )
+
+    @model_validator(mode="after")
+    def _possible(self) -> ObjectiveSection:
+        low, high = self.ratio
+        if not low <= high < 1:
+            raise ValueError(f"ratio: expected (lowest, highest) with lowest <= highest < 1, got ({low:g}, {high:g})")
+        if not sum(self.masks.values()) > 0:
+            raise ValueError("masks: at least one kind needs a frequency above 0")
+        return self
 
 
 class TrainSection(Section):
     """The optimisation and the machines it runs on."""
 
-    steps: int = Field(gt=0, description="optimizer steps of the run")
-    batch_size: int = Field(64, gt=0, description="largest number of samples per process and batch")
+    steps: Steps = Field(description="optimizer steps of the run")
+    batch_size: Batch = Field(64, description="largest number of samples per process and batch")
     batch_tokens: int | None = Field(
-        None, gt=0, description="largest number of tokens per process and batch; null: no limit"
+        None, gt=0, le=10**9, description="largest number of tokens per process and batch; null: no limit"
     )
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
-    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises to its peak")
-    clip_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
+    learning_rate: Rate = Field(1e-3, description="peak learning rate")
+    weight_decay: Weight = Field(0.05, description="weight decay of AdamW")
+    warmup_steps: int = Field(50, ge=0, le=10**9, description="steps over which the learning rate rises to its peak")
+    clip_norm: float = Field(1.0, gt=0, le=1e9, description="gradients are scaled down to this norm")
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
-    devices: int = Field(1, gt=0, description="processes per node, one for each GPU")
-    nodes: int = Field(1, gt=0, description="number of machines")
-    accumulate: int = Field(1, gt=0, description="batches per process whose gradients are summed into one step")
+    devices: int = Field(1, gt=0, le=4096, description="processes per node, one for each GPU")
+    nodes: int = Field(1, gt=0, le=10**5, description="number of machines")
+    accumulate: Batch = Field(1, description="batches per process whose gradients are summed into one step")
     strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = Field(
         "auto", description="ddp, or DeepSpeed ZeRO of this stage; auto: ddp where there are several processes"
     )
@@ -178,15 +220,15 @@ class TrainSection(Section):
     compile: bool = Field(
         False, description="torch.compile the blocks, which takes a minute at the start; see benchmarks/README.md"
     )
-    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
-    keep_last: int = Field(2, gt=0, description="how many of the newest checkpoints are kept")
-    keep_every: int | None = Field(
-        None, gt=0, description="checkpoints at multiples of so many steps are never deleted; null: none"
+    checkpoint_every: Steps = Field(200, description="steps between checkpoints")
+    keep_last: Steps = Field(2, description="how many of the newest checkpoints are kept")
+    keep_every: Steps | None = Field(
+        None, description="checkpoints at multiples of so many steps are never deleted; null: none"
     )
-    log_every: int = Field(10, gt=0, description="steps between log entries")
-    picture_every: int | None = Field(1000, gt=0, description="steps between figures of reconstructions; null: none")
+    log_every: Steps = Field(10, description="steps between log entries")
+    picture_every: Steps | None = Field(1000, description="steps between figures of reconstructions; null: none")
     timeout_s: float = Field(
-        900, gt=0, description="seconds that a process waits for the others before the run ends with an error"
+        900, gt=0, le=1e7, description="seconds that a process waits for the others before the run ends with an error"
     )
 
     @model_validator(mode="after")
@@ -205,9 +247,11 @@ class TrainSection(Section):
 class PretrainRecipe(Section):
     """`wfm pretrain`: masked signal modelling on shards."""
 
-    name: str = Field(description="name of the run, in logs, jobs and the model card")
-    out: Path = Field(description="run directory: recipe, checkpoints, logs, figures and the exported model")
-    seed: int = Field(0, ge=0, description="of weights, order of samples, masks and noise")
+    command: ClassVar[str] = "wfm pretrain"
+
+    name: Name = Field(description="name of the run, in logs, jobs and the model card")
+    out: FilePath = Field(description="run directory: recipe, checkpoints, logs, figures and the exported model")
+    seed: Seed = Field(0, description="of weights, order of samples, masks and noise")
     init: str | None = Field(
         None, description="exported model whose weights the run starts from; its `model` section must be equal"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +22,10 @@ R = TypeVar("R", bound="Section")
 class Section(BaseModel):
     """Base class of every section of a recipe: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    #: The command that takes a recipe of this kind; "" for a section of one.
+    command: ClassVar[str] = ""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
@@ -42,7 +45,29 @@ def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
+        other = _other_kind(raw, kind)
+        if other is not None:
+            raise RecipeError(f"{path} is a recipe of '{other}'; this command takes one of '{kind.command}'.") from None
         raise RecipeError(explain(path, error, kind)) from None
+
+
+def _other_kind(raw: Mapping[str, Any], kind: type[Section]) -> str | None:
+    """The command of another kind of recipe that has all of these keys, where `kind` does not; None if none has."""
+    from foundation.config import evaluation, imputation, pretraining, study, suite, tasks
+
+    kinds = (
+        *(pretraining.PretrainRecipe, tasks.FinetuneRecipe, evaluation.EvaluateRecipe),
+        *(imputation.ImputationRecipe, study.StudyRecipe, suite.SuiteRecipe),
+    )
+    if not set(raw) - set(kind.model_fields):
+        return None
+    fitting = [
+        each
+        for each in kinds
+        if set(raw) <= set(each.model_fields)
+        and all(name in raw for name, field in each.model_fields.items() if field.is_required())
+    ]
+    return fitting[0].command if len(fitting) == 1 else None
 
 
 def dump_recipe(recipe: Section) -> str:
@@ -83,7 +108,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
     try:
         value = _number(yaml.safe_load(text))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise RecipeError(f"override {override!r}: {text!r} is not valid YAML; quote it.") from None
     node[_index(node, last, override) if isinstance(node, list) else last] = value
 

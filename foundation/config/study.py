@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from foundation.config.pretraining import CorpusSection
 from foundation.config.section import Section
+from foundation.config.values import FilePath, Seed, Share
 
 #: A grid axis of such a name is numeric: the quantity is measured in every run, and power laws are fitted to it.
 QUANTITIES = ("parameters", "samples", "sessions", "tokens", "steps")
@@ -30,7 +32,7 @@ class HeldOutSection(CorpusSection):
 class StudyTask(Section):
     """An evaluation recipe, of which only the training part is read."""
 
-    recipe: Path = Field(description="path of the evaluation recipe, relative to the study")
+    recipe: FilePath = Field(description="path of the evaluation recipe, relative to the study")
     overrides: list[str] = Field([], description="changes to that recipe, such as task.split=A")
     samples: int | None = Field(
         800, gt=0, description="largest number of samples, equally many of every session; null: all"
@@ -40,11 +42,13 @@ class StudyTask(Section):
 class StudyRecipe(Section):
     """`wfm study`: pretrain every variant (or cell of a grid) with every seed and measure all alike."""
 
+    command: ClassVar[str] = "wfm study"
+
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the study, of its folder and report"
     )
     question: str = Field("", description="what the study asks, printed at the top of its report")
-    pretrain: Path = Field(description="pretraining recipe that all runs share, relative to the study")
+    pretrain: FilePath = Field(description="pretraining recipe that all runs share, relative to the study")
     overrides: list[str] = Field(
         [], description="changes to that recipe in every run, applied before those of a variant"
     )
@@ -54,17 +58,17 @@ class StudyRecipe(Section):
     grid: dict[str, dict[str, list[str]]] = Field(
         {}, description="axis -> level -> changes, all levels crossed; in place of variants"
     )
-    seeds: list[int] = Field(
+    seeds: list[Seed] = Field(
         [0, 1, 2], min_length=1, description="of pretraining and of the label subsets, all different"
     )
     held_out: HeldOutSection | None = Field(
         None, description="samples for the held-out masked loss, with the same masks for all runs; null: not measured"
     )
     tasks: list[StudyTask] = Field([], description="frozen probes, scored on left-out training sessions of each task")
-    fractions: list[float] = Field(
+    fractions: list[Share] = Field(
         [0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
     )
-    cache: Path = Field(Path("runs/studies"), description="folder of the runs: cache/name/variant-seed")
+    cache: FilePath = Field(Path("runs/studies"), description="folder of the runs: cache/name/variant-seed")
 
     @model_validator(mode="after")
     def _complete(self) -> StudyRecipe:
@@ -72,8 +76,8 @@ class StudyRecipe(Section):
             raise ValueError("give either variants, or a grid of axes")
         if self.held_out is None and not self.tasks:
             raise ValueError("give held_out or tasks: without either nothing is measured")
-        if len(set(self.seeds)) != len(self.seeds) or not all(0 < fraction <= 1 for fraction in self.fractions):
-            raise ValueError("seeds must differ, and fractions lie above 0 and at most at 1")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
         for name in [*self.variants, *self.grid, *(level for levels in self.grid.values() for level in levels)]:
             if not _NAME.fullmatch(name) or name == UNTRAINED:
                 raise ValueError(

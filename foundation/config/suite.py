@@ -7,25 +7,29 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
 from foundation.config.evaluation import EvaluateMode, EvaluateRecipe
 from foundation.config.section import Section, load_recipe
+from foundation.config.values import FilePath, Name
 from foundation.errors import RecipeError
 
 
 class SuiteTask(Section):
     """An evaluation recipe, and changes to it."""
 
-    recipe: Path = Field(description="path of the evaluation recipe, relative to the suite")
+    recipe: FilePath = Field(description="path of the evaluation recipe, relative to the suite")
     overrides: list[str] = Field([], description="changes to that recipe, such as task.split=A")
 
 
 class SuiteRecipe(Section):
     """`wfm evaluate --suite`: the recipes that are run, and which modes are compared in paired tests."""
 
-    name: str = Field(description="name of the suite, in its report and jobs")
+    command: ClassVar[str] = "wfm evaluate --suite"
+
+    name: Name = Field(description="name of the suite, in its report and jobs")
     tasks: list[SuiteTask] = Field(min_length=1, description="the evaluation recipes")
     overrides: list[str] = Field([], description="changes to every recipe, applied before its own")
     compare: list[tuple[EvaluateMode, EvaluateMode]] = Field(

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from foundation.config.renamed import VALUES
 from foundation.config.section import Section
+from foundation.config.values import Batch, FilePath, Name, Nepers, Rate, Seed, Share, Steps, Weight
 
 
 class TuneSection(Section):
     """How an encoder or a supervised network is fitted to labels, see `foundation.adapt.fit`."""
 
-    steps: int = Field(200, gt=0, description="optimizer steps of a fit")
-    max_epochs: int = Field(
-        60, gt=0, description="upper limit on passes over the training samples: fewer steps where labels are few"
+    steps: Steps = Field(200, description="optimizer steps of a fit")
+    max_epochs: Steps = Field(
+        60, description="upper limit on passes over the training samples: fewer steps where labels are few"
     )
-    batch_size: int = Field(32, gt=0, description="samples per step")
-    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate of LoRA and its head")
-    full_learning_rate: float = Field(
-        2e-4, gt=0, description="peak learning rate of full fine-tuning and of training from scratch"
+    batch_size: Batch = Field(32, description="samples per step")
+    learning_rate: Rate = Field(5e-4, description="peak learning rate of LoRA and its head")
+    full_learning_rate: Rate = Field(
+        2e-4, description="peak learning rate of full fine-tuning and of training from scratch"
     )
-    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
-    lora_rank: int = Field(8, gt=0, description="rank of the LoRA matrices; their alpha is twice the rank")
+    weight_decay: Weight = Field(0.05, description="weight decay of AdamW")
+    lora_rank: int = Field(8, gt=0, le=4096, description="rank of the LoRA matrices; their alpha is twice the rank")
     pooling: Literal["moments", "context", "columns", "response", "invariant", "auto"] = Field(
         "auto",
         description="how token features become one vector per sample, see foundation/models/pooling.py; auto: a stack "
@@ -33,15 +33,15 @@ class TuneSection(Section):
     dropout: float = Field(
         0.1, ge=0, lt=1, description="dropout probability before the head of the supervised networks (cnn, resnet)"
     )
-    augment: float = Field(
-        0.0, ge=0, description="standard deviation of a random device response on training samples, in nepers; 0: none"
+    augment: Nepers = Field(
+        0.0, description="standard deviation of a random device response on training samples, in nepers; 0: none"
     )
 
 
 class TaskSection(Section):
     """One labelled problem on one shard directory."""
 
-    shards: Path = Field(description="shard directory with a manifest")
+    shards: FilePath = Field(description="shard directory with a manifest")
     label: str = Field(description="label to predict, such as activity; classes or real numbers as the shards declare")
     split: str | list[str] = Field(
         description="split of the manifest; several are folds, whose test samples are scored together"
@@ -65,13 +65,15 @@ class TaskSection(Section):
 class FinetuneRecipe(Section):
     """`wfm finetune`: fit LoRA and a head to one task and save the adapter."""
 
-    name: str = Field(description="name of the adapter, in messages and jobs")
-    out: Path = Field(description="folder that the adapter is saved into; must not exist")
+    command: ClassVar[str] = "wfm finetune"
+
+    name: Name = Field(description="name of the adapter, in messages and jobs")
+    out: FilePath = Field(description="folder that the adapter is saved into; must not exist")
     checkpoint: str = Field(
         description="exported folder, training checkpoint (.ckpt), org/name on the Hub, or wfm-small, which is "
         "installed with the package"
     )
     task: TaskSection = Field(description="the labelled problem")
-    fraction: float = Field(1.0, gt=0, le=1, description="share of the training labels to use, above 0 and at most 1")
-    seed: int = Field(0, ge=0, description="of the label subset and of the fit")
+    fraction: Share = Field(1.0, description="share of the training labels to use, above 0 and at most 1")
+    seed: Seed = Field(0, description="of the label subset and of the fit")
     tune: TuneSection = Field(TuneSection(), description="how the adapter is fitted")

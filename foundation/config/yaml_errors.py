@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import stat
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from foundation.config.renamed import DELETED, KEYS, VALUES
 from foundation.errors import WfmError
+
+#: A recipe is read by a slow parser, and dumped whole: bounds on what is read and on what its aliases stand for.
+MOST_BYTES, MOST_NODES = 2**17, 20_000
 
 
 def read_mapping(path: Path, error: type[WfmError], missing: str) -> dict[str, Any]:
@@ -25,14 +29,50 @@ def read_mapping(path: Path, error: type[WfmError], missing: str) -> dict[str, A
         error: the file does not exist, is not YAML or holds no mapping.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise error(f"{path}: {missing}") from None
+        raw = _load(path)
+    except OSError as problem:
+        raise error(f"{path}: {missing}{_reason(problem)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:  # ValueError: no UTF-8, or a date that is none
         raise error(f"{path}: is not valid YAML: {' '.join(str(problem).split())}.") from None
     if not isinstance(raw, dict):
         raise error(f"{path}: expected a mapping of keys at the top level.")
     return raw
+
+
+def _load(path: Path) -> Any:
+    """Parse a file of text.
+
+    Raises:
+        ValueError: it is no plain file, too long, or its aliases stand for more than a recipe can hold.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no plain file")
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it is longer than {MOST_BYTES // 1024} kB, which no recipe is")
+    text = data.decode("utf-8-sig")
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None and _size(root, {}) > MOST_NODES:
+        raise ValueError(f"its aliases stand for more than {MOST_NODES:,} values")
+    return yaml.safe_load(text)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node, where an alias counts as what it stands for."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1  # of an alias to a node that it stands in
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] = 1 + sum(_size(each, known) for each in children)
+    return known[id(node)]
+
+
+def _reason(problem: OSError) -> str:
+    return "" if isinstance(problem, FileNotFoundError) else f" ({(problem.strerror or str(problem)).lower()})"
 
 
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:

@@ -105,8 +105,8 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         clear_heartbeat(directory)
     if stop.signal:
         raise StoppedError(
-            f"{directory}: stopped at step {trainer.global_step} of {recipe.train.steps}, its checkpoint is saved; run the "
-            "same command again to continue.",
+            f"{directory}: stopped at step {trainer.global_step} of {recipe.train.steps}, its checkpoint is saved; "
+            "run the same command again to continue.",
             stop.signal,
             is_requeued(),
         )

@@ -131,7 +131,8 @@ def test_no_slurm_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("job", "asked", "told"), [("", "1", "killed"), ("1", "", "killed"), ("1", "1", f"told {int(signal.SIGUSR1)}, torch False")]
+    ("job", "asked", "told"),
+    [("", "1", "killed"), ("1", "", "killed"), ("1", "1", f"told {int(signal.SIGUSR1)}, torch False")],
 )
 def test_a_signal_is_heard_before_torch_is_loaded_in_a_job_that_asks(job: str, asked: str, told: str) -> None:
     code = """
