@@ -74,6 +74,12 @@ def _holder(lock: Path) -> str:
         return "another process"
 
 
+def refuse_existing(path: Path, error: type[WfmError]) -> None:
+    """Raise `error` where there is something at `path`: nothing that a user has made is overwritten."""
+    if path.exists() or path.is_symlink():
+        raise error(f"{path} exists and is left alone; name a new folder, or delete this one first.")
+
+
 @contextmanager
 def new_folder(folder: Path, error: type[WfmError]) -> Iterator[Path]:
     """Make a folder that appears whole or not at all: its files are written into the hidden folder that is yielded.
@@ -81,9 +87,7 @@ def new_folder(folder: Path, error: type[WfmError]) -> Iterator[Path]:
     Raises:
         error: `folder` exists, also if another process has made it meanwhile; it is left alone.
     """
-    exists = error(f"{folder} exists and is left alone; name a new folder, or delete this one first.")
-    if folder.exists():
-        raise exists
+    refuse_existing(folder, error)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
     partial.mkdir(parents=True)
     try:
@@ -94,8 +98,7 @@ def new_folder(folder: Path, error: type[WfmError]) -> Iterator[Path]:
         try:
             partial.rename(folder)
         except OSError:
-            if folder.exists():
-                raise exists from None
+            refuse_existing(folder, error)
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

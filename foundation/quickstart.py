@@ -21,7 +21,7 @@ from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
 from foundation.evaluate.run import evaluate
-from foundation.files import write_atomically
+from foundation.files import exclusive, write_atomically
 from foundation.quickstart_report import report
 from foundation.results.rows import load_rows, save_rows
 from foundation.results.terminal import print_rows
@@ -76,7 +76,17 @@ TINY = Scale(
 
 
 def quickstart(out: Path, scale: Scale = FULL, recipes: Path = RECIPES) -> Path:
-    """Run what is missing in `out` and return the path of the report."""
+    """Run what is missing in `out` and return the path of the report.
+
+    Raises:
+        WfmError: another process works in `out`.
+        StoppedError: a signal stopped pretraining; the next call goes on.
+    """
+    with exclusive(out):
+        return _quickstart(out, scale, recipes)
+
+
+def _quickstart(out: Path, scale: Scale, recipes: Path) -> Path:
     shards, model, adapter = out / "shards", out / "pretrain" / "model", out / "adapter"
     scores, page = out / "scores.json", out / "report.html"
     if page.exists():

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command
+from foundation.cli.common import command, refuse_unwritable
 
 EXAMPLES = """examples:
   wfm inspect capture.dat                                    the format is recognised by content
@@ -36,9 +36,14 @@ def add(commands: Any) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> None:
+    from foundation.errors import RecipeError
     from foundation.files import write_atomically
     from foundation.inspect.capture import describe, draw, load, print_summary
 
+    if args.png is not None:
+        if args.png.suffix.lower() != ".png":
+            raise RecipeError(f"{args.png}: --png writes a PNG image; name a file that ends in .png.")
+        refuse_unwritable(args.png)
     name, *options = args.format or [None]
     capture = load(args.file, name, [*args.options, *options])
     if args.json:

@@ -47,10 +47,14 @@ def add(commands: Any) -> None:
 
 def _finetune(args: argparse.Namespace) -> None:
     from foundation.config import FinetuneRecipe
+    from foundation.errors import CheckpointError
+    from foundation.files import refuse_existing
 
     recipe = resolved(args, FinetuneRecipe)
     if recipe is None:
         return
+    refuse_existing(recipe.out, CheckpointError)  # before torch is loaded
+    refuse_unwritable(folders=[recipe.out.parent])
     from foundation.evaluate.finetune import finetune
 
     finetune(recipe)

@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 
 from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
-from foundation.config.values import FilePath, Name, Seed, Share
+from foundation.config.values import (
+    FilePath,
+    Name,
+    Seed,
+    Share,
+    Threads,
+)
 
 #: Modes that use no checkpoint and are run once.
 LABELS_ALONE = ("baseline", "cnn", "resnet")
@@ -85,6 +91,9 @@ class EvaluateRecipe(Section):
     )
     tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
     workers: int = Field(1, ge=1, le=4096, description="processes that share the fits")
+    threads: Threads | None = Field(
+        None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
+    )
     cache: FilePath = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 
     @model_validator(mode="after")

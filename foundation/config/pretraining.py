@@ -19,6 +19,7 @@ from foundation.config.values import (
     Seed,
     Share,
     Steps,
+    Threads,
     Weight,
     Width,
 )
@@ -205,6 +206,9 @@ class TrainSection(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
     devices: int = Field(1, gt=0, le=4096, description="processes per node, one for each GPU")
     nodes: int = Field(1, gt=0, le=10**5, description="number of machines")
+    threads: Threads | None = Field(
+        None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
+    )
     accumulate: Batch = Field(1, description="batches per process whose gradients are summed into one step")
     strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = Field(
         "auto", description="ddp, or DeepSpeed ZeRO of this stage; auto: ddp where there are several processes"

@@ -8,7 +8,18 @@ from pydantic import Field, model_validator
 
 from foundation.config.renamed import VALUES
 from foundation.config.section import Section
-from foundation.config.values import Batch, FilePath, Name, Nepers, Rate, Seed, Share, Steps, Weight
+from foundation.config.values import (
+    Batch,
+    FilePath,
+    Name,
+    Nepers,
+    Rate,
+    Seed,
+    Share,
+    Steps,
+    Threads,
+    Weight,
+)
 
 
 class TuneSection(Section):
@@ -77,3 +88,6 @@ class FinetuneRecipe(Section):
     fraction: Share = Field(1.0, description="share of the training labels to use, above 0 and at most 1")
     seed: Seed = Field(0, description="of the label subset and of the fit")
     tune: TuneSection = Field(TuneSection(), description="how the adapter is fitted")
+    threads: Threads | None = Field(
+        None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
+    )

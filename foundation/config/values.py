@@ -24,6 +24,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 Width = Annotated[int, Field(gt=0, le=2**17)]
 Depth = Annotated[int, Field(gt=0, le=4096)]
 Processes = Annotated[int, Field(ge=0, le=4096)]
+Threads = Annotated[int, Field(gt=0, le=4096)]
 Nepers = Annotated[float, Field(ge=0, le=10)]
 
 

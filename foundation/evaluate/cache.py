@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from foundation.adapt.adapter_files import weights_hash
@@ -88,12 +89,16 @@ class Outcomes:
 
 
 def load_outcome(path: Path) -> Outcome | None:
-    """Read what `save_outcome` wrote; None if the job is not done."""
+    """Read what `save_outcome` wrote; None if the job is not done, or its file is damaged, which is said."""
     if not path.exists():
         return None
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        pooling = (file.metadata() or {}).get("pooling")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            pooling = (file.metadata() or {}).get("pooling")
+    except (SafetensorError, OSError) as error:
+        warnings.warn(f"{path}: a kept fit is damaged ({error}); it is done again.", stacklevel=2)
+        return None
     parts = [name.removeprefix(_NAMES[0]) for name in arrays if name.startswith(_NAMES[0])]
     truth, predicted, block = ({part: arrays[name + part] for part in parts} for name in _NAMES)
     return Outcome({part: (truth[part], predicted[part], block[part]) for part in parts}, pooling)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from foundation.adapt import fit, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
-from foundation.data.labelled import TokenSet, label_subset
+from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.evaluate.report.task_page import print_task, write_task_page
 from foundation.evaluate.task import Problem
 from foundation.evaluate.task_result import TaskResult, save_results
+from foundation.files import exclusive, refuse_existing
+from foundation.machine import set_threads
+from foundation.models.task import TaskModel
 
 RESULTS, PAGE = "predictions.json", "report.html"  # in the adapter folder
 
@@ -24,12 +28,19 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
 
     Raises:
         CheckpointError: `recipe.out` exists (nothing is overwritten) or the checkpoint cannot be loaded.
+        WfmError: another process writes it.
         RecipeError, ShardError: the task cannot be loaded.
     """
-    if recipe.out.exists():  # before an hour of fitting, not after
-        raise CheckpointError(f"{recipe.out} exists and is left alone; set out= to a new folder, or delete it first.")
+    refuse_existing(recipe.out, CheckpointError)  # before an hour of fitting, not after
     if not isinstance(recipe.task.split, str):
         raise RecipeError("task.split: fine-tuning makes one adapter, so give one split; 'wfm evaluate' takes several.")
+    with exclusive(recipe.out):
+        return _finetune(recipe)
+
+
+def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
+    assert isinstance(recipe.task.split, str)
+    print(f"{recipe.out}: {set_threads(recipe.threads)}.", flush=True)
     encoder = load_encoder(recipe.checkpoint)
     problem = Problem.load(recipe.task, recipe.task.split)
     refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
@@ -37,7 +48,7 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)
     model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
-    save_adapter(model, problem.target, recipe.checkpoint, weights_hash(encoder), recipe.out)
+    _save(model, problem.target, recipe, weights_hash(encoder))
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
@@ -46,6 +57,23 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
         found[part] = TaskResult.of(problem.target, targets[rows], truth, predicted)
     _publish(recipe.out, found, recipe, len(rows))
     return found
+
+
+def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str) -> None:
+    """Save the adapter; where its folder cannot be written any more, in the folder for temporary files.
+
+    Raises:
+        CheckpointError: it was saved elsewhere; says where.
+    """
+    try:
+        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out)
+    except OSError as problem:
+        elsewhere = Path(tempfile.mkdtemp(prefix="wfm-adapter-")) / recipe.out.name
+        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere)
+        raise CheckpointError(
+            f"{recipe.out} cannot be written ({(problem.strerror or str(problem)).lower()}); the adapter is kept in "
+            f"{elsewhere}."
+        ) from problem
 
 
 def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:

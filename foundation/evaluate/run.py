@@ -12,6 +12,7 @@ from foundation.evaluate.generation import MODEL, decoder_rows
 from foundation.evaluate.leakage import refuse_overlaps
 from foundation.evaluate.runner import pool_folds, pooling_sentences, progress, rows_of, run_jobs
 from foundation.evaluate.transfer_loss import loss_rows
+from foundation.machine import set_threads
 from foundation.results.rows import Row, merge_rows
 
 SHOWN = 256  # test signals that the decoder is evaluated on
@@ -24,6 +25,10 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
         RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used, or the
             checkpoint was pretrained on a test session.
     """
+    print(
+        f"{recipe.name}: {set_threads(recipe.threads, recipe.workers)} in each of {recipe.workers} processes.",
+        flush=True,
+    )
     refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()
     with progress() as bar:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foundation.checkpoints.layout import FINAL, FOLDER
+from foundation.config.yaml_errors import read_mapping
 from foundation.data.shards.manifest import Manifest
 from foundation.errors import RecipeError
 from foundation.evaluate.cache import source_hash
@@ -71,8 +72,14 @@ def file_of(study: Study, run: Run) -> Path:
 
 
 def load_measured(path: Path) -> Measured | None:
-    """Read what `save_measured` wrote; None if the run is not measured yet."""
-    return Measured.model_validate_json(path.read_bytes()) if path.exists() else None
+    """Read what `save_measured` wrote; None if the run is not measured yet, or its file is damaged, which is said."""
+    if not path.exists():
+        return None
+    try:
+        return Measured.model_validate_json(path.read_bytes())
+    except ValidationError:
+        warnings.warn(f"{path}: damaged measurements; the run is measured again.", stacklevel=2)
+        return None
 
 
 def save_measured(path: Path, found: Measured) -> None:
@@ -95,7 +102,9 @@ def refuse_changed(runs: Sequence[Run]) -> None:
         path = run.folder / "recipe.yaml"
         if not (run.trained and path.exists() and any((run.folder / FOLDER).glob("*.ckpt"))):
             continue
-        changed = changes(yaml.safe_load(path.read_text()), run.pretrain)
+        changed = changes(
+            read_mapping(path, RecipeError, "cannot be read; put back the recipe of this run."), run.pretrain
+        )
         if changed:
             raise RecipeError(
                 f"{run.folder} was pretrained with another recipe ({'; '.join(changed[:3])}); give the study another "

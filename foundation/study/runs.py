@@ -17,7 +17,7 @@ Done = tuple[Run, Measured]
 
 def state(study: Study, run: Run) -> str:
     """State of a run: done, to measure, or to pretrain."""
-    if file_of(study, run).exists():
+    if load_measured(file_of(study, run)) is not None:
         return "done"
     return "to measure" if is_trained(run) else "to pretrain"
 
@@ -37,7 +37,7 @@ def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> li
         ShardError, CheckpointError: shards are missing, or a checkpoint is damaged.
     """
     refuse_changed(study.runs)
-    waiting = [run for run in runs if not file_of(study, run).exists()]
+    waiting = [run for run in runs if state(study, run) != "done"]
     say(f"{study.recipe.name}: {len(runs) - len(waiting)} of {len(runs)} runs are done.")
     judge, problems = Judge(study) if waiting else None, []
     for number, run in enumerate(waiting, start=1):

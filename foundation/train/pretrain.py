@@ -18,11 +18,13 @@ import lightning as L
 
 from foundation.checkpoints.exported import load_exported
 from foundation.checkpoints.integrity import newest
-from foundation.checkpoints.layout import FINAL, FOLDER
+from foundation.checkpoints.layout import FINAL, FOLDER, step_of
 from foundation.checkpoints.provenance import PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError, StoppedError
+from foundation.files import exclusive
+from foundation.machine import set_threads
 from foundation.models import WfmForMaskedModeling
 from foundation.models.config import architecture
 from foundation.train.callbacks.checkpointing import Checkpointing
@@ -60,8 +62,15 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         ShardError: the shards are missing or too few.
         CheckpointError: the last checkpoint is damaged, or another recipe's.
         TrainingError: the loss is not finite.
+        WfmError: another process trains in the run directory.
         StoppedError: a signal or a scheduler stopped the run before its last step; its checkpoint is saved.
     """
+    waits = 60.0 if is_requeued() else 0.0  # a requeued job may start before all of its predecessor is gone
+    with exclusive(recipe.out, waits) if _rank() == 0 else nullcontext():
+        return _pretrain(recipe)
+
+
+def _pretrain(recipe: PretrainRecipe) -> Run:
     take_ownership(recipe)
     directory = recipe.out
     final = directory / FOLDER / FINAL
@@ -70,6 +79,9 @@ def pretrain(recipe: PretrainRecipe) -> Run:
             write_record(recipe, begun=True)
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=_rank() == 0)
+    threads = set_threads(recipe.train.threads, recipe.train.devices)
+    if _rank() == 0:
+        print(f"{directory}: {threads}.", flush=True)
     last = _resumed(recipe)
     if _rank() == 0:
         write_record(recipe, begun=last is not None)
@@ -127,7 +139,8 @@ def _resumed(recipe: PretrainRecipe) -> Path | None:
         return None
     if _rank() == 0:
         for problem in problems:
-            print(f"{problem}; resuming from {last.name}.", flush=True)
+            print(f"{problem}; an older one is taken.", flush=True)
+        print(f"{recipe.out}: resuming from step {step_of(last)} of {recipe.train.steps}.", flush=True)
     if last.is_file():  # of a ZeRO directory each rank reads its own part
         refuse_foreign(last, recipe)
     return last

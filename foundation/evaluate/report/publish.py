@@ -12,6 +12,7 @@ from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.report.suite_page import save_suite, write_suite_report
 from foundation.evaluate.suite import Measured, Suite
 from foundation.evaluate.suite_tests import paired_tests, rankings
+from foundation.files import exclusive
 from foundation.results.rows import Row, load_rows, merge_rows, save_rows
 from foundation.results.tables import markdown_table
 from foundation.results.terminal import print_rows
@@ -30,8 +31,9 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
     """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`."""
     print_rows(rows)
     if json_path is not None:
-        earlier = earlier_rows(json_path)
-        save_rows(json_path, merge_rows(earlier, rows))
+        with exclusive(json_path, wait_s=60):  # several evaluations may write into one file
+            earlier = earlier_rows(json_path)
+            save_rows(json_path, merge_rows(earlier, rows))
         replaced = len({row.key for row in earlier} & {row.key for row in rows})
         in_place = f", {replaced} of them in place of earlier ones" if replaced else ""
         print(f"{json_path}: {len(rows)} rows written{in_place}.")

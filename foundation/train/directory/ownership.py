@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe, dump_recipe
+from foundation.config.yaml_errors import read_mapping
 from foundation.errors import CheckpointError, RecipeError
 from foundation.files import write_atomically
 
@@ -22,6 +23,7 @@ FREE = {"out", "logger", "data.workers"} | {
         "picture_every",
         "devices",
         "nodes",
+        "threads",
         "accumulate",
         "offload",
         "activation_checkpointing",
@@ -31,21 +33,34 @@ FREE = {"out", "logger", "data.workers"} | {
     )
 }
 
+#: May become larger before a run is finished: the schedule is a function of the step and of this number.
+LONGER = "train.steps"
+
 
 def take_ownership(recipe: PretrainRecipe) -> None:
     """Write the resolved recipe into the run directory, or check that it matches the stored one.
 
-    Before the first checkpoint the stored recipe is replaced: nothing would be lost.
+    Before the first checkpoint the stored recipe is replaced: nothing would be lost. So it is by one with more steps,
+    as long as the run has not reached its last: the learning rate then follows the longer schedule.
 
     Raises:
-        RecipeError: the directory has checkpoints of another recipe.
+        RecipeError: the directory has checkpoints of another recipe, or its recipe cannot be read.
     """
     path = recipe.out / "recipe.yaml"
     text = dump_recipe(recipe)
-    if not path.exists() or not any((recipe.out / "checkpoints").glob("*.ckpt")):
+    if not path.exists() or not any((recipe.out / FOLDER).glob("*.ckpt")):
         write_atomically(path, text)
         return
-    changed = changes(yaml.safe_load(path.read_text()), recipe)
+    stored = read_mapping(path, RecipeError, "cannot be read; put back the recipe of this run.")
+    changed, planned = changes(stored, recipe), stored.get("train", {}).get("steps", recipe.train.steps)
+    if not changed and recipe.train.steps != planned:
+        if (recipe.out / FOLDER / FINAL).exists():
+            raise RecipeError(
+                f"{recipe.out} is finished: its learning rate has come down over {planned} steps; to train on, start a "
+                f"new run from its weights, with init={recipe.out / 'model'} and another out=."
+            )
+        print(f"{recipe.out}: goes on to step {recipe.train.steps} in place of {planned}, on the longer schedule.")
+        write_atomically(path, text)
     if changed:
         raise RecipeError(
             f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
@@ -67,13 +82,14 @@ def _completed(old: dict) -> dict:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Dotted keys in which two resolved recipes differ, each with both values; keys in `FREE` are ignored."""
+    """Dotted keys in which two resolved recipes differ, each with both values; keys in `FREE` are ignored, and
+    more steps."""
     found = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b and prefix + key not in FREE:
+        elif a != b and prefix + key not in FREE and not (prefix + key == LONGER and b > a):
             found.append(f"{prefix}{key}: {a} there, {b} here")
     return found
 
