@@ -92,7 +92,7 @@ class EvaluateRecipe(Section):
     tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
     workers: int = Field(1, ge=1, le=4096, description="processes that share the fits")
     threads: Threads | None = Field(
-        None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
+        None, description="CPU threads with workers=1; null: OMP_NUM_THREADS, else as many as cores are free"
     )
     cache: FilePath = Field(Path("runs/evaluate"), description="folder of finished fits; a repeated call reads them")
 

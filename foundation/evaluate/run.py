@@ -25,10 +25,8 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
         RecipeError, ShardError, CheckpointError: the task, the shards or the checkpoint cannot be used, or the
             checkpoint was pretrained on a test session.
     """
-    print(
-        f"{recipe.name}: {set_threads(recipe.threads, recipe.workers)} in each of {recipe.workers} processes.",
-        flush=True,
-    )
+    if recipe.workers == 1:  # else each of the processes has one
+        print(f"{recipe.name}: {set_threads(recipe.threads)}.", flush=True)
     refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()
     with progress() as bar:
