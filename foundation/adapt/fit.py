@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +23,7 @@ from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError
 from foundation.models import LinearHead, StackedHead, SupervisedNetwork, TaskModel, WfmModel
 from foundation.models.untrained import untrained
+from foundation.progress import StepProgress
 
 Mode = Literal["lora", "full", "scratch"]
 
@@ -122,7 +122,7 @@ def optimise(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     order = _endless(rows, min(tune.batch_size, len(rows)), rng)
     model.train()
-    with Progress(disable=not progress) as bar:
+    with StepProgress(quiet=not progress) as bar:
         for step in bar.track(range(steps), description=description):
             chosen = next(order)
             batch = data.batch(chosen, tune.augment, seed + step)

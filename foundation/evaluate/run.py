@@ -10,9 +10,10 @@ from foundation.data.shards.corpus import read_part
 from foundation.evaluate.cache import Outcomes
 from foundation.evaluate.generation import MODEL, decoder_rows
 from foundation.evaluate.leakage import refuse_overlaps
-from foundation.evaluate.runner import pool_folds, pooling_sentences, progress, rows_of, run_jobs
+from foundation.evaluate.runner import pool_folds, pooling_sentences, rows_of, run_jobs
 from foundation.evaluate.transfer_loss import loss_rows
 from foundation.machine import set_threads
+from foundation.progress import StepProgress
 from foundation.results.rows import Row, merge_rows
 
 SHOWN = 256  # test signals that the decoder is evaluated on
@@ -29,7 +30,7 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
         print(f"{recipe.name}: {set_threads(recipe.threads)}.", flush=True)
     refuse_overlaps(recipe)
     jobs = Outcomes(recipe).plan()
-    with progress() as bar:
+    with StepProgress() as bar:
         task = bar.add_task(f"evaluate {recipe.name}", total=len(jobs))
         runs = pool_folds(recipe, run_jobs(recipe, jobs, lambda: bar.advance(task)))
     if recipe.tune.pooling == "auto":

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from foundation.config import EvaluateRecipe
 from foundation.data.shards.worker_pool import in_order
@@ -21,11 +20,6 @@ from foundation.evaluate.fits import Bench
 from foundation.evaluate.jobs import Job, Line, Runs
 from foundation.evaluate.statistics.metrics import scores
 from foundation.results.rows import Row, summarise
-
-
-def progress() -> Progress:
-    """Progress bar of all commands that fit."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def run_jobs(recipe: EvaluateRecipe, jobs: Mapping[Path, Job], done: Callable[[], None]) -> dict[Job, Outcome]:

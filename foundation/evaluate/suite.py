@@ -13,8 +13,9 @@ from foundation.evaluate.cache import Outcomes
 from foundation.evaluate.jobs import Job, Line, Runs
 from foundation.evaluate.leakage import refuse_overlaps
 from foundation.evaluate.run import decoder
-from foundation.evaluate.runner import pool_folds, progress, rows_of, run_jobs
+from foundation.evaluate.runner import pool_folds, rows_of, run_jobs
 from foundation.evaluate.transfer_loss import loss_rows
+from foundation.progress import StepProgress
 from foundation.results.rows import Row
 
 
@@ -63,7 +64,7 @@ class Suite:
     def run(self) -> list[Measured]:
         """Run the jobs that are not cached yet and summarise all."""
         done = []
-        with progress() as bar:
+        with StepProgress() as bar:
             whole = bar.add_task(self.recipe.name, total=sum(len(task.jobs) for task in self.tasks))
             for task in self.tasks:
                 bar.update(whole, description=f"{self.recipe.name}: {_title(task.recipe)}")
@@ -84,7 +85,7 @@ class Suite:
         if not 0 <= share < shares:
             raise RecipeError(f"--array {share}/{shares}: shares are numbered from 0 to {shares - 1}.")
         chosen = list(self._shares(share, shares))
-        with progress() as bar:
+        with StepProgress() as bar:
             whole = bar.add_task(f"{self.recipe.name}, share {share} of {shares}", total=sum(len(j) for _, j in chosen))
             for task, jobs in chosen:
                 run_jobs(task.recipe, jobs, lambda: bar.advance(whole))
