@@ -25,11 +25,8 @@ class StepProgress(Progress):
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
         is_drawn = console.is_terminal and not quiet
         super().__init__(*columns, TimeRemainingColumn(), console=console, transient=transient, disable=not is_drawn)
-        self._prints, self._began, self._said = (
-            not console.is_terminal and not quiet,
-            time.monotonic(),
-            time.monotonic(),
-        )
+        self._prints = not console.is_terminal and not quiet
+        self._began = self._said = time.monotonic()
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         super().advance(task_id, advance)
@@ -46,9 +43,6 @@ class StepProgress(Progress):
         task = next(each for each in self.tasks if each.id == task_id)
         share = task.completed / task.total if task.total else 0.0
         left = timedelta(seconds=round((now - self._began) * (1 - share) / share)) if share else "unknown"
-        print(
-            f"{task.description}: {task.completed:,.0f} of {task.total or 0:,.0f}, {left} left",
-            file=sys.stderr,
-            flush=True,
-        )
+        done = f"{task.completed:,.0f} of {task.total or 0:,.0f}"
+        print(f"{task.description}: {done}, {left} left", file=sys.stderr, flush=True)
         self._said = now
