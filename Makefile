@@ -4,8 +4,10 @@ PYTHON ?= python3
 # loadgroup: tests that share something costly, such as the SLURM cluster, share a process.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
-# Without byte code, which takes a minute to write: Python writes what is used when it is first imported.
-PIP := .venv/bin/python -m pip install -qq --no-compile --disable-pip-version-check
+PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
+
+# Where byte code is not written, each of the hundred processes that the tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv pretrain test check coverage bench docs clean
 .DELETE_ON_ERROR:
@@ -47,7 +49,7 @@ clean: ## remove .venv and caches, never runs/
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: '$(PYTHON)' is not Python >= 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Setting up .venv: installing, about 2 minutes (more where packages must be downloaded) ..."
+	@echo "Setting up .venv: installing, about 2-3 minutes (more where packages must be downloaded) ..."
 	@$(PYTHON) -m venv .venv
 	@if command -v nvidia-smi >/dev/null; then \
 	  echo "  torch $(TORCH), the default build (nvidia-smi found)"; \
