@@ -40,7 +40,7 @@ def expanded(value: Any) -> Any:
     if not text or "\0" in text:
         raise ValueError("expected a path")
     try:
-        return Path(text).expanduser()
+        return Path(text).expanduser() if text.startswith("~") else text
     except RuntimeError:
         raise ValueError("there is no such home folder") from None
 

@@ -67,7 +67,10 @@ def pretrain(recipe: PretrainRecipe) -> Run:
     """
     waits = 60.0 if is_requeued() else 0.0  # a requeued job may start before all of its predecessor is gone
     with exclusive(recipe.out, waits) if _rank() == 0 else nullcontext():
-        return _pretrain(recipe)
+        try:
+            return _pretrain(recipe)
+        finally:
+            release()
 
 
 def _pretrain(recipe: PretrainRecipe) -> Run:
@@ -106,11 +109,8 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
-    try:
-        with weights_only() if recipe.train.zero_stage is not None else nullcontext():
-            trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
-    finally:
-        release()
+    with weights_only() if recipe.train.zero_stage is not None else nullcontext():
+        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
     if not stop.signal:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
