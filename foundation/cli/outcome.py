@@ -6,6 +6,7 @@ refused to read or write, 128 + n stopped by signal n.
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import shlex
@@ -13,9 +14,11 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from foundation import __version__
 from foundation.config.redaction import published
@@ -37,7 +40,10 @@ def run(command: Callable[[], None], words: Sequence[str], debug: bool) -> int:
     """
     try:
         listen_to_sigterm()
-        command()
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = show_warning
+            command()
         sys.stdout.flush()  # here, where a closed pipe can be told from a defect
     except SystemExit:  # of argparse, after --help
         try:
@@ -64,6 +70,22 @@ def run(command: Callable[[], None], words: Sequence[str], debug: bool) -> int:
     except Exception as error:  # the last resort
         return defect(error, words, debug)
     return 0
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of this project on one line; those of libraries, which a user cannot act on, need --debug."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") in (__name__, "warnings"):
+        frame = frame.f_back
+    if frame is not None and str(frame.f_globals.get("__name__")).startswith("foundation"):
+        print(f"wfm: warning: {printable(published(str(message)))}", file=sys.stderr, flush=True)
 
 
 def listen_to_sigterm() -> None:

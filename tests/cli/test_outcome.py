@@ -125,3 +125,14 @@ def test_sigterm_ends_a_command_with_a_sentence(tmp_path: Path) -> None:
     child.terminate()
     _, told = child.communicate(timeout=60)
     assert (child.returncode, told) == (143, "wfm: terminated; run the same command again to continue.\n")
+
+
+def test_our_warnings_are_one_line_and_those_of_libraries_are_not_shown() -> None:
+    code = "import sys, warnings\nfrom foundation.cli import outcome\n"
+    code += "ours = compile('import warnings; warnings.warn(\"a\\\\x1b[3\\\\nb\", stacklevel=2)', 'x', 'exec')\n"
+    code += "def command():\n    warnings.warn('of a library')\n    exec(ours, {'__name__': 'foundation.readers'})\n"
+    code += "sys.exit(outcome.run(command, [], '--debug' in sys.argv))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "wfm: warning: a\\x1b[3 b\n"
+    done = subprocess.run([sys.executable, "-c", code, "--debug"], capture_output=True, text=True, timeout=60)
+    assert "of a library" in done.stderr
