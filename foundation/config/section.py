@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foundation.config.packaged import find_recipe
-from foundation.config.yaml_errors import explain, read_mapping
+from foundation.config.yaml_errors import explain, read_mapping, short
 from foundation.errors import RecipeError
 
 R = TypeVar("R", bound="Section")
@@ -99,17 +99,19 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not key:
-        raise RecipeError(f"override {override!r}: expected key=value with a dotted key, such as train.steps=100.")
+        raise RecipeError(
+            f"override {short(override)!r}: expected key=value with a dotted key, such as train.steps=100."
+        )
     *parents, last = key.split(".")
     node: Any = raw
     for parent in parents:
         node = node[_index(node, parent, override)] if isinstance(node, list) else node.setdefault(parent, {})
         if not isinstance(node, dict | list):
-            raise RecipeError(f"override {override!r}: {parent} is a value, not a section.")
+            raise RecipeError(f"override {short(override)!r}: {short(parent)} is a value, not a section.")
     try:
         value = _number(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise RecipeError(f"override {override!r}: {text!r} is not valid YAML; quote it.") from None
+        raise RecipeError(f"override {short(override)!r}: {short(text)!r} is not valid YAML; quote it.") from None
     node[_index(node, last, override) if isinstance(node, list) else last] = value
 
 
@@ -117,7 +119,8 @@ def _index(items: list[Any], word: str, override: str) -> int:
     """Position of an existing list item."""
     if not word.isdecimal() or int(word) >= len(items):
         raise RecipeError(
-            f"override {override!r}: {word} is not an index into a list of {len(items)} items; indices start at 0."
+            f"override {short(override)!r}: {short(word)} is not an index into a list of {len(items)} items; "
+            "indices start at 0."
         )
     return int(word)
 

@@ -75,16 +75,23 @@ def _reason(problem: OSError) -> str:
     return "" if isinstance(problem, FileNotFoundError) else f" ({(problem.strerror or str(problem)).lower()})"
 
 
+def short(text: object, most: int = 80) -> str:
+    """The beginning of a text that may be of any length, for a message."""
+    plain = str(text)
+    return plain if len(plain) <= most else f"{plain[:most]}..."
+
+
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
     """One sentence about the first problem; unknown keys come first, since they explain missing ones."""
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     keys, section = _locate(first["loc"], model)
-    dotted = ".".join(keys)
+    dotted = short(".".join(keys))
     if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
+        message = short(" ".join(first["msg"].removeprefix("Value error, ").split()), 400)
         if str(first.get("input")) in VALUES:
             return f"{path}: {dotted}: {first['input']!r} is now called {VALUES[str(first['input'])]!r}."
-        got = f" (got {str(first.get('input'))[:80]!r})" if keys else ""
+        is_value = bool(keys) and not isinstance(first.get("input"), dict)
+        got = f" (got {short(first.get('input'))!r})" if is_value else ""
         return f"{path}: {dotted}{': ' if keys else ''}{message}{got}."
     if keys[-1] in KEYS and KEYS[keys[-1]] in section.model_fields:
         return f"{path}: key {dotted!r} is now called {KEYS[keys[-1]]!r}; rename it."

@@ -15,6 +15,14 @@ from helpers import ROOT
 from foundation.readers import HEADERLESS, READERS, read
 
 SCRIPT = ROOT / "tests" / "fuzz" / "readers.py"
+RECIPES = ROOT / "tests" / "fuzz" / "recipes.py"
+
+
+def test_every_kind_of_recipe_survives_mutation() -> None:
+    command = [sys.executable, str(RECIPES), "--count", "400", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "400 mutants, 0 problems" in done.stdout
 
 
 @pytest.mark.real
