@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,8 +82,14 @@ def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None
 
     for folder in [*(path.parent for path in filter(None, files)), *folders]:
         there = next(each for each in (folder, *folder.absolute().parents) if _is_seen(each))
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise RecipeError(f"{folder}: nothing can be written into {there}; name another folder.")
+        try:
+            with tempfile.TemporaryFile(dir=there):  # what the permissions say is not all: /proc, a read-only mount
+                pass
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RecipeError(
+                f"{folder}: nothing can be written into {there} ({reason}); name another folder."
+            ) from None
     for path in filter(None, files):
         if path.is_dir():
             raise RecipeError(f"{path} is a folder; give the name of a file.")

@@ -68,6 +68,9 @@ def run(command: Callable[[], None], words: Sequence[str], debug: bool) -> int:
             return defect(error, words, debug)
         return ended(SYSTEM, system_sentence(error))
     except Exception as error:  # the last resort
+        if type(error).__name__ == "SafetensorError" and "I/O error" in str(error):  # so that library tells a full disk
+            reason = str(error).rpartition("I/O error: ")[2].lower()
+            return ended(SYSTEM, f"{reason}; free space, then run the command again.")
         return defect(error, words, debug)
     return 0
 

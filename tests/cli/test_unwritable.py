@@ -1,0 +1,77 @@
+"""Where nothing can be written, every command says so in one sentence, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.intel5300 import intel_record, random_csi, written
+from helpers.tiny import environment, pretrain_recipe, snapshot, write_recipe
+
+from foundation.cli import main
+
+COMMANDS = ("pretrain", "finetune", "evaluate", "inspect", "build", "export", "quickstart")
+
+
+def _words(command: str, out: Path, shards: Path, trained: Path, folder: Path) -> list[str]:
+    """A command line that would write `out`; its recipe and capture are in `folder`."""
+    task = {"shards": str(shards), "label": "activity", "split": "room"}
+    common = {"name": "tiny", "checkpoint": str(trained / "model"), "task": task, "tune": {"steps": 1}}
+    config = folder / "recipe.yaml"
+    if command == "pretrain":
+        return ["pretrain", "--config", str(write_recipe(config, pretrain_recipe(shards, out, steps=1)))]
+    if command == "finetune":
+        return ["finetune", "--config", str(write_recipe(config, {**common, "out": str(out)}))]
+    if command == "evaluate":
+        fields = {**common, "set": "tiny", "modes": ["baseline"], "fractions": [0.1], "cache": str(folder / "cache")}
+        return ["evaluate", "--config", str(write_recipe(config, fields)), "--json", str(out)]
+    if command == "inspect":
+        capture = written(folder / "a.dat", *(intel_record(random_csi(step), 1000 * step) for step in range(3)))
+        return ["inspect", str(capture), "--png", f"{out}.png"]
+    if command == "build":
+        return ["shards", "build", "simulated", "--count", "320", "--out", str(out)]
+    if command == "export":
+        return ["hub", "export", str(trained / "checkpoints" / "final.ckpt"), str(out)]
+    return ["quickstart", "--tiny", "--out", str(out)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("place", ["below a file", "in /proc"])
+def test_a_place_that_takes_no_files_is_one_sentence(
+    command: str, place: str, shards_dir: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("of the user")
+    out = tmp_path / "file" / "out" if place == "below a file" else Path("/proc/out/here")
+    words = _words(command, out, shards_dir, trained, tmp_path)
+    before = snapshot(tmp_path)
+    capfd.readouterr()
+    assert main(words) in (2, 74)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("wfm: ")
+    assert "defect" not in line
+    assert (str(tmp_path / "file") if place == "below a file" else "/proc") in line
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["pretrain", "finetune", "build", "export"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_done(
+    command: str, shards_dir: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Stand-in: no file may grow beyond 20 kB, which the system reports much as it does a full disk."""
+    words = _words(command, tmp_path / "out", shards_dir, trained, tmp_path)
+    limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, {resource.RLIM_INFINITY})); "
+    code = f"{limit}from foundation.cli import main; sys.exit(main({words!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(TMPDIR=str(tmp_path)), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode in (2, 74), done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("wfm: ") and "warning" not in line)
+    assert "defect" not in line
+    assert "too large" in line.lower() or "free" in line
+    assert "Traceback" not in done.stderr
+    left = [path for path in tmp_path.rglob("*") if "partial" in path.name]
+    assert all(".pieces" in path.parts for path in left), "what a build goes on from"
