@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
+from helpers.tiny import environment
 
 from foundation.readers import HEADERLESS, READERS, read
 
 SCRIPT = ROOT / "tests" / "fuzz" / "readers.py"
 RECIPES = ROOT / "tests" / "fuzz" / "recipes.py"
+PAIRS = ROOT / "tests" / "fuzz" / "pairs.py"
 
 
 def test_every_kind_of_recipe_survives_mutation() -> None:
@@ -23,6 +25,14 @@ def test_every_kind_of_recipe_survives_mutation() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "400 mutants, 0 problems" in done.stdout
+
+
+@pytest.mark.slow
+def test_two_of_the_same_command_at_once_mix_and_lose_nothing() -> None:
+    command = [sys.executable, str(PAIRS), "--pairs", "2", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count("2 pairs, 0 problems") == 5
 
 
 @pytest.mark.real
