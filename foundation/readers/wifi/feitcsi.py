@@ -22,14 +22,14 @@ from foundation.readers.files import read_bytes
 from foundation.readers.links import antenna_links
 from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import by_kind
-from foundation.readers.wifi.records import headers_at, truncated
+from foundation.readers.wifi.grouping import by_kind, transmitter_label
+from foundation.readers.wifi.records import headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 _HEADER = np.dtype(
     {
         "names": ["size", "rx", "tx", "tones", "transmitter", "clock", "rate"],
-        "formats": ["<u4", "u1", "u1", "<u4", "S6", "<u4", "<u4"],
+        "formats": ["<u4", "u1", "u1", "<u4", "V6", "<u4", "<u4"],
         "offsets": [0, 46, 47, 52, 68, intel_ax.CLOCK_OFFSET, 92],
         "itemsize": intel_ax.HEADER_BYTES,
     }
@@ -63,7 +63,9 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
 
     Packets that differ in transmitter, format, bandwidth or antennas are returned as separate signals, the largest
     first, with a warning; their times count from the first packet of the file. Pilots, which the network card does not
-    measure, are marked invalid. Packets other than HT, VHT or HE are skipped, with a warning.
+    measure, are marked invalid. Packets other than HT, VHT or HE are skipped, and an incomplete last measurement, as of
+    a recorder that was stopped, is left out, each with a warning. With several signals the label `transmitter` holds
+    the address.
 
     Args:
         carrier_hz: carrier frequency, which the file does not store; 0 means unknown.
@@ -73,8 +75,7 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
         Per signal values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, or has no packet that can be read or no running
-            clock.
+        ReadError: the file is missing, empty or malformed, or has no packet that can be read or no running clock.
     """
     data = read_bytes(path)
     headers, starts = _scan(data, path)
@@ -89,7 +90,11 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
         warnings.warn(
             f"{path}: skipped {kinds.count(None)} of {len(kinds)} packets, the first is not {what}", stacklevel=2
         )
-    return [_signal(data, starts[packets], time[packets], kind, carrier_hz, path) for kind, packets in groups.items()]
+    signals = []
+    for kind, packets in groups.items():
+        signal = _signal(data, starts[packets], time[packets], kind, carrier_hz, path)
+        signals.append(signal.with_(labels=transmitter_label(kind.transmitter.hex(":"), groups)))
+    return signals
 
 
 def _signal(
@@ -112,14 +117,15 @@ def _signal(
 
 
 def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
-    """Headers of all measurements and the byte offsets of their values, after checking the whole chain."""
+    """Headers of all measurements and the byte offsets of their values, after checking the chain."""
     starts: list[int] = []
     at = 0
     while at < len(data):
         start = at + _HEADER.itemsize
         end = start + int.from_bytes(data[at : at + 4], "little")
         if end > len(data):
-            raise truncated(path, "the measurement", at, end, len(data))
+            leave_out_incomplete(path, "the measurement", at, end, len(data), whole=len(starts))
+            break
         header = np.frombuffer(data, _HEADER, count=1, offset=at)
         if not _consistent(header)[0]:
             raise ReadError(

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.wifi.records import truncated
+from foundation.readers.wifi.records import leave_out_incomplete
 
 #: First bytes -> byte order, nanoseconds per count of the sub-second clock.
 MAGICS: dict[bytes, tuple[Literal["<", ">"], int]] = {
@@ -59,8 +59,10 @@ def is_capture(head: bytes) -> bool:
 def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
     """Find every IPv4 UDP datagram to `port` whose headers were captured completely.
 
+    An incomplete last packet, as of a recorder that was stopped, is left out, with a warning.
+
     Raises:
-        ReadError: not a classic libpcap file, an unknown link type, or a truncated packet.
+        ReadError: not a classic libpcap file, an unknown link type, or no whole packet.
     """
     if data.startswith(PCAPNG_MAGIC):
         raise ReadError(
@@ -80,7 +82,8 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
         start = at + _PACKET_HEADER
         end = start + (struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0)
         if end > len(data):
-            raise truncated(path, f"packet {len(starts)}", at, end, len(data))
+            leave_out_incomplete(path, f"packet {len(starts)}", at, end, len(data), whole=len(starts))
+            break
         starts.append(start)
         at = end
     octets, begin = np.frombuffer(data, np.uint8), np.array(starts, np.int64)

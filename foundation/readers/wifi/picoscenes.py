@@ -12,6 +12,8 @@ receiver does so.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from foundation.readers.files import read_bytes
 from foundation.readers.links import antenna_links
 from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import by_kind
+from foundation.readers.wifi.grouping import by_kind, transmitter_label
 from foundation.readers.wifi.picoscenes_frames import MAGIC, Frame, scan
 from foundation.readers.wifi.picoscenes_values import DEVICES, INTEL_AX, USRP, Kind, kind_of, tones, values
 from foundation.signal import Signal
@@ -38,9 +40,10 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
 
     Packets that differ in transmitter, carrier, format, bandwidth or antennas are returned as separate signals, the
     largest first, with a warning; their times count from the first packet of the file. CTS and ACK packets do not name
-    their transmitter and are grouped as one. Pilots that an Intel AX card does not measure are marked invalid. Frames
-    without CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, with a
-    warning.
+    their transmitter and are grouped as one; with several signals the label `transmitter` of the others holds the
+    address. Pilots that an Intel AX card does not measure are marked invalid. Frames
+    without CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, and an
+    incomplete last frame, as of a recorder that was stopped, is left out, each with a warning.
 
     Args:
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
@@ -49,7 +52,7 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
         Per signal values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, of an unknown device or version, or has no packet
+        ReadError: the file is missing, empty or malformed, of an unknown device or version, or has no packet
             that can be read or no running clock.
     """
     data = read_bytes(path)
@@ -68,17 +71,34 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
             stacklevel=2,
         )
     time = _times(frames, device, interval_s, path)
-    return [
-        _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
-        for kind, packets in groups.items()
-    ]
+    signals = []
+    for kind, packets in groups.items():
+        signal = _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
+        signals.append(signal.with_(labels=transmitter_label(kind.transmitter.hex(":"), groups)))
+    return signals
 
 
 def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> NDArray[np.float64]:
-    """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds."""
+    """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds.
+
+    Intel AX cards have two counters. That of the firmware is used where it runs: older releases of PicoScenes leave the
+    other unset, releases of 2025 leave that of the firmware at 0.
+    """
     ticks = np.array([frame.ticks for frame in frames], np.uint64)
-    tick_s, bits = 1e-9 if device == USRP else 1e-6, intel_ax.CLOCK_BITS if device in INTEL_AX else 64
-    return packet_times(ticks, tick_s, path, bits=bits, interval_s=interval_s)
+    bits = 64
+    if device in INTEL_AX:
+        firmware = [frame.firmware_ticks for frame in frames]
+        if _runs(firmware):
+            ticks, bits = np.array(firmware, np.uint64), intel_ax.CLOCK_BITS
+        elif not (ticks >> np.uint64(intel_ax.CLOCK_BITS)).any():
+            bits = intel_ax.CLOCK_BITS  # the same counter of the card, which wraps alike
+    return packet_times(ticks, 1e-9 if device == USRP else 1e-6, path, bits=bits, interval_s=interval_s)
+
+
+def _runs(ticks: Sequence[int | None]) -> bool:
+    """Does every frame hold the counter, and does it change from frame to frame, mostly?"""
+    changes = sum(a != b for a, b in pairwise(ticks))
+    return None not in ticks and 2 * changes >= len(ticks) - 1
 
 
 def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:
