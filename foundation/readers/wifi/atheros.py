@@ -151,8 +151,7 @@ def _byte_order(data: bytes) -> tuple[int, _Order] | None:
         at = start
         while at + 2 + _HEADER.itemsize <= len(data):
             length, header = _record(data, at, order)
-            parts = _HEADER.itemsize + int(header["csi_length"][0]) + int(header["payload"][0])
-            if not parts <= length <= parts + _SLACK:
+            if _excess(length, header) not in range(_SLACK + 1):
                 break
             if header["csi_length"][0]:
                 if _consistent(header)[0]:
@@ -168,6 +167,17 @@ def _record(data: bytes, at: int, order: _Order) -> tuple[int, NDArray]:
     return length, np.frombuffer(data, _HEADER.newbyteorder(order), count=1, offset=at + 2)
 
 
+def _excess(length: int, header: NDArray) -> int:
+    """Bytes of a record beyond its header, CSI and payload."""
+    return length - _HEADER.itemsize - int(header["csi_length"][0]) - int(header["payload"][0])
+
+
+def _damaged(path: Path, at: int, what: str) -> ReadError:
+    return ReadError(
+        f"{path}: the record at byte {at} has {what}, so the file is damaged: copy it again or cut it to {at} bytes."
+    )
+
+
 def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     """Headers of all usable packets and byte offsets of their CSI, after checking the chain of records."""
     found = _byte_order(data)
@@ -181,13 +191,12 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "little" if order == "<" else "big")
         if end > len(data) or at + 2 > len(data):
+            if at + 2 + _HEADER.itemsize <= len(data) and _excess(*_record(data, at, order)) not in range(_SLACK + 1):
+                raise _damaged(path, at, "a header that contradicts its length")
             leave_out_incomplete(path, "the record", at, max(end, at + 2), len(data), whole=len(starts))
             break
         if end - at < 2 + _HEADER.itemsize:
-            raise ReadError(
-                f"{path}: the record at byte {at} has {end - at} bytes; expected at least {2 + _HEADER.itemsize}, so "
-                f"the file is damaged: copy it again or cut it to {at} bytes."
-            )
+            raise _damaged(path, at, f"{end - at} bytes; expected at least {2 + _HEADER.itemsize}")
         starts.append(at)
         at = end
     offsets = np.asarray(starts) + 2

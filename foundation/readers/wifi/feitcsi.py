@@ -123,16 +123,16 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     while at < len(data):
         start = at + _HEADER.itemsize
         end = start + int.from_bytes(data[at : at + 4], "little")
-        if end > len(data):
-            leave_out_incomplete(path, "the measurement", at, end, len(data), whole=len(starts))
-            break
-        header = np.frombuffer(data, _HEADER, count=1, offset=at)
-        if not _consistent(header)[0]:
+        header = np.frombuffer(data[at:start].ljust(_HEADER.itemsize, b"\0"), _HEADER)
+        if start <= len(data) and not _consistent(header)[0]:
             raise ReadError(
                 f"{path}: measurement {len(starts)} at byte {at} is inconsistent (rx {header['rx'][0]}, tx "
                 f"{header['tx'][0]}, {header['tones'][0]} tones, {header['size'][0]} bytes); expected 1..{_ANTENNAS} "
                 "antennas and 4 bytes per value of FeitCSI: copy the file again."
             )
+        if end > len(data):
+            leave_out_incomplete(path, "the measurement", at, end, len(data), whole=len(starts))
+            break
         starts.append(start)
         at = end
     offsets = np.asarray(starts)

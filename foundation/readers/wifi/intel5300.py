@@ -149,6 +149,8 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
                 "Tool, so this is another format or damaged: copy it again or cut it before this record."
             )
         if code is None or end > len(data):
+            if code == _MEASUREMENT and at + _HEADER.itemsize <= len(data):
+                _check(headers_at(data, np.array([at]), _HEADER), np.array([at]), len(starts), path)
             leave_out_incomplete(path, "the record", at, max(end, at + 3), len(data), whole=records)
             break
         if code == _MEASUREMENT:
@@ -161,16 +163,21 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
         raise ReadError(f"{path}: no measurement (record code 0xbb) in {len(data)} bytes; record with CSI logging on.")
     offsets = np.asarray(starts)
     headers = headers_at(data, offsets, _HEADER)
+    _check(headers, offsets, 0, path)
+    return headers, offsets
+
+
+def _check(headers: NDArray, offsets: NDArray[np.int64], first: int, path: Path) -> None:
+    """Raise a ReadError if a header contradicts itself; `first` is the number of the first packet."""
     bad = ~_consistent(headers)
     if bad.any():
-        first = int(np.argmax(bad))
-        record = headers[first]
+        at = int(np.argmax(bad))
+        record = headers[at]
         raise ReadError(
-            f"{path}: packet {first} at byte {offsets[first]} is inconsistent (rx {record['rx']}, tx "
+            f"{path}: packet {first + at} at byte {offsets[at]} is inconsistent (rx {record['rx']}, tx "
             f"{record['tx']}, {record['payload']} payload bytes, record length {record['length']}, antenna order "
             f"{record['antennas']:#04x}); expected 1..3 antennas and the length they imply: copy the file again."
         )
-    return headers, offsets
 
 
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:

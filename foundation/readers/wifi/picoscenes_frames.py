@@ -84,13 +84,14 @@ def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
     at = without = 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        magic = data[at + 4 : at + 8]
+        if magic != MAGIC[: len(magic)] or (len(magic) == len(MAGIC) and end < at + _FRAME.size):
+            raise _damaged(path, at, f"its magic is {magic.hex()} and its length {end - at - 4}")
         if at + _FRAME.size > len(data) or end > len(data):
             leave_out_incomplete(
                 path, "the frame", at, max(end, at + _FRAME.size), len(data), whole=len(frames) + without
             )
             break
-        if data[at + 4 : at + 8] != MAGIC or end < at + _FRAME.size:
-            raise _damaged(path, at, f"its magic is {data[at + 4 : at + 8].hex()} and its length {end - at - 4}")
         frame = _frame(data, at, end, path)
         if frame is None:
             without += 1

@@ -157,6 +157,8 @@ class TestRead:
         np.testing.assert_allclose(signals[0].time_s, [1e-3, 3e-3], atol=1e-12)
         np.testing.assert_allclose([s.time_s[0] for s in signals[1:]], [0, 2e-3, 4e-3], atol=1e-12)
         assert len(signals[1].links) == 1
+        assert len({signal.labels["transmitter"] for signal in signals}) == 2
+        assert signals[2].labels["transmitter"] == other.hex(":")
         assert {signal.session for signal in signals} == {"a"}
 
     def test_clock_wraps(self, tmp_path: Path) -> None:
@@ -184,13 +186,18 @@ class TestRead:
 
 
 class TestMalformed:
-    def test_every_cut_inside_a_measurement_is_an_error(self, tmp_path: Path) -> None:
+    def test_every_cut_inside_a_measurement_leaves_the_whole_ones(self, tmp_path: Path) -> None:
         record = measurement(random_parts(0), 7)
         whole = record + measurement(random_parts(1), 1007)
         for size in [1, 4, 271, 272, len(record) - 1, *range(len(record) + 1, len(whole), 37), len(whole) - 1]:
-            start = len(record) * (size > len(record))
-            with pytest.raises(ReadError, match=f"truncated, the measurement at byte {start} "):
-                feitcsi.read(written(tmp_path / "a.csi", whole[:size]))
+            path = written(tmp_path / "a.csi", whole[:size])
+            if size < len(record):
+                with pytest.raises(ReadError, match="the measurement at byte 0 .* truncated before the end of its firs"):
+                    feitcsi.read(path)
+                continue
+            with pytest.warns(UserWarning, match=f"measurement at byte {len(record)} .* left out, and the 1 before"):
+                (signal,) = feitcsi.read(path)
+            np.testing.assert_array_equal(signal.values, quietly(written(tmp_path / "b.csi", record))[0].values)
         assert len(quietly(written(tmp_path / "a.csi", record))[0].time_s) == 1
 
     @pytest.mark.parametrize(("at", "value"), [(46, 0), (46, 3), (47, 0), (47, 2), (52, 57), (0, 4), (1, 0)])
@@ -206,9 +213,10 @@ class TestMalformed:
         ("content", "message"),
         [
             (b"", "is empty"),
-            (b"time,amplitude\n0,1\n" * 40, "truncated"),
+            (b"time,amplitude\n0,1\n" * 40, "is inconsistent"),
             (bytes(4000), "is inconsistent"),
-            (b"\xff" * 300, "truncated"),
+            (b"\xff" * 300, "is inconsistent"),
+            (b"\xff" * 200, "truncated"),
         ],
     )
     def test_what_is_not_a_capture_is_named(self, tmp_path: Path, content: bytes, message: str) -> None:
