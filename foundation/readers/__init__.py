@@ -67,9 +67,10 @@ HEADERLESS: dict[str, Format] = {
     ),
 }
 _HEAD_BYTES = 4096
-#: A boot log of a minute has kilobytes; no longer log before the first line of CSI was seen than a few megabytes.
+#: How far a line of CSI is looked for behind a log (a serial port at 115200 baud takes 1.5 hours to write it), in which
+#: parts, and by how much these overlap: a line is found by its first 100 characters.
 _FURTHEST_BYTES, _PART_BYTES, _OVERLAP_BYTES = 1 << 26, 1 << 20, 256
-#: Formats to try, by name, where detection gives up: by the end of the file's name, else for text and for other content.
+#: Formats to try where detection gives up: by the end of the file's name, else for text and for other content.
 _LIKELY = {
     ".csi": "picoscenes or feitcsi",
     ".pcap": "nexmon",
@@ -110,7 +111,7 @@ def detect(path: Path) -> str:
 
 
 def _any_part(path: Path, sniff: Callable[[bytes], bool]) -> bool:
-    """Is this true of any part of the first bytes of a file? Parts overlap by more than half a line."""
+    """Is this true of any part of a file, up to `_FURTHEST_BYTES`?"""
     with path.open("rb") as file:
         before = b""
         while file.tell() < _FURTHEST_BYTES and (part := file.read(_PART_BYTES)):

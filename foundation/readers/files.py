@@ -44,8 +44,8 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
 def plain_text(data: bytes) -> bytes:
     """Text as UTF-8 without byte order mark and with newlines alone at the ends of lines.
 
-    Editors and shells of Windows write UTF-16, byte order marks and CRLF. Text without a mark keeps its encoding, unless
-    every second of its first bytes is zero: that is UTF-16 of ASCII.
+    Editors and shells of Windows write UTF-16, byte order marks and CRLF. Text without a mark keeps its encoding,
+    unless every second of its first bytes is zero: that is UTF-16 of ASCII.
     """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
     if encoding is None and len(data) > 7 and 0 not in data[:8:2] and not any(data[1:8:2]):

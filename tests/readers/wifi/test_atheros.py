@@ -133,7 +133,7 @@ def test_every_cut_inside_a_record_leaves_the_whole_records(tmp_path: Path) -> N
             (signal,) = atheros.read(written(tmp_path / "a.dat", whole[:size]))
         assert signal.values.shape == (1, 6, 56)
     for size in (30, 200, len(first) - 1):
-        with pytest.raises(ReadError, match="the record at byte 0 .* truncated before the end of its first record"):
+        with pytest.raises(ReadError, match=r"record at byte 0 .* truncated before the end of its first record"):
             atheros.read(written(tmp_path / "a.dat", whole[:size]))
     assert len(atheros.read(written(tmp_path / "a.dat", first))[0].time_s) == 1
 

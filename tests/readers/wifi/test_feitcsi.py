@@ -192,7 +192,7 @@ class TestMalformed:
         for size in [1, 4, 271, 272, len(record) - 1, *range(len(record) + 1, len(whole), 37), len(whole) - 1]:
             path = written(tmp_path / "a.csi", whole[:size])
             if size < len(record):
-                with pytest.raises(ReadError, match="the measurement at byte 0 .* truncated before the end of its firs"):
+                with pytest.raises(ReadError, match=r"measurement at byte 0 .* truncated before the end of its first"):
                     feitcsi.read(path)
                 continue
             with pytest.warns(UserWarning, match=f"measurement at byte {len(record)} .* left out, and the 1 before"):

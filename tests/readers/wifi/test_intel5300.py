@@ -125,7 +125,7 @@ def test_every_cut_inside_a_record_leaves_the_whole_records(tmp_path: Path) -> N
     for size in [1, 2, 3, 22, 23, 100, len(record) - 1, *range(len(record) + 1, len(whole), 7), len(whole) - 1]:
         path = written(tmp_path / "a.dat", whole[:size])
         if size < len(record):
-            with pytest.raises(ReadError, match="the record at byte 0 .* truncated before the end of its first record"):
+            with pytest.raises(ReadError, match=r"record at byte 0 .* truncated before the end of its first record"):
                 intel5300.read(path)
             continue
         with pytest.warns(UserWarning, match=rf"the record at byte {len(record)} .* left out, and the 1 before it"):

@@ -40,7 +40,7 @@ def test_every_cut_inside_a_packet_leaves_the_whole_packets(tmp_path: Path) -> N
     for size in [24 + 1, 24 + 16, first - 1, *range(first + 1, len(whole), 13)]:
         path = written(tmp_path / "a.pcap", whole[:size])
         if size < first:
-            with pytest.raises(ReadError, match="packet 0 at byte 24 .* truncated before the end of its first record"):
+            with pytest.raises(ReadError, match=r"packet 0 at byte 24 .* truncated before the end of its first record"):
                 nexmon.read(path)
             continue
         with pytest.warns(UserWarning, match=f"packet 1 at byte {first} .* left out, and the 1 before it"):

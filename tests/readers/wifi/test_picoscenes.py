@@ -118,7 +118,7 @@ class TestMalformed:
         for size in [1, 4, 8, 10, len(one) - 1, *range(len(one) + 1, len(whole), 13), len(whole) - 1]:
             path = written(tmp_path / "a.csi", whole[:size])
             if size < len(one):
-                with pytest.raises(ReadError, match="the frame at byte 0 .* truncated before the end of its first rec"):
+                with pytest.raises(ReadError, match=r"frame at byte 0 .* truncated before the end of its first record"):
                     picoscenes.read(path)
                 continue
             with pytest.warns(UserWarning, match=f"the frame at byte {len(one)} .* left out, and the 1 before it"):
