@@ -47,7 +47,7 @@ def read_one(path: Path, **options: float) -> Signal:
 
 def index(signal: Signal, spacing_hz: float = 312_500.0) -> list[int]:
     assert signal.frequency_hz is not None
-    return np.round(signal.frequency_hz / spacing_hz).astype(int).tolist()
+    return [int(k) for k in np.round(signal.frequency_hz / spacing_hz)]
 
 
 def complex_of(buffer: np.ndarray) -> np.ndarray:

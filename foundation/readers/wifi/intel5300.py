@@ -139,7 +139,8 @@ def _signal(
 
 def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     """Headers and byte offsets of all whole measurements, after checking the chain of records."""
-    starts, at, records = [], 0, 0
+    starts: list[int] = []
+    at = records = 0
     while at < len(data):
         code = data[at + 2] if at + 2 < len(data) else None
         end = at + 2 + (int.from_bytes(data[at:], "big") if code is None else data[at] << 8 | data[at + 1])

@@ -82,8 +82,8 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
     Where a frame is narrower than the capture, the subcarriers outside its part are invalid, with a warning.
 
     The standard rotates the upper half of a frame of 40 MHz by 90 degrees and the upper three quarters of one of 80 MHz
-    by 180 (IEEE 802.11-2016, 21.3.7.5); these rotations are undone by the width of the frame, not of the capture, so that
-    the phase is continuous across the sub-bands.
+    by 180 (IEEE 802.11-2016, 21.3.7.5); these rotations are undone by the width of the frame, not of the capture, so
+    that the phase is continuous across the sub-bands.
 
     Args:
         chip: a key of `FORMATS`, for firmware whose chip code is not in `CHIPS`; empty takes the code of the packets.

@@ -25,7 +25,7 @@ class Width(NamedTuple):
     """The part of the channel that a frame occupies: its first 20 MHz, counted from below, and how many."""
 
     start: int
-    count: int
+    parts: int
 
 
 def frames_by_width(values: NDArray[np.complex64], indices: NDArray[np.int64]) -> dict[Width, NDArray[np.int64]]:
@@ -70,7 +70,7 @@ def _sums(values: NDArray[np.complex64], indices: NDArray[np.int64]) -> NDArray[
 def occupied(indices: NDArray[np.int64], width: Width) -> NDArray[np.bool_]:
     """bool [subcarriers]: inside the part of the channel that a frame occupies."""
     part = _part_of(indices) - width.start
-    return np.asarray((part >= 0) & (part < width.count))
+    return np.asarray((part >= 0) & (part < width.parts))
 
 
 def derotation(indices: NDArray[np.int64], width: Width, quarter_turn: complex) -> NDArray[np.complex64]:
@@ -81,7 +81,7 @@ def derotation(indices: NDArray[np.int64], width: Width, quarter_turn: complex) 
     Args:
         quarter_turn: the factor that undoes the rotation by 90 degrees, 1j or -1j.
     """
-    factor = {1: 1, 2: quarter_turn, 4: -1}[width.count]
+    factor = {1: 1, 2: quarter_turn, 4: -1}[width.parts]
     return np.where(_part_of(indices) > width.start, factor, 1).astype(np.complex64)
 
 

@@ -85,8 +85,8 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
         end = start + kept
         if kept > _LONGEST_PACKET:
             raise ReadError(
-                f"{path}: packet {len(starts)} at byte {at} claims {kept} bytes; expected at most {_LONGEST_PACKET}, so the "
-                f"file is damaged: copy it again or cut it to {at} bytes."
+                f"{path}: packet {len(starts)} at byte {at} claims {kept} bytes; expected at most {_LONGEST_PACKET}, "
+                f"so the file is damaged: copy it again or cut it to {at} bytes."
             )
         if end > len(data):
             leave_out_incomplete(path, f"packet {len(starts)}", at, end, len(data), whole=len(starts))
