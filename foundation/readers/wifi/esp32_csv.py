@@ -123,13 +123,9 @@ def _packets(data: bytes, path: Path) -> list[Packet]:
 def _no_packet(malformed: int, first: str, path: Path) -> ReadError:
     if not malformed:
         return ReadError(
-            f"{path}: no line 'CSI_DATA,...' of an ESP32; expected the output of the serial port, not a table derived "
-            "from it."
+            f"{path}: no line 'CSI_DATA,...' of an ESP32 in it; expected what the firmware printed on the serial port."
         )
-    return ReadError(
-        f"{path}: all {malformed} lines of CSI are truncated, garbled or of an unknown layout, {first}; record the "
-        "serial port again."
-    )
+    return ReadError(f"{path}: all {malformed} lines of CSI are truncated, garbled or of an unknown layout, {first}.")
 
 
 def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> Signal:

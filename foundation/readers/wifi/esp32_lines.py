@@ -35,7 +35,7 @@ _ALIASES = {
 FIELDS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
 
 MARK = b"CSI_DATA,"
-_HEADER = re.compile(rb"\btype *,[\w ,]{0,60}\bmac *,[\w ,]*")
+_HEADER = re.compile(rb"\btype *,[\w ,]{0,60}\bmac *,[\w ,]{0,2000}")
 #: Names of the column of the list; programs of the host append columns after it.
 _LIST = ("CSI_DATA", "data")
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")

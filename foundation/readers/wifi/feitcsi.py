@@ -1,11 +1,13 @@
-"""Read Wi-Fi CSI `.csi` files of FeitCSI, for the Intel AX200 and AX210: HT, VHT and HE at 20 to 160 MHz.
+"""Read Wi-Fi CSI `.csi` files of FeitCSI, for the Intel AX200 and AX210: non-HT, HT, VHT and HE at 20 to 160 MHz.
 
 A file is a chain of measurements, each a header of 272 bytes and the values it announces
 (https://feitcsi.kuskosoft.com/csi_format; rate flags as `RATE_MCS_*` in iwlwifi). `intel_ax` describes how the values
 are stored. The microsecond clock of the header (byte 88) is used; it is synchronous with the documented 320 MHz FTM
 clock (byte 8), which wraps every 13.4 s.
 
-The file does not give the carrier. Values are counts of the firmware, after its automatic gain control.
+The file does not give the carrier, nor where in a wider channel a non-HT packet of 20 MHz lies: its frequencies count
+from its own centre. No FeitCSI capture of non-HT packets was at hand; their tones are ordered as PicoScenes has them
+from the same firmware. Values are counts of the firmware, after its automatic gain control.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ _HEADER = np.dtype(
     }
 )
 _ANTENNAS = 2  # of every NIC that FeitCSI supports
-#: By bits 8..10 of the rate flags. No capture of legacy OFDM (1) or EHT (5) was available to find their tone order.
-_FORMATS = {2: "HT", 3: "VHT", 4: "HE"}
+#: By bits 8..10 of the rate flags. No capture of EHT (5) was available to find its tone order.
+_FORMATS = {1: "non-HT", 2: "HT", 3: "VHT", 4: "HE"}
 _MHZ = (20, 40, 80, 160)  # by bits 11..13
 
 
@@ -63,7 +65,7 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
 
     Packets that differ in transmitter, format, bandwidth or antennas are returned as separate signals, the largest
     first, with a warning; their times count from the first packet of the file. Pilots, which the network card does not
-    measure, are marked invalid. Packets other than HT, VHT or HE are skipped, and an incomplete last measurement, as of
+    measure, are marked invalid. Packets of other formats are skipped, and an incomplete last measurement, as of
     a recorder that was stopped, is left out, each with a warning. With several signals the label `transmitter` holds
     the address.
 
@@ -84,12 +86,13 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
     groups = by_kind(kinds, "transmitter, format, bandwidth or antennas", path)
     if None in kinds:
         first = headers[kinds.index(None)]
-        what = f"HT, VHT or HE with the tones of its bandwidth (rate flags {first['rate']:#x}, {first['tones']} tones)"
-        if not groups:
-            raise ReadError(f"{path}: none of its {len(kinds)} packets is {what}; record one of these formats.")
-        warnings.warn(
-            f"{path}: skipped {kinds.count(None)} of {len(kinds)} packets, the first is not {what}", stacklevel=2
+        what = (
+            f"other than non-HT, HT, VHT or HE with the tones of its bandwidth, the first with rate flags "
+            f"{first['rate']:#x} and {first['tones']} tones"
         )
+        if not groups:
+            raise ReadError(f"{path}: all {len(kinds)} packets are {what}; record one of these formats.")
+        warnings.warn(f"{path}: skipped {kinds.count(None)} of {len(kinds)} packets {what}", stacklevel=2)
     signals = []
     for kind, packets in groups.items():
         signal = _signal(data, starts[packets], time[packets], kind, carrier_hz, path)
@@ -149,7 +152,7 @@ def _kind(header: NDArray) -> _Kind | None:
     """The kind of a packet; None if the format is unknown or its number of tones differs from the header."""
     rate = int(header["rate"])
     packet_format, width = _FORMATS.get(rate >> 8 & 7, ""), rate >> 11 & 7
-    plan = intel_ax.plan(packet_format, _MHZ[width]) if width < len(_MHZ) else None
-    if plan is None or len(plan.indices) != header["tones"]:
+    plan = intel_ax.plan_of(packet_format, _MHZ[width], int(header["tones"])) if width < len(_MHZ) else None
+    if plan is None:
         return None
     return _Kind(header["transmitter"].tobytes(), plan, int(header["rx"]), int(header["tx"]))

@@ -26,7 +26,16 @@ from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.grouping import by_kind, transmitter_label
 from foundation.readers.wifi.picoscenes_frames import MAGIC, Frame, scan
-from foundation.readers.wifi.picoscenes_values import DEVICES, INTEL_AX, USRP, Kind, kind_of, tones, values
+from foundation.readers.wifi.picoscenes_values import (
+    DEVICES,
+    INTEL_AX,
+    USRP,
+    Kind,
+    bandwidth_hz,
+    kind_of,
+    tones,
+    values,
+)
 from foundation.signal import Signal
 
 
@@ -61,13 +70,14 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     kinds = [kind_of(frame, data, path) for frame in frames]
     groups = by_kind(kinds, "transmitter, carrier, format, bandwidth or antennas", path)
     skipped = without + kinds.count(None)
+    found = _first_unknown(frames, kinds)
     if not groups:
         raise ReadError(
-            f"{path}: none of its {skipped} packets has CSI in a known format; record with CSI switched on."
+            f"{path}: none of its {skipped} packets has CSI in a known format{found}; record with CSI switched on."
         )
     if skipped:
         warnings.warn(
-            f"{path}: skipped {skipped} of {without + len(frames)} packets without CSI or in an unknown format",
+            f"{path}: skipped {skipped} of {without + len(frames)} packets without CSI or in an unknown format{found}",
             stacklevel=2,
         )
     time = _times(frames, device, interval_s, path)
@@ -76,6 +86,14 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
         signal = _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
         signals.append(signal.with_(labels=transmitter_label(kind.transmitter.hex(":"), groups)))
     return signals
+
+
+def _first_unknown(frames: list[Frame], kinds: list[Kind | None]) -> str:
+    """What the first packet of an unknown format is; empty if there is none."""
+    if None not in kinds:
+        return ""
+    csi = frames[kinds.index(None)].csi
+    return f" (the first: packet format {csi.packet_format}, {csi.mhz} MHz, {csi.tones} tones)"
 
 
 def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> NDArray[np.float64]:
@@ -112,7 +130,7 @@ def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind:
         frequency_hz=frequency_hz,
         kind="csi",
         carrier_hz=float(kind.carrier_hz),
-        bandwidth_hz=kind.mhz * 1e6,
+        bandwidth_hz=bandwidth_hz(kind),
         device=DEVICES[kind.device],
         session=path.stem,
     )

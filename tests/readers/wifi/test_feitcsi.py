@@ -139,6 +139,15 @@ class TestRead:
         np.testing.assert_array_equal(signal.values[0], np.where(plan.measured, wanted, 0))
         assert signal.bandwidth_hz == mhz * 1e6
 
+    @pytest.mark.parametrize("mhz", [20, 80])
+    def test_packets_without_ht_have_20_mhz_in_any_channel(self, tmp_path: Path, mhz: int) -> None:
+        parts = random_parts(1, tones=52)
+        (signal,) = feitcsi.read(written(tmp_path / "a.csi", measurement(parts, 7, "non-HT", mhz)))
+        plan = intel_ax.plan("non-HT", 20)
+        assert plan is not None and signal.mask.all()
+        np.testing.assert_array_equal(signal.values[0], as_complex(parts[:, 0])[:, plan.order].conj())
+        assert (signal.bandwidth_hz, signal.frequency_hz[-1]) == (20e6, 26 * 312_500)  # type: ignore[index]
+
     def test_kinds_become_signals_on_one_clock(self, tmp_path: Path) -> None:
         other = b"\x02\x00\x00\x00\x00\x01"
         records = [
@@ -173,15 +182,15 @@ class TestRead:
         np.testing.assert_allclose(feitcsi.read(path, interval_s=0.1)[0].time_s, [0, 0.1, 0.2])
 
     def test_formats_of_unknown_order_are_skipped_and_counted(self, tmp_path: Path) -> None:
-        legacy = measurement(random_parts(0, tones=52), 1000, "non-HT")
+        legacy = measurement(random_parts(0, tones=104), 1000, "non-HT", 40)
         wide = measurement(random_parts(1, tones=60), 2000, "HT")
         path = written(tmp_path / "a.csi", legacy, measurement(random_parts(2), 1500), wide)
-        with pytest.warns(UserWarning, match=r"skipped 2 of 3 packets, the first is not HT.*0xc105, 52 tones"):
+        with pytest.warns(UserWarning, match=r"skipped 2 of 3 packets other than .* flags 0xc905 and 104 tones"):
             (signal,) = feitcsi.read(path)
         assert len(signal.time_s) == 1
-        with pytest.raises(ReadError, match=r"none of its 1 packets is HT, VHT or HE.*52 tones"):
+        with pytest.raises(ReadError, match=r"all 1 packets are other than non-HT, HT, .* 104 tones"):
             feitcsi.read(written(tmp_path / "a.csi", legacy))
-        with pytest.raises(ReadError, match="none of its 1 packets"):
+        with pytest.raises(ReadError, match="all 1 packets are other than"):
             feitcsi.read(written(tmp_path / "a.csi", measurement(random_parts(0, tones=996), 1, "EHT", 320)))
 
 
