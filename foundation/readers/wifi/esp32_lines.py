@@ -44,7 +44,7 @@ _INTEGERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
 #: Numbers that the ESP32-CSI-Tool prints by default, whatever the length field says, and the radar console's part.
 _LLTF_BYTES = (128, 104)
 _BYTE, _TWELVE_BITS = 1 << 7, 1 << 11
-_LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
+_LONGEST_LIST = 4096  # characters, also of the fields; the longest buffer is 612 numbers
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
     numbers, closing, _ = rest.partition(b"]")
     if not opening or not closing:
         raise MalformedError("no list between brackets")
+    if len(front) > _LONGEST_LIST:
+        raise MalformedError(f"{len(front)} characters before its list")
     texts = front.decode("ascii", "replace").rstrip('" ').split(",")  # the last is empty, in place of the list
     names = names or FIELDS.get(len(texts))
     if names is None or len(texts) != len(names):
@@ -125,7 +127,7 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         raise MalformedError(f"{len(buffer)} numbers, a length that no documented layout has")
     channel = _integer(fields, "channel", 0)
     if not _MAC.fullmatch(fields["mac"].strip()) or not 0 <= channel < 256:
-        raise MalformedError(f"the address {fields['mac']!r} on channel {channel}")
+        raise MalformedError(f"the address {fields['mac'][:40]!r} on channel {channel}")
     return Packet(
         transmitter=fields["mac"].strip().lower(),
         channel=channel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -107,6 +108,28 @@ def test_where_detection_gives_up_it_says_what_to_try(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ReadError, match=likely):
             readers.detect(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"type,mac," * 100_000,
+        b"type,mac,rssi,len," + b"a," * 500_000 + b"\n" + LINES[0].encode(),
+        b"CSI_DATA,0,1a:" + b"," * 1_000_000 + b"[1]",
+        b"CSI_DATA," + b"[" * 1_000_000,
+        b"\xff\xfe" + b"\x00\xd8" * 500_000,
+        b"CSI_DATA," * 100_000,
+    ],
+)
+def test_hostile_lines_end_in_a_sentence_in_bounded_memory(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(ReadError) as caught:
+        readers.read(path, "esp32_csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(str(caught.value)) < 500 and peak < 10 * len(content)
 
 
 def test_a_large_file_of_another_kind_is_given_up_soon(tmp_path: Path) -> None:
