@@ -40,8 +40,8 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def cases_root(data_root: Path) -> Path:
-    """The folder `cases` beside that of the real recordings: small files that were once misread, or a skip."""
+    """The folder of small failing cases beside that of real recordings, or a skip that says so."""
     root = data_root.parent / "cases"
     if not root.is_dir():
-        pytest.skip(f"small cases are absent: no {root}; put them beside the folder of real recordings")
+        pytest.skip(f"small cases are absent: no {root}")
     return root

@@ -51,7 +51,7 @@ def sniff_further(part: bytes) -> bool:
     return _LINE.search(part.replace(b"\0", b"")) is not None  # without its zeros UTF-16 is ASCII
 
 
-def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
+def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> list[Signal]:
     """Read one file.
 
     One signal per transmitter, channel and buffer layout, the one with most packets first; with several, a warning says
@@ -62,6 +62,8 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     previous line. Steps of a clock that stands still or jumps are replaced by the median, with a warning.
 
     Args:
+        carrier_hz: carrier frequency; 0 takes the channel of the lines. Those of the C5, C6 and C61 do not give the
+            secondary channel: their carrier at 40 MHz is then the centre of the primary channel, 10 MHz off.
         interval_s: seconds between packets, in place of the clock of the chip; 0 uses the clock.
 
     Returns:
@@ -78,7 +80,7 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     groups = by_kind(kinds, "transmitter, channel or layout", path)
     signals = []
     for (transmitter, *_), rows in groups.items():
-        signal = _signal([packets[row] for row in rows], time[rows] - time[rows[0]], path)
+        signal = _signal([packets[row] for row in rows], time[rows] - time[rows[0]], carrier_hz, path)
         signals.append(signal.with_(labels=transmitter_label(transmitter, groups)))
     return signals
 
@@ -128,7 +130,7 @@ def _no_packet(malformed: int, first: str, path: Path) -> ReadError:
     return ReadError(f"{path}: all {malformed} lines of CSI are truncated, garbled or of an unknown layout, {first}.")
 
 
-def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> Signal:
+def _signal(packets: list[Packet], time_s: NDArray[np.float64], carrier_hz: float, path: Path) -> Signal:
     """The signal of packets of one transmitter, channel and layout."""
     channel, secondary, layout = packets[0].channel, packets[0].secondary, packets[0].layout
     part = slice(2 * layout.start, 2 * (layout.start + len(layout.indices)))
@@ -145,8 +147,7 @@ def _signal(packets: list[Packet], time_s: NDArray[np.float64], path: Path) -> S
     if layout.bandwidth_hz == 40e6:
         undo_ht40_rotation(values, np.array(layout.indices)[order])
     valid = ~(first_word_invalid[:, None] & (order + layout.start < 2))[:, None]
-    carrier_hz = 0.0
-    if channel > 0:
+    if not carrier_hz and channel > 0:
         carrier_hz = channel_hz(channel, is_5ghz=channel > 14)
         carrier_hz += {1: 10e6, 2: -10e6}.get(secondary, 0.0) if layout.bandwidth_hz == 40e6 else 0.0
     return Signal(

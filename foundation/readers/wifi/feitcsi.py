@@ -3,7 +3,7 @@
 A file is a chain of measurements, each a header of 272 bytes and the values it announces
 (https://feitcsi.kuskosoft.com/csi_format; rate flags as `RATE_MCS_*` in iwlwifi). `intel_ax` describes how the values
 are stored. The microsecond clock of the header (byte 88) is used; it is synchronous with the documented 320 MHz FTM
-clock (byte 8), which wraps every 13.4 s.
+clock (byte 8), which wraps every 13.4 s and is used where the other stands still, as in firmware of 2025.
 
 The file does not give the carrier, nor where in a wider channel a non-HT packet of 20 MHz lies: its frequencies count
 from its own centre. No FeitCSI capture of non-HT packets was at hand; their tones are ordered as PicoScenes has them
@@ -30,12 +30,13 @@ from foundation.signal import Signal
 
 _HEADER = np.dtype(
     {
-        "names": ["size", "rx", "tx", "tones", "transmitter", "clock", "rate"],
-        "formats": ["<u4", "u1", "u1", "<u4", "V6", "<u4", "<u4"],
-        "offsets": [0, 46, 47, 52, 68, intel_ax.CLOCK_OFFSET, 92],
+        "names": ["size", "ftm_clock", "rx", "tx", "tones", "transmitter", "clock", "rate"],
+        "formats": ["<u4", "<u4", "u1", "u1", "<u4", "V6", "<u4", "<u4"],
+        "offsets": [0, 8, 46, 47, 52, 68, intel_ax.CLOCK_OFFSET, 92],
         "itemsize": intel_ax.HEADER_BYTES,
     }
 )
+_FTM_HZ, _FTM_BITS = 320e6, 32
 _ANTENNAS = 2  # of every NIC that FeitCSI supports
 #: By bits 8..10 of the rate flags. No capture of EHT (5) was available to find its tone order.
 _FORMATS = {1: "non-HT", 2: "HT", 3: "VHT", 4: "HE"}
@@ -81,7 +82,10 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
     """
     data = read_bytes(path)
     headers, starts = _scan(data, path)
-    time = packet_times(headers["clock"], 1e-6, path, bits=intel_ax.CLOCK_BITS, interval_s=interval_s)
+    clock, tick_s, bits = headers["clock"], 1e-6, intel_ax.CLOCK_BITS
+    if np.all(clock == clock[0]) and not np.all(headers["ftm_clock"] == headers["ftm_clock"][0]):
+        clock, tick_s, bits = headers["ftm_clock"], 1 / _FTM_HZ, _FTM_BITS
+    time = packet_times(clock, tick_s, path, bits=bits, interval_s=interval_s)
     kinds = [_kind(header) for header in headers]
     groups = by_kind(kinds, "transmitter, format, bandwidth or antennas", path)
     if None in kinds:

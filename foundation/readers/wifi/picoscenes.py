@@ -12,8 +12,6 @@ receiver does so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -99,24 +97,23 @@ def _first_unknown(frames: list[Frame], kinds: list[Kind | None]) -> str:
 def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> NDArray[np.float64]:
     """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds.
 
-    Intel AX cards have two counters. That of the firmware is used where it runs: older releases of PicoScenes leave the
-    other unset, releases of 2025 leave that of the firmware at 0.
+    Intel AX cards have two counters. Older releases of PicoScenes leave that of RxSBasic at 0 in some or all frames,
+    releases of 2025 that of the firmware.
     """
     ticks = np.array([frame.ticks for frame in frames], np.uint64)
     bits = 64
     if device in INTEL_AX:
-        firmware = [frame.firmware_ticks for frame in frames]
-        if _runs(firmware):
-            ticks, bits = np.array(firmware, np.uint64), intel_ax.CLOCK_BITS
-        elif not (ticks >> np.uint64(intel_ax.CLOCK_BITS)).any():
-            bits = intel_ax.CLOCK_BITS  # the same counter of the card, which wraps alike
+        firmware = np.array([frame.firmware_ticks or 0 for frame in frames], np.uint64)
+        if np.count_nonzero(firmware) >= np.count_nonzero(ticks) and _runs(firmware):
+            ticks = firmware
+        if not (ticks >> np.uint64(intel_ax.CLOCK_BITS)).any():
+            bits = intel_ax.CLOCK_BITS
     return packet_times(ticks, 1e-9 if device == USRP else 1e-6, path, bits=bits, interval_s=interval_s)
 
 
-def _runs(ticks: Sequence[int | None]) -> bool:
-    """Does every frame hold the counter, and does it change from frame to frame, mostly?"""
-    changes = sum(a != b for a, b in pairwise(ticks))
-    return None not in ticks and 2 * changes >= len(ticks) - 1
+def _runs(ticks: NDArray[np.uint64]) -> bool:
+    """Does a counter change from frame to frame, mostly?"""
+    return bool(2 * np.count_nonzero(ticks[1:] != ticks[:-1]) >= len(ticks) - 1)
 
 
 def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:

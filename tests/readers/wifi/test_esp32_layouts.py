@@ -36,6 +36,7 @@ def test_newer_chips_are_in_order_of_frequency(tmp_path: Path, size: int) -> Non
     turn = np.where((np.array(used) > 0) & (bandwidth_hz == 40e6), -1j, 1)
     np.testing.assert_array_equal(signal.values[0, 0], complex_of(buffer)[np.array(used) - lowest] * turn)
     assert (signal.carrier_hz, signal.bandwidth_hz) == (5.18e9, bandwidth_hz)
+    assert read_one(tmp_path / "a.csv", carrier_hz=5.19e9).carrier_hz == 5.19e9
 
 
 @pytest.mark.parametrize(("size", "carriers", "tones"), [(256, (32, 96), 56), (512, (64, 192), 114)])

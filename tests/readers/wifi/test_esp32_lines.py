@@ -24,7 +24,7 @@ def values_of(path: Path) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (signal,) = readers.read(path)
-    return signal.values
+    return np.asarray(signal.values)
 
 
 @pytest.fixture

@@ -175,6 +175,13 @@ class TestRead:
         (signal,) = feitcsi.read(written(tmp_path / "a.csi", *records))
         np.testing.assert_allclose(signal.time_s, [0, 1e-3, 2e-3], atol=1e-12)
 
+    def test_the_320_mhz_clock_where_the_other_stands_still(self, tmp_path: Path) -> None:
+        records = [bytearray(measurement(random_parts(0), 0)) for _ in range(3)]
+        for i, record in enumerate(records):
+            struct.pack_into("<I", record, 8, (2**32 - 1000 + 320_000 * i) % 2**32)
+        (signal,) = feitcsi.read(written(tmp_path / "a.csi", *map(bytes, records)))
+        np.testing.assert_allclose(signal.time_s, [0, 1e-3, 2e-3], atol=1e-12)
+
     def test_clock_that_never_runs_needs_an_interval(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.csi", *[measurement(random_parts(0), 4)] * 3)
         with pytest.raises(ReadError, match=r"in all 3 packets.*interval_s"):

@@ -50,7 +50,7 @@ class TestFile:
         stored = integers(0, (2, 1, 56), 9)
         for start in (2**32 - 500, 2**40):  # a counter of 32 bits wraps, one of 64 passes on
             ticks = [(start + 1000 * i) % (2**32 if start < 2**32 else 2**64) for i in range(3)]
-            for clocks in ((0, 0, 0), (None, None, None), (7, None, 9)):
+            for clocks in ((0, 0, 0), (None, None, None), (7, None, 9), (7, 0, 8), (5, 5, 5)):
                 frames = [frame(ax200(stored), t, AX200, ax_clock=c) for t, c in zip(ticks, clocks, strict=True)]
                 (signal,) = picoscenes.read(written(tmp_path / "a.csi", *frames))
                 np.testing.assert_allclose(signal.time_s, [0, 1e-3, 2e-3], atol=1e-12)
