@@ -29,7 +29,7 @@ from foundation.readers.links import antenna_links
 from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.grouping import by_kind
 from foundation.readers.wifi.ofdm import INDICES, SPACING_HZ, undo_ht40_rotation
-from foundation.readers.wifi.records import headers_at, leave_out_incomplete
+from foundation.readers.wifi.records import ends_in_zeros, headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 _BITS = 10
@@ -190,6 +190,8 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     starts: list[int] = []
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "little" if order == "<" else "big")
+        if ends_in_zeros(path, data, at, whole=len(starts)):
+            break
         if end > len(data) or at + 2 > len(data):
             if at + 2 + _HEADER.itemsize <= len(data) and _excess(*_record(data, at, order)) not in range(_SLACK + 1):
                 raise _damaged(path, at, "a header that contradicts its length")

@@ -79,8 +79,8 @@ def field_names(line: bytes) -> list[str] | None:
 
     A logger may print before it; columns that it names after the list are of a program of the host.
     """
-    found = _HEADER.search(line)
-    if found is None or b"[" in line:
+    found = None if b"[" in line else _HEADER.search(line)
+    if found is None:
         return None
     texts = [name.strip() for name in found[0].decode("ascii").split(",")]
     names = [_ALIASES.get(name, name) for name in texts]

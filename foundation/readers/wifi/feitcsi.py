@@ -25,7 +25,7 @@ from foundation.readers.links import antenna_links
 from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.grouping import by_kind, transmitter_label
-from foundation.readers.wifi.records import headers_at, leave_out_incomplete
+from foundation.readers.wifi.records import ends_in_zeros, headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 _HEADER = np.dtype(
@@ -132,6 +132,8 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
         end = start + int.from_bytes(data[at : at + 4], "little")
         header = np.frombuffer(data[at:start].ljust(_HEADER.itemsize, b"\0"), _HEADER)
         if start <= len(data) and not _consistent(header)[0]:
+            if ends_in_zeros(path, data, at, whole=len(starts)):
+                break
             raise ReadError(
                 f"{path}: measurement {len(starts)} at byte {at} is inconsistent (rx {header['rx'][0]}, tx "
                 f"{header['tx'][0]}, {header['tones'][0]} tones, {header['size'][0]} bytes); expected 1..{_ANTENNAS} "

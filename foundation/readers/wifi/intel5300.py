@@ -25,7 +25,7 @@ from foundation.readers.wifi.clock import packet_times
 from foundation.readers.wifi.grouping import by_kind
 from foundation.readers.wifi.intel5300_scale import factors
 from foundation.readers.wifi.ofdm import SPACING_HZ, undo_ht40_rotation
-from foundation.readers.wifi.records import headers_at, leave_out_incomplete
+from foundation.readers.wifi.records import ends_in_zeros, headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 #: Subcarriers reported at 20 MHz (grouping 2) and 40 MHz (grouping 4): IEEE 802.11n-2009, Table 7-25f.
@@ -145,6 +145,8 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
         code = data[at + 2] if at + 2 < len(data) else None
         end = at + 2 + (int.from_bytes(data[at:], "big") if code is None else data[at] << 8 | data[at + 1])
         if code is not None and code != _MEASUREMENT and code != _PAYLOAD:
+            if ends_in_zeros(path, data, at, whole=records):
+                break
             raise ReadError(
                 f"{path}: record code {code:#04x} at byte {at + 2}; expected 0xbb or 0xc1 of the Linux 802.11n CSI "
                 "Tool, so this is another format or damaged: copy it again or cut it before this record."

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from foundation.errors import ReadError
 from foundation.readers.wifi.intel_ax import CLOCK_OFFSET
-from foundation.readers.wifi.records import leave_out_incomplete
+from foundation.readers.wifi.records import ends_in_zeros, leave_out_incomplete
 
 #: At byte 4 of every frame, after its length.
 MAGIC = (0x20150315).to_bytes(4, "little")
@@ -85,6 +85,8 @@ def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         magic = data[at + 4 : at + 8]
+        if ends_in_zeros(path, data, at, whole=len(frames) + without):
+            break
         if magic != MAGIC[: len(magic)] or (len(magic) == len(MAGIC) and end < at + _FRAME.size):
             raise _damaged(path, at, f"its magic is {magic.hex()} and its length {end - at - 4}")
         if at + _FRAME.size > len(data) or end > len(data):

@@ -36,3 +36,19 @@ def leave_out_incomplete(path: Path, what: str, start: int, end: int, size: int,
         "file is truncated or damaged",
         stacklevel=4,
     )
+
+
+def ends_in_zeros(path: Path, data: bytes, at: int, *, whole: int) -> bool:
+    """True, with a warning, if a capture is zeros from byte `at` on: what is left where power was lost.
+
+    Args:
+        whole: number of records before; without one it is not a capture.
+    """
+    if not whole or any(data[at : at + 8]) or data.count(0, at) < len(data) - at:  # the whole rest only once
+        return False
+    warnings.warn(
+        f"{path}: its last {len(data) - at} bytes, from byte {at}, are zeros and are left out; the {whole} records "
+        "before them are read",
+        stacklevel=4,
+    )
+    return True

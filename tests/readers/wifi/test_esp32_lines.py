@@ -29,7 +29,7 @@ def values_of(path: Path) -> np.ndarray:
 
 @pytest.fixture
 def wanted(tmp_path: Path) -> np.ndarray:
-    return read_one(written(tmp_path / "plain.csv", TEXT)).values
+    return np.asarray(read_one(written(tmp_path / "plain.csv", TEXT)).values)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
