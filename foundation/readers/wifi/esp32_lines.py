@@ -117,7 +117,8 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         raise MalformedError(f"{len(buffer)} numbers where its length is {length}")
     secondary = _integer(fields, "secondary_channel", 0)
     if "secondary_channel" in fields:
-        _check_range(buffer, _BYTE)
+        if not _fits(buffer, _BYTE):
+            raise MalformedError("a number that is not a signed byte")
         layout = esp32_layouts.classic(len(buffer), secondary, _integer(fields, "bandwidth", 0) == 1)
     else:
         unpacked = esp32_layouts.unpack_12_bits(buffer)
@@ -136,14 +137,13 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         ticks=_integer(fields, "local_timestamp" if "local_timestamp" in fields else "timestamp") & 0xFFFFFFFF,
         first_word_invalid=_integer(fields, "first_word", 1) != 0,
         layout=layout,
-        buffer=buffer.astype(np.int8) if np.abs(buffer + 0.5).max() < _BYTE else buffer,
+        buffer=buffer.astype(np.int8) if _fits(buffer, _BYTE) else buffer,
     )
 
 
-def _check_range(numbers: NDArray[np.int64] | NDArray[np.int16], half: int) -> None:
-    """Numbers range from -half to half - 1."""
-    if np.any(np.abs(numbers + 0.5) > half):
-        raise MalformedError(f"a number that is not a signed {'byte' if half == _BYTE else '12-bit integer'}")
+def _fits(numbers: NDArray[np.int64] | NDArray[np.int16], half: int) -> bool:
+    """Are all numbers from -half to half - 1?"""
+    return not len(numbers) or (-half <= int(numbers.min()) and int(numbers.max()) < half)
 
 
 def _buffer(text: bytes) -> NDArray[np.int16]:
@@ -152,7 +152,8 @@ def _buffer(text: bytes) -> NDArray[np.int16]:
     if not _INTEGERS.fullmatch(text):
         raise MalformedError("an entry that is not a number")
     numbers = np.fromstring(text.replace(b",", b" ").decode("ascii"), np.int64, sep=" ")
-    _check_range(numbers, _TWELVE_BITS)
+    if not _fits(numbers, _TWELVE_BITS):
+        raise MalformedError("a number that is not a signed byte or 12-bit integer")
     return numbers.astype(np.int16)
 
 

@@ -58,7 +58,7 @@ def test_numbers_of_12_bits(tmp_path: Path) -> None:
         signal = read_one(written(tmp_path / "a.csv", line(buffer, 5, ESP_CSI_C5)))
         assert index(signal) == [k for k in range(-26, 27, 2) if k]
         np.testing.assert_array_equal(signal.values[0, 0], complex_of(numbers))
-    with pytest.raises(ReadError, match="a number that is not a signed 12-bit integer"):
+    with pytest.raises(ReadError, match="a number that is not a signed byte or 12-bit integer"):
         esp32_csv.read(written(tmp_path / "a.csv", line(np.full(52, 2048), 5, ESP_CSI_C5)))
 
 

@@ -142,7 +142,7 @@ def test_every_cut_inside_a_record_leaves_the_whole_records(tmp_path: Path) -> N
         (b"time,amplitude\n0,1\n", "record code 0x6d at byte 2"),
         (b"\x00\x05\xc1abcd" * 3, "no measurement"),
         (b"\x00\x03\xbbab", "at byte 0 has 5 bytes"),
-        (b"\x00\x00\xc1" + b"\x00" * 30, "record code 0x00 at byte 5"),
+        (b"\x00\x00\xc1" + b"\x00" * 30 + b"\x01", "record code 0x00 at byte 5"),
     ],
 )
 def test_what_is_not_a_capture_is_named(tmp_path: Path, content: bytes, message: str) -> None:

@@ -40,7 +40,7 @@ def test_a_real_capture_cut_anywhere(data_root: Path, tmp_path: Path, name: str)
     last = 0
     for size in sorted(np.random.default_rng(0).integers(len(content) // 4, len(content), 7)):
         count, text = packets_of(written(tmp_path / "a", content[:size]))
-        assert count > last
+        assert count >= last and count > 0
         assert "left out" in text or "truncated" in text
         last = count
 
