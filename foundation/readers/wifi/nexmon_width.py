@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 #: Subcarriers of 20 MHz; number of subcarriers that carry energy -> parts of 20 MHz.
 _PART, _PARTS = 64, {56: 1, 114: 2, 242: 4}
 #: A half is empty where it has less than this fraction of the power of the other and less than this coherence of
-#: neighbours. In captures of four chips empty parts have below 0.12 and 0.75, those of full frames above 0.6 and 0.99.
-_POWER, _COHERENCE = 1 / 6, 0.8
+#: neighbours, for strong and for weak frames. In captures of four chips empty parts have below 0.12 and 0.75, those of
+#: full frames above 0.6 and 0.99.
+_EMPTY = ((1 / 6, 0.8), (1 / 2, 0.5))
+#: A half whose neighbours agree less is not a frame beside which the other could be empty.
+_COHERENT = 0.6
 #: Frames processed at a time, which bounds the memory.
 _BLOCK = 256
 
@@ -45,7 +48,8 @@ def frames_by_width(values: NDArray[np.complex64], indices: NDArray[np.int64]) -
         lower, upper = middle - sums[:, rows, first], sums[:, rows, first + 2 * half] - middle
         is_upper = upper[0] > lower[0]
         weak, strong = np.where(is_upper, lower, upper), np.where(is_upper, upper, lower)
-        is_empty = (count == 2 * half) & (weak[0] < _POWER * strong[0]) & (weak[1] < _COHERENCE * weak[2])
+        is_empty = (count == 2 * half) & (strong[1] > _COHERENT * strong[2])
+        is_empty &= np.any([(weak[0] < p * strong[0]) & (weak[1] < c * weak[2]) for p, c in _EMPTY], axis=0)
         start += half * (is_empty & is_upper)
         count[is_empty] = half
         half //= 2

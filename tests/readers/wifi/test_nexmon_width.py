@@ -78,6 +78,19 @@ def test_frames_that_fill_the_capture_are_valid_even_where_they_fade(tmp_path: P
     assert np.abs(step[..., np.diff(INDICES[signal.values.shape[2]]) == 1] - SLOPE).max() < 0.9
 
 
+def test_weak_frames_are_narrow_too(tmp_path: Path) -> None:
+    """At 7 dB above the noise in the part that they occupy."""
+    frames = [bins_of(80, Width(1, 1), seed) for seed in range(40)]
+    noise = np.random.default_rng(1).normal(0, 316, (2, 40, 256))
+    weak = [
+        np.round((f.real + n).clip(-9999, 9999)) + 1j * np.round(f.imag + m)
+        for f, n, m in zip(frames, *noise, strict=True)
+    ]
+    with pytest.warns(UserWarning, match="of 40 frames are narrower"):
+        signal = read(tmp_path, 80, weak)
+    assert (signal.mask[:, 0].sum(axis=1) == 63).mean() > 0.9
+
+
 def test_widths_and_rotations_by_hand() -> None:
     indices = INDICES[242]
     assert frames_by_width(np.ones((2, 1, 56), np.complex64), INDICES[56])[Width(0, 1)].tolist() == [0, 1]
