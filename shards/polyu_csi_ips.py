@@ -51,7 +51,7 @@ def build(raw: Path) -> Dataset:
 
 
 def _samples(path: Path, session: str) -> Iterator[Sample]:
-    recording = intel5300.read(path).with_(
+    recording = intel5300.read(path)[0].with_(
         session=session,
         environment="polyu-room-621",
         source=NAME,

@@ -30,4 +30,4 @@ def build(raw: Path) -> Dataset:
 
 
 def _read(path: Path) -> list[Signal]:
-    return [intel5300.read(path).with_(carrier_hz=CARRIER_HZ)]
+    return [intel5300.read(path)[0].with_(carrier_hz=CARRIER_HZ)]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from foundation.errors import ReadError
 from foundation.readers.arrays import containers
-from foundation.readers.files import read_bytes
+from foundation.readers.files import plain_text, read_bytes
 from foundation.signal import Signal
 
 
@@ -66,6 +67,18 @@ HEADERLESS: dict[str, Format] = {
     ),
 }
 _HEAD_BYTES = 4096
+#: How far a line of CSI is looked for behind a log (a serial port at 115200 baud takes 1.5 hours to write it), in which
+#: parts, and by how much these overlap: a line is found by its first 100 characters.
+_FURTHEST_BYTES, _PART_BYTES, _OVERLAP_BYTES = 1 << 26, 1 << 20, 256
+#: Formats to try where detection gives up: by the end of the file's name, else for text and for other content.
+_LIKELY = {
+    ".csi": "picoscenes or feitcsi",
+    ".pcap": "nexmon",
+    ".dat": "intel5300 or atheros",
+    ".bin": "raw_iq or dca1000",
+    ".wav": "wav_iq",
+}
+_LIKELY_TEXT, _LIKELY_BINARY = "esp32_csv for lines of CSI, decaranging or radhar", "raw_iq, or arrays with a layout"
 
 
 def reader_of(name: str) -> ModuleType:
@@ -86,10 +99,26 @@ def detect(path: Path) -> str:
             return name
     if containers.sniff(head):
         raise ReadError(f"{path}: contains arrays without a description; name the format 'arrays' and give a layout=.")
+    if _any_part(path, reader_of("esp32_csv").sniff_further):
+        return "esp32_csv"
+    is_text = all(byte >= 32 or byte in b"\t\r\n\x1b" for byte in plain_text(head))
+    likely = _LIKELY.get(path.suffix.lower(), _LIKELY_TEXT if is_text else _LIKELY_BINARY)
     raise ReadError(
-        f"{path}: unknown format (first bytes {head[:8].hex(' ')}); known are {', '.join(READERS)}, and, if you name "
-        f"them, {', '.join(HEADERLESS)}."
+        f"{path}: unknown format (first bytes {head[:8].hex(' ')}{', text' if is_text else ''}); name it with --format "
+        f"NAME (format= in Python), try {likely}; known are {', '.join(READERS)}, and, if you name them, "
+        f"{', '.join(HEADERLESS)}."
     )
+
+
+def _any_part(path: Path, sniff: Callable[[bytes], bool]) -> bool:
+    """Is this true of any part of a file, up to `_FURTHEST_BYTES`?"""
+    with path.open("rb") as file:
+        before = b""
+        while file.tell() < _FURTHEST_BYTES and (part := file.read(_PART_BYTES)):
+            if sniff(before + part):
+                return True
+            before = part[-_OVERLAP_BYTES:]
+    return False
 
 
 def read(path: str | Path, format: str | None = None, **options: Any) -> list[Signal]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,9 +27,9 @@ from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
 from foundation.readers.links import antenna_links
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import most_frequent
+from foundation.readers.wifi.grouping import by_kind
 from foundation.readers.wifi.ofdm import INDICES, SPACING_HZ, undo_ht40_rotation
-from foundation.readers.wifi.records import headers_at, truncated
+from foundation.readers.wifi.records import ends_in_zeros, headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 _BITS = 10
@@ -61,47 +61,70 @@ def sniff(head: bytes) -> bool:
     return _byte_order(head) is not None
 
 
-def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> Signal:
+class _Kind(NamedTuple):
+    rx: int
+    tx: int
+    tones: int
+    channel_mhz: int
+
+
+def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> list[Signal]:
     """Read one capture.
+
+    One signal per antenna count, number of subcarriers and channel, the one with most packets first; with several, a
+    warning says so.
 
     At 40 MHz the rotation of the upper half of the band is undone (`ofdm.undo_ht40_rotation`). The driver reports the
     centre of the primary channel; at 40 MHz the carrier is 10 MHz above or below it, which the file does not say: give
     `carrier_hz` where it matters.
 
-    Records without CSI (payload only) are skipped. Packets with an inconsistent header, and packets whose antennas,
-    subcarriers or channel differ from the most frequent setup, are dropped, with a warning. Steps of a clock that
-    stands still or jumps are replaced by the median, with a warning.
+    Records without CSI (payload only) are skipped. Packets with an inconsistent header are dropped, and an incomplete
+    last record, as of a recorder that was stopped, is left out, each with a warning. Steps of a clock that stands
+    still or jumps are replaced by the median, with a warning.
 
     Args:
         carrier_hz: carrier frequency; 0 takes the channel that the file gives.
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
 
     Returns:
-        Values [packets, rx * tx, 56 or 114], links ordered (rx, tx) with tx running fastest.
+        Per signal values [packets, rx * tx, 56 or 114], links ordered (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, or has no usable packet or no running clock.
+        ReadError: the file is missing, empty or malformed, or has no usable packet or no running clock.
     """
     data = read_bytes(path)
     headers, offsets = _scan(data, path)
-    columns = [headers[name] for name in ("rx", "tx", "tones", "channel_mhz")]
-    kept, (rx, tx, tones, channel_mhz) = most_frequent(
-        columns, "antennas, subcarriers or channel", "{} rx, {} tx, {} subcarriers, {} MHz", path
-    )
     time = packet_times(headers["clock"], 1e-6, path, interval_s=interval_s)
-    payload = sliding_window_view(np.frombuffer(data, np.uint8), int(headers["csi_length"][kept[0]]))[offsets[kept]]
-    field = decode(payload, tones, tx, rx)
-    values = field.transpose(0, 3, 2, 1).reshape(len(kept), rx * tx, tones)
-    if tones == 114:
-        undo_ht40_rotation(values, INDICES[tones])
+    columns = [headers[name].tolist() for name in _Kind._fields]
+    groups = by_kind((_Kind(*kind) for kind in zip(*columns, strict=True)), "antennas, subcarriers or channel", path)
+    signals = []
+    for kind, rows in groups.items():
+        payload = sliding_window_view(np.frombuffer(data, np.uint8), _size(kind))[offsets[rows]]
+        signals.append(_signal(payload, time[rows] - time[rows[0]], kind, carrier_hz, path))
+    return signals
+
+
+def _size(kind: _Kind) -> int:
+    """Bytes of the CSI of a packet."""
+    return kind.tones * kind.rx * kind.tx * 2 * _BITS // 8
+
+
+def _signal(
+    payload: NDArray[np.uint8], time_s: NDArray[np.float64], kind: _Kind, carrier_hz: float, path: Path
+) -> Signal:
+    """The signal of the CSI [packets, bytes] of one kind."""
+    field = decode(payload, kind.tones, kind.tx, kind.rx)
+    values = field.transpose(0, 3, 2, 1).reshape(len(payload), kind.rx * kind.tx, kind.tones)
+    if kind.tones == 114:
+        undo_ht40_rotation(values, INDICES[kind.tones])
     return Signal(
         values=values,
-        time_s=time[kept] - time[kept[0]],
-        links=antenna_links(rx, tx),
-        frequency_hz=INDICES[tones] * np.float64(SPACING_HZ),
+        time_s=time_s,
+        links=antenna_links(kind.rx, kind.tx),
+        frequency_hz=INDICES[kind.tones] * np.float64(SPACING_HZ),
         kind="csi",
-        carrier_hz=carrier_hz or channel_mhz * 1e6,
-        bandwidth_hz=20e6 if tones == 56 else 40e6,
+        carrier_hz=carrier_hz or kind.channel_mhz * 1e6,
+        bandwidth_hz=20e6 if kind.tones == 56 else 40e6,
         device="Atheros ath9k",
         session=path.stem,
     )
@@ -128,8 +151,7 @@ def _byte_order(data: bytes) -> tuple[int, _Order] | None:
         at = start
         while at + 2 + _HEADER.itemsize <= len(data):
             length, header = _record(data, at, order)
-            parts = _HEADER.itemsize + int(header["csi_length"][0]) + int(header["payload"][0])
-            if not parts <= length <= parts + _SLACK:
+            if _excess(length, header) not in range(_SLACK + 1):
                 break
             if header["csi_length"][0]:
                 if _consistent(header)[0]:
@@ -145,8 +167,19 @@ def _record(data: bytes, at: int, order: _Order) -> tuple[int, NDArray]:
     return length, np.frombuffer(data, _HEADER.newbyteorder(order), count=1, offset=at + 2)
 
 
+def _excess(length: int, header: NDArray) -> int:
+    """Bytes of a record beyond its header, CSI and payload."""
+    return length - _HEADER.itemsize - int(header["csi_length"][0]) - int(header["payload"][0])
+
+
+def _damaged(path: Path, at: int, what: str) -> ReadError:
+    return ReadError(
+        f"{path}: the record at byte {at} has {what}, so the file is damaged: copy it again or cut it to {at} bytes."
+    )
+
+
 def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
-    """Headers of all usable packets and byte offsets of their CSI, after checking the whole chain of records."""
+    """Headers of all usable packets and byte offsets of their CSI, after checking the chain of records."""
     found = _byte_order(data)
     if found is None:
         raise ReadError(
@@ -157,24 +190,26 @@ def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
     starts: list[int] = []
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "little" if order == "<" else "big")
+        if ends_in_zeros(path, data, at, whole=len(starts)):
+            break
         if end > len(data) or at + 2 > len(data):
-            raise truncated(path, "the record", at, end, len(data))
+            if at + 2 + _HEADER.itemsize <= len(data) and _excess(*_record(data, at, order)) not in range(_SLACK + 1):
+                raise _damaged(path, at, "a header that contradicts its length")
+            leave_out_incomplete(path, "the record", at, max(end, at + 2), len(data), whole=len(starts))
+            break
         if end - at < 2 + _HEADER.itemsize:
-            raise ReadError(
-                f"{path}: the record at byte {at} has {end - at} bytes; expected at least {2 + _HEADER.itemsize}, so "
-                f"the file is damaged: copy it again or cut it to {at} bytes."
-            )
+            raise _damaged(path, at, f"{end - at} bytes; expected at least {2 + _HEADER.itemsize}")
         starts.append(at)
         at = end
     offsets = np.asarray(starts) + 2
-    return _usable(headers_at(data, offsets, _HEADER.newbyteorder(order)), offsets, len(data), path)
+    return _usable(headers_at(data, offsets, _HEADER.newbyteorder(order)), offsets, at, path)
 
 
-def _usable(headers: NDArray, offsets: NDArray[np.int64], size: int, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
-    """Headers and CSI offsets of the packets that have CSI and a consistent header."""
+def _usable(headers: NDArray, offsets: NDArray[np.int64], end: int, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
+    """Headers and CSI offsets of the packets that have CSI and a consistent header, in records up to byte `end`."""
     measured = np.flatnonzero(headers["csi_length"])
     parts = _HEADER.itemsize + headers["csi_length"].astype(int) + headers["payload"]
-    fits = parts <= np.diff(offsets, append=size + 2) - 2
+    fits = parts <= np.diff(offsets, append=end + 2) - 2
     good = (_consistent(headers) & fits)[measured]
     if not good.all():
         warnings.warn(

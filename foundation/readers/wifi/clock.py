@@ -29,8 +29,10 @@ def packet_times(
         interval_s: packet interval to use in place of the counter, in seconds; 0 uses the counter.
 
     Raises:
-        ReadError: no step of two or more packets is usable.
+        ReadError: no step of two or more packets is usable, or `interval_s` is negative or not finite.
     """
+    if not (np.isfinite(interval_s) and interval_s >= 0):
+        raise ReadError(f"{path}: interval_s={interval_s}; expected seconds between packets, or 0 for the clock.")
     if interval_s > 0:
         return np.arange(len(ticks)) * np.float64(interval_s)
     mask = (1 << bits) - 1

@@ -1,9 +1,13 @@
 """Subcarrier of every entry of the CSI buffer of an ESP32.
 
-Source: "Wi-Fi Channel State Information" in the vendor features of the ESP-IDF programming guide, one table for ESP32,
-S2, S3 and C3 and one for C5. The buffer holds up to three estimates, from the legacy, the HT and the second HT (STBC)
-training field; the HT one is used where present, as it has more subcarriers. The tables assume that all training fields
-are enabled; of the shorter buffers, those that their length identifies are supported as well.
+Source for ESP32, S2, S3 and C3: "Wi-Fi Channel State Information" in the vendor features of the ESP-IDF programming
+guide. The buffer holds up to three estimates, from the legacy, the HT and the second HT (STBC) training field; the HT
+one is used where present, as it has more subcarriers. The table assumes that all training fields are enabled; of the
+shorter buffers, those that their length identifies are supported as well.
+
+C5, C6 and C61 hold one training field, in order of frequency. The guide gives 0..58, -58..-1 for the C5; but real lines
+(the READMEs of esp-csi for the C6 and of its esp-crab for the C5; espressif/esp-csi issue 240) have the zeros of the
+carrier in the middle of the buffer, and `esp_radar` of esp-csi leaves out the middle too.
 """
 
 from __future__ import annotations
@@ -46,8 +50,30 @@ def _fft(positive: int, negative: int) -> tuple[int, ...]:
     return (*range(positive + 1), *range(-negative, 0))
 
 
-_HT20, _HT40, _HE20 = (1, 28), (2, 58), (2, 122)
-_FFT64, _UPWARD64 = _fft(31, 32), tuple(range(-32, 32))
+def _upward(negative: int, positive: int) -> tuple[int, ...]:
+    """-negative..positive."""
+    return tuple(range(-negative, positive + 1))
+
+
+_LLTF, _HT20, _HT40, _HE20 = (1, 26), (1, 28), (2, 58), (2, 122)
+_FFT64, _UPWARD64 = _fft(31, 32), _upward(32, 31)
+_LLTF_NUMBERS = 53
+#: Numbers in a buffer of the C5, C6 or C61 -> its layout. Twice as many of the same come with STBC.
+_NEWER = {
+    # Legacy, 12 bits: every second subcarrier.
+    52: Layout(0, tuple(k for k in range(-26, 27, 2) if k), _LLTF),
+    # C5 and C61: legacy, HT and VHT at 20 MHz, HT at 40 MHz, HE at 20 MHz.
+    106: Layout(0, _upward(26, 26), _LLTF),
+    114: Layout(0, _upward(28, 28), _HT20),
+    228: Layout(0, _upward(28, 28), _HT20),
+    234: Layout(0, _upward(58, 58), _HT40, 40e6),
+    468: Layout(0, _upward(58, 58), _HT40, 40e6),
+    490: Layout(0, _upward(122, 122), _HE20, 20e6, HE_SPACING_HZ),
+    # C6: legacy or HT at 20 MHz, HT at 40 MHz, HE at 20 MHz.
+    128: Layout(0, _UPWARD64, _HT20),
+    256: Layout(0, _upward(64, 63), _HT40, 40e6),
+    512: Layout(0, _upward(128, 127), _HE20, 20e6, HE_SPACING_HZ),
+}
 
 
 def classic(values: int, secondary: int, is_40mhz: bool) -> Layout | None:
@@ -61,7 +87,7 @@ def classic(values: int, secondary: int, is_40mhz: bool) -> Layout | None:
     if values == 128:
         return Layout(0, narrow, _HT20)
     if values == 104:  # the radar console omits all tones that carry no energy
-        return Layout(0, (*range(-26, 0), *range(1, 27)), (1, 26))
+        return Layout(0, (*range(-26, 0), *range(1, 27)), _LLTF)
     if (values == 256 and not is_40mhz) or (values == 384 and not secondary):
         return Layout(64, narrow, _HT20)
     if values in (256, 384) and is_40mhz:
@@ -74,10 +100,30 @@ def classic(values: int, secondary: int, is_40mhz: bool) -> Layout | None:
     }.get((values, secondary))
 
 
-def c5(values: int) -> Layout | None:
-    """The layout of an ESP32-C5 buffer; None if it depends on the secondary channel, which its lines do not give."""
-    return {
-        234: Layout(0, _fft(58, 58), _HT40, 40e6),
-        468: Layout(0, _fft(58, 58), _HT40, 40e6),
-        490: Layout(0, _fft(122, 122), _HE20, 20e6, HE_SPACING_HZ),
-    }.get(values)
+def newer(buffer: NDArray[np.int16]) -> Layout | None:
+    """The layout of a buffer of an ESP32-C5, C6 or C61; None if the length is unknown.
+
+    Two lengths of the C6 have two meanings each; the zeros at the carrier tell them apart.
+    """
+    layout = _NEWER.get(len(buffer))
+    if len(buffer) == 256 and _is_zero(buffer, 32, 96):
+        return Layout(0, _UPWARD64, _HT20)  # HT at 20 MHz, twice: with STBC
+    if len(buffer) == 512 and _is_zero(buffer, 64, 192):
+        return Layout(0, _upward(64, 63), _HT40, 40e6)  # HT at 40 MHz, twice
+    return layout
+
+
+def unpack_12_bits(buffer: NDArray[np.int16]) -> NDArray[np.int16] | None:
+    """Numbers of 12 bits that a legacy buffer of the C5 or C61 holds in pairs of bytes; None if it holds signed bytes.
+
+    Bytes have 53 subcarriers; of 12 bits there are 26 (espressif/esp-idf issue 18982), then two zeros. The second byte
+    of a pair holds the upper four bits.
+    """
+    if len(buffer) != 2 * _LLTF_NUMBERS or buffer[-2:].any() or ((buffer[1::2] < 0) | (buffer[1::2] > 15)).any():
+        return None
+    numbers = (buffer[:-2:2] & 255) | buffer[1:-2:2] << 8
+    return np.asarray((numbers ^ 0x800) - 0x800, np.int16)
+
+
+def _is_zero(buffer: NDArray[np.int16], *pairs: int) -> bool:
+    return not any(buffer[2 * pair] or buffer[2 * pair + 1] for pair in pairs)

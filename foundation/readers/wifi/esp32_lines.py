@@ -1,4 +1,4 @@
-"""Parse one line of ESP32 CSI text: its fields and its buffer of signed bytes."""
+"""Parse one line of ESP32 CSI text: its fields and its buffer of numbers, and the header line that names the fields."""
 
 from __future__ import annotations
 
@@ -35,12 +35,16 @@ _ALIASES = {
 FIELDS = {len(names.split(",")): names.split(",") for names in (_TOOL, _ESP_CSI, _ESP_CSI_C5, _RADAR)}
 
 MARK = b"CSI_DATA,"
+_HEADER = re.compile(rb"\btype *,[\w ,]{0,60}\bmac *,[\w ,]{0,2000}")
+#: Names of the column of the list; programs of the host append columns after it.
+_LIST = ("CSI_DATA", "data")
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _NUMBERS = re.compile(rb"[-\d ,]*")
 _INTEGERS = re.compile(rb"[ ,]*+(?:-?[0-9]{1,9}+(?:[ ,]++|$))*+")
 #: Numbers that the ESP32-CSI-Tool prints by default, whatever the length field says, and the radar console's part.
 _LLTF_BYTES = (128, 104)
-_LONGEST_LIST = 4096  # characters; the longest buffer is 612 numbers
+_BYTE, _TWELVE_BITS = 1 << 7, 1 << 11
+_LONGEST_LIST = 4096  # characters, also of the fields; the longest buffer is 612 numbers
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Packet:
         ticks: 32-bit clock of the chip, microseconds.
         first_word_invalid: the first four bytes of the buffer are invalid.
         layout: the subcarriers of the buffer.
-        buffer: int8, pairs (imaginary, real).
+        buffer: int8, of newer chips int16, pairs (imaginary, real).
     """
 
     transmitter: str
@@ -63,16 +67,27 @@ class Packet:
     ticks: int
     first_word_invalid: bool
     layout: Layout
-    buffer: NDArray[np.int8]
+    buffer: NDArray[np.int8] | NDArray[np.int16]
 
 
 class MalformedError(ValueError):
     """A line that cannot be parsed; the message completes "the line has ..."."""
 
 
-def field_names(header: bytes) -> list[str]:
-    """The field names of a header line `type,...`, as in `FIELDS`."""
-    return [_ALIASES.get(name, name) for name in header.decode("ascii").strip().split(",")]
+def field_names(line: bytes) -> list[str] | None:
+    """The field names up to the list, as in `FIELDS`, if this is a header line `type,...`, else None.
+
+    A logger may print before it; columns that it names after the list are of a program of the host.
+    """
+    found = None if b"[" in line else _HEADER.search(line)
+    if found is None:
+        return None
+    texts = [name.strip() for name in found[0].decode("ascii").split(",")]
+    names = [_ALIASES.get(name, name) for name in texts]
+    if not {"mac", "rssi", "len"} <= set(names):
+        return None
+    ends = [at for at, name in enumerate(names) if name in _LIST]
+    return names[: ends[0] + 1] if ends else [*names, _LIST[-1]]
 
 
 def parse(line: bytes, names: list[str] | None) -> Packet:
@@ -88,7 +103,9 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
     numbers, closing, _ = rest.partition(b"]")
     if not opening or not closing:
         raise MalformedError("no list between brackets")
-    texts = front.decode("ascii", "replace").rstrip('"').split(",")  # the last is empty, in place of the list
+    if len(front) > _LONGEST_LIST:
+        raise MalformedError(f"{len(front)} characters before its list")
+    texts = front.decode("ascii", "replace").rstrip('" ').split(",")  # the last is empty, in place of the list
     names = names or FIELDS.get(len(texts))
     if names is None or len(texts) != len(names):
         wanted = len(names) if names else " or ".join(map(str, FIELDS))
@@ -100,14 +117,18 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         raise MalformedError(f"{len(buffer)} numbers where its length is {length}")
     secondary = _integer(fields, "secondary_channel", 0)
     if "secondary_channel" in fields:
+        if not _fits(buffer, _BYTE):
+            raise MalformedError("a number that is not a signed byte")
         layout = esp32_layouts.classic(len(buffer), secondary, _integer(fields, "bandwidth", 0) == 1)
     else:
-        layout = esp32_layouts.c5(len(buffer))
+        unpacked = esp32_layouts.unpack_12_bits(buffer)
+        buffer = buffer if unpacked is None else unpacked
+        layout = esp32_layouts.newer(buffer)
     if layout is None:
         raise MalformedError(f"{len(buffer)} numbers, a length that no documented layout has")
     channel = _integer(fields, "channel", 0)
     if not _MAC.fullmatch(fields["mac"].strip()) or not 0 <= channel < 256:
-        raise MalformedError(f"the address {fields['mac']!r} on channel {channel}")
+        raise MalformedError(f"the address {fields['mac'][:40]!r} on channel {channel}")
     return Packet(
         transmitter=fields["mac"].strip().lower(),
         channel=channel,
@@ -116,19 +137,24 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         ticks=_integer(fields, "local_timestamp" if "local_timestamp" in fields else "timestamp") & 0xFFFFFFFF,
         first_word_invalid=_integer(fields, "first_word", 1) != 0,
         layout=layout,
-        buffer=buffer,
+        buffer=buffer.astype(np.int8) if _fits(buffer, _BYTE) else buffer,
     )
 
 
-def _buffer(text: bytes) -> NDArray[np.int8]:
+def _fits(numbers: NDArray[np.int64] | NDArray[np.int16], half: int) -> bool:
+    """Are all numbers from -half to half - 1?"""
+    return not len(numbers) or (-half <= int(numbers.min()) and int(numbers.max()) < half)
+
+
+def _buffer(text: bytes) -> NDArray[np.int16]:
     if len(text) > _LONGEST_LIST or not _NUMBERS.fullmatch(text):
         raise MalformedError("something other than at most 612 numbers between its brackets")
     if not _INTEGERS.fullmatch(text):
         raise MalformedError("an entry that is not a number")
     numbers = np.fromstring(text.replace(b",", b" ").decode("ascii"), np.int64, sep=" ")
-    if np.any(np.abs(numbers + 0.5) > 128):
-        raise MalformedError("a number that is not a signed byte")
-    return numbers.astype(np.int8)
+    if not _fits(numbers, _TWELVE_BITS):
+        raise MalformedError("a number that is not a signed byte or 12-bit integer")
+    return numbers.astype(np.int16)
 
 
 def _integer(fields: dict[str, str], name: str, default: int | None = None) -> int:

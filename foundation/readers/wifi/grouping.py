@@ -1,9 +1,9 @@
-"""Packets of a capture by their setup: one signal per kind of packet, or the most frequent setup alone."""
+"""Packets of a capture by their setup: one signal per kind of packet."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sized
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,30 +40,6 @@ def by_kind(kinds: Iterable[Kind | None], what: str, path: Path) -> dict[Kind, N
     return groups
 
 
-def most_frequent(
-    columns: Sequence[NDArray], what: str, setup: str, path: Path
-) -> tuple[NDArray[np.int64], tuple[int, ...]]:
-    """Select the packets of the most frequent setup, of equally frequent ones the first; warns if others are dropped.
-
-    Args:
-        columns: the properties that define a setup, non-negative integers [packets] each.
-        what: their names, for the warning.
-        setup: a format string that describes a setup, with one field per property.
-
-    Returns:
-        Indices of the packets, in the order of the file, and the setup.
-    """
-    codes = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        codes = codes * (int(column.max()) + 1) + column
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    _, best = min(zip(-counts, first, strict=True))
-    is_kept = codes == codes[best]
-    kept, chosen = np.flatnonzero(is_kept), tuple(int(column[best]) for column in columns)
-    if len(counts) > 1:
-        warnings.warn(
-            f"{path}: dropped {len(codes) - len(kept)} of {len(codes)} packets whose {what} differ from the most "
-            f"frequent ({setup.format(*chosen)}), the first at packet {int(np.argmin(is_kept))}",
-            stacklevel=3,
-        )
-    return kept, chosen
+def transmitter_label(address: str, groups: Sized) -> dict[str, str]:
+    """The label `transmitter` of a signal where a capture gives several; none if it gives one or has no address."""
+    return {"transmitter": address} if address and len(groups) > 1 else {}

@@ -13,6 +13,7 @@ control (AGC); `scaled=True` restores it from RSSI and AGC.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
 from foundation.readers.links import antenna_links
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import most_frequent
+from foundation.readers.wifi.grouping import by_kind
 from foundation.readers.wifi.intel5300_scale import factors
 from foundation.readers.wifi.ofdm import SPACING_HZ, undo_ht40_rotation
-from foundation.readers.wifi.records import headers_at, truncated
+from foundation.readers.wifi.records import ends_in_zeros, headers_at, leave_out_incomplete
 from foundation.signal import Signal
 
 #: Subcarriers reported at 20 MHz (grouping 2) and 40 MHz (grouping 4): IEEE 802.11n-2009, Table 7-25f.
@@ -66,15 +67,23 @@ def sniff(head: bytes) -> bool:
     return second >= len(head) or head[second] in (_MEASUREMENT, _PAYLOAD)
 
 
-def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled: bool = False) -> Signal:
+class _Kind(NamedTuple):
+    rx: int
+    tx: int
+    mhz: int
+
+
+def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled: bool = False) -> list[Signal]:
     """Read one capture.
+
+    One signal per antenna count and bandwidth, the one with most packets first; with several, a warning says so.
 
     Receive chains are sorted by antenna port A, B, C where all three were used; with fewer the order of the network
     card is kept, as the CSI Tool does. At 40 MHz the rotation of the upper half of the band is undone
     (`ofdm.undo_ht40_rotation`).
 
-    Packets whose antennas or bandwidth differ from the most frequent setup are dropped, with a warning. Steps of a
-    clock that stands still or runs backward (the card was reset) are replaced by the median, with a warning.
+    An incomplete last record, as of a recorder that was stopped, is left out, with a warning. Steps of a clock that
+    stands still or runs backward (the card was reset) are replaced by the median, with a warning.
 
     Args:
         carrier_hz: carrier frequency, which the file does not store; 0 means unknown.
@@ -82,70 +91,96 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0, scaled
         scaled: return channel amplitudes relative to the noise (`intel5300_scale.factors`) in place of raw integers.
 
     Returns:
-        Values [packets, rx * tx, 30], links ordered (rx, tx) with tx running fastest.
+        Per signal values [packets, rx * tx, 30], links ordered (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, or has no measurement or no running clock.
+        ReadError: the file is missing, empty or malformed, or has no whole measurement or no running clock.
     """
     headers, offsets = _scan(read_bytes(path), path)
-    mhz = np.where(headers["rate"] & _HT40, 40, 20)
-    kept, (rx, tx, bandwidth_mhz) = most_frequent(
-        [headers["rx"], headers["tx"], mhz], "antennas or bandwidth", "{} rx, {} tx, {} MHz", path
-    )
     time = packet_times(headers["clock"], 1e-6, path, bits=32, interval_s=interval_s)
-    values = _decode(path, headers, offsets, kept, rx, tx)
+    mhz = np.where(headers["rate"] & _HT40, 40, 20)
+    columns = (headers["rx"].tolist(), headers["tx"].tolist(), mhz.tolist())
+    groups = by_kind((_Kind(*kind) for kind in zip(*columns, strict=True)), "antennas or bandwidth", path)
+    fields = _decode(path, headers, offsets, groups)
+    return [
+        _signal(fields[kind], headers[rows], time[rows] - time[rows[0]], kind, carrier_hz, scaled, path)
+        for kind, rows in groups.items()
+    ]
+
+
+def _signal(
+    values: NDArray[np.complex64],
+    headers: NDArray,
+    time_s: NDArray[np.float64],
+    kind: _Kind,
+    carrier_hz: float,
+    scaled: bool,
+    path: Path,
+) -> Signal:
+    """The signal of packets of one kind, values [packets, rx, tx, 30]."""
     if scaled:
-        used = headers[kept]
-        scale = factors(values, used["rssi"], used["noise"], used["agc"], rx, tx)
+        scale = factors(values, headers["rssi"], headers["noise"], headers["agc"], kind.rx, kind.tx)
         values *= scale.astype(np.float32)[:, None, None, None]
-    indices = INDICES_20MHZ if bandwidth_mhz == 20 else INDICES_40MHZ
-    if bandwidth_mhz == 40:
+    indices = INDICES_20MHZ if kind.mhz == 20 else INDICES_40MHZ
+    if kind.mhz == 40:
         undo_ht40_rotation(values, indices)
     return Signal(
-        values=values.reshape(len(kept), rx * tx, len(indices)),
-        time_s=time[kept] - time[kept[0]],
-        links=antenna_links(rx, tx),
+        values=values.reshape(len(values), kind.rx * kind.tx, len(indices)),
+        time_s=time_s,
+        links=antenna_links(kind.rx, kind.tx),
         frequency_hz=indices * SPACING_HZ,
         kind="csi",
         carrier_hz=carrier_hz,
-        bandwidth_hz=bandwidth_mhz * 1e6,
+        bandwidth_hz=kind.mhz * 1e6,
         device="Intel 5300",
         session=path.stem,
     )
 
 
 def _scan(data: bytes, path: Path) -> tuple[NDArray, NDArray[np.int64]]:
-    """Headers and byte offsets of all measurements, after checking the whole chain of records."""
-    starts, at = [], 0
+    """Headers and byte offsets of all whole measurements, after checking the chain of records."""
+    starts: list[int] = []
+    at = records = 0
     while at < len(data):
         code = data[at + 2] if at + 2 < len(data) else None
         end = at + 2 + (int.from_bytes(data[at:], "big") if code is None else data[at] << 8 | data[at + 1])
         if code is not None and code != _MEASUREMENT and code != _PAYLOAD:
+            if ends_in_zeros(path, data, at, whole=records):
+                break
             raise ReadError(
                 f"{path}: record code {code:#04x} at byte {at + 2}; expected 0xbb or 0xc1 of the Linux 802.11n CSI "
                 "Tool, so this is another format or damaged: copy it again or cut it before this record."
             )
         if code is None or end > len(data):
-            raise truncated(path, "the record", at, max(end, at + 3), len(data))
+            if code == _MEASUREMENT and at + _HEADER.itemsize <= len(data):
+                _check(headers_at(data, np.array([at]), _HEADER), np.array([at]), len(starts), path)
+            leave_out_incomplete(path, "the record", at, max(end, at + 3), len(data), whole=records)
+            break
         if code == _MEASUREMENT:
             if end - at < _HEADER.itemsize:
                 raise ReadError(f"{path}: the record at byte {at} has {end - at} bytes; a measurement has at least 23.")
             starts.append(at)
+        records += 1
         at = end if end > at + 2 else at + 3  # a length of 0 would never advance
     if not starts:
         raise ReadError(f"{path}: no measurement (record code 0xbb) in {len(data)} bytes; record with CSI logging on.")
     offsets = np.asarray(starts)
     headers = headers_at(data, offsets, _HEADER)
+    _check(headers, offsets, 0, path)
+    return headers, offsets
+
+
+def _check(headers: NDArray, offsets: NDArray[np.int64], first: int, path: Path) -> None:
+    """Raise a ReadError if a header contradicts itself; `first` is the number of the first packet."""
     bad = ~_consistent(headers)
     if bad.any():
-        first = int(np.argmax(bad))
-        record = headers[first]
+        at = int(np.argmax(bad))
+        record = headers[at]
         raise ReadError(
-            f"{path}: packet {first} at byte {offsets[first]} is inconsistent (rx {record['rx']}, tx "
+            f"{path}: packet {first + at} at byte {offsets[at]} is inconsistent (rx {record['rx']}, tx "
             f"{record['tx']}, {record['payload']} payload bytes, record length {record['length']}, antenna order "
             f"{record['antennas']:#04x}); expected 1..3 antennas and the length they imply: copy the file again."
         )
-    return headers, offsets
 
 
 def _consistent(headers: NDArray) -> NDArray[np.bool_]:
@@ -167,16 +202,18 @@ def _port_order(headers: NDArray) -> NDArray[np.int64]:
 
 
 def _decode(
-    path: Path, headers: NDArray, offsets: NDArray[np.int64], kept: NDArray[np.int64], rx: int, tx: int
-) -> NDArray[np.complex64]:
-    """Decode the packets of one setup with csiread into complex [kept, rx, tx, 30].
+    path: Path, headers: NDArray, offsets: NDArray[np.int64], groups: dict[_Kind, NDArray[np.int64]]
+) -> dict[_Kind, NDArray[np.complex64]]:
+    """Decode the packets of every kind with csiread into complex [packets, rx, tx, 30].
 
     csiread returns eight times the bytes of the file, and more where antennas differ: so it decodes block by block.
     """
     import csiread
 
     raw = csiread.Intel(None, nrxnum=_MOST, ntxnum=int(headers["tx"].max()), if_report=False, bufsize=_BLOCK)
-    values = np.empty((len(kept), rx, tx, _SUBCARRIERS), np.complex64)
+    values = {
+        kind: np.empty((len(rows), kind.rx, kind.tx, _SUBCARRIERS), np.complex64) for kind, rows in groups.items()
+    }
     order = _port_order(headers)
     for at in range(0, len(offsets), _BLOCK):
         count = min(_BLOCK, len(offsets) - at)
@@ -186,11 +223,12 @@ def _decode(
                 f"{path}: csiread decoded {raw.count} of {count} packets at byte {offsets[at]}; please report "
                 "this file."
             )
-        rows = slice(*np.searchsorted(kept, [at, at + count]))
-        field = np.asarray(raw.csi)[kept[rows] - at]
-        if rx < _MOST:
-            # csiread applies the order of three ports even where fewer were used, which leaves gaps; the CSI Tool
-            # does not.
-            field = np.take_along_axis(field, order[kept[rows]][:, None, :rx, None], axis=2)
-        values[rows] = field[:, :, :rx, :tx].transpose(0, 2, 3, 1)
+        for kind, rows in groups.items():
+            part = slice(*np.searchsorted(rows, [at, at + count]))
+            field = np.asarray(raw.csi)[rows[part] - at]
+            if kind.rx < _MOST:
+                # csiread applies the order of three ports even where fewer were used, which leaves gaps; the CSI Tool
+                # does not.
+                field = np.take_along_axis(field, order[rows[part]][:, None, : kind.rx, None], axis=2)
+            values[kind][part] = field[:, :, : kind.rx, : kind.tx].transpose(0, 2, 3, 1)
     return values

@@ -66,6 +66,15 @@ class Plan:
     rotation: NDArray[np.complex64]
 
 
+def plan_of(packet_format: str, mhz: int, tones: int) -> Plan | None:
+    """The tones of a packet that has so many; None if its format at this bandwidth is unknown or has other tones.
+
+    A receiver of 40 MHz and more reports packets without HT, which have 20 MHz, with its own bandwidth or with theirs.
+    """
+    found = plan(packet_format, 20 if packet_format == "non-HT" else mhz)
+    return found if found is not None and len(found.indices) == tones else None
+
+
 @cache
 def plan(packet_format: str, mhz: int) -> Plan | None:
     """The tones of a format ("non-HT", "HT", "VHT" or "HE") at a bandwidth; None if the combination does not exist."""

@@ -6,8 +6,12 @@ Broadcom chanspec, chip, then one 32-bit word per FFT bin in FFT order (README o
 `foundation.readers.wifi.nexmon_words` decodes the words.
 
 csiread is not used: it needs chip and bandwidth from the caller and copies a packet into 4096 bytes whatever length it
-claims. A frame narrower than the capture occupies only its part of the band; the file does not say which part, and the
-rest is noise. Values of frames other than 802.11n or ac are noise at the outer two subcarriers of each side.
+claims. A frame narrower than the capture occupies only its part of the band (`nexmon_width`). Values of frames other
+than 802.11n or ac are noise at the outer two subcarriers of each side.
+
+The 16-bit integers of the 4339 and 43455c0 are conjugate: in captures of the 43455c0 the multipath precedes the direct
+path and the upper half of a frame of 40 MHz is rotated by -90 degrees, where the standard transmits +90. The rotation
+is undone accordingly; the values are left conjugate, as by every other program.
 
 In the training fields of VHT all streams send the same pilots (IEEE 802.11-2016, 21.3.8.3.5): where the chip has
 separated the streams, stream 0 holds their sum at the pilots and the others hold nothing.
@@ -26,7 +30,8 @@ from foundation.errors import ReadError
 from foundation.readers.files import read_bytes
 from foundation.readers.wifi import pcap
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import by_kind
+from foundation.readers.wifi.grouping import by_kind, transmitter_label
+from foundation.readers.wifi.nexmon_width import derotation, frames_by_width, occupied
 from foundation.readers.wifi.nexmon_words import FORMATS, decode
 from foundation.readers.wifi.ofdm import INDICES, SPACING_HZ, channel_hz
 from foundation.readers.wifi.records import headers_at
@@ -74,8 +79,11 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
     are invalid, see the module; at 20 and 40 MHz the file does not say whether its frames are VHT, so they stay valid.
     Steps of a clock that stands still or jumps are replaced by the median, with a warning.
 
-    The standard rotates the upper half of a 40 MHz band by 90 degrees and the upper three quarters of an 80 MHz band by
-    180 (IEEE 802.11-2016, 21.3.7.5); these rotations are undone, so that the phase is continuous across the sub-bands.
+    Where a frame is narrower than the capture, the subcarriers outside its part are invalid, with a warning.
+
+    The standard rotates the upper half of a frame of 40 MHz by 90 degrees and the upper three quarters of one of 80 MHz
+    by 180 (IEEE 802.11-2016, 21.3.7.5); these rotations are undone by the width of the frame, not of the capture, so
+    that the phase is continuous across the sub-bands.
 
     Args:
         chip: a key of `FORMATS`, for firmware whose chip code is not in `CHIPS`; empty takes the code of the packets.
@@ -87,7 +95,7 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
         Per signal values [frames, cores * streams, 56, 114 or 242], links ordered (core, stream).
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, or has no CSI of a known chip.
+        ReadError: the file is missing, empty or malformed, or has no CSI of a known chip.
     """
     if chip and chip not in FORMATS:
         raise ReadError(f"{path}: unknown chip {chip!r}; expected one of {', '.join(FORMATS)}.")
@@ -101,8 +109,10 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
         size = 4 * int(_bins(np.array(chanspec)))
         raw = sliding_window_view(np.frombuffer(data, np.uint8), size)[offsets[rows]]
         bins = decode(raw.view("<u4"), FORMATS[name], autoscale)
-        signal = _signal(headers[rows], times[rows], bins, path, interval_s)
-        labels = {"transmitter": source.hex(":")} if len(groups) > 1 else {}
+        # 16-bit integers are conjugate, see the module, so that they are rotated the other way.
+        quarter_turn = 1j if FORMATS[name] is None else -1j
+        signal = _signal(headers[rows], times[rows], bins, quarter_turn, path, interval_s)
+        labels = transmitter_label(source.hex(":"), groups)
         signals.append(signal.with_(carrier_hz=_carrier_hz(chanspec), device=f"Broadcom BCM{name}", labels=labels))
     return signals
 
@@ -155,7 +165,12 @@ def _carrier_hz(chanspec: int) -> float:
 
 
 def _signal(
-    headers: NDArray, times: NDArray[np.uint64], bins: NDArray[np.complex64], path: Path, interval_s: float
+    headers: NDArray,
+    times: NDArray[np.uint64],
+    bins: NDArray[np.complex64],
+    quarter_turn: complex,
+    path: Path,
+    interval_s: float,
 ) -> Signal:
     """Signal, without carrier or device, of the datagrams of a transmitter and channel, bins [datagrams, FFT bins]."""
     # The byte order of core and stream differs between firmwares; the other byte is 0.
@@ -171,13 +186,14 @@ def _signal(
     values = np.zeros((count, len(links), len(indices)), np.complex64)
     for at in range(0, len(rows), _BLOCK):
         block = slice(at, at + _BLOCK)
-        values[frame[block], column[block]] = bins[rows[block]][:, indices] * _derotation(indices)
+        values[frame[block], column[block]] = bins[rows[block]][:, indices]
     valid = np.zeros(values.shape, bool)
     valid[frame, column] = True
     distinct = _distinct(values, path)
     links, values, valid = links[distinct], values[:, distinct], valid[:, distinct]
     if len(indices) == 242 and len(np.unique(links & 7)) > 1:
         valid[:, :, np.isin(np.abs(indices), PILOTS)] = False
+    _undo_width(values, valid, indices, quarter_turn, path)
     return Signal(
         values=values,
         valid=valid,
@@ -232,10 +248,24 @@ def _frame_starts(sequence: NDArray, codes: NDArray) -> NDArray[np.bool_]:
     return starts
 
 
-def _derotation(indices: NDArray[np.int64]) -> NDArray[np.complex64]:
-    """Factors [subcarriers] that undo the rotation of the sub-bands of a 20, 40 or 80 MHz channel."""
-    if len(indices) == 114:
-        return np.where(indices > 0, -1j, 1).astype(np.complex64)
-    if len(indices) == 242:
-        return np.where(indices >= -64, -1, 1).astype(np.complex64)
-    return np.ones(len(indices), np.complex64)
+def _undo_width(
+    values: NDArray[np.complex64],
+    valid: NDArray[np.bool_],
+    indices: NDArray[np.int64],
+    quarter_turn: complex,
+    path: Path,
+) -> None:
+    """Undo the rotation of every frame by its width and mark what it does not occupy as invalid, in place."""
+    narrow = 0
+    for width, rows in frames_by_width(values, indices).items():
+        factors, inside = derotation(indices, width, quarter_turn), occupied(indices, width)
+        narrow += 0 if inside.all() else len(rows)
+        for at in range(0, len(rows), _BLOCK):
+            values[rows[at : at + _BLOCK]] *= factors
+            valid[rows[at : at + _BLOCK]] &= inside
+    if narrow:
+        warnings.warn(
+            f"{path}: {narrow} of {len(values)} frames are narrower than the capture; the subcarriers outside of their "
+            "part hold noise and are marked invalid",
+            stacklevel=4,
+        )

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.wifi.records import truncated
+from foundation.readers.wifi.records import leave_out_incomplete
 
 #: First bytes -> byte order, nanoseconds per count of the sub-second clock.
 MAGICS: dict[bytes, tuple[Literal["<", ">"], int]] = {
@@ -32,6 +32,7 @@ PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _LINK_HEADER = {1: 14, 12: 0, 101: 0, 228: 0, 113: 16, 276: 20}
 _FILE_HEADER, _PACKET_HEADER, _IP_HEADER, _UDP_HEADER = 24, 16, 20, 8  # without the options of IP
 _UDP = 17
+_LONGEST_PACKET = 262_144  # MAXIMUM_SNAPLEN of libpcap
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ def is_capture(head: bytes) -> bool:
 def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
     """Find every IPv4 UDP datagram to `port` whose headers were captured completely.
 
+    An incomplete last packet, as of a recorder that was stopped, is left out, with a warning.
+
     Raises:
-        ReadError: not a classic libpcap file, an unknown link type, or a truncated packet.
+        ReadError: not a classic libpcap file, an unknown link type, or no whole packet.
     """
     if data.startswith(PCAPNG_MAGIC):
         raise ReadError(
@@ -78,17 +81,24 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
     at = _FILE_HEADER
     while at < len(data):
         start = at + _PACKET_HEADER
-        end = start + (struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0)
+        kept = struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0
+        end = start + kept
+        if kept > _LONGEST_PACKET:
+            raise ReadError(
+                f"{path}: packet {len(starts)} at byte {at} claims {kept} bytes; expected at most {_LONGEST_PACKET}, "
+                f"so the file is damaged: copy it again or cut it to {at} bytes."
+            )
         if end > len(data):
-            raise truncated(path, f"packet {len(starts)}", at, end, len(data))
+            leave_out_incomplete(path, f"packet {len(starts)}", at, end, len(data), whole=len(starts))
+            break
         starts.append(start)
         at = end
     octets, begin = np.frombuffer(data, np.uint8), np.array(starts, np.int64)
     rows, payload = _udp_payloads(octets, begin + _LINK_HEADER[link], np.append(begin[1:] - _PACKET_HEADER, at), port)
     headers = sliding_window_view(octets, _PACKET_HEADER)[begin[rows] - _PACKET_HEADER].view(f"{order}u4")
-    seconds, fraction, kept = headers.astype(np.int64)[:, :3].T
+    seconds, fraction, sizes = headers.astype(np.int64)[:, :3].T
     time_ns = (seconds * 10**9 + fraction * resolution_ns).astype(np.uint64)
-    return Datagrams(time_ns, payload, begin[rows] + kept - payload, len(starts))
+    return Datagrams(time_ns, payload, begin[rows] + sizes - payload, len(starts))
 
 
 def _udp_payloads(

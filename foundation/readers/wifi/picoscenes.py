@@ -22,9 +22,18 @@ from foundation.readers.files import read_bytes
 from foundation.readers.links import antenna_links
 from foundation.readers.wifi import intel_ax
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.grouping import by_kind
+from foundation.readers.wifi.grouping import by_kind, transmitter_label
 from foundation.readers.wifi.picoscenes_frames import MAGIC, Frame, scan
-from foundation.readers.wifi.picoscenes_values import DEVICES, INTEL_AX, USRP, Kind, kind_of, tones, values
+from foundation.readers.wifi.picoscenes_values import (
+    DEVICES,
+    INTEL_AX,
+    USRP,
+    Kind,
+    bandwidth_hz,
+    kind_of,
+    tones,
+    values,
+)
 from foundation.signal import Signal
 
 
@@ -38,9 +47,10 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
 
     Packets that differ in transmitter, carrier, format, bandwidth or antennas are returned as separate signals, the
     largest first, with a warning; their times count from the first packet of the file. CTS and ACK packets do not name
-    their transmitter and are grouped as one. Pilots that an Intel AX card does not measure are marked invalid. Frames
-    without CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, with a
-    warning.
+    their transmitter and are grouped as one; with several signals the label `transmitter` of the others holds the
+    address. Pilots that an Intel AX card does not measure are marked invalid. Frames
+    without CSI, and packets of an Intel AX card in a format other than non-HT, HT, VHT and HE, are skipped, and an
+    incomplete last frame, as of a recorder that was stopped, is left out, each with a warning.
 
     Args:
         interval_s: seconds between packets, in place of the recorded clock; 0 uses the clock.
@@ -49,7 +59,7 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
         Per signal values [packets, rx * tx, tones], links ordered (rx, tx) with tx running fastest.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or malformed, of an unknown device or version, or has no packet
+        ReadError: the file is missing, empty or malformed, of an unknown device or version, or has no packet
             that can be read or no running clock.
     """
     data = read_bytes(path)
@@ -58,27 +68,52 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     kinds = [kind_of(frame, data, path) for frame in frames]
     groups = by_kind(kinds, "transmitter, carrier, format, bandwidth or antennas", path)
     skipped = without + kinds.count(None)
+    found = _first_unknown(frames, kinds)
     if not groups:
         raise ReadError(
-            f"{path}: none of its {skipped} packets has CSI in a known format; record with CSI switched on."
+            f"{path}: none of its {skipped} packets has CSI in a known format{found}; record with CSI switched on."
         )
     if skipped:
         warnings.warn(
-            f"{path}: skipped {skipped} of {without + len(frames)} packets without CSI or in an unknown format",
+            f"{path}: skipped {skipped} of {without + len(frames)} packets without CSI or in an unknown format{found}",
             stacklevel=2,
         )
     time = _times(frames, device, interval_s, path)
-    return [
-        _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
-        for kind, packets in groups.items()
-    ]
+    signals = []
+    for kind, packets in groups.items():
+        signal = _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
+        signals.append(signal.with_(labels=transmitter_label(kind.transmitter.hex(":"), groups)))
+    return signals
+
+
+def _first_unknown(frames: list[Frame], kinds: list[Kind | None]) -> str:
+    """What the first packet of an unknown format is; empty if there is none."""
+    if None not in kinds:
+        return ""
+    csi = frames[kinds.index(None)].csi
+    return f" (the first: packet format {csi.packet_format}, {csi.mhz} MHz, {csi.tones} tones)"
 
 
 def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> NDArray[np.float64]:
-    """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds."""
+    """Seconds from the first frame [frames]; a USRP counts nanoseconds, the others microseconds.
+
+    Intel AX cards have two counters. Older releases of PicoScenes leave that of RxSBasic at 0 in some or all frames,
+    releases of 2025 that of the firmware.
+    """
     ticks = np.array([frame.ticks for frame in frames], np.uint64)
-    tick_s, bits = 1e-9 if device == USRP else 1e-6, intel_ax.CLOCK_BITS if device in INTEL_AX else 64
-    return packet_times(ticks, tick_s, path, bits=bits, interval_s=interval_s)
+    bits = 64
+    if device in INTEL_AX:
+        firmware = np.array([frame.firmware_ticks or 0 for frame in frames], np.uint64)
+        if np.count_nonzero(firmware) >= np.count_nonzero(ticks) and _runs(firmware):
+            ticks = firmware
+        if not (ticks >> np.uint64(intel_ax.CLOCK_BITS)).any():
+            bits = intel_ax.CLOCK_BITS
+    return packet_times(ticks, 1e-9 if device == USRP else 1e-6, path, bits=bits, interval_s=interval_s)
+
+
+def _runs(ticks: NDArray[np.uint64]) -> bool:
+    """Does a counter change from frame to frame, mostly?"""
+    return bool(2 * np.count_nonzero(ticks[1:] != ticks[:-1]) >= len(ticks) - 1)
 
 
 def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:
@@ -92,7 +127,7 @@ def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind:
         frequency_hz=frequency_hz,
         kind="csi",
         carrier_hz=float(kind.carrier_hz),
-        bandwidth_hz=kind.mhz * 1e6,
+        bandwidth_hz=bandwidth_hz(kind),
         device=DEVICES[kind.device],
         session=path.stem,
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from foundation.errors import ReadError
 from foundation.readers.wifi.intel_ax import CLOCK_OFFSET
-from foundation.readers.wifi.records import truncated
+from foundation.readers.wifi.records import ends_in_zeros, leave_out_incomplete
 
 #: At byte 4 of every frame, after its length.
 MAGIC = (0x20150315).to_bytes(4, "little")
@@ -57,7 +57,8 @@ class Frame(NamedTuple):
 
     Attributes:
         at: byte offset of the frame.
-        ticks: counter value of the device's clock.
+        ticks: value of the clock in the segment that all devices have.
+        firmware_ticks: value of the clock in the header of the firmware; None if the frame has no such header.
         transmitter: MAC address; empty for CTS and ACK packets, which do not name it.
         csi: the fields of the CSI segment.
         start: byte offset of the values; `csi.size` is their number of bytes.
@@ -65,6 +66,7 @@ class Frame(NamedTuple):
 
     at: int
     ticks: int
+    firmware_ticks: int | None
     transmitter: bytes
     csi: Csi
     start: int
@@ -73,17 +75,25 @@ class Frame(NamedTuple):
 def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
     """Parse all frames with CSI, and count the frames without.
 
+    An incomplete last frame, as of a recorder that was stopped, is left out, with a warning.
+
     Raises:
-        ReadError: the chain is truncated or inconsistent, or a segment is of an unknown version.
+        ReadError: the chain is inconsistent, no frame is whole, or a segment is of an unknown version.
     """
     frames: list[Frame] = []
     at = without = 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        magic = data[at + 4 : at + 8]
+        if ends_in_zeros(path, data, at, whole=len(frames) + without):
+            break
+        if magic != MAGIC[: len(magic)] or (len(magic) == len(MAGIC) and end < at + _FRAME.size):
+            raise _damaged(path, at, f"its magic is {magic.hex()} and its length {end - at - 4}")
         if at + _FRAME.size > len(data) or end > len(data):
-            raise truncated(path, "the frame", at, max(end, at + _FRAME.size), len(data))
-        if data[at + 4 : at + 8] != MAGIC or end < at + _FRAME.size:
-            raise _damaged(path, at, f"its magic is {data[at + 4 : at + 8].hex()} and its length {end - at - 4}")
+            leave_out_incomplete(
+                path, "the frame", at, max(end, at + _FRAME.size), len(data), whole=len(frames) + without
+            )
+            break
         frame = _frame(data, at, end, path)
         if frame is None:
             without += 1
@@ -98,7 +108,7 @@ def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
     _, _, version, count = _FRAME.unpack_from(data, at)
     if version != 1:
         raise _unknown(path, at, "frame", version)
-    ticks = ax_ticks = csi = None
+    ticks = firmware_ticks = csi = None
     start = mpdu = at + _FRAME.size
     for name, version, content, stop in _segments(data, mpdu, end, count, at, path):
         size, mpdu = stop - content, stop
@@ -109,12 +119,12 @@ def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
                 raise _damaged(path, at, f"its RxSBasic segment has {size} bytes")
             ticks = _CLOCK.unpack_from(data, content)[1]
         elif name == b"MVMExtra" and size >= _AX_CLOCK_BYTE + 4:
-            ax_ticks = int.from_bytes(data[content + _AX_CLOCK_BYTE : content + _AX_CLOCK_BYTE + 4], "little")
+            firmware_ticks = int.from_bytes(data[content + _AX_CLOCK_BYTE : content + _AX_CLOCK_BYTE + 4], "little")
         elif name == b"CSI":
             csi, start = _csi(data, content, stop, version, at, path)
     if csi is None or ticks is None:
         return None
-    return Frame(at, ticks if ax_ticks is None else ax_ticks, _transmitter(data[mpdu:end]), csi, start)
+    return Frame(at, ticks, firmware_ticks, _transmitter(data[mpdu:end]), csi, start)
 
 
 def _segments(

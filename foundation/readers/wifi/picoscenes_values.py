@@ -78,10 +78,7 @@ def kind_of(frame: Frame, data: bytes, path: Path) -> Kind | None:
         size=csi.size,
         numbers=numbers,
     )
-    if csi.device in INTEL_AX:
-        plan = _plan(kind)
-        return kind if plan is not None and len(plan.indices) == csi.tones else None
-    return kind
+    return None if csi.device in INTEL_AX and _plan(kind) is None else kind
 
 
 def _streams(csi: Csi) -> int:
@@ -128,7 +125,13 @@ def _matrix(frame: Frame, data: bytes) -> int:
 
 def _plan(kind: Kind) -> intel_ax.Plan | None:
     known = 0 <= kind.packet_format < len(_FORMATS)
-    return intel_ax.plan(_FORMATS[kind.packet_format], kind.mhz) if known else None
+    return intel_ax.plan_of(_FORMATS[kind.packet_format], kind.mhz, kind.tones) if known else None
+
+
+def bandwidth_hz(kind: Kind) -> float:
+    """Bandwidth of the packets, which may be less than that of the channel."""
+    plan = _plan(kind) if kind.device in INTEL_AX else None
+    return (kind.mhz if plan is None else plan.mhz) * 1e6
 
 
 def tones(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

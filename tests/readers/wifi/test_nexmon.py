@@ -50,7 +50,7 @@ def test_rotations_of_the_wide_channels_are_undone(tmp_path: Path) -> None:
         edge = bins // 2 - 6
         assert index.tolist() == [*range(-edge, -1), *range(2, edge + 1)]
         assert (signal.bandwidth_hz, signal.carrier_hz) == (mhz * 1e6, 5.19e9 if mhz == 40 else 5.21e9)
-        turn = np.where(index > 0, -1j, 1) if mhz == 40 else np.where(index < -64, 1, -1)
+        turn = np.where(index > 0, 1j, 1) if mhz == 40 else np.where(index < -64, 1, -1)
         np.testing.assert_array_equal(signal.values[0, 0], field[index] * turn)
 
 

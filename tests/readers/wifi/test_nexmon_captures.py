@@ -13,12 +13,18 @@ from foundation.readers.wifi import nexmon, pcap
 from foundation.readers.wifi.ofdm import INDICES
 from foundation.signal import Signal
 
-DEROTATION = np.where(INDICES[242] >= -64, -1, 1)
+#: The frames of each capture: their highest subcarrier, and the factors that undo their rotation.
+FRAMES = {
+    "example": (128, np.where(INDICES[242] >= -64, -1, 1)),
+    "example_4339": (-64, np.ones(242)),
+    "example_43455c0": (0, np.where(INDICES[242] >= -64, 1j, 1)),
+    "example_4366c0": (-64, np.ones(242)),
+}
 
 
 def real(data_root: Path, name: str) -> Signal:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*repeat another bit for bit")
+        warnings.filterwarnings("ignore", message=".*repeat another bit for bit|.*narrower than the capture")
         (signal,) = nexmon.read(data_root / "captures" / "nexmon" / f"{name}.pcap")
     return signal
 
@@ -36,15 +42,17 @@ def real(data_root: Path, name: str) -> Signal:
 def test_equals_what_another_program_decoded(
     data_root: Path, name: str, chip: str, shape: tuple[int, int, int], carrier_hz: float
 ) -> None:
-    """The other program keeps FFT order and the rotations, reads the four datagrams of `example` as four frames, and
-    returns the three equal streams of the 4339."""
+    """The other program keeps FFT order, the rotations and the noise outside of narrow frames, reads the four datagrams
+    of `example` as four frames, and returns the three equal streams of the 4339."""
     golden = np.load(data_root / "captures" / "golden" / f"nexmon__{name}.pcap.npz", allow_pickle=False)
     signal = real(data_root, name)
     assert (signal.values.shape, signal.carrier_hz, signal.bandwidth_hz) == (shape, carrier_hz, 80e6)
     pilots = np.isin(np.abs(INDICES[242]), nexmon.PILOTS)
     assert signal.device == f"Broadcom BCM{chip}"
-    np.testing.assert_array_equal(signal.mask, np.broadcast_to(~(pilots & (name == "example")), shape))
-    wanted = golden["csi_first50"][:, INDICES[242]] * DEROTATION.reshape(-1, *[1] * (golden["csi_first50"].ndim - 2))
+    highest, derotation = FRAMES[name]
+    measured = (INDICES[242] < highest) & ~(pilots & (name == "example"))
+    np.testing.assert_array_equal(signal.mask, np.broadcast_to(measured, shape))
+    wanted = golden["csi_first50"][:, INDICES[242]] * derotation.reshape(-1, *[1] * (golden["csi_first50"].ndim - 2))
     wanted = (
         wanted.reshape(1, 4, 242) if name == "example" else np.moveaxis(wanted, 1, -1).reshape(len(wanted), -1, 242)
     )
@@ -69,7 +77,7 @@ def test_equals_what_the_vendor_decoded(data_root: Path, name: str, chip: str) -
     assert exact.sum() == wanted.any(axis=1).sum()
     signal = real(data_root, name)
     got, measured = signal.values.reshape(-1, 242)[exact], signal.mask.reshape(-1, 242)[exact]
-    wanted = wanted[: exact.sum(), INDICES[242]] * DEROTATION
+    wanted = wanted[: exact.sum(), INDICES[242]] * FRAMES[name][1]
     np.testing.assert_allclose(got, np.where(measured, wanted, 0), rtol=1e-5)
 
 

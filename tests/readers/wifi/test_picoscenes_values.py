@@ -52,6 +52,16 @@ class TestDevices:
         np.testing.assert_array_equal(signal.values[0, :, :15], field[:15, :, 0].T)
         np.testing.assert_array_equal(signal.values[0, :, 15:], -1j * field[15:, :, 0].T)
 
+    @pytest.mark.parametrize("mhz", [20, 80])
+    def test_packets_without_ht_in_a_wide_channel(self, tmp_path: Path, mhz: int) -> None:
+        """They have 20 MHz; `shift` says where, and the carrier is the centre of the channel."""
+        stored = integers(3, (2, 1, 52), 9)
+        csi = ax200(stored, NON_HT, mhz=mhz, shift=-96, carrier_hz=5_775_000_000)
+        (signal,) = picoscenes.read(written(tmp_path / "a.csi", frame(csi, 0, AX200, ax_clock=1)))
+        assert indices(signal) == [k - 96 for k in range(-26, 27) if k]
+        np.testing.assert_array_equal(signal.values[0], stored[:, 0, np.argsort(LEGACY_ORDER)].conj())
+        assert (signal.carrier_hz, signal.bandwidth_hz) == (5.775e9, 20e6)
+
     @pytest.mark.parametrize(("mhz", "tones"), [(20, 56), (40, 114)])
     def test_qca9300(self, tmp_path: Path, mhz: int, tones: int) -> None:
         field = integers(1, (tones, 2, 3), 10)
