@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.files import whole_records
 from foundation.signal import Label, Link, Signal
 
 #: Name of a data type -> (is complex, type of one component).
@@ -28,31 +29,43 @@ DATATYPES: dict[str, tuple[bool, np.dtype]] = {
 def datatype_of(name: object, where: str) -> tuple[bool, np.dtype]:
     """Look up (is complex, type of one component) of a data type by name.
 
+    A multi-byte type without byte order, as many programs write it, is little-endian, with a warning. Upper case and
+    suffixes of more or fewer letters (`cf32_LE`, `cf32_big`) are read as the SigMF library does.
+
     Raises:
         ReadError: the data type is unknown.
     """
-    if not isinstance(name, str) or name not in DATATYPES:
-        raise ReadError(f"{where}: unknown datatype {name!r}; expected one of {', '.join(sorted(DATATYPES))}.")
-    return DATATYPES[name]
+    if isinstance(name, str):
+        component, mark, order = name.strip().lower().partition("_")
+        suffix = "" if component.endswith("8") else f"_{order[:1]}e" if mark else "_le"
+        if found := DATATYPES.get(component + suffix):
+            if suffix and not mark:
+                warnings.warn(f"{where}: datatype {name!r} has no byte order; read as little-endian", stacklevel=3)
+            return found
+    raise ReadError(f"{where}: unknown datatype {str(name)[:40]!r}; expected one of {', '.join(sorted(DATATYPES))}.")
+
+
+def sample_bytes(datatype: tuple[bool, np.dtype], channels: int) -> int:
+    """Bytes of one sample of all channels."""
+    is_complex, component = datatype
+    return component.itemsize * (2 if is_complex else 1) * channels
 
 
 def decode(data: bytes | memoryview, datatype: tuple[bool, np.dtype], channels: int, where: str) -> NDArray:
     """Decode interleaved channels into samples [T, channels], scaled by `full_scale`.
 
+    An incomplete last sample is left out, with a warning.
+
     Returns:
         complex64, or float32 for real data types.
 
     Raises:
-        ReadError: the bytes are not an integer number of samples.
+        ReadError: there is no whole sample.
     """
     is_complex, component = datatype
-    size = component.itemsize * (2 if is_complex else 1) * channels
-    if len(data) == 0 or len(data) % size:
-        raise ReadError(
-            f"{where}: {len(data)} bytes are not an integer number of samples of {size} bytes ({channels} channels); "
-            f"copy the file again, cut it to {len(data) // size * size} bytes or correct the datatype."
-        )
-    numbers = full_scale(np.frombuffer(data, component))
+    size = sample_bytes(datatype, channels)
+    count = whole_records(len(data), size, where, "sample")
+    numbers = full_scale(np.frombuffer(data, component, count * (size // component.itemsize)))
     return (numbers.view(np.complex64) if is_complex else numbers).reshape(-1, channels)
 
 
