@@ -36,3 +36,12 @@ def data_root() -> Path:
     if not (root / "README.md").exists():
         pytest.skip(f"real recordings are absent: no {root}; set WFM_DATA to the folder that holds them")
     return root
+
+
+@pytest.fixture(scope="session")
+def cases_root(data_root: Path) -> Path:
+    """The folder of small failing cases beside that of real recordings, or a skip that says so."""
+    root = data_root.parent / "cases"
+    if not root.is_dir():
+        pytest.skip(f"small cases are absent: no {root}")
+    return root

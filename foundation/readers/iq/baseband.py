@@ -6,7 +6,6 @@ the byte order, as in `cf32_le`, `ci16_be`, `cu8`, `ri8`.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 
@@ -26,6 +25,10 @@ DATATYPES: dict[str, tuple[bool, np.dtype]] = {
 }
 
 
+#: Sample rates beyond these are no rates, and their times may overflow.
+_SLOWEST_HZ, _FASTEST_HZ = 1e-6, 1e15
+
+
 def datatype_of(name: object, where: str) -> tuple[bool, np.dtype]:
     """Look up (is complex, type of one component) of a data type by name.
 
@@ -42,7 +45,7 @@ def datatype_of(name: object, where: str) -> tuple[bool, np.dtype]:
             if suffix and not mark:
                 warnings.warn(f"{where}: datatype {name!r} has no byte order; read as little-endian", stacklevel=3)
             return found
-    raise ReadError(f"{where}: unknown datatype {str(name)[:40]!r}; expected one of {', '.join(sorted(DATATYPES))}.")
+    raise ReadError(f"{where}: unknown datatype {repr(name)[:40]}; expected one of {', '.join(sorted(DATATYPES))}.")
 
 
 def sample_bytes(datatype: tuple[bool, np.dtype], channels: int) -> int:
@@ -85,6 +88,15 @@ def full_scale(numbers: NDArray) -> NDArray[np.float32]:
     return scaled
 
 
+def check_rate(sample_rate_hz: float, where: str) -> None:
+    """Raise a ReadError unless a sample rate is one that a receiver can have."""
+    if not _SLOWEST_HZ <= sample_rate_hz <= _FASTEST_HZ:
+        raise ReadError(
+            f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, from {_SLOWEST_HZ:g} to "
+            f"{_FASTEST_HZ:g}."
+        )
+
+
 def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: object) -> Signal:
     """Convert samples [T, channels] to a signal with one link per receive channel.
 
@@ -103,8 +115,7 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
     Raises:
         ReadError: no sample is finite, or the rate is not a positive number.
     """
-    if not (math.isfinite(sample_rate_hz) and sample_rate_hz > 0):
-        raise ReadError(f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, more than 0.")
+    check_rate(sample_rate_hz, where)
     is_real = samples.dtype.kind == "f"
     samples = samples.astype(np.complex64, copy=False)[:, :, None]
     valid = None  # a mask would be as large as an 8-bit file
@@ -137,7 +148,11 @@ def example_of(parts: NDArray[np.float32], sample_rate_hz: float, session: str, 
     """Convert one example of a modulation dataset, I and Q [2, T], to a signal [T, 1, 1] of unknown carrier.
 
     Samples that are not finite are marked invalid. Complex values are kept as stored.
+
+    Raises:
+        ReadError: the sample rate is senseless.
     """
+    check_rate(sample_rate_hz, session)
     return Signal(
         values=np.ascontiguousarray(parts.T).view(np.complex64)[:, :, None],
         valid=(np.isfinite(parts[0]) & np.isfinite(parts[1]))[:, None, None],

@@ -15,6 +15,7 @@ import numpy as np
 
 from foundation.errors import ReadError
 from foundation.readers.files import parse_json, plain_text, read_bytes, whole_records
+from foundation.readers.iq.baseband import check_rate
 from foundation.signal import Link, Signal
 
 _DATATYPES = {"cf32", "cf32_le", "complex64", "float32_complex"}
@@ -47,6 +48,7 @@ def read(path: Path) -> Signal:
     if not valid.any():
         raise ReadError(f"{data_path}: none of its {len(values)} samples is finite; expected complex64, copy it again.")
     rate_hz = _number(about, path, "global", "core:sample_rate")
+    check_rate(rate_hz, str(path))
     location = _at(about, "annotations", "transmitter", "core:location")
     return Signal(
         values=np.where(valid, values, 0)[:, None, None],

@@ -56,20 +56,25 @@ def read(path: Path, *, sample_rate_hz: float | None = None, carrier_hz: float |
         return _signals(meta, read_bytes(dataset), path.stem, *given)
     found = members(data, path)
     signals: list[Signal] = []
-    missing: list[str] = []
+    problems: list[str] = []
     for name in sorted(name for name in found if name.endswith(META)):
-        meta = parse(bytes(found[name]), f"{path}, member {name}")
-        member = PurePosixPath(name)
-        content = found.get(str(member.parent / (meta.dataset or member.with_suffix(DATA).name)))
-        if content:
+        member, where = PurePosixPath(name), f"{path}, member {name}"
+        try:
+            meta = parse(bytes(found[name]), where)
+            content = found.get(str(member.parent / (meta.dataset or member.with_suffix(DATA).name)))
+            if not content:
+                raise ReadError(f"{where}: its dataset is empty or not in the archive; pack the recording again.")
             signals += _signals(meta, content, member.stem, *given)
-        else:
-            missing.append(f"{meta.where}: its dataset is empty or not in the archive")
-    if missing and signals:
-        warnings.warn(f"{missing[0]}; {len(missing)} recordings are left out", stacklevel=2)
+        except ReadError as error:
+            problems.append(str(error))
     if not signals:
-        reason = missing[0] if missing else f"{path}: the archive has no member that ends in {META}"
-        raise ReadError(f"{reason}; expected a SigMF archive, pack the recording again.")
+        raise ReadError(
+            problems[0]
+            if problems
+            else f"{path}: the archive has no member that ends in {META}; expected a SigMF archive."
+        )
+    if problems:
+        warnings.warn(f"{len(problems)} recordings of the archive are left out, the first: {problems[0]}", stacklevel=2)
     return signals
 
 

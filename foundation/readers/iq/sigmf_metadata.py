@@ -163,8 +163,8 @@ def parse(data: bytes, where: str) -> Metadata:
 def _base(header: dict[str, Any], captures: list[dict[str, Any]], where: str) -> int:
     """Index of the first sample of the file: `core:offset`, unless the captures start below it."""
     offset = _count(header, "core:offset", where, 0)
-    first = _count(captures[0], "core:sample_start", f"{where}, capture 0") if captures else offset
-    return offset if first >= offset else 0
+    first = _whole(captures[0].get("core:sample_start")) if captures else offset
+    return offset if first is None or first >= offset else 0
 
 
 def _dataset_name(header: dict[str, Any], where: str) -> str:
@@ -211,12 +211,14 @@ def _annotations(entries: list[dict[str, Any]], base: int, where: str) -> Iterat
         here = f"{where}, annotation {index}"
         start = _whole(entry.get("core:sample_start"))
         count = _whole(entry["core:sample_count"]) if entry.get("core:sample_count") is not None else None
-        if any(isinstance(entry.get(key), (float, str)) for key in ("core:sample_start", "core:sample_count")):
-            odd.append(f"{here}: its start or count is no integer and is rounded")
         if start is None or start < base or (count is None and entry.get("core:sample_count") is not None):
             first = _short(entry.get("core:sample_start"))
-            odd.append(f"{here}: is left out, starting at {first} with {_short(entry.get('core:sample_count'))} samples")
+            odd.append(
+                f"{here}: is left out, starting at {first} with {_short(entry.get('core:sample_count'))} samples"
+            )
             continue
+        if any(isinstance(entry.get(key), (float, str)) for key in ("core:sample_start", "core:sample_count")):
+            odd.append(f"{here}: its start or count is no integer and is rounded")
         yield Annotation(start - base, count, label, here)
     if odd:
         warnings.warn(f"{odd[0]} ({len(odd)} of {len(entries)} annotations are unsound)", stacklevel=4)

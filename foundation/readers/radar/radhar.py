@@ -8,8 +8,8 @@ one per detected point, separated by `---`; a frame begins where `point_id` rest
 A point cloud is the output of the radar's detector on its range-Doppler-angle map. The points are rasterised into maps
 of velocity over three projections: range, lateral position (y) and height (z). A cell holds the square root of the
 power of its points, and 0 where nothing was detected. Range is the distance of (x, y, z) in either form: the field
-`range` of the messages is 1.0653 times that, since the driver divides the band by the 240 samples of a chirp where the
-sensor's own positions count the 256 bins of its FFT (the ratio is 16/15 but for rounded constants). Nearly all power is at zero velocity, at a range that differs
+`range` of the messages is 1.0653 times that in every recording, about the 16/15 by which the 256 bins of a range FFT
+differ from the 240 samples of a chirp, and is not used. Nearly all power is at zero velocity, at a range that differs
 from day to day: what distinguishes activities across positions is how high and how far aside a person moves, see
 docs/research/real-recordings.md.
 """
@@ -46,7 +46,7 @@ ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
 #: `nsecs` to the right.
 _USED = (b"secs", b"nsecs", b"point_id", b"x", b"y", b"z", b"velocity", b"intensity")
 _FIELD = re.compile(rb"^[ \t]*(" + b"|".join(_USED) + rb")[ \t]*:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
-_MESSAGE_END = re.compile(rb"^---[ \t]*$", re.MULTILINE)
+_MESSAGE_END = re.compile(rb"^(?:---|header:)[ \t]*$", re.MULTILINE)
 _MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
 #: Byte offset of the name of the first member of a zip archive.
 _ZIP_NAME_AT = 30
@@ -101,7 +101,9 @@ def stream(path: Path) -> Iterator[Signal]:
                 f"{_LEAST_POINTS} points a frame on average, so column 6 is not the frame number."
             )
         labels = {"activity": name.split("|")[1]}
-        yield _signal(points[:, :5].astype(np.float64), row, frames * FRAME_S, _session(name), labels, f"{path}, {name}")
+        yield _signal(
+            points[:, :5].astype(np.float64), row, frames * FRAME_S, _session(name), labels, f"{path}, {name}"
+        )
 
 
 def _signal(
@@ -166,8 +168,9 @@ def _text_points(text: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[
             stacklevel=3,
         )
     table = np.array(whole)
-    starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
-    clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
+    with np.errstate(invalid="ignore"):
+        starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
+        clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
     return table[:, 3:], np.cumsum(starts) - 1, _increasing(clock, path)
 
 
