@@ -58,7 +58,7 @@ HEADERLESS: dict[str, Format] = {
     ),
     "arrays": Format(
         "arrays.reader",
-        "arrays in .mat, HDF5, .npz or .npy; layout=FILE describes them, such as one of shards/layouts/",
+        "arrays in .mat, HDF5, .npz, .npy or a CSV table; layout=FILE describes them, such as one of shards/layouts/",
     ),
     "dca1000": Format(
         "radar.dca1000",

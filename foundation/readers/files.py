@@ -16,9 +16,9 @@ from foundation.errors import ReadError
 
 #: First bytes of a gzip stream and of a zip archive (`.npz`).
 GZIP_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PK\x03\x04"
-#: Logs compress 4 to 10 times. Much more is a bomb: a stream of this many times its size is not decompressed further,
-#: unless what comes out is small.
-_MOST_COMPRESSION, _SMALL, _CHUNK = 100, 1 << 22, 1 << 14
+#: Logs and measurements compress 2 to 20 times. Much more is a bomb and is not decompressed further, unless what comes
+#: out is small (text) or not large (arrays, which may be mostly zeros).
+_MOST_COMPRESSION, _SMALL, _LARGE, _CHUNK = 100, 1 << 22, 1 << 28, 1 << 14
 #: Byte order mark -> encoding; that of UTF-32 begins like that of UTF-16 and comes first.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -80,8 +80,8 @@ def whole_records(length: int, size: int, where: str, what: str) -> int:
 def plain_text(data: bytes) -> bytes:
     """Text as UTF-8 without byte order mark and with newlines alone at the ends of lines.
 
-    Editors and shells of Windows write UTF-16, byte order marks and CRLF. Text without a mark keeps its encoding, unless
-    every second of its first bytes is zero: that is UTF-16 of ASCII.
+    Editors and shells of Windows write UTF-16, byte order marks and CRLF. Text without a mark keeps its encoding,
+    unless every second of its first bytes is zero: that is UTF-16 of ASCII.
     """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
     if encoding is None and len(data) > 7 and 0 not in data[:8:2] and not any(data[1:8:2]):
@@ -124,6 +124,15 @@ def given_or_stated(given: float | None, stated: float, name: str, where: str) -
     return float(given)
 
 
+def largest_claim(size: int) -> int:
+    """The most bytes that `size` bytes of compressed numbers may claim to hold.
+
+    Deflate cannot compress by more than 1032 : 1, so what claims more is damaged. Large arrays of measurements compress
+    far less: what claims to be large by more than the usual ratio is a bomb.
+    """
+    return max(_MOST_COMPRESSION * size, min(1100 * size, _LARGE))
+
+
 def gunzip(data: bytes, path: Path) -> bytes:
     """Decompress `data` if it is gzip; otherwise return it unchanged.
 
@@ -143,8 +152,8 @@ def gunzip(data: bytes, path: Path) -> bytes:
             size += len(part)
             if size > limit:
                 raise ReadError(
-                    f"{path}: {len(data)} bytes decompress to more than {limit}; expected a log, which compresses up to "
-                    f"{_MOST_COMPRESSION} times: it is damaged or hostile, decompress it yourself if you trust it."
+                    f"{path}: {len(data)} bytes decompress to more than {limit}; expected a log, which compresses up "
+                    f"to {_MOST_COMPRESSION} times: it is damaged or hostile, decompress it yourself if you trust it."
                 )
     except (zlib.error, EOFError) as error:
         reason = str(error)

@@ -45,6 +45,50 @@ class Table:
         Raises:
             ReadError: no row is left.
         """
+        fast = self._fast(columns)
+        if fast is not None:
+            return fast, self.at
+        rows = [_row(line.split(self.delimiter), columns) for line in self.lines]
+        whole = [(row, at) for row, at in zip(rows, self.at, strict=True) if row is not None]
+        wrong = [at for row, at in zip(rows, self.at, strict=True) if row is None]
+        if not whole:
+            raise ReadError(
+                f"{self.where}, line {wrong[0]}: has a field that is not a number, as have all rows; expected a table "
+                "of numbers, copy the file again."
+            )
+        if wrong:
+            warnings.warn(
+                f"{self.where}: left out {len(wrong)} of {len(rows)} rows with a field that is not a number, the first "
+                f"in line {wrong[0]}",
+                stacklevel=3,
+            )
+        return np.array([row for row, _ in whole], np.float64), [at for _, at in whole]
+
+    def entries(self, columns: Sequence[int]) -> NDArray[np.float64]:
+        """Numbers [rows, columns] of all rows; NaN where a field is empty or, with a warning, no number."""
+        fast = self._fast(columns)
+        if fast is not None:
+            return fast
+        found = np.full((len(self.lines), len(columns)), np.nan)
+        wrong = []
+        for row, line in enumerate(self.lines):
+            fields = line.split(self.delimiter)
+            for place, column in enumerate(columns):
+                number = _row(fields, [column])
+                if number is None:
+                    wrong.append(f"line {self.at[row]}, column {self.names[column][:40]!r}")
+                else:
+                    found[row, place] = number[0]
+        if wrong:
+            warnings.warn(
+                f"{self.where}: {len(wrong)} of {found.size} fields are not numbers and are taken as missing, the first "
+                f"in {wrong[0]}",
+                stacklevel=3,
+            )
+        return found
+
+    def _fast(self, columns: Sequence[int] | None) -> NDArray[np.float64] | None:
+        """What `numpy.loadtxt` reads; None if a field is not a number."""
         try:
             table = np.loadtxt(
                 io.BytesIO(b"\n".join(self.lines)),
@@ -54,23 +98,9 @@ class Table:
                 quotechar='"',
                 ndmin=2,
             )
-            return np.asarray(table), self.at
         except ValueError:
-            rows = [_row(line.split(self.delimiter), columns) for line in self.lines]
-        whole = [(row, at) for row, at in zip(rows, self.at, strict=True) if row is not None]
-        wrong = [at for row, at in zip(rows, self.at, strict=True) if row is None]
-        if not whole:
-            raise ReadError(
-                f"{self.where}, line {wrong[0]}: has a field that is not a number, as have all rows; expected a table of "
-                "numbers, copy the file again."
-            )
-        if wrong:
-            warnings.warn(
-                f"{self.where}: left out {len(wrong)} of {len(rows)} rows with a field that is not a number, the first "
-                f"in line {wrong[0]}",
-                stacklevel=3,
-            )
-        return np.array([row for row, _ in whole], np.float64), [at for _, at in whole]
+            return None
+        return np.asarray(table) if len(table) == len(self.lines) else None
 
 
 def sniff(head: bytes) -> bool:

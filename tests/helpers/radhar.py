@@ -15,11 +15,12 @@ STEP = 0.614668667316
 def message(
     point: int, time_s: float, distance: float, velocity: float, intensity: float, y: float = 0.0, z: float = 0.0
 ) -> str:
-    """A message as `rostopic echo` prints it: `nsecs` aligned to the right; its `range` is 1.0653 times the distance."""
+    """A message as `rostopic echo` prints it: `nsecs` to the right; its `range` is 1.0653 times the distance."""
     secs, nsecs = divmod(round(time_s * 1e9), 10**9)
     x = max(0.0, distance**2 - y**2 - z**2) ** 0.5 if abs(y) < 99 else 1.0
     return (
-        f'header: \n  seq: 1\n  stamp: \n    secs: {1561686032 + secs}\n    nsecs: {nsecs:9d}\n  frame_id: "ti_mmwave"\n'
+        f"header: \n  seq: 1\n  stamp: \n    secs: {1561686032 + secs}\n    nsecs: {nsecs:9d}\n"
+        '  frame_id: "ti_mmwave"\n'
         f"point_id: {point}\nx: {x}\ny: {y}\nz: {z}\nrange: {1.0653 * distance}\nvelocity: {velocity}\n"
         f"doppler_bin: {8 + round(velocity / STEP)}\nbearing: -0.0\nintensity: {intensity}\n---\n"
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.files import largest_claim
 
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -62,16 +64,29 @@ def sniff(head: bytes) -> bool:
 def matrices(path: Path) -> dict[str, Matrix]:
     """The variables of a file by name; `load` reads the values of one of them completely.
 
+    Of a file that is cut, the whole variables are read, with a warning.
+
     Raises:
-        ReadError: an element exceeds the file or is inconsistent; names the byte.
+        ReadError: the first element exceeds the file or one is inconsistent; names the byte.
     """
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     order = "<" if bytes(data[126:128]) == b"IM" else ">"
-    found, at = {}, _HEADER_BYTES
+    found: dict[str, Matrix] = {}
+    at = _HEADER_BYTES
     while at < len(data):
         try:
             kind, content, end = _element(data, at, order, padded=False)
+        except ValueError as error:
+            if not found:
+                raise _damaged(path, at, error) from error
+            warnings.warn(
+                f"{path}: is cut or damaged at the MATLAB element at byte {at} ({error}); the {len(found)} variables "
+                "before it are read",
+                stacklevel=5,
+            )
+            break
+        try:
             if kind in (_MATRIX, _COMPRESSED):
                 first = _inflate(content, _DESCRIPTION_BYTES, order) if kind == _COMPRESSED else content
                 about = _describe(first, order)
@@ -126,6 +141,8 @@ def _inflate(content: memoryview, limit: int | None, order: str) -> memoryview:
     kind, size = struct.unpack(order + "II", tag)
     if kind != _MATRIX:
         raise ValueError(f"its compressed element has type {kind}, a matrix has {_MATRIX}")
+    if size > largest_claim(len(content)):
+        raise ValueError(f"its {len(content)} compressed bytes claim to be {size}")
     wanted = size if limit is None else min(size, limit)
     body = stream.decompress(stream.unconsumed_tail, wanted) if wanted else b""
     if len(body) < wanted:

@@ -119,7 +119,7 @@ class Metadata:
                 yield annotation.label, annotation.start, min(end, total)
         if beyond:
             warnings.warn(
-                f"{beyond[0].where}: begins at sample {beyond[0].start} and exceeds the {total} samples of the dataset, "
+                f"{beyond[0].where}: begins at sample {beyond[0].start} and exceeds the {total} samples of the data, "
                 f"as do {len(beyond)} of {len(self.annotations)} labelled annotations; they are cut, or left out",
                 stacklevel=5,
             )

@@ -113,8 +113,8 @@ def _chunks(data: bytes, where: str) -> dict[bytes, memoryview]:
         if is_open or at + 8 + size > len(data):
             what = "has no size" if is_open else f"should end at byte {at + 8 + size}"
             warnings.warn(
-                f"{where}: the chunk {name!r} at byte {at} {what}, so the recorder was not stopped properly or the file "
-                f"is truncated; what there is up to the end of the file, byte {len(data)}, is read",
+                f"{where}: the chunk {name!r} at byte {at} {what}, so the recorder was not stopped properly or the "
+                f"file is truncated; what there is up to the end of the file, byte {len(data)}, is read",
                 stacklevel=3,
             )
             size = len(data) - at - 8

@@ -203,7 +203,8 @@ def _counts(raw: NDArray[np.uint16], setup: Dca1000Config, path: Path) -> NDArra
     counts = raw.view(np.int16) if not unused else (raw << unused).view(np.int16) >> unused
     # Offset binary read as two's complement is never near zero.
     some = np.abs(counts[: 1 << 16].astype(np.int32))
-    if np.count_nonzero(some > 1 << (setup.adc_bits - 2)) > 0.95 * max(1, np.count_nonzero(some)):
+    loud, sent = (int(np.count_nonzero(some > level)) for level in (1 << (setup.adc_bits - 2), 0))
+    if loud > 0.95 * max(1, sent):
         warnings.warn(
             f"{path}: nearly all numbers are beyond half of full scale, as those of offset binary read as two's "
             "complement are; check is_offset_binary in the configuration",

@@ -109,7 +109,7 @@ def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64], lis
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers).all(axis=1)))
         raise ReadError(
-            f"{path}, line {lines[row]}: has a field that is empty or not finite; expected {len(used)} finite numbers in "
-            "these columns: copy the file again."
+            f"{path}, line {lines[row]}: has a field that is empty or not finite; expected {len(used)} finite numbers "
+            "in these columns: copy the file again."
         )
     return [table.names[index] for index in used], numbers, lines

@@ -69,8 +69,8 @@ def read(path: Path) -> Signal:
     comparable, as in the power estimates of the user manual (chapter 4.7). Receive times more than 17.2 s apart are
     ambiguous by multiples of 17.2 s.
 
-    Frames without a first path, a time or all of their taps, such as the last of a log that was cut, are skipped, with a
-    warning that counts them; a gzip stream that was cut is read up to there.
+    Frames without a first path, a time or all of their taps, such as the last of a log that was cut, are skipped, with
+    a warning that counts them; a gzip stream that was cut is read up to there.
 
     Returns:
         Values [frames, 1, taps] in counts per preamble symbol, kind "cir".

@@ -135,7 +135,7 @@ def test_files_of_64_bit_sizes(tmp_path: Path, name: bytes, size: int) -> None:
     assert len(caught) == (size != 12)
 
 
-XML = '<?xml version="1.0"?>\r\n<SDR-XML-Root Description="x"><Definition RadioCenterFreq="{}" SampleRate="2"/></SDR-XML-Root>'
+XML = '<?xml version="1.0"?>\r\n<SDR-XML-Root><Definition RadioCenterFreq="{}" SampleRate="2"/></SDR-XML-Root>'
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
