@@ -81,8 +81,8 @@ class Table:
                     found[row, place] = number[0]
         if wrong:
             warnings.warn(
-                f"{self.where}: {len(wrong)} of {found.size} fields are not numbers and are taken as missing, the first "
-                f"in {wrong[0]}",
+                f"{self.where}: {len(wrong)} of {found.size} fields are not numbers and are taken as missing, the "
+                f"first in {wrong[0]}",
                 stacklevel=3,
             )
         return found

@@ -40,7 +40,9 @@ class Keys(Section):
     """Keys of the arrays that make up the complex values; a pattern such as `H_*` must match exactly one key.
 
     Give `complex`; or `real` and `imag`; or `parts`, with real and imaginary part along the axis `part`; or
-    `amplitude`, with or without `phase` in radians. The array of an `.npy` file has no key: name it `array`.
+    `amplitude`, with or without `phase` in radians. The array of an `.npy` file has no key: name it `array`. The keys
+    of a table (CSV) are its columns, or their numbers from 0 where the first line has no names; a pattern takes all
+    that match as one array [rows, columns], `array` all.
     """
 
     complex: str | None = None
