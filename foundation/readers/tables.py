@@ -64,6 +64,17 @@ class Table:
             )
         return np.array([row for row, _ in whole], np.float64), [at for _, at in whole]
 
+    def texts(self, name: str) -> list[str]:
+        """The fields of a column as text.
+
+        Raises:
+            ReadError: there is no such column.
+        """
+        if name not in self.names:
+            raise ReadError(f"{self.where}: has no column {name[:40]!r}; expected one of {', '.join(self.names[:20])}.")
+        column = self.names.index(name)
+        return [line.split(self.delimiter)[column].decode("utf-8", "replace").strip(' "\r') for line in self.lines]
+
     def entries(self, columns: Sequence[int]) -> NDArray[np.float64]:
         """Numbers [rows, columns] of all rows; NaN where a field is empty or, with a warning, no number."""
         fast = self._fast(columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Collection, Iterator
@@ -48,13 +49,14 @@ class Stored:
 class Container:
     """An open file: the keys of its arrays, and `load(key)` to open one of them.
 
-    A table has `columns(pattern)` instead.
+    A table has `columns(pattern)` instead, and `texts(name)` for a column of text.
     """
 
     path: Path
     keys: Collection[str]
     load: Callable[[str], Stored]
     columns: Callable[[str], Stored] | None = None
+    texts: Callable[[str], list[str]] | None = None
 
     def array(self, pattern: str) -> Stored:
         """Open the one array whose key matches; `*` matches any text. Of a table, all columns that match, as one array.
@@ -205,7 +207,8 @@ def _open_table(path: Path, head: bytes) -> Iterator[Container]:
     table = tables.parse_table(read_bytes(path), str(path))
 
     def columns(pattern: str) -> Stored:
-        found = [index for index, name in enumerate(table.names) if fnmatch.fnmatchcase(name, pattern)]
+        wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))  # names may hold brackets, as in amp[0]
+        found = [index for index, name in enumerate(table.names) if wanted.fullmatch(name)]
         if not found and pattern != "array":
             raise ReadError(
                 f"{path}: no column is named {pattern!r}; expected one of its columns "
@@ -215,7 +218,7 @@ def _open_table(path: Path, head: bytes) -> Iterator[Container]:
         array = numbers[:, 0] if len(found) == 1 and "*" not in pattern else numbers
         return Stored(array.shape, lambda index: array[index])
 
-    yield Container(path, table.names, columns, columns)
+    yield Container(path, table.names, columns, columns, table.texts)
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class Source(Section):
         file: path of the other file, relative to the folder of this one; `{name}` is replaced by the group of that name
             in `Layout.path`. None: the same file.
         scale: factor by which the numbers are multiplied.
-        categorical: convert integers to text, so that they are classes.
+        categorical: convert integers to text, so that they are classes; in a table, take the text as it is.
         classes: names of the classes, by number (from 0) or by the index of the 1 in a one-hot row.
     """
 

@@ -91,12 +91,13 @@ def read(path: Path) -> Signal:
             f"{path}: skipped {skipped} of {skipped + len(frames)} frames that failed in reception or are incomplete",
             stacklevel=2,
         )
+    frames = _distinct(frames, path)
     before = min(frame.first_path for frame in frames)
     after = min(len(frame.taps) - frame.first_path for frame in frames)
     values = np.stack([frame.taps[frame.first_path - before : frame.first_path + after] for frame in frames])
     return Signal(
         values=values[:, None, :],
-        time_s=_unwrap(np.array([frame.time_s for frame in frames]), path),
+        time_s=_unwrap(np.array([frame.time_s for frame in frames])),
         links=(Link(),),
         delay_s=np.arange(-before, after, dtype=np.float64) * TAP_S,
         kind="cir",
@@ -154,12 +155,22 @@ def _parse(block: bytes) -> NDArray[np.complex64]:
     return numbers.astype(np.float32).view(np.complex64)
 
 
-def _unwrap(clock_s: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _distinct(frames: list[_Frame], path: Path) -> list[_Frame]:
+    """The frames without those that have the receive time of the one before: logged twice, with a warning."""
+    kept = [
+        frame
+        for before, frame in zip([None, *frames], frames, strict=False)
+        if before is None or (frame.time_s - before.time_s) % CLOCK_PERIOD_S > 0
+    ]
+    if len(kept) < len(frames):
+        warnings.warn(
+            f"{path}: dropped {len(frames) - len(kept)} of {len(frames)} frames with the receive time of that before",
+            stacklevel=3,
+        )
+    return kept
+
+
+def _unwrap(clock_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Seconds from the first frame of receive times that wrap."""
     steps = np.diff(clock_s) % CLOCK_PERIOD_S
-    if np.any(steps == 0):
-        frame = int(np.argmax(steps == 0)) + 1
-        raise ReadError(
-            f"{path}: frames {frame - 1} and {frame} have the same receive time; expected increasing times."
-        )
     return np.concatenate([[0.0], np.cumsum(steps)])

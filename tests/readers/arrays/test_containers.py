@@ -94,11 +94,13 @@ def test_tables_of_amplitudes(tmp_path: Path, encoding: str, delimiter: str, end
 
 
 def test_tables_by_row_with_labels_and_without_names(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a0,a1,class\n1,2,0\n3,4,1\n")
+    (tmp_path / "a.csv").write_text("a[0],a[1],class\n1,2,0\n3,4,1\n")
     labels = {"activity": {"key": "class", "classes": ["walk", "fall"]}}
-    with pytest.raises(ReadError, match=r"no column is named 'b\*'; expected one of its columns \(a0, a1, class\)"):
+    with pytest.raises(
+        ReadError, match=r"no column is named 'b\*'; expected one of its columns \(a\[0\], a\[1\], class\)"
+    ):
         read(tmp_path / "a.csv", layout(keys={"amplitude": "b*"}))
-    given = layout(keys={"amplitude": "a[01]*"}, axes=["sample", "response"], kind="csi-amplitude", labels=labels)
+    given = layout(keys={"amplitude": "a[*"}, axes=["sample", "response"], kind="csi-amplitude", labels=labels)
     signals = read(tmp_path / "a.csv", given)
     assert [(signal.values.real.ravel().tolist(), signal.labels["activity"]) for signal in signals] == [
         ([1, 2], "walk"),
@@ -109,6 +111,21 @@ def test_tables_by_row_with_labels_and_without_names(tmp_path: Path) -> None:
         tmp_path / "b.txt", layout(keys={"amplitude": "array"}, axes=["time", "response"], kind="csi-amplitude")
     )
     np.testing.assert_array_equal(signal.values[:, 0].real, [[1, 2, 0], [3, 4, 1]])
+
+
+def test_labels_of_a_table_may_be_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a0,a1,what\n1,2,"walk"\n3,4,fall\n', "utf-8")
+    labels = {"activity": {"key": "what", "categorical": True}}
+    changes = {"keys": {"amplitude": "a*"}, "kind": "csi-amplitude", "labels": labels}
+    signals = read(tmp_path / "a.csv", layout(axes=["sample", "response"], **changes))
+    assert [signal.labels["activity"] for signal in signals] == ["walk", "fall"]
+    with pytest.raises(
+        ReadError, match=r"label activity .'what'. has 2 values, such as 'walk'; expected one for each of 1"
+    ):
+        read(tmp_path / "a.csv", layout(axes=["time", "response"], **changes))
+    (tmp_path / "a.csv").write_text("a0,a1,what\n1,2,walk\n3,4,walk\n")
+    (signal,) = read(tmp_path / "a.csv", layout(axes=["time", "response"], **changes))
+    assert (signal.values.shape, signal.labels["activity"]) == ((2, 1, 2), "walk")
 
 
 def test_formats_are_told_by_content(tmp_path: Path) -> None:

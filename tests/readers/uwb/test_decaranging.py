@@ -125,10 +125,10 @@ def test_text_as_windows_saves_it(tmp_path: Path, encoding: str) -> None:
     assert len(signal.time_s) == 1
 
 
-def test_one_receive_time_twice_is_an_error(tmp_path: Path) -> None:
-    text = HEADER + frame(1.0, 5.0, TAPS[0]) * 2
-    with pytest.raises(ReadError, match="frames 0 and 1 have the same receive time"):
-        decaranging.read(written(tmp_path / "a.log", text.encode()))
+def test_a_frame_that_is_logged_twice_counts_once(tmp_path: Path) -> None:
+    text = HEADER + frame(1.0, 5.0, TAPS[0]) * 2 + frame(1.2, 5.0, TAPS[1])
+    with pytest.warns(UserWarning, match="dropped 1 of 3 frames with the receive time of that before"):
+        assert len(decaranging.read(written(tmp_path / "a.log", text.encode())).time_s) == 2
 
 
 @pytest.mark.real
