@@ -162,12 +162,14 @@ def _open_npy(path: Path, head: bytes) -> Iterator[Container]:
         _check(path, "array", dtype, shape)
         at, size = file.tell(), path.stat().st_size - file.tell()
     missing = math.prod(shape) * dtype.itemsize - size
-    if missing > 0 and shape and not is_fortran and size >= dtype.itemsize:
-        shape = (_rows_written(path, shape, dtype.itemsize, size), *shape[1:])
-    elif missing:
+    if missing > 0 and (is_fortran or not shape):
         raise ReadError(
             f"{path}: array has {size} bytes; expected {size + missing} for shape {shape}: copy the file again."
         )
+    if missing > 0:
+        shape = (_rows_written(path, shape, dtype.itemsize, size), *shape[1:])
+    elif missing:
+        warnings.warn(f"{path}: {-missing} bytes after the array of shape {shape} are left out", stacklevel=4)
     array = np.memmap(path, dtype, "r", at, shape, order="F" if is_fortran else "C")
     yield Container(path, ["array"], lambda key: Stored(array.shape, lambda index: np.array(array[index])))
 

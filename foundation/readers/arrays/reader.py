@@ -163,7 +163,7 @@ def _source(source: Source, container: Container, found: dict[str, str]) -> NDAr
     else:
         try:
             name = source.file.format(**found)
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             raise ReadError(
                 f"{container.path}: {source.file!r} names a group that the layout's path does not have; it has: "
                 f"{', '.join(found) or 'none'}."

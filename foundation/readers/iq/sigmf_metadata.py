@@ -181,6 +181,9 @@ def _captures(entries: list[dict[str, Any]], base: int, where: str) -> list[Capt
     skipped = 0
     for index, entry in enumerate(entries):
         here = f"{where}, capture {index}"
+        if index == 0 and entry.get("core:sample_start") is None:
+            warnings.warn(f"{here}: has no core:sample_start; it is taken as the start of the file", stacklevel=4)
+            entry = {**entry, "core:sample_start": base}
         start = _count(entry, "core:sample_start", here) - base
         skipped += _count(entry, "core:header_bytes", here, 0)
         if found and start <= max(found):

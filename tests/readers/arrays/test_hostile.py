@@ -144,6 +144,13 @@ def test_of_a_cut_matlab_file_the_whole_variables_are_read(tmp_path: Path) -> No
         assert len(read(path, layout())) == 4
 
 
+def test_bytes_after_an_array_are_left_out(tmp_path: Path) -> None:
+    path = write_any(tmp_path / "a", "npy", {"H": normal(4, 5, 6)})
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.warns(UserWarning, match="4 bytes after the array of shape .* are left out"):
+        assert len(read(path, layout(keys={"complex": "array"}))) == 4
+
+
 def test_zeros_that_claim_gigabytes_are_refused(tmp_path: Path) -> None:
     size, path = 1 << 30, tmp_path / "bomb.mat"
     packer = zlib.compressobj(9)

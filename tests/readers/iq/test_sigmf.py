@@ -166,7 +166,8 @@ class TestRefusals:
             (meta_of(dataset="b.bin"), "b.bin: there is no such file"),
             (meta_of(trailing_bytes=1000), "hold 0 samples"),
             (meta_of([{"sample_start": 0, "header_bytes": 2**62}]), "hold 0 samples"),
-            (meta_of([{"frequency": 1.0}]), "capture 0: core:sample_start is None"),
+            (meta_of([{"sample_start": 0}, {"frequency": 1.0}]), "capture 1: core:sample_start is None"),
+            (meta_of([{"sample_start": 1.5e300}]), "capture 0: core:sample_start is 1.5e.300; expected an integer"),
             (meta_of([{"sample_start": 12}]), "first capture starts at sample 12, .* hold 12 samples"),
             (
                 meta_of([{"sample_start": 5}, {"sample_start": 3, "header_bytes": 8}]),

@@ -28,6 +28,7 @@ def column(signal: Signal) -> list[complex]:
             "core:sample_rate is '1000000' where SigMF has a number of hertz; read as 1000000",
         ),
         (meta_of(num_channels=1.0), "num_channels is 1.0 where SigMF has an integer; read as 1"),
+        (meta_of([{"frequency": 1e6}]), "capture 0: has no core:sample_start; it is taken as the start of the file"),
         (meta_of([{"sample_start": 0.0}]), "sample_start is 0.0 where SigMF has an integer"),
         (meta_of([{"sample_start": 0, "frequency": -1.0}]), "core:frequency is -1.0 .*; taken as unknown"),
         (meta_of([{"sample_start": 0, "frequency": None}]), ""),
