@@ -32,7 +32,7 @@ def parse_options(format: str, texts: Sequence[str]) -> dict[str, Any]:
         try:
             found[name] = TypeAdapter(types.get(name, str)).validate_python(value)
         except ValidationError as error:
-            wanted = getattr(types[name], "__name__", types[name])
+            wanted = getattr(types[name], "__name__", str(types[name]).removesuffix(" | None"))
             raise ReadError(f"option {name} is {value!r}; expected {wanted}.") from error
     needed = [name for name, p in list(inspect.signature(reader).parameters.items())[1:] if p.default is p.empty]
     lacking = [name for name in needed if name not in found]

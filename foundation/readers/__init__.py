@@ -41,7 +41,7 @@ READERS: dict[str, Format] = {
     "decaranging": Format("uwb.decaranging", "DecaRanging log of UWB channel impulse responses, plain or gzip"),
     "deepmimo": Format(
         "arrays.deepmimo",
-        "DeepMIMO 4 ray-traced scenarios (.npz; a folder of matrices must be named), setup= for the arrays",
+        "DeepMIMO ray-traced scenarios (.npz of version 4; folders and .mat of version 3 must be named)",
     ),
     "radhar": Format("radar.radhar", "RadHAR radar point clouds (text of ROS messages, or many in one .npz)"),
     "uji_indoorloc": Format("rssi.uji_indoorloc", "Wi-Fi RSSI fingerprints in the layout of UJIIndoorLoc (CSV)"),
@@ -59,7 +59,7 @@ HEADERLESS: dict[str, Format] = {
     ),
     "arrays": Format(
         "arrays.reader",
-        "arrays in .mat, HDF5, .npz or .npy; layout=FILE describes them, such as one of shards/layouts/",
+        "arrays in .mat, HDF5, .npz, .npy or a CSV table; layout=FILE describes them, such as one of shards/layouts/",
     ),
     "dca1000": Format(
         "radar.dca1000",

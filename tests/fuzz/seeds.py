@@ -166,7 +166,9 @@ def _sigmf(data: Path) -> Iterator[Seed]:
     meta = sigmf.meta_of(captures, annotations, num_channels=1, offset=0, trailing_bytes=0)
     recording = _written(lambda folder: sigmf.written(folder, meta))
     yield recording
-    yield _written(lambda folder: sigmf.archive(folder / "a.sigmf", **recording.files))
+    archive = _written(lambda folder: sigmf.archive(folder / "a.sigmf", **recording.files))
+    yield archive
+    yield Seed("a.sigmf.gz", archive.files, pack=_gzipped)
 
 
 def _wav_iq(data: Path) -> Iterator[Seed]:
@@ -177,6 +179,11 @@ def _wav_iq(data: Path) -> Iterator[Seed]:
     for form in (wav_iq.fmt(), wav_iq.fmt(bits=24), wav_iq.fmt(tag=3, bits=32), extended):
         content = wav_iq.wav(form, wav_iq.chunk(b"LIST", b"odd"), auxiliary, wav_iq.chunk(b"data", samples))
         yield Seed("a.wav", {"a.wav": content}, {"carrier_hz": 1e9})
+    xml = '<?xml version="1.0"?><SDR-XML-Root><Definition RadioCenterFreq="162550000"/></SDR-XML-Root>'
+    long = wav_iq.chunk(b"ds64", struct.pack("<QQQI", 700, len(samples), 150, 0))
+    chunks = [long, wav_iq.fmt(), wav_iq.chunk(b"auxi", xml.encode("utf-16"))]
+    content = wav_iq.wav(*chunks, wav_iq.chunk(b"data", samples, 0xFFFFFFFF))
+    yield Seed("a.wav", {"a.wav": b"RF64" + content[4:]})
 
 
 def _esp32_npy(data: Path) -> Iterator[Seed]:
@@ -201,6 +208,7 @@ def _deepmimo(data: Path) -> Iterator[Seed]:
     for format in ("npz", "mat", "npy"):
         write = partial(deepmimo.scenario, format=format)
         yield _written(write, "", **options)
+    yield _written(partial(deepmimo.scenario3, compress=False), "", **options)
 
 
 def _radhar(data: Path) -> Iterator[Seed]:
@@ -237,6 +245,9 @@ def _arrays(data: Path) -> Iterator[Seed]:
     for format in ("mat5", "mat5z", "mat73", "h5"):
         write = partial(_container, format=format, stored=stored)
         yield _written(write, **options)
+    table = "mac;amp 0;amp 1;class\n" + "aa:bb;1.5;2;0\ncc:dd;3;;1\n" * 9
+    given = arrays.layout(keys={"amplitude": "amp *"}, axes=["time", "response"], kind="csi-amplitude")
+    yield Seed("a.csv", {"a.csv": table.encode()}, {"layout": given})
     (element,) = _written(partial(_container, format="mat5", stored={"H": stored["H"]})).files.values()
     alone = {"layout": arrays.layout()}
     yield Seed("a.mat", {"header": element[:128], "element": element[128:]}, alone, _deflated)

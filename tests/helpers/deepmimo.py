@@ -1,4 +1,4 @@
-"""Scenarios of DeepMIMO 4."""
+"""Scenarios of DeepMIMO 4, and of DeepMIMO 3 with the same paths."""
 
 from __future__ import annotations
 
@@ -43,4 +43,27 @@ def scenario(folder: Path, name: str = "t001_tx000_r000", format: str = "npz", *
         else:
             np.save(folder / f"{key}_{name}.npy", value)
     np.savez(folder / f"inter_pos_{name}.npz", inter_pos=np.zeros((3, 4, 2, 3), np.float32))
+    return folder
+
+
+def scenario3(folder: Path, *, has_place: bool = True, polarised: bool = False, compress: bool = True) -> Path:
+    """The paths of `RAYS` as version 3 stores them: two files of users, and the base station's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"carrier_freq": 3.5e9, "transmit_power": 10.0, "num_BS": 1, "dual_polar_available": int(polarised)}
+    savemat(folder / "params.mat", about)
+    given = rays()
+    rows = ("phase", "delay", "power", "aoa_az", "aoa_el", "aod_az", "aod_el")
+    places = np.column_stack([given["rx_pos"], np.ones((3, 2))])
+    for first, last in ((0, 2), (2, 3)):
+        cells = np.empty((1, last - first), object)
+        for user in range(first, last):
+            there = np.isfinite(given["power"][user])
+            p = np.array([given[row][user, there].astype(float) for row in rows] + [given["inter"][user, there] == 0])
+            p[2] += 30 - 10
+            cells[0, user - first] = {"p": p}
+        content = {"channels_VV" if polarised else "channels": cells, "rx_locs": places[first:last]}
+        if has_place:
+            content["tx_loc"] = given["tx_pos"]
+        savemat(folder / f"BS1_UE_{first}-{last}.mat", content, do_compression=compress)
+    savemat(folder / "BS1_BS.mat", {"rx_locs": np.column_stack([given["tx_pos"], np.ones((1, 2))])})
     return folder

@@ -12,6 +12,7 @@ import codecs
 import math
 import mmap
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ class _BadPickleError(Exception):
     """An invalid pickle; the message becomes part of a ReadError."""
 
 
+class _CutPickleError(_BadPickleError):
+    """A pickle that ends too early."""
+
+
 @dataclass(frozen=True)
 class _Function:
     name: str
@@ -68,19 +73,20 @@ class _Array:
 
 
 def pairs(path: Path) -> list[tuple[Any, Any]]:
-    """Read the (key, value) pairs of the dictionary in a file.
+    """Read the (key, value) pairs of the dictionary in a file; of one that is cut the whole pairs, with a warning.
 
     Returns:
         Keys are strings, bytes, numbers or tuples of them; values may also be arrays.
 
     Raises:
-        ReadError: the file is missing, empty, truncated or damaged, or would build anything else; names the byte.
+        ReadError: the file is missing, empty, cut before the first pair or damaged, or would build anything else; names
+            the byte.
     """
     read_bytes(path, 1)  # raises the errors of a missing or empty file
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         machine = _Machine(data)
         try:
-            found = machine.run()
+            found = _whole_pairs(machine, path)
         except (
             _BadPickleError,
             ArithmeticError,
@@ -95,6 +101,18 @@ def pairs(path: Path) -> list[tuple[Any, Any]]:
                 "hostile, download it again."
             ) from error
     return [(key, value.values if isinstance(value, _Array) else value) for key, value in found]
+
+
+def _whole_pairs(machine: _Machine, path: Path) -> list[tuple[Any, Any]]:
+    """The pairs that a pickle builds, and of one that is cut, with a warning, those that are complete."""
+    try:
+        return machine.run()
+    except _CutPickleError as error:
+        found = machine.so_far()
+        if not found:
+            raise
+        warnings.warn(f"{path}: is truncated ({error}); its first {len(found)} entries are read", stacklevel=4)
+        return found
 
 
 class _Machine:
@@ -124,16 +142,25 @@ class _Machine:
             raise _BadPickleError("the pickle does not build a dictionary")
         return result
 
+    def so_far(self) -> list[tuple[Any, Any]]:
+        """The pairs with complete arrays of the dictionary that is being built at the bottom of the stack."""
+        if not self.stack or not isinstance(self.stack[0], list):
+            return []
+        above = self.stack[1 + (self.stack[1:2] == [_MARK]) :]
+        end = next((i for i, value in enumerate(above) if value is _MARK), len(above))
+        pairs = [*self.stack[0], *zip(above[:end:2], above[1:end:2], strict=False)]
+        return [pair for pair in pairs if isinstance(pair[1], _Array) and pair[1].values is not None]
+
     def _take(self, size: int) -> bytes:
         if size < 0 or self.at + size > len(self.data):
-            raise _BadPickleError(f"the file ends {self.at + size - len(self.data)} bytes too early")
+            raise _CutPickleError(f"the file ends {self.at + size - len(self.data)} bytes too early")
         self.at += size
         return self.data[self.at - size : self.at]
 
     def _line(self) -> bytes:
         end = self.data.find(b"\n", self.at)
         if end < 0:
-            raise _BadPickleError("the file ends within a line")
+            raise _CutPickleError("the file ends within a line")
         line, self.at = self.data[self.at : end], end + 1
         return line
 

@@ -1,4 +1,5 @@
-"""Read arrays from MATLAB `.mat` (version 5 and 7.3), HDF5, NumPy `.npz` and `.npy` files, detected by content.
+"""Read arrays from MATLAB `.mat` (version 5 and 7.3), HDF5, NumPy `.npz` and `.npy` files and tables in text (CSV),
+detected by content.
 
 Only arrays of numbers are read: nothing is unpickled and no object is created. Values of HDF5 and `.npy` files are read
 on demand, those of the other two are loaded completely. A damaged file cannot crash the process: HDF5 is read in a
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
+import warnings
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -21,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers import tables
 from foundation.readers.arrays import mat5
 from foundation.readers.arrays.hdf5 import HDF5_MAGIC, Hdf5File
 from foundation.readers.arrays.npy import NPY_MAGIC, read_header
-from foundation.readers.files import ZIP_MAGIC, read_bytes
+from foundation.readers.files import ZIP_MAGIC, largest_claim, read_bytes, whole_records
 
-#: Deflate cannot compress by more than 1032 : 1; an array that claims more is damaged.
-_LARGEST_RATIO = 1100
 _NUMBERS = "biufc"
 
 
@@ -45,19 +47,26 @@ class Stored:
 
 @dataclass(frozen=True)
 class Container:
-    """An open file: the keys of its arrays, and `load(key)` to open one of them."""
+    """An open file: the keys of its arrays, and `load(key)` to open one of them.
+
+    A table has `columns(pattern)` instead, and `texts(name)` for a column of text.
+    """
 
     path: Path
     keys: Collection[str]
     load: Callable[[str], Stored]
+    columns: Callable[[str], Stored] | None = None
+    texts: Callable[[str], list[str]] | None = None
 
     def array(self, pattern: str) -> Stored:
-        """Open the one array whose key matches; `*` matches any text.
+        """Open the one array whose key matches; `*` matches any text. Of a table, all columns that match, as one array.
 
         Raises:
             ReadError: no key or several keys match, or the array is damaged or not of numbers.
         """
         with as_read_error(self.path):
+            if self.columns is not None:
+                return self.columns(pattern)
             matches = [key for key in self.keys if fnmatch.fnmatchcase(key, pattern)] if "*" in pattern else [pattern]
             if len(matches) == 1 and matches[0] in self.keys:
                 return self.load(matches[0])
@@ -69,8 +78,8 @@ class Container:
 
 
 def sniff(head: bytes) -> bool:
-    """True for the formats that `open_container` reads."""
-    return _format(head) is not None
+    """True for the formats that `open_container` reads, but for tables: text may be of any other format."""
+    return _format(head) not in (None, _open_table)
 
 
 def _format(head: bytes) -> Callable[[Path, bytes], Any] | None:
@@ -80,7 +89,9 @@ def _format(head: bytes) -> Callable[[Path, bytes], Any] | None:
         return _open_npz
     if any(head.startswith(HDF5_MAGIC, at) for at in (0, 512, 1024, 2048)):
         return _open_hdf5
-    return _open_mat if mat5.sniff(head) else None
+    if mat5.sniff(head):
+        return _open_mat
+    return _open_table if tables.sniff(head) else None
 
 
 @contextmanager
@@ -94,8 +105,8 @@ def open_container(path: Path) -> Iterator[Container]:
     opener = _format(head)
     if opener is None:
         raise ReadError(
-            f"{path}: is not an array file (first bytes {head[:8].hex(' ')}); expected MATLAB 5 or 7.3, HDF5, .npz or "
-            ".npy."
+            f"{path}: is not an array file (first bytes {head[:8].hex(' ')}); expected MATLAB 5 or 7.3, HDF5, .npz, "
+            ".npy or a table (CSV)."
         )
     with as_read_error(path):
         manager = opener(path, head)
@@ -122,7 +133,7 @@ def _check(path: Path, key: str, dtype: np.dtype, shape: tuple[int, ...]) -> Non
     if dtype.kind not in _NUMBERS:
         raise ReadError(f"{path}: {key} holds {dtype} entries; expected numbers, objects are never read.")
     size = path.stat().st_size
-    if math.prod(shape) * dtype.itemsize > _LARGEST_RATIO * size:
+    if math.prod(shape) * dtype.itemsize > largest_claim(size):
         raise ReadError(f"{path}: {key} claims shape {shape} in a file of {size} bytes; it is damaged, copy it again.")
 
 
@@ -137,11 +148,29 @@ def _check_header(path: Path, key: str, file: IO[bytes], size: int) -> None:
         )
 
 
+def _rows_written(path: Path, shape: tuple[int, ...], item: int, size: int) -> int:
+    """How many whole rows of the first axis `size` bytes hold, with a warning; a writer was stopped."""
+    count = whole_records(size, max(1, math.prod(shape[1:]) * item), str(path), "row of the array")
+    warnings.warn(f"{path}: claims {shape[0]} rows, of which {count} are there and are read", stacklevel=5)
+    return count
+
+
 @contextmanager
 def _open_npy(path: Path, head: bytes) -> Iterator[Container]:
     with path.open("rb") as file:
-        _check_header(path, "array", file, path.stat().st_size)
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, is_fortran, dtype = read_header(file)
+        _check(path, "array", dtype, shape)
+        at, size = file.tell(), path.stat().st_size - file.tell()
+    missing = math.prod(shape) * dtype.itemsize - size
+    if missing > 0 and (is_fortran or not shape):
+        raise ReadError(
+            f"{path}: array has {size} bytes; expected {size + missing} for shape {shape}: copy the file again."
+        )
+    if missing > 0:
+        shape = (_rows_written(path, shape, dtype.itemsize, size), *shape[1:])
+    elif missing:
+        warnings.warn(f"{path}: {-missing} bytes after the array of shape {shape} are left out", stacklevel=4)
+    array = np.memmap(path, dtype, "r", at, shape, order="F" if is_fortran else "C")
     yield Container(path, ["array"], lambda key: Stored(array.shape, lambda index: np.array(array[index])))
 
 
@@ -173,6 +202,25 @@ def _open_mat(path: Path, head: bytes) -> Iterator[Container]:
         return Stored(array.shape, lambda index: array[index])
 
     yield Container(path, found, load)
+
+
+@contextmanager
+def _open_table(path: Path, head: bytes) -> Iterator[Container]:
+    table = tables.parse_table(read_bytes(path), str(path))
+
+    def columns(pattern: str) -> Stored:
+        wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))  # names may hold brackets, as in amp[0]
+        found = [index for index, name in enumerate(table.names) if wanted.fullmatch(name)]
+        if not found and pattern != "array":
+            raise ReadError(
+                f"{path}: no column is named {pattern!r}; expected one of its columns "
+                f"({', '.join(table.names[:20])}) or 'array' for all: correct the layout's keys."
+            )
+        numbers = table.entries(found or range(len(table.names)))
+        array = numbers[:, 0] if len(found) == 1 and "*" not in pattern else numbers
+        return Stored(array.shape, lambda index: array[index])
+
+    yield Container(path, table.names, columns, columns, table.texts)
 
 
 @contextmanager

@@ -1,15 +1,15 @@
-"""Read DeepMIMO version 4 scenarios: ray-traced paths between base stations and receivers, as MIMO channels.
+"""Read DeepMIMO scenarios, version 4 or 3: ray-traced paths between base stations and receivers, as MIMO channels.
 
-A scenario (https://deepmimo.net) is a folder of matrices `<key>_t<set>_tx<index>_r<set>.npz` (also `.mat`, `.npy`), one
-file per key and transmitter, and `params.json`; a single `.npz` with the same keys is read too. Matrices are
-[receivers, paths], NaN where there are fewer paths: `power` (dB), `phase` (degrees), `delay` (s), `aoa_az`, `aoa_el`,
-`aod_az`, `aod_el` (degrees; elevations are measured from the zenith), `inter` (the interactions as decimal digits, 0
-for the direct path); `rx_pos` and `tx_pos` are in metres. The deepmimo package requires numpy below 2.3: not used.
+A scenario of version 4 (https://deepmimo.net) is a folder of matrices `<key>_t<set>_tx<index>_r<set>.npz` (also `.mat`,
+`.npy`), one file per key and transmitter, and `params.json`; a single `.npz` with the same keys is read too. Matrices
+are [receivers, paths], NaN where there are fewer paths: `power` (dB), `phase` (degrees), `delay` (s), `aoa_az`,
+`aoa_el`, `aod_az`, `aod_el` (degrees; elevations are measured from the zenith), `inter` (the interactions as decimal
+digits, 0 for the direct path); `rx_pos` and `tx_pos` are in metres. The deepmimo package requires numpy below 2.3: not
+used. Version 3: see `foundation.readers.arrays.deepmimo3`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.arrays import deepmimo3
 from foundation.readers.arrays.containers import open_container
-from foundation.readers.files import ZIP_MAGIC, read_bytes
+from foundation.readers.files import ZIP_MAGIC, given_or_stated, parse_json, read_bytes
 from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 
 _PATHS = ("power", "phase", "delay", "aoa_az", "aoa_el", "aod_az", "aod_el", "inter")
@@ -43,7 +44,7 @@ class Setup:
         rx: antennas of the receiver.
         bandwidth_hz: bandwidth, divided evenly among the subcarriers about the carrier.
         subcarriers: number of subcarriers.
-        carrier_hz: carrier frequency; None takes that of `params.json`.
+        carrier_hz: carrier frequency; None takes that of the scenario. Where both are there and differ, a warning.
     """
 
     tx: int = 8
@@ -70,7 +71,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, setup: Setup | None = None) -> list[Signal]:
-    """Read every signal of a scenario folder or of one `.npz`, see `stream`."""
+    """Read every signal of a scenario folder, of one `.npz` or of one file of version 3, see `stream`."""
     return list(stream(path, setup))
 
 
@@ -93,12 +94,13 @@ def stream(path: Path, setup: Setup | None = None) -> Iterator[Signal]:
         ReadError: a matrix is missing, damaged or of another shape, or no receiver has a path.
     """
     path, setup = Path(path), setup or Setup()
-    groups = _groups(path)
     scenario = path.name if path.is_dir() else path.stem
-    carrier_hz = _carrier_hz(path) if setup.carrier_hz is None else setup.carrier_hz
+    older = deepmimo3.files(path)
+    sources = older or _groups(path)
+    carrier_hz = _carrier_hz(path, older, setup)
     unreached = total = 0
-    for files in groups:
-        rays = _load(files)
+    for source in sources:
+        rays = _load(source) if isinstance(source, dict) else _checked(deepmimo3.rays(source), str(source))
         paths = np.logical_and.reduce([np.isfinite(rays[key]) for key in _PATHS])
         reached = np.flatnonzero(paths.any(axis=1))
         total += len(paths)
@@ -152,7 +154,10 @@ def _groups(path: Path) -> list[dict[str, Path]]:
         if match := _FILE.fullmatch(file.name):
             groups.setdefault((file.parent, match[2]), {})[match[1]] = file
     if not groups:
-        raise ReadError(f"{path}: has no matrix; expected DeepMIMO 4 files such as power_t001_tx000_r000.npz.")
+        raise ReadError(
+            f"{path}: has no matrix; expected DeepMIMO files such as power_t001_tx000_r000.npz (version 4) or "
+            "BS1_UE_0-1000.mat (version 3); those of version 2 are not read."
+        )
     for (folder, name), files in groups.items():
         if missing := [key for key in _KEYS if key not in files]:
             raise ReadError(f"{folder}: has no {missing[0]}_{name}.npz beside the others; download the scenario again.")
@@ -166,26 +171,42 @@ def _load(files: dict[str, Path]) -> dict[str, Array]:
         opened = {file: stack.enter_context(open_container(file)) for file in set(files.values())}
         for key, file in files.items():
             rays[key] = opened[file].array("array" if file.suffix == ".npy" else key).whole().astype(np.float64)
+    return _checked(rays, str(files["power"].parent if files["power"] != files["delay"] else files["power"]))
+
+
+def _checked(rays: dict[str, Array], where: str) -> dict[str, Array]:
+    """The matrices of a transmitter, after checking that their shapes match."""
     receivers, paths = (*rays["power"].shape, 0, 0)[:2]
     for key in _KEYS:
         wanted = (1, 3) if key == "tx_pos" else (receivers, 3) if key == "rx_pos" else (receivers, paths)
         if key == "tx_pos" and rays[key].shape == (3,):
             rays[key] = rays[key][None]
         if rays[key].shape != wanted or 0 in wanted:
-            raise ReadError(f"{files[key]}: {key} has shape {rays[key].shape}; expected {wanted}: download it again.")
+            raise ReadError(f"{where}: {key} has shape {rays[key].shape}; expected {wanted}: download it again.")
         if key in ("tx_pos", "rx_pos") and not np.isfinite(rays[key]).all():
-            raise ReadError(f"{files[key]}: {key} has an entry that is not finite; expected metres: download it again.")
+            raise ReadError(f"{where}: {key} has an entry that is not finite; expected metres: download it again.")
     return rays
 
 
-def _carrier_hz(path: Path) -> float:
+def _carrier_hz(path: Path, older: list[Path], setup: Setup) -> float:
+    """The carrier that is given, else that of the scenario; `older` are its files of version 3."""
+    try:
+        stated = deepmimo3.carrier_hz(older[0]) if older else _stated_hz(path)
+    except ReadError:
+        if setup.carrier_hz is None:
+            raise
+        stated = 0.0
+    return given_or_stated(setup.carrier_hz, stated, "carrier_hz", str(path))
+
+
+def _stated_hz(path: Path) -> float:
     """The carrier in `params.json` of the scenario or of its first scene; 0 (unknown) for a single file."""
     found = sorted(path.rglob("params.json")) if path.is_dir() else []
     if not found:
         return 0.0
     try:
-        return float(json.loads(read_bytes(found[0]))["rt_params"]["frequency"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        return float(parse_json(read_bytes(found[0]), str(found[0]))["rt_params"]["frequency"])
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise ReadError(
             f"{found[0]}: has no number rt_params.frequency ({error}); give Setup(carrier_hz=...)."
         ) from None

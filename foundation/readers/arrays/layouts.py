@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -30,6 +30,12 @@ AXES = ("sample", "time", "rx", "tx", "link", "response", "part", "1")
 _ROLES = ({"complex"}, {"real", "imag"}, {"parts"}, {"amplitude"}, {"amplitude", "phase"})
 
 
+#: More entries than any axis has.
+_MOST = 1 << 24
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Section(BaseModel):
     """Base of all sections: an unknown key is an error."""
 
@@ -40,7 +46,9 @@ class Keys(Section):
     """Keys of the arrays that make up the complex values; a pattern such as `H_*` must match exactly one key.
 
     Give `complex`; or `real` and `imag`; or `parts`, with real and imaginary part along the axis `part`; or
-    `amplitude`, with or without `phase` in radians. The array of an `.npy` file has no key: name it `array`.
+    `amplitude`, with or without `phase` in radians. The array of an `.npy` file has no key: name it `array`. The keys
+    of a table (CSV) are its columns, or their numbers from 0 where the first line has no names; a pattern takes all
+    that match as one array [rows, columns], `array` all.
     """
 
     complex: str | None = None
@@ -71,13 +79,13 @@ class Source(Section):
         file: path of the other file, relative to the folder of this one; `{name}` is replaced by the group of that name
             in `Layout.path`. None: the same file.
         scale: factor by which the numbers are multiplied.
-        categorical: convert integers to text, so that they are classes.
+        categorical: convert integers to text, so that they are classes; in a table, take the text as it is.
         classes: names of the classes, by number (from 0) or by the index of the 1 in a one-hot row.
     """
 
     key: str
     file: str | None = None
-    scale: float = 1.0
+    scale: Finite = 1.0
     categorical: bool = False
     classes: list[str] = []
 
@@ -110,17 +118,17 @@ class Layout(Section):
     about: str
     keys: Keys
     axes: list[str] = Field(min_length=1)
-    sizes: dict[str, int] = {}
+    sizes: dict[str, Annotated[int, Field(ge=1, le=_MOST)]] = {}
     unit: Literal["linear", "decibel"] = "linear"
-    scale: float = 1.0
+    scale: Finite = 1.0
     kind: str
     domain: Literal["frequency", "delay"] = "frequency"
-    carrier_hz: float | Source = 0.0
-    bandwidth_hz: float | Source = 0.0
-    spacing_hz: float | Source | None = None
+    carrier_hz: Positive | Source = 0.0
+    bandwidth_hz: Positive | Source = 0.0
+    spacing_hz: Finite | Source | None = None
     subcarriers: list[list[int]] | None = None
-    step_s: float | Source | None = None
-    interval_s: float | Source | None = None
+    step_s: Positive | Source | None = None
+    interval_s: Positive | Source | None = None
     path: str | None = None
     labels: dict[str, Source] = {}
     device: str = ""
@@ -145,8 +153,9 @@ class Layout(Section):
     @field_validator("subcarriers")
     @classmethod
     def _ranges(cls, ranges: list[list[int]] | None) -> list[list[int]] | None:
-        if ranges is not None and any(len(r) not in (2, 3) or r[1] < r[0] or r[2:] == [0] for r in ranges):
-            raise ValueError("expected ranges [first, last] or [first, last, step], upward")
+        for r in ranges or []:
+            if len(r) not in (2, 3) or r[1] < r[0] or any(step < 1 for step in r[2:]) or max(map(abs, r)) > _MOST:
+                raise ValueError("expected ranges [first, last] or [first, last, step], upward")
         return ranges
 
     @model_validator(mode="after")

@@ -11,22 +11,29 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.files import largest_claim
 
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = dict(enumerate(("cell array", "structure", "object", "character array", "sparse array"), start=1))
+_CELL, _STRUCTURE = 1, 2
+#: How deep cells and structures within a cell are followed.
+_DEEPEST = 3
 _SINGLE, _FIRST_NUMERIC, _LAST_NUMERIC = 7, 6, 15
 _COMPLEX = 0x0800
+Read = TypeVar("Read")
 #: Flags, dimensions and name of a matrix lie within this many bytes.
 _DESCRIPTION_BYTES = 4096
 
@@ -39,11 +46,13 @@ class Matrix:
         shape: its dimensions.
         refused: the MATLAB class of a variable that is not an array of numbers; empty for an array.
         load: reads its values.
+        cells: reads the array of numbers in each cell of a cell array; of a structure, its first field.
     """
 
     shape: tuple[int, ...]
     refused: str
     load: Callable[[], NDArray]
+    cells: Callable[[], list[NDArray]]
 
 
 @dataclass(frozen=True)
@@ -62,16 +71,29 @@ def sniff(head: bytes) -> bool:
 def matrices(path: Path) -> dict[str, Matrix]:
     """The variables of a file by name; `load` reads the values of one of them completely.
 
+    Of a file that is cut, the whole variables are read, with a warning.
+
     Raises:
-        ReadError: an element exceeds the file or is inconsistent; names the byte.
+        ReadError: the first element exceeds the file or one is inconsistent; names the byte.
     """
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     order = "<" if bytes(data[126:128]) == b"IM" else ">"
-    found, at = {}, _HEADER_BYTES
+    found: dict[str, Matrix] = {}
+    at = _HEADER_BYTES
     while at < len(data):
         try:
             kind, content, end = _element(data, at, order, padded=False)
+        except ValueError as error:
+            if not found:
+                raise _damaged(path, at, error) from error
+            warnings.warn(
+                f"{path}: is cut or damaged at the MATLAB element at byte {at} ({error}); the {len(found)} variables "
+                "before it are read",
+                stacklevel=5,
+            )
+            break
+        try:
             if kind in (_MATRIX, _COMPRESSED):
                 first = _inflate(content, _DESCRIPTION_BYTES, order) if kind == _COMPRESSED else content
                 about = _describe(first, order)
@@ -86,14 +108,15 @@ def matrices(path: Path) -> dict[str, Matrix]:
 def _matrix(path: Path, at: int, kind: int, content: memoryview, about: _Description, order: str) -> Matrix:
     number = about.flags & 0xFF
 
-    def load() -> NDArray:
+    def whole(read: Callable[[memoryview, _Description, str], Read]) -> Read:
         try:
-            return _values(_inflate(content, None, order) if kind == _COMPRESSED else content, about, order)
+            return read(_inflate(content, None, order) if kind == _COMPRESSED else content, about, order)
         except (ValueError, zlib.error) as error:
             raise _damaged(path, at, error) from error
 
     numeric = _FIRST_NUMERIC <= number <= _LAST_NUMERIC
-    return Matrix(about.shape, "" if numeric else _CLASSES.get(number, "function or opaque object"), load)
+    refused = "" if numeric else _CLASSES.get(number, "function or opaque object")
+    return Matrix(about.shape, refused, lambda: whole(_values), lambda: whole(_cells))
 
 
 def _damaged(path: Path, at: int, error: Exception) -> ReadError:
@@ -126,6 +149,8 @@ def _inflate(content: memoryview, limit: int | None, order: str) -> memoryview:
     kind, size = struct.unpack(order + "II", tag)
     if kind != _MATRIX:
         raise ValueError(f"its compressed element has type {kind}, a matrix has {_MATRIX}")
+    if size > largest_claim(len(content)):
+        raise ValueError(f"its {len(content)} compressed bytes claim to be {size}")
     wanted = size if limit is None else min(size, limit)
     body = stream.decompress(stream.unconsumed_tail, wanted) if wanted else b""
     if len(body) < wanted:
@@ -145,6 +170,34 @@ def _describe(content: memoryview, order: str) -> _Description:
         raise ValueError(f"its dimensions are {shape[:32]}")
     kind, name, at = _element(content, at, order)
     return _Description(shape, bytes(name).decode("latin-1"), struct.unpack_from(order + "I", flags)[0], at)
+
+
+def _cells(content: memoryview, about: _Description, order: str) -> list[NDArray]:
+    if about.flags & 0xFF != _CELL:
+        raise ValueError("it is not a cell array")
+    found, at = [], about.values_at
+    for _ in range(math.prod(about.shape)):  # ends with the content, whatever is claimed
+        _, inner, at = _element(content, at, order)
+        found.append(_first_array(inner, order, _DEEPEST))
+    return found
+
+
+def _first_array(content: memoryview, order: str, depth: int) -> NDArray:
+    """The numbers of a matrix, or of the first cell or field of a cell array or structure; empty if there is none."""
+    if not len(content):
+        return np.zeros((0, 0))
+    about = _describe(content, order)
+    number = about.flags & 0xFF
+    if _FIRST_NUMERIC <= number <= _LAST_NUMERIC:
+        return _values(content, about, order)
+    if number not in (_CELL, _STRUCTURE) or not depth:
+        raise ValueError(f"a cell holds a {_CLASSES.get(number, 'function or opaque object')}, not numbers")
+    if 0 in about.shape:
+        return np.zeros((0, 0))
+    at = about.values_at
+    for _ in range(2 if number == _STRUCTURE else 0):  # length of the names of fields, and the names
+        _, _, at = _element(content, at, order)
+    return _first_array(_element(content, at, order)[1], order, depth - 1)
 
 
 def _values(content: memoryview, about: _Description, order: str) -> NDArray:

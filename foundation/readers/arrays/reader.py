@@ -163,7 +163,7 @@ def _source(source: Source, container: Container, found: dict[str, str]) -> NDAr
     else:
         try:
             name = source.file.format(**found)
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             raise ReadError(
                 f"{container.path}: {source.file!r} names a group that the layout's path does not have; it has: "
                 f"{', '.join(found) or 'none'}."
@@ -174,7 +174,16 @@ def _source(source: Source, container: Container, found: dict[str, str]) -> NDAr
 
 
 def _labels(source: Source, name: str, container: Container, found: dict[str, str], samples: int) -> list[Label]:
-    """One label per sample, from an array whose first or last axis is the sample."""
+    """One label per sample, from an array whose first or last axis is the sample, or from a column of text."""
+    if source.categorical and source.file is None and container.texts is not None:
+        texts = container.texts(source.key)
+        texts = list(dict.fromkeys(texts)) if samples == 1 else texts
+        if len(texts) != samples:
+            raise ReadError(
+                f"{container.path}: label {name} ({source.key!r}) has {len(texts)} values, such as {texts[0][:40]!r}; "
+                f"expected one for each of {samples} samples."
+            )
+        return list(texts)
     values = _source(source, container, found)
     along = [axis for axis in (0, values.ndim - 1) if values.shape[axis : axis + 1] == (samples,)]
     if values.size == 0 or values.dtype.kind == "c" or not (along or samples == 1):

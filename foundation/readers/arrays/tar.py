@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import warnings
 from pathlib import Path
 
 from foundation.errors import ReadError
@@ -20,30 +21,40 @@ def is_tar(head: bytes) -> bool:
 def members(data: bytes, path: Path) -> dict[str, memoryview]:
     """Map the name of every regular file of an uncompressed archive to its content, a view into `data`.
 
+    Of an archive that is cut or damaged, the members before that are returned, with a warning, and of the last one what
+    there is of it.
+
     Raises:
-        ReadError: the archive is truncated or damaged.
+        ReadError: no member is intact, or one has a negative size.
     """
     found: dict[str, memoryview] = {}
+    trouble, end = "", len(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            while (member := archive.next()) is not None:
+            while not trouble and (member := archive.next()) is not None:
                 stop = member.offset_data + member.size
                 # tarfile accepts a negative size and would then read the same headers endlessly.
-                if member.size < 0 or stop > len(data):
+                if member.size < 0:
                     raise ReadError(
-                        f"{path}: the archive is truncated or damaged at member {member.name[:80]!r}, which should end "
-                        f"at byte {stop} of {len(data)}; copy it again."
+                        f"{path}: the member {member.name[:80]!r} of the archive claims {member.size} bytes; it is "
+                        "damaged or hostile, copy it again."
                     )
+                if stop > len(data):
+                    trouble = f"its member {member.name[:80]!r} should end at byte {stop} of {len(data)}"
                 # A sparse member may claim any size beyond the stored bytes.
                 if member.isreg() and not member.issparse():
                     found[member.name] = memoryview(data)[member.offset_data : stop]
             end = archive.offset
     except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
-        raise ReadError(f"{path}: is not an intact tar archive ({error}); copy it again.") from error
+        trouble = str(error)
     # tarfile stops silently at the end of the data and at a header that it cannot parse.
-    if data[end : end + _BLOCK] != bytes(_BLOCK):
-        raise ReadError(
-            f"{path}: the archive is truncated or damaged at byte {end}, where a member's header or the empty block at "
-            "the end was expected; copy it again."
+    if not trouble and data[end : end + _BLOCK] != bytes(_BLOCK):
+        trouble = f"a member's header or the empty block at the end was expected at byte {end}"
+    if trouble and not found:
+        raise ReadError(f"{path}: is not an intact tar archive ({trouble}); copy it again.")
+    if trouble:
+        warnings.warn(
+            f"{path}: the archive is truncated or damaged ({trouble}); its first {len(found)} members are read",
+            stacklevel=3,
         )
     return found

@@ -6,7 +6,6 @@ the byte order, as in `cf32_le`, `ci16_be`, `cu8`, `ri8`.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
+from foundation.readers.files import whole_records
 from foundation.signal import Label, Link, Signal
 
 #: Name of a data type -> (is complex, type of one component).
@@ -25,34 +25,50 @@ DATATYPES: dict[str, tuple[bool, np.dtype]] = {
 }
 
 
+#: Sample rates beyond these are no rates, and their times may overflow.
+_SLOWEST_HZ, _FASTEST_HZ = 1e-6, 1e15
+
+
 def datatype_of(name: object, where: str) -> tuple[bool, np.dtype]:
     """Look up (is complex, type of one component) of a data type by name.
+
+    A multi-byte type without byte order, as many programs write it, is little-endian, with a warning. Upper case and
+    suffixes of more or fewer letters (`cf32_LE`, `cf32_big`) are read as the SigMF library does.
 
     Raises:
         ReadError: the data type is unknown.
     """
-    if not isinstance(name, str) or name not in DATATYPES:
-        raise ReadError(f"{where}: unknown datatype {name!r}; expected one of {', '.join(sorted(DATATYPES))}.")
-    return DATATYPES[name]
+    if isinstance(name, str):
+        component, mark, order = name.strip().lower().partition("_")
+        suffix = "" if component.endswith("8") else f"_{order[:1]}e" if mark else "_le"
+        if found := DATATYPES.get(component + suffix):
+            if suffix and not mark:
+                warnings.warn(f"{where}: datatype {name!r} has no byte order; read as little-endian", stacklevel=3)
+            return found
+    raise ReadError(f"{where}: unknown datatype {repr(name)[:40]}; expected one of {', '.join(sorted(DATATYPES))}.")
+
+
+def sample_bytes(datatype: tuple[bool, np.dtype], channels: int) -> int:
+    """Bytes of one sample of all channels."""
+    is_complex, component = datatype
+    return component.itemsize * (2 if is_complex else 1) * channels
 
 
 def decode(data: bytes | memoryview, datatype: tuple[bool, np.dtype], channels: int, where: str) -> NDArray:
     """Decode interleaved channels into samples [T, channels], scaled by `full_scale`.
 
+    An incomplete last sample is left out, with a warning.
+
     Returns:
         complex64, or float32 for real data types.
 
     Raises:
-        ReadError: the bytes are not an integer number of samples.
+        ReadError: there is no whole sample.
     """
     is_complex, component = datatype
-    size = component.itemsize * (2 if is_complex else 1) * channels
-    if len(data) == 0 or len(data) % size:
-        raise ReadError(
-            f"{where}: {len(data)} bytes are not an integer number of samples of {size} bytes ({channels} channels); "
-            f"copy the file again, cut it to {len(data) // size * size} bytes or correct the datatype."
-        )
-    numbers = full_scale(np.frombuffer(data, component))
+    size = sample_bytes(datatype, channels)
+    count = whole_records(len(data), size, where, "sample")
+    numbers = full_scale(np.frombuffer(data, component, count * (size // component.itemsize)))
     return (numbers.view(np.complex64) if is_complex else numbers).reshape(-1, channels)
 
 
@@ -70,6 +86,15 @@ def full_scale(numbers: NDArray) -> NDArray[np.float32]:
         scaled -= half
     scaled /= half
     return scaled
+
+
+def check_rate(sample_rate_hz: float, where: str) -> None:
+    """Raise a ReadError unless a sample rate is one that a receiver can have."""
+    if not _SLOWEST_HZ <= sample_rate_hz <= _FASTEST_HZ:
+        raise ReadError(
+            f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, from {_SLOWEST_HZ:g} to "
+            f"{_FASTEST_HZ:g}."
+        )
 
 
 def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: object) -> Signal:
@@ -90,8 +115,7 @@ def signal_of(samples: NDArray, sample_rate_hz: float, where: str, **fields: obj
     Raises:
         ReadError: no sample is finite, or the rate is not a positive number.
     """
-    if not (math.isfinite(sample_rate_hz) and sample_rate_hz > 0):
-        raise ReadError(f"{where}: the sample rate is {sample_rate_hz}; expected samples per second, more than 0.")
+    check_rate(sample_rate_hz, where)
     is_real = samples.dtype.kind == "f"
     samples = samples.astype(np.complex64, copy=False)[:, :, None]
     valid = None  # a mask would be as large as an 8-bit file
@@ -124,7 +148,11 @@ def example_of(parts: NDArray[np.float32], sample_rate_hz: float, session: str, 
     """Convert one example of a modulation dataset, I and Q [2, T], to a signal [T, 1, 1] of unknown carrier.
 
     Samples that are not finite are marked invalid. Complex values are kept as stored.
+
+    Raises:
+        ReadError: the sample rate is senseless.
     """
+    check_rate(sample_rate_hz, session)
     return Signal(
         values=np.ascontiguousarray(parts.T).view(np.complex64)[:, :, None],
         valid=(np.isfinite(parts[0]) & np.isfinite(parts[1]))[:, None, None],

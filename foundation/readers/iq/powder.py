@@ -7,7 +7,6 @@ PAWR Platform, GLOBECOM 2020.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from foundation.errors import ReadError
-from foundation.readers.files import read_bytes
+from foundation.readers.files import parse_json, plain_text, read_bytes, whole_records
+from foundation.readers.iq.baseband import check_rate
 from foundation.signal import Link, Signal
 
 _DATATYPES = {"cf32", "cf32_le", "complex64", "float32_complex"}
@@ -23,13 +23,15 @@ _DATATYPES = {"cf32", "cf32_le", "complex64", "float32_complex"}
 
 def sniff(head: bytes) -> bool:
     """True for the start of a JSON description with a transmitter."""
-    return head.lstrip().startswith(b"{") and b'"core:' in head and b'"transmitter"' in head
+    text = plain_text(head).lstrip()
+    return text.startswith(b"{") and b'"core:' in text and b'"transmitter"' in text
 
 
 def read(path: Path) -> Signal:
     """Read one recording, given its `.json` or its `.bin`.
 
     The label `transmitter` is the location of the base station in lower case. Samples that are not finite are invalid.
+    An incomplete last sample is left out, with a warning.
 
     Returns:
         Values [samples, 1, 1] of kind "iq", as stored.
@@ -41,15 +43,12 @@ def read(path: Path) -> Signal:
     about = _description(path.with_suffix(".json"))
     data_path = path.with_suffix(".bin")
     data = read_bytes(data_path)
-    if len(data) % 8:
-        raise ReadError(
-            f"{data_path}: has {len(data)} bytes, not a multiple of 8 as complex64 requires; copy the file again."
-        )
-    values = np.frombuffer(data, "<c8")
+    values = np.frombuffer(data, "<c8", whole_records(len(data), 8, str(data_path), "sample of complex64"))
     valid = np.isfinite(values)
     if not valid.any():
         raise ReadError(f"{data_path}: none of its {len(values)} samples is finite; expected complex64, copy it again.")
     rate_hz = _number(about, path, "global", "core:sample_rate")
+    check_rate(rate_hz, str(path))
     location = _at(about, "annotations", "transmitter", "core:location")
     return Signal(
         values=np.where(valid, values, 0)[:, None, None],
@@ -67,10 +66,7 @@ def read(path: Path) -> Signal:
 
 
 def _description(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{path}: is not valid JSON ({error}); copy the file again.") from error
+    about = parse_json(read_bytes(path), str(path))
     datatype = str(_at(about, "global", "core:datatype")).lower()
     if datatype not in _DATATYPES:
         raise ReadError(f"{path}: core:datatype is {datatype[:40]!r}; expected cf32, the only type of this dataset.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.readers.files import read_bytes
+from foundation.readers.files import given_or_stated, read_bytes
 from foundation.readers.iq.baseband import datatype_of, decode, signal_of
 from foundation.signal import Signal
 
@@ -19,7 +19,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float = 0.0) -> Signal:
-    """Read one recording of one channel.
+    """Read one recording of one channel; an incomplete last sample is left out, with a warning.
 
     Args:
         datatype: a name of SigMF, see `foundation.readers.iq.baseband.DATATYPES`.
@@ -30,8 +30,8 @@ def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float 
         Values [samples, 1, 1], integers scaled to full scale.
 
     Raises:
-        ReadError: the file is missing, empty or not an integer number of samples, no sample is finite, or the data
-            type or the rate is invalid.
+        ReadError: the file is missing, empty or shorter than a sample, no sample is finite, or the data type or the
+            rate is invalid.
     """
     where = str(path)
     return signal_of(
@@ -40,6 +40,6 @@ def read(path: Path, *, datatype: str, sample_rate_hz: float, carrier_hz: float 
         ),  # not bound to a name, so that it is freed after conversion
         sample_rate_hz,
         where,
-        carrier_hz=carrier_hz,
+        carrier_hz=given_or_stated(carrier_hz, 0.0, "carrier_hz", where),
         session=path.stem,
     )

@@ -1,8 +1,12 @@
-"""Parse and check the metadata of a SigMF recording: its dataset, captures and labelled annotations."""
+"""Parse and check the metadata of a SigMF recording: its dataset, captures and labelled annotations.
+
+What the SigMF library reads although the specification forbids it is read here, too, with a warning: numbers as text or
+as floats, data types without byte order, captures out of order, and annotations beyond the end of the dataset.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import warnings
 from bisect import bisect_right
 from collections import Counter
@@ -14,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from foundation.errors import ReadError
+from foundation.readers.files import parse_json
 from foundation.readers.iq.baseband import datatype_of
 
 
@@ -68,24 +73,23 @@ class Metadata:
     def pieces(self, total: int) -> Iterator[tuple[int, int, Capture, dict[str, str]]]:
         """Yield (first sample, end, capture, labels) of every segment in which capture and labels are constant.
 
-        Raises:
-            ReadError: an annotation exceeds the `total` samples of the dataset.
+        Annotations are cut to the `total` samples of the dataset, and captures and annotations beyond them left out,
+        with a warning.
         """
-        starts = [capture.start for capture in self.captures]
+        captures = [capture for capture in self.captures if capture.start < total]
+        if len(captures) < len(self.captures):
+            warnings.warn(
+                f"{self.where}: the dataset ends after {total} samples, so the last "
+                f"{len(self.captures) - len(captures)} of {len(self.captures)} captures are left out",
+                stacklevel=4,
+            )
+        starts = [capture.start for capture in captures]
         if starts[0] > 0:
             warnings.warn(f"{self.where}: the {starts[0]} samples before the first capture are dropped", stacklevel=4)
         changes: dict[int, list[tuple[str, int]]] = {start: [] for start in starts}
-        for annotation in self.annotations:
-            after = bisect_right(starts, annotation.start)
-            end_of_capture = starts[after] if after < len(starts) else total
-            end = end_of_capture if annotation.count is None else annotation.start + annotation.count
-            if annotation.start >= total or end > total:
-                raise ReadError(
-                    f"{annotation.where}: covers samples {annotation.start} to {end - 1}, but the dataset has 0 to "
-                    f"{total - 1}; copy the dataset again or correct the annotation."
-                )
-            changes.setdefault(max(annotation.start, starts[0]), []).append((annotation.label, 1))
-            changes.setdefault(max(end, starts[0]), []).append((annotation.label, -1))
+        for label, start, end in self._spans(starts, total):
+            changes.setdefault(max(start, starts[0]), []).append((label, 1))
+            changes.setdefault(max(end, starts[0]), []).append((label, -1))
         active: Counter[str] = Counter()
         overlaps = 0
         cuts = sorted(cut for cut in changes if cut < total)
@@ -95,11 +99,29 @@ class Metadata:
                 if not active[label]:
                     del active[label]
             overlaps += len(active) > 1
-            capture = self.captures[bisect_right(starts, first) - 1]
+            capture = captures[bisect_right(starts, first) - 1]
             yield first, stop, capture, {"label": next(iter(active))} if len(active) == 1 else {}
         if overlaps:
             warnings.warn(
                 f"{self.where}: {overlaps} segments have several labels and are left without one", stacklevel=4
+            )
+
+    def _spans(self, starts: list[int], total: int) -> Iterator[tuple[str, int, int]]:
+        """Yield (label, first sample, end) of each annotation, cut to the dataset; warns of those that exceed it."""
+        beyond: list[Annotation] = []
+        for annotation in self.annotations:
+            after = bisect_right(starts, annotation.start)
+            end_of_capture = starts[after] if after < len(starts) else total
+            end = end_of_capture if annotation.count is None else annotation.start + annotation.count
+            if annotation.start >= total or end > total:
+                beyond.append(annotation)
+            if annotation.start < min(end, total):
+                yield annotation.label, annotation.start, min(end, total)
+        if beyond:
+            warnings.warn(
+                f"{beyond[0].where}: begins at sample {beyond[0].start} and exceeds the {total} samples of the data, "
+                f"as do {len(beyond)} of {len(self.annotations)} labelled annotations; they are cut, or left out",
+                stacklevel=5,
             )
 
 
@@ -107,16 +129,13 @@ def parse(data: bytes, where: str) -> Metadata:
     """Parse the bytes of a `.sigmf-meta`; unknown fields are ignored.
 
     Raises:
-        ReadError: it is not SigMF metadata, or a field has a value that the specification does not allow.
+        ReadError: it is not SigMF metadata, or a field without which samples cannot be found has no sound value.
     """
-    try:
-        meta = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{where}: is not JSON ({error}); name the .sigmf-meta file, or copy it again.") from error
+    meta = parse_json(data, where, "name the .sigmf-meta file, or copy it again")
     if not isinstance(meta, dict) or not isinstance(meta.get("global"), dict):
         raise ReadError(f"{where}: has no object 'global'; expected SigMF metadata, name the .sigmf-meta file.")
     for name in ("captures", "annotations"):
-        entries = meta.setdefault(name, [])
+        entries = meta[name] = [] if meta.get(name) is None else meta[name]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ReadError(f"{where}: {name!r} is not a list of objects, as SigMF has it; correct the metadata.")
     header = meta["global"]
@@ -144,8 +163,8 @@ def parse(data: bytes, where: str) -> Metadata:
 def _base(header: dict[str, Any], captures: list[dict[str, Any]], where: str) -> int:
     """Index of the first sample of the file: `core:offset`, unless the captures start below it."""
     offset = _count(header, "core:offset", where, 0)
-    first = _count(captures[0], "core:sample_start", f"{where}, capture 0") if captures else offset
-    return offset if first >= offset else 0
+    first = _whole(captures[0].get("core:sample_start")) if captures else offset
+    return offset if first is None or first >= offset else 0
 
 
 def _dataset_name(header: dict[str, Any], where: str) -> str:
@@ -157,15 +176,24 @@ def _dataset_name(header: dict[str, Any], where: str) -> str:
 
 
 def _captures(entries: list[dict[str, Any]], base: int, where: str) -> list[Capture]:
-    captures: list[Capture] = []
+    """The captures in order of their start; of several with one start, the last."""
+    found: dict[int, Capture] = {}
     skipped = 0
     for index, entry in enumerate(entries):
         here = f"{where}, capture {index}"
+        if index == 0 and entry.get("core:sample_start") is None:
+            warnings.warn(f"{here}: has no core:sample_start; it is taken as the start of the file", stacklevel=4)
+            entry = {**entry, "core:sample_start": base}
         start = _count(entry, "core:sample_start", here) - base
         skipped += _count(entry, "core:header_bytes", here, 0)
-        if captures and start <= captures[-1].start:
-            raise ReadError(f"{here}: core:sample_start is {start + base}; expected more than in the capture before.")
-        captures.append(Capture(start, skipped, _number(entry, "core:frequency", here)))
+        if found and start <= max(found):
+            if skipped:
+                raise ReadError(
+                    f"{here}: core:sample_start is {start + base}; expected more than in the capture before, as "
+                    "core:header_bytes count in the order of the file: sort the captures."
+                )
+            warnings.warn(f"{here}: does not start after the capture before; captures are sorted", stacklevel=4)
+        found[start] = Capture(start, skipped, _number(entry, "core:frequency", here))
     wrong = [date for entry in entries if not isinstance(date := entry.get("core:datetime", ""), str)]
     if wrong:
         warnings.warn(
@@ -173,36 +201,63 @@ def _captures(entries: list[dict[str, Any]], base: int, where: str) -> list[Capt
             "an ISO 8601 string; it is ignored, times count from the start of each capture",
             stacklevel=4,
         )
-    return captures
+    return [found[start] for start in sorted(found)]
 
 
 def _annotations(entries: list[dict[str, Any]], base: int, where: str) -> Iterator[Annotation]:
+    """The labelled annotations; one without a sound start or count is left out, with a warning."""
+    odd: list[str] = []
     for index, entry in enumerate(entries):
         label = _text(entry, "core:label")
         if not label:
             continue
         here = f"{where}, annotation {index}"
-        start = _count(entry, "core:sample_start", here) - base
-        count = _count(entry, "core:sample_count", here) if "core:sample_count" in entry else None
-        if start < 0:
-            raise ReadError(f"{here}: core:sample_start is {start + base}, before core:offset {base}; correct it.")
-        yield Annotation(start, count, label, here)
+        start = _whole(entry.get("core:sample_start"))
+        count = _whole(entry["core:sample_count"]) if entry.get("core:sample_count") is not None else None
+        if start is None or start < base or (count is None and entry.get("core:sample_count") is not None):
+            first = _short(entry.get("core:sample_start"))
+            odd.append(
+                f"{here}: is left out, starting at {first} with {_short(entry.get('core:sample_count'))} samples"
+            )
+            continue
+        if any(isinstance(entry.get(key), (float, str)) for key in ("core:sample_start", "core:sample_count")):
+            odd.append(f"{here}: its start or count is no integer and is rounded")
+        yield Annotation(start - base, count, label, here)
+    if odd:
+        warnings.warn(f"{odd[0]} ({len(odd)} of {len(entries)} annotations are unsound)", stacklevel=4)
+
+
+def _whole(value: object) -> int | None:
+    """A count as an integer, also from a float or text; None if it is no number from 0 to 2^63 - 1."""
+    try:
+        number = value if isinstance(value, int) else round(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if not isinstance(value, bool) and 0 <= number < 1 << 63 else None
 
 
 def _count(entry: dict[str, Any], key: str, where: str, default: int | None = None) -> int:
     value = entry.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+    found = _whole(value)
+    if found is None:
         raise ReadError(f"{where}: {key} is {_short(value)}; expected an integer from 0 to 2^63 - 1.")
-    return value
+    if not isinstance(value, int):
+        warnings.warn(f"{where}: {key} is {_short(value)} where SigMF has an integer; read as {found}", stacklevel=4)
+    return found
 
 
 def _number(entry: dict[str, Any], key: str, where: str) -> float:
-    """A finite number >= 0; 0 where the key is absent."""
-    value = entry.get(key, 0)
-    # The bound is checked first: converting an integer beyond the range of a float would raise.
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e300:
-        raise ReadError(f"{where}: {key} is {_short(value)}; expected a finite number of hertz, 0 or more.")
-    return float(value)
+    """A finite number >= 0, also from text, with a warning; 0 where the key is absent or, with a warning, senseless."""
+    value = entry.get(key)
+    try:
+        number = math.nan if isinstance(value, bool) else float(0 if value is None else value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    is_known = 0 <= number < 1e300
+    if not is_known or isinstance(value, str):
+        what = f"read as {number:.12g}" if is_known else "taken as unknown"
+        warnings.warn(f"{where}: {key} is {_short(value)} where SigMF has a number of hertz; {what}", stacklevel=4)
+    return number if is_known else 0.0
 
 
 def _text(entry: dict[str, Any], key: str) -> str:

@@ -5,6 +5,9 @@ Source: TI application report SWRA581, "Mmwave Radar Device ADC Raw Data Capture
 - `two-lane` (xWR16xx, xWR18xx, xWR68xx): in a chirp one receiver after the other; complex samples in pairs I, I, Q, Q.
 - `four-lane` (xWR12xx, xWR14xx): sample by sample the I of all four lanes, then their Q, including unused lanes.
 
+Numbers are two's complement of 16 bits, or of 12 or 14 (`adc_bits`) whose sign is not extended. Other digitisers on the
+same lanes, and programs that store unsigned numbers, use offset binary: 0 is the most negative (`is_offset_binary`).
+
 The configuration of the sensor is in a JSON file beside the capture, see `Dca1000Config`. The format cannot be detected
 by content.
 """
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.errors import ReadError
-from foundation.readers.files import read_bytes
+from foundation.readers.files import plain_text, read_bytes
 from foundation.readers.links import antenna_links
 from foundation.signal import Signal
 
@@ -44,6 +47,8 @@ class Dca1000Config(BaseModel):
         adc_start_s: time from the start of the ramp to the first sample.
         is_complex: I and Q were recorded, not only I.
         q_first: Q is stored before I (`iqSwap` of the mmWave SDK's `adcbufCfg`).
+        adc_bits: bits of a number; the others of its 16 are ignored, as in SWRA581.
+        is_offset_binary: numbers are unsigned, and half of full scale stands for zero.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +66,8 @@ class Dca1000Config(BaseModel):
     adc_start_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     is_complex: bool = True
     q_first: bool = False
+    adc_bits: Literal[12, 14, 16] = 16
+    is_offset_binary: bool = False
 
     @property
     def chirp_bytes(self) -> int:
@@ -74,7 +81,7 @@ def sniff(head: bytes) -> bool:
     return False
 
 
-def read(path: Path, config: Dca1000Config | None = None) -> Signal:
+def read(path: Path, config: Dca1000Config | Path | None = None) -> Signal:
     """Read one capture.
 
     The n-th sample of a chirp was taken at one frequency of its ramp, so the samples are a frequency response. The
@@ -86,7 +93,7 @@ def read(path: Path, config: Dca1000Config | None = None) -> Signal:
     frame at the end is dropped, with a warning.
 
     Args:
-        config: configuration of the sensor; None reads the JSON file of the same name beside the capture
+        config: configuration of the sensor, or its JSON file; None reads the one of the same name beside the capture
             (`adc_data.json`).
 
     Returns:
@@ -96,18 +103,23 @@ def read(path: Path, config: Dca1000Config | None = None) -> Signal:
     Raises:
         ReadError: a file is missing or empty, the configuration is incomplete or inconsistent, or there is no frame.
     """
-    setup = _load(path.with_suffix(".json")) if config is None else config
+    setup = config if isinstance(config, Dca1000Config) else _load(config or path.with_suffix(".json"))
     _check_duration(setup, path)
     adc = _chirps(read_bytes(path), setup, path)
     frames = len(adc)
-    values = np.conj(adc).swapaxes(2, 3).reshape(frames * setup.chirp_loops, -1, setup.adc_samples)
+    values = adc.swapaxes(2, 3).reshape(frames * setup.chirp_loops, -1, setup.adc_samples)
+    measured = _measured(values, path)
+    if setup.is_offset_binary:
+        half = 1 << (setup.adc_bits - 1)
+        zero = np.complex64(half + 1j * half) if setup.is_complex else np.float32(half)
+        values = np.where(measured[:, :, None], values - zero, 0)
     step_hz = setup.slope_hz_per_s / setup.sample_rate_hz
     centre = (setup.adc_samples - 1) / 2
     starts = np.arange(frames)[:, None] * setup.frame_interval_s
     loops = np.arange(setup.chirp_loops) * (setup.transmitters * setup.chirp_interval_s)
     return Signal(
-        values=values,
-        valid=_measured(values, path)[:, :, None],
+        values=np.conj(values),
+        valid=measured[:, :, None],
         time_s=(starts + loops).reshape(-1),
         links=antenna_links(setup.receivers, setup.transmitters),
         frequency_hz=(np.arange(setup.adc_samples, dtype=np.float64) - centre) * step_hz,
@@ -145,7 +157,7 @@ def _measured(values: NDArray, path: Path) -> NDArray[np.bool_]:
 
 def _load(path: Path) -> Dca1000Config:
     try:
-        return Dca1000Config.model_validate_json(read_bytes(path))
+        return Dca1000Config.model_validate_json(plain_text(read_bytes(path)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -169,7 +181,7 @@ def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
             "capture is not truncated, the configuration does not match it",
             stacklevel=3,
         )
-    counts = np.frombuffer(data, "<i2", count=frames * frame // 2)
+    counts = _counts(np.frombuffer(data, "<u2", count=frames * frame // 2), setup, path)
     shape = (frames, setup.chirp_loops, setup.transmitters)
     if setup.layout == "two-lane":
         if not setup.is_complex:
@@ -181,6 +193,24 @@ def _chirps(data: bytes, setup: Dca1000Config, path: Path) -> NDArray:
     parts = counts.reshape(*shape, setup.adc_samples, -1, _LANES)[..., : setup.receivers]
     samples = _complex(parts[..., 0, :], parts[..., 1, :], setup) if setup.is_complex else parts[..., 0, :]
     return np.asarray(samples.swapaxes(3, 4), np.complex64 if setup.is_complex else np.float32)
+
+
+def _counts(raw: NDArray[np.uint16], setup: Dca1000Config, path: Path) -> NDArray:
+    """The numbers of the ADC, int16; as they are, uint16, for offset binary, in which a lost packet is 0, too."""
+    unused = 16 - setup.adc_bits
+    if setup.is_offset_binary:
+        return raw & np.uint16(0xFFFF >> unused)
+    counts = raw.view(np.int16) if not unused else (raw << unused).view(np.int16) >> unused
+    # Offset binary read as two's complement is never near zero.
+    some = np.abs(counts[: 1 << 16].astype(np.int32))
+    loud, sent = (int(np.count_nonzero(some > level)) for level in (1 << (setup.adc_bits - 2), 0))
+    if loud > 0.95 * max(1, sent):
+        warnings.warn(
+            f"{path}: nearly all numbers are beyond half of full scale, as those of offset binary read as two's "
+            "complement are; check is_offset_binary in the configuration",
+            stacklevel=4,
+        )
+    return counts
 
 
 def _complex(first: NDArray, second: NDArray, setup: Dca1000Config) -> NDArray[np.complex64]:

@@ -7,7 +7,9 @@ one per detected point, separated by `---`; a frame begins where `point_id` rest
 
 A point cloud is the output of the radar's detector on its range-Doppler-angle map. The points are rasterised into maps
 of velocity over three projections: range, lateral position (y) and height (z). A cell holds the square root of the
-power of its points, and 0 where nothing was detected. Nearly all power is at zero velocity, at a range that differs
+power of its points, and 0 where nothing was detected. Range is the distance of (x, y, z) in either form: the field
+`range` of the messages is 1.0653 times that in every recording, about the 16/15 by which the 256 bins of a range FFT
+differ from the 240 samples of a chirp, and is not used. Nearly all power is at zero velocity, at a range that differs
 from day to day: what distinguishes activities across positions is how high and how far aside a person moves, see
 docs/research/real-recordings.md.
 """
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.arrays.npy import parse_npy
-from foundation.readers.files import ZIP_MAGIC, read_bytes
+from foundation.readers.files import ZIP_MAGIC, plain_text, read_bytes
 from foundation.signal import SPEED_OF_LIGHT, Link, Signal
 
 #: Resolution of the dataset, the step of its `range` and `velocity` values.
@@ -40,10 +42,11 @@ PROJECTIONS = ("range", "lateral", "height")
 FRAME_S = 1 / 30
 ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
 
-_POINT = re.compile(
-    rb" secs: (\d+)\n *nsecs: (\d+)\n *frame_id: [^\n]*\npoint_id: (\d+)\nx: [^\n]+\ny: (\S+)\nz: (\S+)\n"
-    rb"range: (\S+)\nvelocity: (\S+)\ndoppler_bin: [^\n]+\nbearing: [^\n]+\nintensity: (\S+)\n"
-)
+#: Fields of a message that are used, in any order; `secs` and `nsecs` are those of its stamp. `rostopic echo` aligns
+#: `nsecs` to the right.
+_USED = (b"secs", b"nsecs", b"point_id", b"x", b"y", b"z", b"velocity", b"intensity")
+_FIELD = re.compile(rb"^[ \t]*(" + b"|".join(_USED) + rb")[ \t]*:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
+_MESSAGE_END = re.compile(rb"^(?:---|header:)[ \t]*$", re.MULTILINE)
 _MEMBER = re.compile(r"(?:Train|Test)\|(\w+)\|[^|/\\]+\.npy")
 #: Byte offset of the name of the first member of a zip archive.
 _ZIP_NAME_AT = 30
@@ -56,7 +59,8 @@ def sniff(head: bytes) -> bool:
     """True for text with points of `ti_mmwave`, and for a zip archive whose first member is named as above."""
     if head.startswith(ZIP_MAGIC):
         return _MEMBER.match(head[_ZIP_NAME_AT : _ZIP_NAME_AT + 200].decode("latin-1")) is not None
-    return b'frame_id: "ti_mmwave"' in head and b"\npoint_id: " in head.replace(b"\r\n", b"\n")
+    text = plain_text(head)
+    return b"ti_mmwave" in text and re.search(rb"^[ \t]*point_id[ \t]*:", text, re.MULTILINE) is not None
 
 
 def read(path: Path) -> list[Signal]:
@@ -73,7 +77,8 @@ def stream(path: Path) -> Iterator[Signal]:
     `activity` is in the name of an `.npz` member, or is the folder of a text file as published. Times are those of the
     messages; in an `.npz` they are the frame numbers at 30 per second.
 
-    Points that are not finite or outside the map (damaged messages) are dropped, with a warning. Recordings of an
+    Points that are not finite or outside the map, and messages without one of their fields (damaged, or cut at the end
+    of the file), are dropped, with a warning. Recordings of an
     `.npz` are sorted by session and read one at a time: as maps they are 60 times as large as in the file.
 
     Yields:
@@ -86,7 +91,7 @@ def stream(path: Path) -> Iterator[Signal]:
     if not data.startswith(ZIP_MAGIC):
         activity = path.resolve().parent.name
         labels = {"activity": activity} if activity in ACTIVITIES else {}
-        yield _signal(*_text_points(data.replace(b"\r\n", b"\n"), path), path.stem, labels, str(path))
+        yield _signal(*_text_points(plain_text(data), path), path.stem, labels, str(path))
         return
     for name, points in _arrays(data, path):
         frames, row = np.unique(points[:, 5].astype(np.float64), return_inverse=True)
@@ -95,10 +100,10 @@ def stream(path: Path) -> Iterator[Signal]:
                 f"{path}: member {name!r} has {len(points)} points in {len(frames)} frames; expected at least "
                 f"{_LEAST_POINTS} points a frame on average, so column 6 is not the frame number."
             )
-        distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
-        cloud = np.column_stack([points[:, 1:3], distance, points[:, 3:5]])
         labels = {"activity": name.split("|")[1]}
-        yield _signal(cloud, row, frames * FRAME_S, _session(name), labels, f"{path}, {name}")
+        yield _signal(
+            points[:, :5].astype(np.float64), row, frames * FRAME_S, _session(name), labels, f"{path}, {name}"
+        )
 
 
 def _signal(
@@ -109,14 +114,14 @@ def _signal(
     labels: dict[str, str],
     where: str,
 ) -> Signal:
-    """Rasterise points [P, 5] (y, z, range, velocity, intensity), given their frames and the times of the frames."""
+    """Rasterise points [P, 5] (x, y, z, velocity, intensity), given their frames and the times of the frames."""
     with np.errstate(invalid="ignore", over="ignore"):
-        depth = np.floor(cloud[:, 2] / CELL_M)
-        lateral, height = np.clip(np.floor(cloud[:, :2] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
+        depth = np.floor(np.linalg.norm(cloud[:, :3], axis=1) / CELL_M)
+        lateral, height = np.clip(np.floor(cloud[:, 1:3] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
         doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
         power = 10 ** (cloud[:, 4] / 10)
         good = (depth >= 0) & (depth < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
-        good &= np.isfinite(cloud[:, :2]).all(axis=1)
+        good &= np.isfinite(cloud[:, :3]).all(axis=1)
     if not good.any():
         raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
     if not good.all():
@@ -145,24 +150,37 @@ def _signal(
     )
 
 
-def _text_points(data: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Parse points [P, 5] (y, z, range, velocity, intensity), their frames, and the times of the frames."""
-    found = _POINT.findall(data)
-    announced = data.count(b"\npoint_id:")
-    if not found or announced > len(found) + 1:
+def _text_points(text: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Parse points [P, 5] (x, y, z, velocity, intensity), their frames, and the times of the frames."""
+    *messages, last = _MESSAGE_END.split(text)
+    if not last.endswith(b"\n"):
+        last = last[: last.rfind(b"\n") + 1]  # its number may be cut
+    points = [_point(message) for message in [*messages, last] if message.strip()]
+    whole = [point for point in points if point is not None]
+    if not whole:
         raise ReadError(
-            f"{path}: {len(found)} of {announced} points are complete; expected messages of ti_mmwave with point_id, "
-            "x, y, z, range, velocity, doppler_bin, bearing and intensity: copy the file again."
+            f"{path}: 0 of {len(points)} messages are complete; expected messages of ti_mmwave with point_id, x, y, z, "
+            "velocity and intensity, separated by '---': copy the file again."
         )
-    if announced > len(found):
-        warnings.warn(f"{path}: 1 of {announced} points is truncated and is dropped", stacklevel=3)
-    try:
-        table = np.array(found).astype(np.float64)
-    except ValueError as error:
-        raise ReadError(f"{path}: a point has a field that is not a number ({error}); copy the file again.") from error
-    starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
-    clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
+    if len(whole) < len(points):
+        warnings.warn(
+            f"{path}: {len(points) - len(whole)} of {len(points)} messages are truncated or damaged and are dropped",
+            stacklevel=3,
+        )
+    table = np.array(whole)
+    with np.errstate(invalid="ignore"):
+        starts = np.concatenate([[True], np.diff(table[:, 2]) <= 0])
+        clock = table[starts, 0] - table[0, 0] + table[starts, 1] * 1e-9
     return table[:, 3:], np.cumsum(starts) - 1, _increasing(clock, path)
+
+
+def _point(message: bytes) -> list[float] | None:
+    """The numbers of `_USED` in a message; None if one is missing or no number."""
+    found = dict(_FIELD.findall(message))
+    try:
+        return [float(found[name]) for name in _USED]
+    except (KeyError, ValueError):
+        return None
 
 
 def _increasing(clock: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

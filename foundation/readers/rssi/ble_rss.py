@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.files import read_bytes
+from foundation.readers.files import plain_text, read_bytes
+from foundation.readers.tables import parse_table
 from foundation.signal import Link, Signal
 
 #: Centre of the three advertising channels, 2402, 2426 and 2480 MHz; the tables do not say which one was used.
 CARRIER_HZ = 2.441e9
-_HEADER = re.compile(rb",ts(,(x|y|heading))*(,rssi_\d+)+\r?\n")
+_ANCHOR = re.compile(r"rssi_\d+")
+_PLACE = ("ts", "x", "y", "heading")
 #: A longer gap between rows separates two drives of the robot.
 PAUSE_S = 60.0
 #: Plausible RSSI, in dBm.
@@ -31,8 +33,13 @@ _WEAKEST, _STRONGEST = -150.0, 20.0
 
 
 def sniff(head: bytes) -> bool:
-    """True for a table whose first line has these columns."""
-    return _HEADER.match(head) is not None
+    """True for a table whose first line has a column `ts` and one such as `rssi_1`."""
+    return _is_header(plain_text(head).partition(b"\n")[0].decode("latin-1").split(","))
+
+
+def _is_header(names: list[str]) -> bool:
+    stripped = [name.strip(' "') for name in names]
+    return "ts" in stripped and any(map(_ANCHOR.fullmatch, stripped))
 
 
 def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Signal]:
@@ -40,8 +47,8 @@ def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Si
 
     With positions in the table: one signal per row, with the labels `position` in metres and `heading` in radians; its
     session is the drive, `TABLE-N`: a new one begins where the table pauses for a minute. Without: one signal, a walk
-    over time. `Link.rx` numbers the anchors in the order of the file. Rows in which no anchor received anything are
-    dropped, with a warning.
+    over time. `Link.rx` numbers the anchors in the order of the file. Rows in which no anchor received anything, that
+    are incomplete, or that have a field that is no number, are dropped, with a warning.
 
     Args:
         anchors: the `anchors.csv` (id, x, y, z) with the positions of the anchors; None leaves them unknown.
@@ -53,14 +60,13 @@ def read(path: Path, *, anchors: Path | None = None, around: int = 0) -> list[Si
         Per signal values [times, anchors, 1] in dBm, kind "rssi".
 
     Raises:
-        ReadError: a file is missing, empty or not such a table, a field is not a number or not a plausible RSSI, or an
-            anchor has no position.
+        ReadError: a file is missing, empty or not such a table, an RSSI is not plausible, or an anchor has no position.
     """
     data = read_bytes(path)
     if not sniff(data):
         raise ReadError(f"{path}: the first line is not ',ts,...,rssi_1,...'; expected a table of RSSI.")
     names, table = _table(data, path)
-    columns = [index for index, name in enumerate(names) if name.startswith("rssi_")]
+    columns = [index for index, name in enumerate(names) if _ANCHOR.fullmatch(name)]
     table = table[_usable(table[:, columns], path)]
     links = _links([names[column][len("rssi_") :] for column in columns], anchors)
     walk = _signal(table[:, columns], table[:, names.index("ts")], links, path)
@@ -147,36 +153,20 @@ def _signal(
 
 def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Parse column names and numbers [rows, columns]; NaN where a field is empty."""
-    if not data.endswith(b"\n"):
+    table = parse_table(data, str(path))
+    used = [index for index, name in enumerate(table.names) if name in _PLACE or _ANCHOR.fullmatch(name)]
+    names = [table.names[index] for index in used]
+    numbers, at = table.numbers(used)
+    strength = numbers[:, [index for index, name in enumerate(names) if _ANCHOR.fullmatch(name)]]
+    wrong = np.isinf(numbers).any(axis=1) | (strength < _WEAKEST).any(axis=1) | (strength > _STRONGEST).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found = ", ".join(f"{name} {value:g}" for name, value in zip(names, numbers[row], strict=True))
         raise ReadError(
-            f"{path}: the last line does not end, so its last number may be truncated; copy the file again."
+            f"{path}, line {at[row]}: holds {found[:120]}; expected finite numbers, for an RSSI from {_WEAKEST:g} to "
+            f"{_STRONGEST:g} dBm."
         )
-    names, *lines = (line.split(",") for line in data.decode("latin-1").splitlines())
-    rows = []
-    for number, fields in enumerate(lines, start=2):
-        if len(fields) != len(names):
-            raise ReadError(
-                f"{path}, line {number}: has {len(fields)} fields; expected {len(names)}, copy the file again."
-            )
-        rows.append([_number(field, name, f"{path}, line {number}") for field, name in zip(fields, names, strict=True)])
-    if not rows:
-        raise ReadError(f"{path}: has no row below its first line; copy the file again.")
-    return names, np.array(rows, np.float64)
-
-
-def _number(field: str, name: str, where: str) -> float:
-    if not field:
-        return math.nan
-    try:
-        value = float(field)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value) or (name.startswith("rssi_") and not _WEAKEST <= value <= _STRONGEST):
-        raise ReadError(
-            f"{where}: {name or 'the row number'} is {field[:40]!r}; expected a number, for an RSSI from {_WEAKEST:g} "
-            f"to {_STRONGEST:g} dBm."
-        )
-    return value
+    return names, numbers
 
 
 def _links(names: list[str], anchors: Path | None) -> tuple[Link, ...]:
@@ -192,9 +182,10 @@ def _links(names: list[str], anchors: Path | None) -> tuple[Link, ...]:
 
 def _positions(path: Path) -> dict[str, tuple[float, float, float]]:
     """Parse a table of anchors: id -> position in metres."""
-    rows = [line.split(",") for line in read_bytes(path).decode("latin-1").splitlines()]
+    text = plain_text(read_bytes(path)).decode("latin-1")
+    rows = [[field.strip(' "') for field in line.split(",")] for line in text.splitlines() if line.strip()]
     try:
-        if rows[0] != ["id", "x", "y", "z"]:
+        if rows[:1] != [["id", "x", "y", "z"]]:
             raise ValueError("its first line is not 'id,x,y,z'")
         positions = {name: (float(x), float(y), float(z)) for name, x, y, z in rows[1:]}
     except ValueError as error:

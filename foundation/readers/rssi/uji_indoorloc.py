@@ -7,7 +7,6 @@ BUILDINGID, SPACEID, RELATIVEPOSITION, USERID, PHONEID and TIMESTAMP. The bands 
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.files import read_bytes
+from foundation.readers.files import plain_text, read_bytes
+from foundation.readers.tables import parse_table
 from foundation.signal import Link, Signal
 
 NOT_HEARD = 100
@@ -28,7 +28,7 @@ _NEEDED = ("LONGITUDE", "LATITUDE", "FLOOR", "BUILDINGID", "USERID", "PHONEID")
 
 def sniff(head: bytes) -> bool:
     """True for a table whose first columns are WAP001 and WAP002."""
-    return head.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").startswith(b"WAP001,WAP002,")
+    return plain_text(head).replace(b'"', b"").startswith(b"WAP001,WAP002,")
 
 
 def read(path: Path) -> list[Signal]:
@@ -36,15 +36,16 @@ def read(path: Path) -> list[Signal]:
 
     `Link.tx` numbers the access points in the order of the file; access points that were not heard are invalid. Labels:
     `position`, the two coordinates in metres; `building` and `floor`, classes. A session is one user with one phone.
-    Scans that heard nothing are dropped, with a warning.
+    Scans that heard nothing, and rows that are incomplete or have a field that is no number, are dropped, with a
+    warning.
 
     Returns:
         Per signal values [1, access points, 1] in dBm, kind "rssi".
 
     Raises:
-        ReadError: the file is missing, empty, not this table, or a field is not a number or not a plausible RSSI.
+        ReadError: the file is missing, empty, not this table, or an RSSI is not plausible.
     """
-    names, table = _table(read_bytes(path), path)
+    names, table, lines = _table(read_bytes(path), path)
     columns = [index for index, name in enumerate(names) if _ACCESS_POINT.fullmatch(name)]
     strength = table[:, columns]
     heard = strength != NOT_HEARD
@@ -52,7 +53,7 @@ def read(path: Path) -> list[Signal]:
     if wrong.any():
         row, column = (int(i) for i in np.argwhere(wrong)[0])
         raise ReadError(
-            f"{path}, line {row + 2}: {names[columns[column]]} is {strength[row, column]:g}; expected {_WEAKEST} to "
+            f"{path}, line {lines[row]}: {names[columns[column]]} is {strength[row, column]:g}; expected {_WEAKEST} to "
             f"{_STRONGEST} dBm, or {NOT_HEARD} for not heard."
         )
     usable = heard.any(axis=1)
@@ -61,7 +62,7 @@ def read(path: Path) -> list[Signal]:
     if not usable.all():
         warnings.warn(
             f"{path}: dropped {int((~usable).sum())} of {len(table)} scans that heard no access point, the first in "
-            f"line {int(np.argmin(usable)) + 2}",
+            f"line {lines[int(np.argmin(usable))]}",
             stacklevel=2,
         )
     links = tuple(Link(index, 0) for index in range(len(columns)))
@@ -94,24 +95,21 @@ def _signal(
     )
 
 
-def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Parse column names and numbers [rows, columns], all finite."""
-    head, _, body = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    names = head.decode("latin-1").strip().replace('"', "").split(",")
-    missing = [name for name in ("WAP001", *_NEEDED) if name not in names]
+def _table(data: bytes, path: Path) -> tuple[list[str], NDArray[np.float64], list[int]]:
+    """Parse the names of the columns in use, their numbers [rows, columns], all finite, and the line of each row."""
+    names = plain_text(data).partition(b"\n")[0].decode("latin-1").replace('"', "").split(",")
+    missing = {"WAP001", *_NEEDED} - {name.strip() for name in names}
     if missing:
-        raise ReadError(f"{path}: has no column {missing[0]}; expected the table of UJIIndoorLoc with its first line.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty table is an error below
-            table = np.loadtxt(io.BytesIO(body), delimiter=",", comments=None, ndmin=2)
-    except ValueError as error:
         raise ReadError(
-            f"{path}: not a table of numbers ({error}, counted below the first line); copy it again."
-        ) from error
-    if len(table) == 0 or table.shape[1] != len(names) or not np.isfinite(table).all():
-        raise ReadError(
-            f"{path}: {table.shape[0]} rows of {table.shape[1]} fields, {int((~np.isfinite(table)).sum())} of them not "
-            f"finite; expected one row or more of {len(names)} finite numbers: copy the file again."
+            f"{path}: has no column {min(missing)}; expected the table of UJIIndoorLoc with its first line."
         )
-    return names, table
+    table = parse_table(data, str(path), last_needs_end=False)  # the last number of a row, its time, is not used
+    used = [index for index, name in enumerate(table.names) if _ACCESS_POINT.fullmatch(name) or name in _NEEDED]
+    numbers, lines = table.numbers(used)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers).all(axis=1)))
+        raise ReadError(
+            f"{path}, line {lines[row]}: has a field that is empty or not finite; expected {len(used)} finite numbers "
+            "in these columns: copy the file again."
+        )
+    return [table.names[index] for index in used], numbers, lines

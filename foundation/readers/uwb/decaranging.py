@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.files import gunzip, gunzip_head, read_bytes
+from foundation.readers.files import gunzip, gunzip_head, plain_text, read_bytes
 from foundation.signal import Link, Signal
 
 CHIP_RATE_HZ = 499.2e6
@@ -37,14 +37,14 @@ CHANNELS: dict[int, tuple[float, float]] = {
     7: (6489.6e6, 900e6),
 }
 
-_MODE = re.compile(rb"^Mode:[^\n]*\bChan (\d{1,3})\b", re.MULTILINE)
+_MODE = re.compile(rb"^Mode:[^\n]*\bChan[ \t]+(\d{1,3})\b", re.MULTILINE)
 _LINE = re.compile(
-    rb"^[^\n]*Rx time = (?P<time>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)(?!\S)"
-    rb"|^RX OK[^\n]*HLP\((?P<path>\d{1,6}(?:\.\d*)?)\), PSC\((?P<symbols>\d{1,6})\)"
-    rb"|^(?P<failed>RX E)|^Accum Len (?P<taps>\d+)\n",
+    rb"^[^\n]*Rx time[ \t]*=[ \t]*(?P<time>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?)(?!\S)"
+    rb"|^RX OK[^\n]*HLP\([ \t]*(?P<path>\d{1,6}(?:\.\d*)?)\),[ \t]*PSC\([ \t]*(?P<symbols>\d{1,6})\)"
+    rb"|^(?P<failed>RX E)|^Accum Len[ \t]+(?P<taps>\d+)[ \t]*\n",
     re.MULTILINE,
 )
-_TAPS = re.compile(rb"(?:-?[0-9]{1,9}+, -?[0-9]{1,9}+\n)*+")
+_TAPS = re.compile(rb"(?:[ \t]*+-?[0-9]{1,9}+[ \t]*+,[ \t]*+-?[0-9]{1,9}+[ \t]*+\n)*+")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Frame:
 
 def sniff(head: bytes) -> bool:
     """True for either header line of a DecaRanging log, plain or compressed."""
-    text = gunzip_head(head)
+    text = plain_text(gunzip_head(head))
     return b"created by DecaRanging" in text or _MODE.search(text) is not None
 
 
@@ -69,7 +69,8 @@ def read(path: Path) -> Signal:
     comparable, as in the power estimates of the user manual (chapter 4.7). Receive times more than 17.2 s apart are
     ambiguous by multiples of 17.2 s.
 
-    Frames without a first path, a time or all of their taps are skipped, with a warning that counts them.
+    Frames without a first path, a time or all of their taps, such as the last of a log that was cut, are skipped, with
+    a warning that counts them; a gzip stream that was cut is read up to there.
 
     Returns:
         Values [frames, 1, taps] in counts per preamble symbol, kind "cir".
@@ -77,7 +78,7 @@ def read(path: Path) -> Signal:
     Raises:
         ReadError: the file is missing, empty, not a DecaRanging log, or has no complete frame.
     """
-    text = gunzip(read_bytes(path), path).replace(b"\r\n", b"\n")
+    text = plain_text(gunzip(read_bytes(path), path))
     carrier_hz, bandwidth_hz = _channel(text, path)
     frames, skipped = _frames(text)
     if not frames:
@@ -90,12 +91,13 @@ def read(path: Path) -> Signal:
             f"{path}: skipped {skipped} of {skipped + len(frames)} frames that failed in reception or are incomplete",
             stacklevel=2,
         )
+    frames = _distinct(frames, path)
     before = min(frame.first_path for frame in frames)
     after = min(len(frame.taps) - frame.first_path for frame in frames)
     values = np.stack([frame.taps[frame.first_path - before : frame.first_path + after] for frame in frames])
     return Signal(
         values=values[:, None, :],
-        time_s=_unwrap(np.array([frame.time_s for frame in frames]), path),
+        time_s=_unwrap(np.array([frame.time_s for frame in frames])),
         links=(Link(),),
         delay_s=np.arange(-before, after, dtype=np.float64) * TAP_S,
         kind="cir",
@@ -153,12 +155,22 @@ def _parse(block: bytes) -> NDArray[np.complex64]:
     return numbers.astype(np.float32).view(np.complex64)
 
 
-def _unwrap(clock_s: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _distinct(frames: list[_Frame], path: Path) -> list[_Frame]:
+    """The frames without those that have the receive time of the one before: logged twice, with a warning."""
+    kept = [
+        frame
+        for before, frame in zip([None, *frames], frames, strict=False)
+        if before is None or (frame.time_s - before.time_s) % CLOCK_PERIOD_S > 0
+    ]
+    if len(kept) < len(frames):
+        warnings.warn(
+            f"{path}: dropped {len(frames) - len(kept)} of {len(frames)} frames with the receive time of that before",
+            stacklevel=3,
+        )
+    return kept
+
+
+def _unwrap(clock_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Seconds from the first frame of receive times that wrap."""
     steps = np.diff(clock_s) % CLOCK_PERIOD_S
-    if np.any(steps == 0):
-        frame = int(np.argmax(steps == 0)) + 1
-        raise ReadError(
-            f"{path}: frames {frame - 1} and {frame} have the same receive time; expected increasing times."
-        )
     return np.concatenate([[0.0], np.cumsum(steps)])

@@ -7,14 +7,15 @@ magnitudes of 1016 taps. The magnitudes are sums over RXPACC preamble symbols. T
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foundation.errors import ReadError
-from foundation.readers.files import read_bytes
+from foundation.readers.files import plain_text, read_bytes
+from foundation.readers.tables import parse_table
 from foundation.readers.uwb.decaranging import CHANNELS, TAP_S
 from foundation.signal import Link, Signal
 
@@ -27,7 +28,7 @@ TAPS = 1016
 
 def sniff(head: bytes) -> bool:
     """True for the names of the first columns."""
-    return head.startswith(b"NLOS,RANGE,FP_IDX,")
+    return plain_text(head).startswith(b"NLOS,RANGE,FP_IDX,")
 
 
 def read(path: Path) -> list[Signal]:
@@ -35,15 +36,16 @@ def read(path: Path) -> list[Signal]:
 
     Labels: `visibility`, LOS or NLOS, and `range`, the measured distance in metres, with its error. The rows are
     shuffled over seven rooms without a room label: splits of this dataset cannot keep rooms apart. Rows without
-    preamble symbols, with a first path outside the taps or with an unknown channel are left out, with a warning.
+    preamble symbols, with a first path outside the taps or with an unknown channel, and incomplete rows, are left out,
+    with a warning.
 
     Returns:
         Per signal values [1, 1, 1016] of kind "cir", real: magnitudes per preamble symbol.
 
     Raises:
-        ReadError: the file is missing, empty or truncated, has other columns or entries that are not numbers.
+        ReadError: the file is missing, empty, has other columns or no row of numbers.
     """
-    rows = _rows(read_bytes(path), path)
+    rows, lines = _rows(read_bytes(path), path)
     field = {name: rows[:, column] for column, name in enumerate(FIELDS)}
     usable = (field["RXPACC"] > 0) & (field["FP_IDX"] >= 0) & (field["FP_IDX"] < TAPS) & np.isfinite(rows).all(axis=1)
     usable &= np.isin(field["CH"], list(CHANNELS)) & np.isin(field["NLOS"], (0, 1))
@@ -54,7 +56,7 @@ def read(path: Path) -> list[Signal]:
     if not usable.all():
         warnings.warn(
             f"{path}: left out {int((~usable).sum())} of {len(rows)} rows, the first in line "
-            f"{int(np.argmin(usable)) + 2}, without preamble symbols, a first path or a known channel",
+            f"{lines[int(np.argmin(usable))]}, without preamble symbols, a first path or a known channel",
             stacklevel=2,
         )
     return [
@@ -63,26 +65,18 @@ def read(path: Path) -> list[Signal]:
     ]
 
 
-def _rows(data: bytes, path: Path) -> np.ndarray:
-    """Parse the table [rows, fields and taps], after checking its column names."""
-    names = data[: data.find(b"\n") + 1].decode("ascii", "replace").strip().split(",")
+def _rows(data: bytes, path: Path) -> tuple[NDArray[np.float64], list[int]]:
+    """Parse the table [rows, fields and taps], after checking its column names, and the line of each row."""
+    names = plain_text(data).partition(b"\n")[0].decode("ascii", "replace").strip().split(",")
     if tuple(names[: len(FIELDS)]) != FIELDS or len(names) != len(FIELDS) + TAPS:
         raise ReadError(
             f"{path}: the first line has {len(names)} columns, {','.join(names)[:40]!r}...; expected {len(FIELDS)} "
             f"from NLOS to PRFR and {TAPS} taps: this is not a file of the eWINE dataset, or truncated."
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # "input contained no data"
-            rows = np.loadtxt(io.BytesIO(data), delimiter=",", skiprows=1, ndmin=2)
-    except (ValueError, UserWarning) as error:
-        raise ReadError(f"{path}: {error}; expected rows of {len(names)} numbers, download the file again.") from None
-    if rows.shape[1] != len(names):
-        raise ReadError(f"{path}: the rows have {rows.shape[1]} numbers; expected {len(names)}, download it again.")
-    return np.asarray(rows)
+    return parse_table(data, str(path)).numbers()
 
 
-def _signal(path: Path, field: dict[str, float], taps: np.ndarray) -> Signal:
+def _signal(path: Path, field: dict[str, float], taps: NDArray[np.float64]) -> Signal:
     carrier_hz, bandwidth_hz = CHANNELS[int(field["CH"])]
     return Signal(
         values=(taps / field["RXPACC"]).astype(np.complex64)[None, None],

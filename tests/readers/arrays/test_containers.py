@@ -69,6 +69,65 @@ def test_a_key_that_is_not_there(tmp_path: Path, format: str) -> None:
         read(path, layout(keys={"complex": "A*"}))
 
 
+CSV = """\ufefftime;mac;"amp 0";"amp 1";rssi;class
+12:00:01;aa:bb;1,5;2;-50;0
+12:00:02;aa:bb;3;;-51;0
+12:00:03;aa:bb;5;loud;-52;1
+12:00:04;aa:bb;7;8;-53;1
+12:00:05;aa:b"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(("delimiter", "end"), [(";", "\r\n"), (",", "\n"), ("\t", "\n")])
+def test_tables_of_amplitudes(tmp_path: Path, encoding: str, delimiter: str, end: str) -> None:
+    text = CSV if delimiter == ";" else CSV.replace(",", ".").replace(";", delimiter)
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", end).encode(encoding))
+    given = layout(keys={"amplitude": "amp *"}, axes=["time", "response"], kind="csi-amplitude", interval_s=1.0)
+    with pytest.warns(UserWarning) as caught:
+        (signal,) = read(tmp_path / "a.csv", given)
+    assert "left out 1 of 5 rows that do not have 6 whole fields, the last" in str(caught[0].message)
+    assert "1 of 8 fields are not numbers and are taken as missing, the first in line 4, column 'amp 1'" in str(
+        caught[1].message
+    )
+    np.testing.assert_array_equal(signal.values[:, 0].real, [[1.5, 2], [3, 0], [5, 0], [7, 8]])
+    assert signal.mask[:, 0].tolist() == [[True, True], [True, False], [True, False], [True, True]]
+
+
+def test_tables_by_row_with_labels_and_without_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a[0],a[1],class\n1,2,0\n3,4,1\n")
+    labels = {"activity": {"key": "class", "classes": ["walk", "fall"]}}
+    with pytest.raises(
+        ReadError, match=r"no column is named 'b\*'; expected one of its columns \(a\[0\], a\[1\], class\)"
+    ):
+        read(tmp_path / "a.csv", layout(keys={"amplitude": "b*"}))
+    given = layout(keys={"amplitude": "a[*"}, axes=["sample", "response"], kind="csi-amplitude", labels=labels)
+    signals = read(tmp_path / "a.csv", given)
+    assert [(signal.values.real.ravel().tolist(), signal.labels["activity"]) for signal in signals] == [
+        ([1, 2], "walk"),
+        ([3, 4], "fall"),
+    ]
+    (tmp_path / "b.txt").write_text("1\t2\t0\n3\t4\t1\n")
+    (signal,) = read(
+        tmp_path / "b.txt", layout(keys={"amplitude": "array"}, axes=["time", "response"], kind="csi-amplitude")
+    )
+    np.testing.assert_array_equal(signal.values[:, 0].real, [[1, 2, 0], [3, 4, 1]])
+
+
+def test_labels_of_a_table_may_be_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a0,a1,what\n1,2,"walk"\n3,4,fall\n', "utf-8")
+    labels = {"activity": {"key": "what", "categorical": True}}
+    changes = {"keys": {"amplitude": "a*"}, "kind": "csi-amplitude", "labels": labels}
+    signals = read(tmp_path / "a.csv", layout(axes=["sample", "response"], **changes))
+    assert [signal.labels["activity"] for signal in signals] == ["walk", "fall"]
+    with pytest.raises(
+        ReadError, match=r"label activity .'what'. has 2 values, such as 'walk'; expected one for each of 1"
+    ):
+        read(tmp_path / "a.csv", layout(axes=["time", "response"], **changes))
+    (tmp_path / "a.csv").write_text("a0,a1,what\n1,2,walk\n3,4,walk\n")
+    (signal,) = read(tmp_path / "a.csv", layout(axes=["time", "response"], **changes))
+    assert (signal.values.shape, signal.labels["activity"]) == ((2, 1, 2), "walk")
+
+
 def test_formats_are_told_by_content(tmp_path: Path) -> None:
     for format in FORMATS:
         path = write_any(tmp_path / f"{format}.txt", format, {"H": np.ones(3)})

@@ -115,7 +115,7 @@ def test_what_is_no_scenario(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"has no phase_t001_tx000_r000\.npz beside the others"):
         deepmimo.read(folder)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReadError, match="has no matrix; expected DeepMIMO 4 files"):
+    with pytest.raises(ReadError, match="has no matrix; expected DeepMIMO files"):
         deepmimo.read(tmp_path / "empty")
     with pytest.raises(ReadError, match="there is no such file"):
         deepmimo.read(tmp_path / "gone.npz")

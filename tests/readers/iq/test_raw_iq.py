@@ -74,10 +74,10 @@ def test_a_double_beyond_single_precision_is_invalid(tmp_path: Path) -> None:
     ("content", "datatype", "rate", "message"),
     [
         (b"", "cu8", 1.0, "is empty"),
-        (b"abc", "cu8", 1.0, r"3 bytes are not an integer number of samples of 2 bytes .* cut it to 2 bytes"),
-        (b"abcdefg", "cf32_le", 1.0, "7 bytes are not an integer number of samples of 8 bytes"),
+        (b"abcdefg", "cf32_le", 1.0, "has 7 bytes, less than one sample of 8 bytes"),
         (b"abcd", "int16", 1.0, r"unknown datatype 'int16'; expected one of cf32_be, .* ru8"),
-        (b"abcd", "cf32", 1.0, "unknown datatype 'cf32'"),
+        (b"abcd", "cf32_xe", 1.0, "unknown datatype 'cf32_xe'"),
+        (b"abcd", "cf8", 1.0, "unknown datatype 'cf8'"),
         (b"abcd", "cu8", 0.0, "sample rate is 0.0"),
         (b"abcd", "cu8", float("nan"), "sample rate is nan"),
         (b"\xff" * 16, "cf32_le", 1.0, "none of 2 samples is a finite number; check the datatype"),
@@ -87,6 +87,18 @@ def test_what_is_not_samples_is_named(tmp_path: Path, content: bytes, datatype: 
     (tmp_path / "a.iq").write_bytes(content)
     with pytest.raises(ReadError, match=message):
         raw_iq.read(tmp_path / "a.iq", datatype=datatype, sample_rate_hz=rate)
+
+
+def test_an_incomplete_last_sample_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.iq").write_bytes(bytes(8 * 3 + 5))
+    with pytest.warns(UserWarning, match=r"a\.iq: the last sample is incomplete, 5 of 8 bytes, .* 3 are whole"):
+        assert len(raw_iq.read(tmp_path / "a.iq", datatype="cf32_le", sample_rate_hz=1.0).time_s) == 3
+
+
+def test_a_type_without_byte_order_is_little_endian(tmp_path: Path) -> None:
+    np.array([1 + 2j], "<c8").tofile(tmp_path / "a.iq")
+    with pytest.warns(UserWarning, match="'cf32' has no byte order; read as little-endian"):
+        assert raw_iq.read(tmp_path / "a.iq", datatype="cf32", sample_rate_hz=1.0).values[0, 0, 0] == 1 + 2j
 
 
 def test_missing_file_and_detection(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import wave
 from pathlib import Path
 
@@ -57,8 +58,11 @@ def test_centre_frequency_from_the_auxiliary_chunk(tmp_path: Path) -> None:
     auxiliary = chunk(b"auxi", bytes(32) + struct.pack("<I", 433_920_000) + bytes(28))
     odd = chunk(b"LIST", b"odd")
     path = written(tmp_path, wav(fmt(), odd, auxiliary, chunk(b"data", PAIRS.tobytes())))
-    signal = wav_iq.read(path, carrier_hz=1.0)
+    signal = wav_iq.read(path)
     assert signal.carrier_hz == 433.92e6
+    assert wav_iq.read(path, carrier_hz=433.92e6).carrier_hz == 433.92e6
+    with pytest.warns(UserWarning, match="says carrier_hz 433920000; the given 1000000 is used"):
+        assert wav_iq.read(path, carrier_hz=1e6).carrier_hz == 1e6
     np.testing.assert_allclose(signal.values[:, 0, 0], WANTED, rtol=1e-6)
     without = written(tmp_path, wav(fmt(), chunk(b"auxi", bytes(20)), chunk(b"data", PAIRS.tobytes())))
     assert wav_iq.read(without, carrier_hz=7e6).carrier_hz == 7e6
@@ -79,7 +83,6 @@ DATA = chunk(b"data", PAIRS.tobytes())
     [
         (b"", "is empty"),
         (b"hello", "does not begin with RIFF"),
-        (b"RF64" + wav(fmt(), DATA)[4:], "RF64 is not supported"),
         (wav(), "no chunk 'fmt '"),
         (wav(fmt()), "no chunk 'data'"),
         (wav(chunk(b"fmt ", bytes(8)), DATA), "format chunk has 8 bytes"),
@@ -89,11 +92,8 @@ DATA = chunk(b"data", PAIRS.tobytes())
         (wav(fmt(bits=12, align=4), DATA), "with 12 bits"),
         (wav(fmt(align=0), DATA), "blocks of 0 bytes"),
         (wav(fmt(rate=0), DATA), "sample rate is 0.0"),
-        (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 0)), r"no size, .* write the size 12 into bytes 40 to 43"),
-        (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 2**32 - 1)), "was not stopped properly"),
-        (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 500)), "should end at byte 544 but the file has 56"),
-        (wav(fmt(), chunk(b"data", b"abcdef")), "6 bytes are not an integer number of samples of 4 bytes"),
-        (wav(fmt(bits=24), chunk(b"data", b"abcd")), "not an integer number of 24-bit samples"),
+        (wav(fmt(), chunk(b"data", b"abc")), "has 3 bytes, less than one sample of 4 bytes"),
+        (wav(fmt(bits=24), chunk(b"data", b"abcd")), "has 4 bytes, less than one sample of 6 bytes"),
     ],
 )
 def test_what_is_not_an_iq_recording_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -101,11 +101,67 @@ def test_what_is_not_an_iq_recording_is_named(tmp_path: Path, content: bytes, me
         wav_iq.read(written(tmp_path, content))
 
 
-def test_every_cut_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 0)), "the chunk b'data' at byte 36 has no size"),
+        (
+            wav(fmt(), chunk(b"data", PAIRS.tobytes(), 2**32 - 1)),
+            "has no size, so the recorder was not stopped properly",
+        ),
+        (wav(fmt(), chunk(b"data", PAIRS.tobytes(), 500)), "should end at byte 544, .* the end of the file, byte 56"),
+        (wav(fmt(), chunk(b"data", PAIRS.tobytes() + b"abc")), "the last sample is incomplete, 3 of 4 bytes"),
+        (wav(fmt(), DATA, chunk(b"LIST", b"cut", 99)), "the chunk b'LIST' at byte 56 should end at byte 163"),
+    ],
+)
+def test_what_a_stopped_recorder_leaves_is_read(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        signal = wav_iq.read(written(tmp_path, content))
+    np.testing.assert_allclose(signal.values[:, 0, 0], WANTED, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [12, 0, 1 << 40])
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+def test_files_of_64_bit_sizes(tmp_path: Path, name: bytes, size: int) -> None:
+    """As EBU Tech 3306 has it, by a recorder that was stopped properly, and by others."""
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 100, size, 3, 0))
+    data = chunk(b"data", PAIRS.tobytes(), 0xFFFFFFFF)
+    path = written(tmp_path, name + b"\xff\xff\xff\xff" + wav(sizes, fmt(), data)[8:])
+    assert wav_iq.sniff(path.read_bytes()[:4096])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        signal = wav_iq.read(path)
+    np.testing.assert_allclose(signal.values[:, 0, 0], WANTED, rtol=1e-6)
+    assert len(caught) == (size != 12)
+
+
+XML = '<?xml version="1.0"?>\r\n<SDR-XML-Root><Definition RadioCenterFreq="{}" SampleRate="2"/></SDR-XML-Root>'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(("text", "hertz"), [("162550000", 162.55e6), ("10489750000.0", 10489.75e6), ("", 0), ("x", 0)])
+def test_centre_frequency_as_xml(tmp_path: Path, encoding: str, text: str, hertz: float) -> None:
+    auxiliary = chunk(b"auxi", XML.format(text).encode(encoding))
+    path = written(tmp_path, wav(fmt(), auxiliary, DATA))
+    assert wav_iq.read(path).carrier_hz == hertz
+
+
+def test_a_case_of_xml(cases_root: Path) -> None:
+    path = cases_root / "wav-auxi-xml/utf8.wav"
+    assert wav_iq.read(path).carrier_hz == 162.55e6
+    with pytest.warns(UserWarning, match="says carrier_hz 162550000; the given 162000000 is used"):
+        assert wav_iq.read(path, carrier_hz=162e6).carrier_hz == 162e6
+
+
+def test_every_cut_is_an_error_or_gives_the_whole_samples(tmp_path: Path) -> None:
     whole = wav(fmt(), DATA)
-    for size in range(1, len(whole)):
-        with pytest.raises(ReadError):
+    for size in range(1, 48):
+        with warnings.catch_warnings(), pytest.raises(ReadError):
+            warnings.simplefilter("ignore")
             wav_iq.read(written(tmp_path, whole[:size]))
+    for size in range(48, len(whole)):
+        with pytest.warns(UserWarning, match="should end at byte 56"):
+            assert len(wav_iq.read(written(tmp_path, whole[:size])).time_s) == (size - 44) // 4
 
 
 def test_detection() -> None:

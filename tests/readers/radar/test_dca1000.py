@@ -77,6 +77,49 @@ def test_incomplete_frame_is_dropped_with_a_warning(tmp_path: Path) -> None:
         dca1000.read(written(tmp_path, values[: frame - 1]))
 
 
+@pytest.mark.parametrize("layout", ["two-lane", "four-lane"])
+@pytest.mark.parametrize("bits", [12, 14, 16])
+@pytest.mark.parametrize("is_complex", [True, False])
+def test_fewer_bits_and_offset_binary(tmp_path: Path, layout: str, bits: int, is_complex: bool) -> None:
+    adc = np.round(cube() / (1 << (16 - bits)))
+    adc = np.clip(adc.real, -(1 << (bits - 1)), (1 << (bits - 1)) - 1) + 1j * np.clip(
+        adc.imag, -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    )
+    adc[1, 2, 0, 1] = 0
+    stored = numbers(adc, layout, is_complex)
+    half = 1 << (bits - 1)
+    changes = {"layout": layout, "is_complex": is_complex, "adc_bits": bits}
+    unextended = np.array([value & (2 * half - 1) for value in stored], np.uint16)
+    moved = np.array([value + half for value in stored], np.uint16)
+    with pytest.warns(UserWarning, match="1 of 72 chirps are all zero"):
+        wanted = dca1000.read(written(tmp_path, unextended.view(np.int16).tolist(), **changes))
+    measured = adc.swapaxes(2, 3).reshape(wanted.values.shape)
+    np.testing.assert_array_equal(wanted.values, measured.conj() if is_complex else measured.real)
+    offset = dca1000.read(written(tmp_path, moved.view(np.int16).tolist(), is_offset_binary=True, **changes))
+    np.testing.assert_array_equal(offset.values, wanted.values)
+    lost = numbers(np.ones_like(adc), layout, is_complex)
+    lost[: len(lost) // 24] = [0] * (len(lost) // 24)
+    with pytest.warns(UserWarning, match="chirps are all zero"):
+        signal = dca1000.read(written(tmp_path, lost, is_offset_binary=True, **changes))
+    assert not signal.mask[0, 0].any()
+    assert not signal.values[0, 0].any()
+
+
+def test_offset_binary_that_is_not_declared_is_warned_of(tmp_path: Path) -> None:
+    quiet = (cube() / 64).round()
+    moved = (np.array(numbers(quiet, "two-lane")) + 32768).astype(np.uint16).view(np.int16).tolist()
+    path = written(tmp_path, moved)
+    with pytest.warns(UserWarning, match="those of offset binary read as two's complement .* is_offset_binary"):
+        dca1000.read(path)
+
+
+def test_a_configuration_elsewhere_and_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = written(tmp_path, numbers(cube(), "two-lane"))
+    about = path.with_suffix(".json").rename(tmp_path / "other.json")
+    about.write_text(about.read_text(), "utf-8-sig")
+    assert len(dca1000.read(path, about).time_s) == FRAMES * LOOPS
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

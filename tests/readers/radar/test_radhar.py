@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tracemalloc
 import warnings
 import zipfile
@@ -23,7 +24,7 @@ class TestText:
         (signal,) = radhar.read(written(tmp_path / "jack", TEXT))
         assert signal.values.shape == (3, 48, 16)
         found = {tuple(map(int, at)): float(signal.values[tuple(at)].real) for at in np.argwhere(signal.values)}
-        ahead = {(0, 8, 0): 10**1.5, (0, 5, 2): 200**0.5, (1, 15, 15): 10**0.5, (2, 0, 0): 1.0}
+        ahead = {(0, 8, 0): 10**1.5, (0, 5, 3): 200**0.5, (1, 15, 15): 10**0.5, (2, 0, 0): 1.0}
         aside = {(0, 24, 8): 10**1.5, (0, 21, 7): 10.0, (0, 21, 6): 10.0, (1, 31, 15): 10**0.5, (2, 16, 8): 1.0}
         height = {(0, 40, 8): 10**1.5, (0, 37, 11): 200**0.5, (1, 47, 0): 10**0.5, (2, 32, 8): 1.0}
         assert found == pytest.approx(ahead | aside | height)
@@ -43,12 +44,50 @@ class TestText:
         text = (
             TEXT
             + "".join(message(*point) for point in damaged[:2])
-            + message(3, 1.023, 1, 0, 1).replace("range: 1", "range: nan")
+            + message(3, 1.023, 1, 0, 1).replace("x: 1.0", "x: nan")
         )
         text += message(4, 1.024, 1.0, 0.0, 20.0, y=float("inf"))
         with pytest.warns(UserWarning, match="dropped 4 of 9 points beyond 5.6 m, beyond 4.9 m/s .* first at index 5"):
             (signal,) = radhar.read(written(tmp_path, text))
         assert np.count_nonzero(signal.values[:, :16]) == 4
+
+    def test_messages_without_a_number_are_dropped(self, tmp_path: Path) -> None:
+        text = TEXT.replace("intensity: 20.0\n", "").replace("velocity: -4.9", "velocity: fast -4.9")
+        with pytest.warns(UserWarning, match="3 of 5 messages are truncated or damaged and are dropped"):
+            (signal,) = radhar.read(written(tmp_path, text))
+        assert len(signal.time_s) == 1
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_any_order_padding_and_optional_fields(self, tmp_path: Path, encoding: str) -> None:
+        (wanted,) = radhar.read(written(tmp_path / "jack", TEXT))
+        other = re.sub(r"(?m)^(range|doppler_bin|bearing|  seq): .*\n", "", TEXT)
+        other = re.sub(r"(?m)^(point_id: .*\n)((?:.*\n)*?)(intensity: .*\n)", r"\3\2  \1", other)
+        other = other.replace("y: ", "y:   ").replace("z: ", "  z:\t").replace("\n", " \r\n").replace("---", "", 1)
+        path = written(tmp_path / "jack", other.encode(encoding))
+        assert radhar.sniff(path.read_bytes()[:4096])
+        (signal,) = radhar.read(path)
+        np.testing.assert_array_equal(signal.values, wanted.values)
+        np.testing.assert_array_equal(signal.time_s, wanted.time_s)
+
+    def test_text_and_gathered_points_give_the_same_fields(self, tmp_path: Path) -> None:
+        points = cloud(frames=3).astype(np.float64)
+        text = "".join(
+            message(number % 10, frame / 30, float(np.linalg.norm(place)), speed, level, *map(float, place[1:]))
+            for number, (*place, speed, level, frame) in enumerate(points)
+        )
+        (as_text,) = radhar.read(written(tmp_path / "walk", text))
+        (as_array,) = radhar.read(gathered(tmp_path / "a.npz", **{"Train|walk|a": points}))
+        np.testing.assert_allclose(as_text.values, as_array.values, rtol=1e-6)
+        np.testing.assert_allclose(as_text.time_s, as_array.time_s, atol=1e-8)
+        assert as_text.labels == as_array.labels
+
+    def test_cases(self, cases_root: Path) -> None:
+        (padded,) = radhar.read(next(cases_root.glob("radhar-text-padded-nsecs/walk/*.txt")))
+        assert (len(padded.time_s), padded.labels) == (6, {"activity": "walk"})
+        folder = cases_root / "radhar-range-differs-by-file-form"
+        (as_text,) = radhar.read(next(folder.glob("walk/*.txt")))
+        (as_array,) = radhar.read(folder / "radhar_points.npz")
+        np.testing.assert_allclose(as_text.values, as_array.values, rtol=1e-5)
 
     def test_a_clock_that_stands_still_is_bridged(self, tmp_path: Path) -> None:
         text = "".join(message(0, time_s, 1.0, 0.0, 20.0) for time_s in (5.0, 5.0, 5.5, 4.0))
@@ -57,20 +96,18 @@ class TestText:
         np.testing.assert_allclose(signal.time_s, [0, 1 / 30, 1 / 30 + 0.5, 2 / 30 + 0.5])
 
     def test_cuts(self, tmp_path: Path) -> None:
-        with pytest.warns(UserWarning, match="1 of 5 points is truncated"):
+        with pytest.warns(UserWarning, match="1 of 5 messages are truncated"):
             (signal,) = radhar.read(written(tmp_path, TEXT[:-30]))
         assert len(signal.time_s) == 2
-        with pytest.raises(ReadError, match="0 of 1 points are complete"):
+        with pytest.raises(ReadError, match="0 of 1 messages are complete"):
             radhar.read(written(tmp_path, TEXT[:200]))
 
     @pytest.mark.parametrize(
         ("content", "message"),
         [
             ("", "is empty"),
-            ("hello\n", "0 of 0 points are complete"),
-            (TEXT.replace("velocity", "speed"), "0 of 5 points are complete"),
-            (TEXT.replace("intensity: 20.0\n", ""), "3 of 5 points are complete"),
-            (TEXT.replace("velocity: 0.0", "velocity: fast"), "a field that is not a number"),
+            ("hello\n", "0 of 1 messages are complete"),
+            (TEXT.replace("velocity", "speed"), "0 of 5 messages are complete"),
             (message(0, 0, 80, 0, 20), "none of its 1 points lies within"),
         ],
     )

@@ -71,12 +71,9 @@ def test_a_walk_is_one_signal(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("id,x,y,z\n1,2,3,4\n", "the first line is not"),
-        (",ts,rssi_1\n", "has no row"),
-        (WALK[:-2], "the last line does not end"),
-        (WALK.replace(",-60", ""), "line 3: has 3 fields; expected 4"),
-        (WALK.replace("-60", "loud"), "line 3: rssi_4 is 'loud'"),
-        (WALK.replace("-60", "nan"), "line 3: rssi_4 is 'nan'"),
-        (WALK.replace("-60", "-1000"), "line 3: rssi_4 is '-1000'; expected a number, for an RSSI from -150 to 20"),
+        (",ts,rssi_1\n", "has no whole row"),
+        (WALK.replace("-60", "inf"), "line 3: .* rssi_4 inf; expected finite numbers"),
+        (WALK.replace("-60", "-1000"), "line 3: .* rssi_4 -1000; expected finite numbers, for an RSSI from -150 to 20"),
         (WALK.replace("-60", "").replace("-54.0", ""), "none of its 2 rows"),
         (WALK.replace("1.6280000005", "1.6"), "ts does not increase"),
         (WALK.replace("1.6280000005e+18", ""), "ts does not increase"),
@@ -86,6 +83,29 @@ def test_a_walk_is_one_signal(tmp_path: Path) -> None:
 def test_what_is_no_table_is_named(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(ReadError, match=message), np.errstate(all="raise"):
         ble_rss.read(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (WALK[:-2], "left out 1 of 2 rows that do not have 4 whole fields, the last, which does not end"),
+        (WALK.replace(",-60", ""), "left out 1 of 2 rows that do not have 4 whole fields, the first, line 3"),
+        (WALK.replace("-60", "loud"), "left out 1 of 2 rows with a field that is not a number, the first in line 3"),
+        (WALK.replace("-60", "nan"), "dropped 1 of 2 rows without any RSSI"),
+    ],
+)
+def test_a_row_that_is_not_whole_is_left_out(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        (walk,) = ble_rss.read(written(tmp_path, content))
+    assert walk.values[:, 0, 0].tolist() == [-54]
+
+
+def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
+    table = written(tmp_path, "rssi_4,note,ts,rssi_1\n-60,1,1.628e18,-54\n,2,1.629e18,-55\n")
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert ble_rss.sniff(table.read_bytes())
+    (walk,) = ble_rss.read(table)
+    assert walk.values[0, :, 0].tolist() == [-60, -54]
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,12 @@ def test_scans(tmp_path: Path, end: str) -> None:
     ("rows", "header", "message"),
     [
         (ROWS, HEADER.replace("FLOOR", "STOREY"), "has no column FLOOR"),
-        (ROWS, "a,b", "has no column WAP001"),
-        ([], HEADER, "0 rows of"),
-        ([ROWS[0][:-30]], HEADER, "1 rows of 5 fields, 0 of them not finite; expected .* of 12"),
-        ([ROWS[0], ROWS[2][:-20]], HEADER, "not a table of numbers"),
-        ([ROWS[0].replace("-97", "loud")], HEADER, "not a table of numbers .*'loud'"),
-        ([ROWS[0].replace("-97", "#")], HEADER, "not a table of numbers"),
-        ([ROWS[0].replace("-97", "nan")], HEADER, "1 of them not finite"),
+        (ROWS, "a,b", "has no column BUILDINGID"),
+        ([], HEADER, "has no whole row of 12 fields"),
+        ([ROWS[0][:-30]], HEADER, "has no whole row of 12 fields"),
+        ([ROWS[0].replace("-97", "loud")], HEADER, "line 2: has a field that is not a number"),
+        ([ROWS[0].replace("-97", "#")], HEADER, "line 2: has a field that is not a number"),
+        ([ROWS[0].replace("-97", "nan")], HEADER, "line 2: has a field that is empty or not finite"),
         (
             [ROWS[0], ROWS[2].replace("-104", "-1000")],
             HEADER,
@@ -53,6 +52,17 @@ def test_scans(tmp_path: Path, end: str) -> None:
 def test_what_is_no_table_is_named(tmp_path: Path, rows: list[str], header: str, message: str) -> None:
     with pytest.raises(ReadError, match=message):
         uji_indoorloc.read(written(tmp_path, *rows, header=header))
+
+
+def test_rows_that_are_cut_or_damaged_are_left_out(tmp_path: Path) -> None:
+    rows = [ROWS[0], ROWS[0].replace("-97", "loud"), ROWS[2], ROWS[2][:-20]]
+    path = written(tmp_path, *rows, header=HEADER)
+    path.write_bytes(path.read_text().encode("utf-16"))
+    assert uji_indoorloc.sniff(path.read_bytes()[:4096])
+    with pytest.warns(UserWarning) as caught:
+        assert len(uji_indoorloc.read(path)) == 2
+    assert "left out 1 of 4 rows that do not have 12 whole fields, the first, line 5" in str(caught[0].message)
+    assert "left out 1 of 3 rows with a field that is not a number, the first in line 3" in str(caught[1].message)
 
 
 def test_detection(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def test_frames_with_damaged_numbers_are_skipped(tmp_path: Path, old: str, new: 
         (HEADER.encode(), "none of its 0 channel impulse responses"),
         ((HEADER + FAILED).encode(), "none of its 1 channel impulse responses"),
         (HEADER.replace("Chan 2", "Chan 6").encode(), "UWB channel 6 .*expected one of"),
-        (gzip.compress(HEADER.encode(), mtime=0)[:-9], "gzip stream is truncated"),
+        (gzip.compress(HEADER.encode(), mtime=0)[:11], "gzip stream is truncated"),
+        (gzip.compress(bytes(1 << 26)), "decompress to more than .* expected a log"),
     ],
 )
 def test_logs_without_frames_are_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -107,10 +108,27 @@ def test_logs_without_frames_are_named(tmp_path: Path, content: bytes, message: 
         decaranging.read(written(tmp_path / "a.log", content))
 
 
-def test_one_receive_time_twice_is_an_error(tmp_path: Path) -> None:
-    text = HEADER + frame(1.0, 5.0, TAPS[0]) * 2
-    with pytest.raises(ReadError, match="frames 0 and 1 have the same receive time"):
-        decaranging.read(written(tmp_path / "a.log", text.encode()))
+def test_a_compressed_log_that_was_cut_is_read_up_to_there(tmp_path: Path) -> None:
+    text = (HEADER + frame(1.0, 5.0, TAPS[0]) + frame(1.2, 7.0, TAPS[1]) + frame(1.3, 7.0, TAPS[2])).encode()
+    packed = gzip.compress(text[:-100], mtime=0) + gzip.compress(text[-100:], mtime=0)  # as an appending logger does
+    assert len(decaranging.read(written(tmp_path / "a.log.gz", packed)).time_s) == 3
+    with pytest.warns(UserWarning) as caught:
+        assert len(decaranging.read(written(tmp_path / "a.log.gz", packed[:-60])).time_s) == 2
+    assert "gzip stream is truncated or damaged (it ends too early)" in str(caught[0].message)
+    assert "skipped 1 of 3 frames" in str(caught[1].message)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_text_as_windows_saves_it(tmp_path: Path, encoding: str) -> None:
+    text = (HEADER + frame(1.0, 5.0, TAPS[0])).replace("\n", "\r\n").replace(", ", ",  ")
+    (signal,) = readers.read(written(tmp_path / "a.log", text.encode(encoding)))
+    assert len(signal.time_s) == 1
+
+
+def test_a_frame_that_is_logged_twice_counts_once(tmp_path: Path) -> None:
+    text = HEADER + frame(1.0, 5.0, TAPS[0]) * 2 + frame(1.2, 5.0, TAPS[1])
+    with pytest.warns(UserWarning, match="dropped 1 of 3 frames with the receive time of that before"):
+        assert len(decaranging.read(written(tmp_path / "a.log", text.encode())).time_s) == 2
 
 
 @pytest.mark.real

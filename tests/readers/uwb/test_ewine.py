@@ -60,9 +60,9 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="is empty"):
         (tmp_path / "a.csv").write_bytes(b"")
         ewine.read(tmp_path / "a.csv")
-    with pytest.raises(ReadError, match="no data"):
+    with pytest.raises(ReadError, match="has no whole row of 1031 fields"):
         ewine.read(written(tmp_path / "a.csv"))
-    with pytest.raises(ReadError, match="the rows have 1030 numbers; expected 1031"):
+    with pytest.raises(ReadError, match="has no whole row of 1031 fields"):
         ewine.read(written(tmp_path / "a.csv", row(0)[:-1]))
 
 
@@ -72,9 +72,9 @@ def test_cut_and_changed_files(tmp_path: Path) -> None:
     second = data.index(b"\n", start) + 1
     for size in range(second + 2, len(data) - 8, 37):
         (tmp_path / "b.csv").write_bytes(data[:size])
-        with pytest.raises(ReadError, match="columns changed"):
-            ewine.read(tmp_path / "b.csv")
+        with pytest.warns(UserWarning, match="left out 1 of 2 rows .*, the last, which does not end"):
+            assert len(ewine.read(tmp_path / "b.csv")) == 1
     for at, value in ((start + 3, b"x"), (second + 20, b"\x00"), (second + 30, b"\xff")):
         (tmp_path / "b.csv").write_bytes(data[:at] + value + data[at + 1 :])
-        with pytest.raises(ReadError, match=r"b\.csv: .*expected rows of 1031 numbers"):
-            ewine.read(tmp_path / "b.csv")
+        with pytest.warns(UserWarning, match=r"b\.csv: left out 1 of 2 rows"):
+            assert len(ewine.read(tmp_path / "b.csv")) == 1
