@@ -137,16 +137,13 @@ def system_sentence(error: OSError) -> str:
 def defect(error: BaseException, words: Sequence[str], debug: bool) -> int:
     """Say in one line that the error is ours, where its traceback is, and what to attach to a report."""
     text = "".join(traceback.format_exception(error))
-    if debug:
+    if debug or "SLURM_JOB_ID" in os.environ:  # the log of a job stays, the temporary files of its nodes do not
         print(published(text), file=sys.stderr)
         return ended(DEFECT, f"{type(error).__name__}: a defect of wfm; please report the traceback above.")
     kept = keep_traceback(text, words)
     place = f"the traceback is in {kept}" if kept else "repeat the command with --debug to see the traceback"
-    return ended(
-        DEFECT,
-        f"{type(error).__name__}: a defect of wfm, not of your input; {place}; please attach it to a report, with the "
-        f"command '{command_line(words)}'.",
-    )
+    what = f"{type(error).__name__} ({str(error)[:200]}): a defect of wfm, not of your input"
+    return ended(DEFECT, f"{what}; {place}; please attach it to a report, with the command '{command_line(words)}'.")
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from foundation.checkpoints.layout import FINAL, FOLDER, step_of
 from foundation.checkpoints.provenance import PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
-from foundation.errors import CheckpointError, StoppedError
+from foundation.errors import CheckpointError, StoppedError, TrainingError
 from foundation.files import exclusive
 from foundation.machine import set_threads
 from foundation.models import WfmForMaskedModeling
@@ -61,7 +61,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         RecipeError: the run directory belongs to another recipe, or the recipe asks for what this machine lacks.
         ShardError: the shards are missing or too few.
         CheckpointError: the last checkpoint is damaged, or another recipe's.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or a process waited too long for another.
         WfmError: another process trains in the run directory.
         StoppedError: a signal or a scheduler stopped the run before its last step; its checkpoint is saved.
     """
@@ -109,8 +109,16 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
-    with weights_only() if recipe.train.zero_stage is not None else nullcontext():
-        trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
+    try:
+        with weights_only() if recipe.train.zero_stage is not None else nullcontext():
+            trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
+    except RuntimeError as error:
+        if "Timed out waiting" not in str(error):  # what gloo says
+            raise
+        raise TrainingError(
+            f"{directory}: {' '.join(str(error).split())[:200]}: another process of the run has stopped or stands "
+            "still; its log says why. Run the same command again to continue; train.timeout_s is how long they wait."
+        ) from error
     if not stop.signal:
         trainer.save_checkpoint(final)
     if trainer.is_global_zero:
