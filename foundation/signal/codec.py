@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from foundation.errors import ShardError
+from foundation.json_file import parse_json
 from foundation.signal.signal import Link, Signal
 
 SCHEMA_VERSION = 1
@@ -61,7 +62,7 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
         if name not in members:
             raise ShardError(f"{where}: member {name} is missing; rebuild the shard or run 'wfm shards verify'.")
     try:
-        meta = json.loads(bytes(members["meta.json"]))
+        meta = parse_json(members["meta.json"], finite=False)
         stored = _from_npy(members["signal.npy"])
         clean = _from_npy(members["clean.npy"]) if "clean.npy" in members else None
         version = meta["schema_version"]

@@ -11,22 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from foundation.data.shards.manifest import Described
-from foundation.data.shards.spec import Dataset, Splits, split_problems
+from foundation.data.shards.spec import Dataset, DefinitionError, Splits, files_of, split_problems
 from foundation.errors import ShardError
 
 LOCK_NAME = ".build.lock"
 
 
 class Plan(Described):
-    """The fields of a manifest that are known before any sample is read, and the number of pieces.
+    """The fields of a manifest that are known before any sample is read, and the numbers of pieces and raw files.
 
     Two builds with equal `identity` write the same bytes.
     """
 
     splits: Splits
     pieces: int
+    files: int = 0
 
     @classmethod
     def of(cls, dataset: Dataset, shard_bytes: int) -> Plan:
@@ -34,27 +36,35 @@ class Plan(Described):
 
         Raises:
             ShardError: a split lets a session leak or lists it twice.
+            DefinitionError: a field of the data set is not of its type, or out of bounds.
         """
-        plan = cls(
-            name=dataset.name,
-            version=dataset.version,
-            title=dataset.title,
-            licence=dataset.licence,
-            citation=dataset.citation,
-            homepage=dataset.homepage,
-            tasks=dict(dataset.tasks),
-            parameters=dict(dataset.parameters),
-            shard_bytes=shard_bytes,
-            splits=dataset.splits(),
-            pieces=len(dataset.pieces),
-        )
+        splits = dataset.splits()
+        try:
+            plan = cls(
+                name=dataset.name,
+                version=dataset.version,
+                title=dataset.title,
+                licence=dataset.licence,
+                citation=dataset.citation,
+                homepage=dataset.homepage,
+                tasks=dict(dataset.tasks),
+                parameters=dict(dataset.parameters),
+                shard_bytes=shard_bytes,
+                splits=splits,
+                pieces=len(dataset.pieces),
+                files=sum(path is not None for piece in dataset.pieces for path, _ in files_of(piece)),
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(map(str, first["loc"]))
+            raise DefinitionError(f"{dataset.name}: {at} of the data set: {first['msg']}; correct it.") from error
         plan.raise_first(split_problems(plan.splits))
         return plan
 
     @property
     def identity(self) -> dict[str, Any]:
         """The fields that distinguish it from another build; none of them needs the samples."""
-        described = {"title", "licence", "citation", "homepage", "tasks"}
+        described = {"schema_version", "title", "licence", "citation", "homepage", "tasks", "files"}
         return self.model_dump(mode="json", exclude=described)
 
     @property
