@@ -56,7 +56,8 @@ def from_files(
 
     Args:
         reads: file -> function that yields its signals, with session and labels; labels that are not a task are left
-            out with a warning. Sessions must be contiguous in this order. Every value must pickle, see `Dataset.pieces`.
+            out with a warning. Sessions must be contiguous in this order. Every value must pickle, see
+            `Dataset.pieces`.
         parameters: parameters, besides the raw files, on which the samples depend.
     """
     entries = [
@@ -77,9 +78,7 @@ def from_files(
     )
 
 
-def _samples(
-    number: int, path: Path, read: Read, tasks: Sequence[str], name: str, licence: str
-) -> Iterator[Sample]:
+def _samples(number: int, path: Path, read: Read, tasks: Sequence[str], name: str, licence: str) -> Iterator[Sample]:
     told: set[str] = set()
     for index, signal in enumerate(read()):
         key = f"{number:06d}_{index:08d}"
@@ -99,7 +98,7 @@ def _tell_undeclared(where: str, new: Iterable[str], labels: Iterable[str], task
     for label in sorted(set(new) - set(tasks)):
         if near := difflib.get_close_matches(label, unlabelled, n=1):
             raise DefinitionError(
-                f"{where}: has a label {label!r} but none for the task {near[0]!r}; spell the two alike in the data set."
+                f"{where}: has a label {label!r} but none for the task {near[0]!r}; spell the two alike."
             )
         warnings.warn(f"{where}: label {label!r} is left out: the tasks are {', '.join(tasks) or 'none'}", stacklevel=2)
 

@@ -15,8 +15,9 @@ import pytest
 from helpers import ROOT
 
 #: Every package, and what it may import of this project besides itself, `errors`, `files` and `json_file`. A dotted
-#: name allows that module alone. Modules directly in foundation/ (suite, quickstart, ...) join the packages and may import any of
-#: them; a package that needs such a module names it here. `cli` may import everything, and nobody imports it.
+#: name allows that module alone. Modules directly in foundation/ (suite, quickstart, ...) join the packages and may
+#: import any of them; a package that needs such a module names it here. `cli` may import everything, and nobody
+#: imports it.
 ALLOWED: dict[str, set[str]] = {
     "signal": set(),
     "config": set(),

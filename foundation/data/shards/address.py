@@ -84,11 +84,15 @@ def fetch(url: str, size: int | None = None) -> bytes:
     return data
 
 
+class _TooSlowError(Exception):
+    pass
+
+
 def _download(scheme: str, url: str, most: int) -> bytes:
     """At most one byte more than `most`, so that a server that never ends fills no memory.
 
     Raises:
-        TimeoutError: it sends less than `LEAST_RATE`.
+        _TooSlowError: it sends less than `LEAST_RATE`.
     """
     file_system = fsspec.filesystem(scheme, **_options(scheme))
     if scheme in ("s3", "gs"):
@@ -99,7 +103,7 @@ def _download(scheme: str, url: str, most: int) -> bytes:
         while len(data) <= most and (more := stream.read(min(_CHUNK, most + 1 - len(data)))):
             data += more
             if time.monotonic() > deadline:
-                raise TimeoutError
+                raise _TooSlowError
     return bytes(data)
 
 
@@ -119,6 +123,8 @@ def _options(scheme: str) -> dict[str, Any]:
 def _reason(error: Exception) -> tuple[str, bool]:
     """Why a request failed and what to do, and whether it may succeed when it is repeated."""
     status = getattr(error, "status", None)  # of aiohttp
+    if isinstance(error, _TooSlowError):
+        return f"it sends less than {LEAST_RATE} bytes per second; check the server and the network", False
     if isinstance(error, FileNotFoundError) or status == 410:
         return "it does not exist; check the address", False
     if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in type(error).__name__:
@@ -126,7 +132,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
     if isinstance(status, int):
         return f"HTTP status {status}; try again later or check the address", status == 429 or status >= 500
     if isinstance(error, TimeoutError):
-        return f"no answer within {READ_S} s, or a very slow one; check the network, then run it again", True
+        return f"no answer within {READ_S} s; check the network, then run it again", True
     if isinstance(error, ValueError):
         return "it is no valid address", False
     # Connections that are refused or break off: OSError of Python, or a class of the library's own.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from foundation.data.shards.bad_files import refuse_more
 from foundation.data.shards.build_plan import Plan, build_lock
 from foundation.data.shards.journal import Journal
 from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest

@@ -45,8 +45,8 @@ def refuse_more(name: str, left_out: Sequence[LeftOut], files: int, max_bad: int
     if len(left_out) > allowed:
         first = left_out[0]
         raise ShardError(
-            f"{name}: {len(left_out)} of {files} raw files cannot be read, and --max-bad allows {allowed}; the first is "
-            f"{first.file}: {first.reason}; repair them, take them out of the folder, or raise --max-bad."
+            f"{name}: {len(left_out)} of {files} raw files cannot be read, and --max-bad allows {allowed}; the first "
+            f"is {first.file}: {first.reason}; repair them, take them out of the folder, or raise --max-bad."
         )
 
 

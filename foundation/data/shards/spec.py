@@ -61,9 +61,9 @@ class Dataset:
         tasks: label name -> how it is scored. A sample may carry these labels and no others.
         pieces: each callable yields the samples of a piece of the set, in the same order at every call. A piece is the
             unit of work of one worker: a file or a few sessions, up to some hundred megabytes when written. It must
-            pickle: a `functools.partial` of a function of a module. A file that cannot be read is left out of the
-            build where the piece is a `FilePiece`, or a `partial` that has its path among its arguments. Keys are [A-Za-z0-9_-]+ and increase
-            lexicographically from piece to piece too; the samples of one session follow each other.
+            pickle: a `functools.partial` of a function of a module. A file that cannot be read is left out of the build
+            where the piece is a `FilePiece`, or a `partial` with the path among its arguments. Keys are [A-Za-z0-9_-]+
+            and increase lexicographically from piece to piece too; the samples of one session follow each other.
         splits: split name -> part name -> sessions.
         parameters: what distinguishes one build from another (a seed, a count, a fingerprint of the raw files).
         version: raise it when the same parameters give different samples than before.

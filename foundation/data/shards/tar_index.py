@@ -124,7 +124,11 @@ def open_shard(directory: str | Path, shard: Shard, verified: int = 0) -> TarSha
     """
     address = join(directory, shard.file)
     where = published(address)
-    source: Source = Fetched(fetch(address, shard.bytes)) if is_url(directory) else Local(Path(local_path(str(directory)), shard.file))
+    source: Source = (
+        Fetched(fetch(address, shard.bytes))
+        if is_url(directory)
+        else Local(Path(local_path(str(directory)), shard.file))
+    )
     if source.size != shard.bytes:
         raise DamagedShardError(
             f"{where}: has {source.size} bytes where its manifest says {shard.bytes}; copy it again or rebuild"
@@ -207,7 +211,9 @@ class Local:
             while len(data) < size and (more := os.pread(self.file.fileno(), size - len(data), at + len(data))):
                 data += more
         except OSError as error:
-            raise DamagedShardError(f"{self.path}: cannot be read ({error.strerror}); copy it again or rebuild") from error
+            raise DamagedShardError(
+                f"{self.path}: cannot be read ({error.strerror}); copy it again or rebuild"
+            ) from error
         if len(data) < size:
             raise DamagedShardError(f"{self.path}: became shorter while it was read; copy it again or rebuild")
         return data

@@ -17,11 +17,12 @@ from rich.table import Table
 
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.plausible import check_plausible
-from foundation.data.shards.spec import split_problems
+from foundation.data.shards.spec import TaskType, split_problems
+from foundation.data.shards.summary import Summary
 from foundation.data.shards.tar_headers import members
 from foundation.data.shards.tar_index import DamagedShardError, Local, sha256_of_source
 from foundation.data.shards.worker_pool import in_order
-from foundation.errors import WfmError
+from foundation.errors import ShardError, WfmError
 from foundation.signal import decode
 
 NAMED = 5  # duplicates that are named one by one
@@ -38,11 +39,12 @@ class _Sample:
 
 @dataclass
 class _Report:
-    """Result of verifying one shard."""
+    """Result of verifying one shard; `summary` is of its readable samples."""
 
     file: str
     problems: list[str] = field(default_factory=list)
     samples: list[_Sample] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
 
 
 @dataclass
@@ -68,16 +70,22 @@ def verify(directory: Path, *, workers: int = 1) -> list[str]:
         split: {session: part for part, sessions in parts.items() for session in sessions}
         for split, parts in manifest.splits.items()
     }
-    index = _Index()
+    index, summary = _Index(), Summary()
     problems: list[str] = []
-    shards = [(directory, shard) for shard in manifest.shards]
+    shards = [(directory, shard, manifest.tasks) for shard in manifest.shards]
     with (
         Progress(console=Console(stderr=True), transient=True) as progress,
         closing(in_order(_verify_shard, shards, workers)) as reports,
     ):
         for report in progress.track(reports, total=len(shards), description=f"verify {manifest.name}"):
             problems += report.problems + _verify_unique(report, index, part_of)
+            try:
+                summary.merge(report.summary, report.file)
+            except ShardError as error:
+                problems.append(str(error))
     problems += _verify_totals(manifest, index)
+    if not problems:
+        problems += _verify_summary(manifest, summary)
     known = {shard.file for shard in manifest.shards}
     extra = sorted(path.name for path in directory.glob("*.tar") if path.name not in known)
     problems += [f"{name}: is not in the manifest; remove it." for name in extra]
@@ -105,6 +113,15 @@ def _verify_totals(manifest: Manifest, index: _Index) -> list[str]:
     return problems
 
 
+def _verify_summary(manifest: Manifest, summary: Summary) -> list[str]:
+    stated, found = manifest.summary.model_dump(exclude={"parts"}), summary.model_dump(exclude={"parts"})
+    return [
+        f"manifest: summary.{name} is not that of the samples; rebuild."
+        for name in found
+        if found[name] != stated[name]
+    ]
+
+
 def _verify_unique(report: _Report, index: _Index, part_of: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Check the keys and contents of a shard against those of the shards before it, and add them to the index."""
     problems: list[str] = []
@@ -114,7 +131,7 @@ def _verify_unique(report: _Report, index: _Index, part_of: Mapping[str, Mapping
             problems.append(f"{where}: the key is a duplicate; it is in {index.keys[sample.key]} too.")
         index.keys.setdefault(sample.key, report.file)
         twin = sample if sample.content is None else index.contents.setdefault(sample.content, sample)
-        if twin is sample:
+        if twin.key == sample.key:
             continue
         same = f"{where} (session {sample.session}): has the same values as {twin.key} (session {twin.session})"
         leaks = [
@@ -131,11 +148,14 @@ def _verify_unique(report: _Report, index: _Index, part_of: Mapping[str, Mapping
     return problems
 
 
-def _verify_shard(item: tuple[Path, Shard]) -> _Report:
+def _verify_shard(item: tuple[Path, Shard, Mapping[str, TaskType]]) -> _Report:
     """Verify one shard by itself."""
-    directory, shard = item
+    directory, shard, tasks = item
     report = _Report(shard.file)
     problems = report.problems
+    if not (directory / shard.file).is_file():
+        problems.append(f"{shard.file}: is missing; copy it again or rebuild.")
+        return report
     try:
         source = Local(directory / shard.file)
         if source.size != shard.bytes:
@@ -145,7 +165,7 @@ def _verify_shard(item: tuple[Path, Shard]) -> _Report:
         elif sha256_of_source(source) != shard.sha256:
             problems.append(f"{shard.file}: its bytes changed since it was built (sha256); copy it again or rebuild.")
         for key, found in _samples(source, shard.file, problems):
-            _verify_sample(report, key, found)
+            _verify_sample(report, key, found, tasks)
     except DamagedShardError as error:
         problems.append(f"{error}.")
     except ValueError as error:
@@ -180,10 +200,11 @@ def _samples(source: Local, file: str, problems: list[str]) -> Iterator[tuple[st
         yield key, found
 
 
-def _verify_sample(report: _Report, key: str, members: dict[str, bytes]) -> None:
+def _verify_sample(report: _Report, key: str, members: dict[str, bytes], tasks: Mapping[str, TaskType]) -> None:
     try:
         signal = decode(members, f"{report.file}: {key}")
         check_plausible(signal, f"{report.file}: {key}")
+        report.summary.add(signal, tasks, f"{report.file}: {key}")
     except WfmError as error:
         report.problems.append(str(error))
         report.samples.append(_Sample(key, "", None))
