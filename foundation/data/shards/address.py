@@ -17,8 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 import fsspec
 
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.errors import MissingExtraError, ShardError
+from foundation.redaction import LEFT_OUT, published
 
 CONNECT_S, READ_S = 10, 60  # without an answer, or without a byte
 LEAST_RATE = 20_000  # bytes per second over a whole file: a server that sends a byte a minute is as good as none
@@ -64,6 +64,10 @@ def fetch(url: str, size: int | None = None) -> bytes:
         shown = published(url) if "://" in url else f"{scheme}:..."  # what follows may be a command with a key in it
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise ShardError(f"{shown}: shards cannot be read from such an address; use a local path or one of {known}.")
+    if LEFT_OUT in url:
+        raise ShardError(
+            f"{url}: its credentials were left out when it was written; put them into ~/.netrc, or give it again."
+        )
     most = MOST_BYTES if size is None else size
     pauses = iter(PAUSES_S if scheme in ("http", "https") else ())
     while True:

@@ -12,7 +12,6 @@ import numpy as np
 
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard
 from foundation.data.shards.subset import Selection, select_subset, sessions_of
@@ -20,6 +19,7 @@ from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_s
 from foundation.data.tokens import TokenSpec, layout_of
 from foundation.errors import ShardError, SignalError
 from foundation.json_file import parse_json
+from foundation.redaction import published
 from foundation.signal import Signal, decode, stored_shape
 
 OPEN_SHARDS = 48

@@ -20,13 +20,13 @@ from pydantic import (
 )
 
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.data.shards.address import fetch, is_url, join
 from foundation.data.shards.spec import Parameter, Splits, TaskType
 from foundation.data.shards.summary import Count, Summary
 from foundation.errors import ShardError
 from foundation.files import read_regular, write_atomically
 from foundation.json_file import MOST_BYTES, parse_json
+from foundation.redaction import published
 
 SCHEMA_VERSION = 2  # 1: sessions of a shard as an object, whose order a program that sorts keys destroys
 FILE_NAME = "manifest.json"
@@ -131,7 +131,9 @@ class Manifest(Described):
         except ValidationError as error:
             first = error.errors()[0]
             at = ".".join(str(part) for part in first["loc"])[:200]
-            raise ShardError(f"{path}: {at}: {first['msg'].removeprefix('Value error, ')}; rebuild the shards into a new directory.") from error
+            raise ShardError(
+                f"{path}: {at}: {first['msg'].removeprefix('Value error, ')}; rebuild the shards into a new directory."
+            ) from error
         except (ValueError, TypeError) as error:
             raise ShardError(
                 f"{path}: is not valid JSON ({error}); rebuild the shards into a new directory."

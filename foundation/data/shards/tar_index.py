@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Protocol
 
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.data.shards.address import fetch, is_url, join
 from foundation.data.shards.manifest import Shard
 from foundation.data.shards.tar_headers import members
 from foundation.errors import ShardError
 from foundation.files import open_regular
 from foundation.json_file import parse_json
+from foundation.redaction import published
 
 _CHUNK = 2**20
 #: Beginning of an array that surely holds its header (numpy pads it to a multiple of 64 bytes).

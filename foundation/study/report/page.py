@@ -11,9 +11,9 @@ import numpy as np
 from markupsafe import Markup
 
 from foundation import __version__
-from foundation.config.redaction import published
 from foundation.errors import RecipeError
 from foundation.evaluate.report.curves import curves as score_curves
+from foundation.redaction import published
 from foundation.results.page import commands_list, facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.results.rows import Row, save_rows
 from foundation.results.tables import Pivot, pivot
