@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from foundation.data.shards.manifest import Described
 from foundation.data.shards.spec import Dataset, DefinitionError, Splits, files_of, split_problems
 from foundation.errors import ShardError
+from foundation.files import exclusive
 
-LOCK_NAME = ".build.lock"
+LOCK_NAME = ".build.lock"  # as `exclusive` names it
 
 
 class Plan(Described):
@@ -104,24 +103,15 @@ def build_lock(folder: Path) -> Iterator[None]:
     """Lock a folder, which is made, for one process; the operating system releases the lock when the process ends.
 
     Raises:
-        ShardError: another process has it.
+        WfmError: another process has it.
+        ShardError: the folder cannot be made or written, such as on a full disk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK_NAME
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ShardError(f"{folder}: another process is building here; wait for it, or stop it.") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / "build"):
+            yield
     except OSError as error:
-        warnings.warn(
-            f"{folder}: its file system has no locks ({error.strerror}); make sure that nothing else builds here.",
-            stacklevel=3,
-        )
-    try:
-        yield
-    finally:
-        try:
-            path.unlink(missing_ok=True)
-        finally:
-            lock.release()
+        raise ShardError(
+            f"{error.filename or folder}: {error.strerror or error}; correct it and run the same command again: what is "
+            f"finished in {folder} is kept."
+        ) from error

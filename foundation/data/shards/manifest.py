@@ -131,9 +131,8 @@ class Manifest(Described):
         except ValidationError as error:
             first = error.errors()[0]
             at = ".".join(str(part) for part in first["loc"])[:200]
-            raise ShardError(
-                f"{path}: {at}: {first['msg'].removeprefix('Value error, ')}; rebuild the shards into a new directory."
-            ) from error
+            why = first["msg"].removeprefix("Value error, ")
+            raise ShardError(f"{path}: {at}: {why}; rebuild the shards into a new directory.") from error
         except (ValueError, TypeError) as error:
             raise ShardError(
                 f"{path}: is not valid JSON ({error}); rebuild the shards into a new directory."

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.plausible import check_plausible
@@ -231,18 +232,25 @@ def print_info(directory: Path, console: Console | None = None) -> None:
     """Print `info` as a table."""
     described = info(directory)
     summary = described.pop("summary")
-    table = Table("", "", title=described.pop("title"), show_header=False)
+    described["left_out"] = [f"{each['file']}: {each['reason']}" for each in described["left_out"]]
+    table = Table("", "", title=Text(_printable(described.pop("title"))), show_header=False)
     for name, value in {**described, **summary}.items():
         if value not in (None, "", {}, []):
-            table.add_row(name, _plain(value))
+            table.add_row(name, Text(_printable(_plain(value))))
     (console or Console()).print(table)
+
+
+def _printable(text: str) -> str:
+    """Text without the characters by which a name could move the cursor or change the terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def _plain(value: Any, joint: str = "\n") -> str:
     if isinstance(value, dict):
         return joint.join(f"{name}: {_plain(inner, ', ')}" for name, inner in value.items())
     if isinstance(value, list):
-        return "; ".join(map(_plain, value)) if isinstance(value[0], list) else " to ".join(map(_plain, value))
+        joint = " to " if isinstance(value[0], float) else "; "
+        return joint.join(map(_plain, value))
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

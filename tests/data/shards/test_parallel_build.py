@@ -261,7 +261,7 @@ def test_verification_by_workers_tells_the_same(tmp_path: Path) -> None:
 def test_two_processes_do_not_build_in_one_place(tmp_path: Path) -> None:
     with (tmp_path / LOCK_NAME).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(ShardError, match="another process is building here"):
+        with pytest.raises(ShardError, match="is writing it; wait until that has ended"):
             write_shards(_dataset(), tmp_path, **SMALL)
     write_shards(_dataset(), tmp_path, **SMALL)
 
