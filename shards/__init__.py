@@ -83,8 +83,8 @@ def open_dataset(name: str, **options: object) -> Dataset:
         raise
     except Exception as error:
         raise ShardError(
-            f"{name}: build(...) failed{_at(error)} ({type(error).__name__}: {error}); correct the options, the raw files "
-            "or the code."
+            f"{name}: build(...) failed{_at(error)} ({type(error).__name__}: {error}); correct the options, the raw "
+            "files or the code."
         ) from error
     if not isinstance(dataset, Dataset):
         raise ShardError(

@@ -170,8 +170,8 @@ def _job(kind: str, name: str, template: Path, options: Options, gpus: int, valu
 def _wfm(*words: str) -> str:
     if secret := next((word for word in words if published(word) != word), None):
         raise ClusterError(
-            f"{secret}: a job's command is logged and seen by all, so no address in it may hold a user, a key or a query; "
-            "put credentials into ~/.netrc or the environment."
+            f"{secret}: a job's command is logged and seen by all, so no address in it may hold a user, a key or a "
+            "query; put credentials into ~/.netrc or the environment."
         )
     return shlex.join([*WFM, *words])
 

@@ -79,16 +79,20 @@ def read_file(name: str, entry: FileSamples, root: Path | None) -> Iterator[Samp
             raise ShardError(f"{name}: a sample, {last}: {error}") from error
         if path is None or root is None:
             raise
-        raise UnreadableError(LeftOut(file=path.relative_to(root).as_posix(), reason=_reason(error, root))) from error
+        raise UnreadableError(_entry(path, root, error)) from error
 
 
-def _reason(error: Exception, root: Path) -> str:
+def _entry(path: Path, root: Path, error: Exception) -> LeftOut:
     """Without the place of the raw folder: the same files give the same manifest wherever they lie."""
+    file = path.relative_to(root).as_posix()
     text = str(error) if isinstance(error, WfmError) else f"{type(error).__name__}: {error}"
-    return text.replace(f"{root}{os.sep}", "").rstrip(".")[:_MOST_TEXT]
+    reason = text.replace(f"{root}{os.sep}", "").removeprefix(f"{file}: ").rstrip(".")
+    return LeftOut(file=file, reason=reason[:_MOST_TEXT])
 
 
-def without_missing(name: str, splits: Splits, sessions: Mapping[str, int]) -> tuple[Splits, list[str]]:
+def without_missing(
+    name: str, splits: Splits, sessions: Mapping[str, int], left_out: Sequence[LeftOut]
+) -> tuple[Splits, list[str]]:
     """Splits without the sessions that have no samples because their files were left out, and those sessions.
 
     Raises:
@@ -102,7 +106,8 @@ def without_missing(name: str, splits: Splits, sessions: Mapping[str, int]) -> t
         for part, members in parts.items():
             if splits[split][part] and not members:
                 raise ShardError(
-                    f"{name}: every file of part {part!r} of split {split!r} was left out; repair the raw files."
+                    f"{name}: nothing is left of part {part!r} of split {split!r}, since {len(left_out)} files were "
+                    f"left out, the first {left_out[0].file}: {left_out[0].reason}; repair the raw files."
                 )
     named = (each for parts in splits.values() for members in parts.values() for each in members)
     return kept, [each for each in dict.fromkeys(named) if each not in sessions]

@@ -112,6 +112,6 @@ def build_lock(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise ShardError(
-            f"{error.filename or folder}: {error.strerror or error}; correct it and run the same command again: what is "
-            f"finished in {folder} is kept."
+            f"{error.filename or folder}: {error.strerror or error}; correct it and run the same command again: what "
+            f"is finished in {folder} is kept."
         ) from error

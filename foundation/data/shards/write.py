@@ -84,7 +84,7 @@ def finished(plan: Plan, out: Path) -> Manifest | None:
         return None
     manifest = Manifest.load(out)
     if manifest.left_out:
-        kept, _ = without_missing(plan.name, plan.splits, count_sessions(manifest.shards))
+        kept, _ = without_missing(plan.name, plan.splits, count_sessions(manifest.shards), manifest.left_out)
         plan = plan.model_copy(update={"splits": kept})
     plan.refuse_other(out, "a finished build", manifest.model_dump(mode="json"))
     _tidy(out)
@@ -240,7 +240,7 @@ def _finish(out: Path, journal: Journal, summary: Summary, left_out: list[LeftOu
         raise ShardError(f"{plan.name}: it gave no samples{why}; check its raw folder and parameters.")
     sessions = count_sessions(journal.shards)
     if left_out:
-        kept, gone = without_missing(plan.name, plan.splits, sessions)
+        kept, gone = without_missing(plan.name, plan.splits, sessions, left_out)
         plan = plan.model_copy(update={"splits": kept})
         if gone:
             shown = ", ".join(gone[:5]) + (", ..." if len(gone) > 5 else "")
