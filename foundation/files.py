@@ -11,7 +11,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader, FileIO
+from io import FileIO
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,8 +49,11 @@ def open_regular(path: Path) -> FileIO:
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
     """The first `most_bytes` bytes of a regular file. Raises as `open_regular`."""
-    with open_regular(path) as file, BufferedReader(file) as buffered:
-        return buffered.read(most_bytes)
+    data = bytearray()
+    with open_regular(path) as file:  # piece by piece: one read would take memory for all that is allowed
+        while more := file.read(min(2**20, most_bytes - len(data))):
+            data += more
+    return bytes(data)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import numpy as np
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
 from foundation.data.shards.address import is_url
-from foundation.data.shards.manifest import Manifest, Shard
+from foundation.data.shards.manifest import Manifest, Shard, count_sessions
+from foundation.data.shards.spec import split_problems
 from foundation.data.shards.subset import Selection, select_subset, sessions_of
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.data.tokens import TokenSpec, layout_of
@@ -181,11 +182,16 @@ def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str]
     """The samples of one part of a split, or of several together; of all sessions where both are None.
 
     Raises:
-        ShardError: no such split or part, or only one of the two is given.
+        ShardError: no such split or part, only one of the two is given, or the split leaks or names a session that has
+            no samples.
     """
     if (split is None) != (part is None):
         raise ShardError(f"{manifest.name}: split is {split!r} but part is {part!r}; give both, or neither for all.")
     wanted = None if split is None or part is None else set(manifest.sessions(split, part))
+    if split is not None:
+        problems = split_problems({split: manifest.splits[split]}, count_sessions(manifest.shards))
+        if problems:
+            raise ShardError(f"{manifest.name}: {problems[0]}")
     found = [(shard, _indices(shard, wanted)) for shard in manifest.shards]
     return [(shard, indices) for shard, indices in found if len(indices)]
 
