@@ -42,7 +42,7 @@ def parse_json(data: bytes | memoryview | str, *, finite: bool = True) -> Any:
         found = json.loads(text, object_pairs_hook=_object, **options)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels") from None
-    if text.count("[") + text.count("{") > MOST_DEPTH:
+    if isinstance(found, dict | list) and text.count("[") + text.count("{") > MOST_DEPTH:
         _check_depth(found)
     if _SURROGATE.search(text):
         _check_text(found)
@@ -80,13 +80,9 @@ def _finite(text: str) -> float:
 
 def _check_depth(found: Any) -> None:
     level = [found]
-    for _ in range(MOST_DEPTH + 1):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
+    for _ in range(MOST_DEPTH):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for each in inside for inner in each if isinstance(inner, dict | list)]
         if not level:
             return
     raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels")
