@@ -1,9 +1,11 @@
-"""Manifests that a test edits, by hand or to fit shards that it has edited."""
+"""Manifests and tars that a test edits."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,3 +28,14 @@ def reseal(directory: Path) -> None:
             shard.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     edit_manifest(directory, update)
+
+
+def rewrite_tar(path: Path, edit: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> None:
+    """Change the members (name, content) of a tar."""
+    with tarfile.open(path) as tar:
+        members = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+    with tarfile.open(path, "w") as tar:
+        for name, data in edit(members):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from helpers.manifests import edit_manifest
+from helpers.manifests import edit_manifest, rewrite_tar
 from helpers.signals import make_signal
 from helpers.small_set import COUNT, SHARD_BYTES, _dataset, _samples
 
@@ -34,16 +33,6 @@ def _bytes(directory: Path) -> dict[str, bytes]:
 def built(tmp_path: Path) -> Path:
     write_shards(_dataset(), tmp_path / "toy", shard_bytes=SHARD_BYTES)
     return tmp_path / "toy"
-
-
-def _rewrite_tar(path: Path, edit: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> None:
-    with tarfile.open(path) as tar:
-        members = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
-    with tarfile.open(path, "w") as tar:
-        for name, data in edit(members):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
 
 
 def test_manifest_counts_what_was_written(built: Path) -> None:
@@ -232,9 +221,9 @@ def test_verify_finds_missing_and_extra_shards(built: Path) -> None:
 
 def test_verify_finds_duplicate_keys_and_contents(built: Path) -> None:
     first = built / "toy-000000.tar"
-    _rewrite_tar(first, lambda members: members + members[:3])
+    rewrite_tar(first, lambda members: members + members[:3])
     assert any("s0-0000: the key is a duplicate" in problem for problem in verify(built))
-    _rewrite_tar(first, lambda members: [*members, *((f"copy.{n.partition('.')[2]}", d) for n, d in members[:3])])
+    rewrite_tar(first, lambda members: [*members, *((f"copy.{n.partition('.')[2]}", d) for n, d in members[:3])])
     with pytest.warns(UserWarning, match=r"copy \(session s0\): has the same values as s0-0000 \(session s0\)"):
         problems = verify(built)
     assert not any("has the same values" in problem for problem in problems)
@@ -245,7 +234,7 @@ def test_verify_finds_undecodable_samples_and_unsafe_members(built: Path) -> Non
         members[0] = (members[0][0], b"not an array")
         return [*members, ("../../evil.signal.npy", b""), ("/etc/evil.signal.npy", b"")]
 
-    _rewrite_tar(built / "toy-000000.tar", spoil)
+    rewrite_tar(built / "toy-000000.tar", spoil)
     problems = verify(built)
     assert any("toy-000000.tar: s0-0000: cannot be decoded" in problem for problem in problems)
     assert any("'../../evil.signal.npy' is not a plain file" in problem for problem in problems)
