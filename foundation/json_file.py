@@ -49,14 +49,14 @@ def parse_json(data: bytes | memoryview | str, *, finite: bool = True) -> Any:
     return found
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, *, finite: bool = True) -> Any:
     """The value in a file, which must be a regular one. `parse_json` says what is refused.
 
     Raises:
         OSError: it cannot be read, or is a pipe or a device.
         ValueError: as `parse_json`.
     """
-    return parse_json(read_regular(path, MOST_BYTES + 1))
+    return parse_json(read_regular(path, MOST_BYTES + 1), finite=finite)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
