@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from helpers.manifests import reseal
+from helpers.manifests import reseal, rewrite_tar
 from helpers.small_set import SHARD_BYTES, _dataset
 
 from foundation.config import CorpusSection
@@ -82,22 +82,24 @@ def manifest_bytes(rng: random.Random, folder: Path) -> None:
 def manifest_values(rng: random.Random, folder: Path) -> None:
     """A few values of the manifest replaced, deleted or moved; keys sorted, or shards swapped, now and then."""
     path = folder / "manifest.json"
-    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(_changed(rng, json.loads(path.read_text())), sort_keys=rng.random() < 0.2))
+
+
+def _changed(rng: random.Random, raw: dict[str, Any]) -> dict[str, Any]:
     for _ in range(rng.randint(1, 3)):
-        at, key = raw, rng.choice(list(raw))
+        at: Any = raw
+        key: Any = rng.choice(list(raw))
         while isinstance(at[key], dict | list) and at[key] and rng.random() < 0.8:
             at = at[key]
             key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
         how = rng.randrange(4)
-        if how == 0:
+        if how == 0 and len(raw) > 1:
             del at[key]
         elif how == 1 and isinstance(at, list):
             rng.shuffle(at)
         else:
             at[key] = rng.choice(NASTY)
-        if not isinstance(raw, dict) or not raw:
-            break
-    path.write_text(json.dumps(raw, sort_keys=rng.random() < 0.2))
+    return raw
 
 
 def tar_bytes(rng: random.Random, folder: Path) -> None:
@@ -121,6 +123,28 @@ def tar_bytes(rng: random.Random, folder: Path) -> None:
         reseal(folder)
 
 
+def members(rng: random.Random, folder: Path) -> None:
+    """One member of a sample changed, its metadata by value, in a tar and a manifest that agree with it."""
+
+    def change(found: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        at = rng.randrange(len(found))
+        name, content = found[at]
+        data = bytearray(content)
+        if name.endswith(".json") and rng.random() < 0.7:
+            data = bytearray(json.dumps(_changed(rng, json.loads(content))).encode())
+        elif name.endswith(".npy") and rng.random() < 0.7:
+            head = bytearray(data[:128])
+            bytes_of(rng, head, 3)
+            data[:128] = head
+        else:
+            bytes_of(rng, data)
+        found[at] = (name, bytes(data))
+        return found
+
+    rewrite_tar(rng.choice(sorted(folder.glob("*.tar"))), change)
+    reseal(folder)
+
+
 def swapped(rng: random.Random, folder: Path) -> None:
     """Two shards in each other's place, or sorted keys in a manifest of the first schema version."""
     one, two = rng.sample(sorted(folder.glob("*.tar")), 2)
@@ -135,6 +159,7 @@ MUTATIONS: dict[str, Mutate] = {
     "manifest-bytes": manifest_bytes,
     "manifest-values": manifest_values,
     "tar": tar_bytes,
+    "members": members,
     "swapped": swapped,
 }
 
