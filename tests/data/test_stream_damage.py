@@ -101,7 +101,9 @@ def test_a_sample_that_contradicts_itself_is_corrupt_too(copy: Path) -> None:
     assert len(rows_of(stream)) == 399
     assert stream.skipped == 1
     for read in (read_part, lambda directory: list(pipeline(directory))):
-        with pytest.raises(ShardError, match=rf":{key}: Signal\.time_s has shape"):
+        with pytest.raises(
+            ShardError, match=rf":{key}: (Signal\.time_s has shape|cannot be decoded \(an axis has 128 entries)"
+        ):
             read(copy)
 
 
