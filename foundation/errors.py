@@ -3,9 +3,14 @@
 The command line prints the sentence and exits with status 2; a traceback indicates a defect of this project.
 """
 
+from foundation.redaction import published
+
 
 class WfmError(Exception):
-    """Base of all errors that user input can cause."""
+    """Base of all errors that user input can cause. Its message never holds the credentials of an address."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*map(published, parts))
 
 
 class SignalError(WfmError):

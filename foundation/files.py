@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
+import stat
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,6 +32,28 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file, unbuffered, without waiting for the other end of a pipe.
+
+    Raises:
+        OSError: it is missing, not readable, or a folder, pipe, socket or device.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return FileIO(opened, "rb")
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The first `most_bytes` bytes of a regular file. Raises as `open_regular`."""
+    data = bytearray()
+    with open_regular(path) as file:  # piece by piece: one read would take memory for all that is allowed
+        while more := file.read(min(2**20, most_bytes - len(data))):
+            data += more
+    return bytes(data)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from foundation.data.shards.manifest import nearest
 from foundation.data.shards.spec import Dataset
-from foundation.errors import ShardError
+from foundation.errors import ShardError, WfmError
 
 #: name -> module, imported on demand
 DATASETS: dict[str, str] = {
@@ -61,7 +61,8 @@ def open_dataset(name: str, **options: object) -> Dataset:
     parameters of its simulation.
 
     Raises:
-        ShardError: an unknown name, a file without `build`, an unknown or missing option, or missing raw files.
+        ShardError: an unknown name, a file without `build` or whose `build` fails, an unknown or missing option, or
+            missing raw files.
     """
     if name.endswith(".py"):
         build = _own(Path(name))
@@ -76,7 +77,15 @@ def open_dataset(name: str, **options: object) -> Dataset:
     for option, parameter in wanted.items():
         if parameter.default is parameter.empty and option not in options:
             raise ShardError(f"data set {name} needs the option {option!r}; it takes {', '.join(wanted)}.")
-    dataset = build(**options)
+    try:
+        dataset = build(**options)
+    except (WfmError, MemoryError):
+        raise
+    except Exception as error:
+        raise ShardError(
+            f"{name}: build(...) failed{_at(error)} ({type(error).__name__}: {error}); correct the options, the raw "
+            "files or the code."
+        ) from error
     if not isinstance(dataset, Dataset):
         raise ShardError(
             f"{name}: build(...) returns {type(dataset).__name__}; expected a foundation.data.shards.spec.Dataset."
@@ -85,6 +94,16 @@ def open_dataset(name: str, **options: object) -> Dataset:
         code = hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
         return replace(dataset, parameters={**dataset.parameters, "code": code})
     return dataset
+
+
+def _at(error: Exception) -> str:
+    """The file that a data set was reading when it failed: the innermost path among the variables of its functions."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        paths = [value for value in trace.tb_frame.f_locals.values() if isinstance(value, Path) and value.is_file()]
+        found = f" at {paths[-1]}" if paths else found
+        trace = trace.tb_next
+    return found
 
 
 def _own(path: Path) -> Callable[..., object]:

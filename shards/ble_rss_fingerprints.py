@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets.common import from_files, parts
+from foundation.datasets.common import from_files, parts, readable
 from foundation.readers.rssi import ble_rss
 
 NAME = "ble-rss-fingerprints"
@@ -38,7 +38,7 @@ def build(raw: Path) -> Dataset:
         reads,
         lambda: {
             "robot": parts(
-                {signal.session: _PARTS[path.stem] for path, read in reads.items() for signal in read()},
+                {signal.session: _PARTS[path.stem] for path, read in reads.items() for signal in readable(read)},
                 ("train", "test", "rest"),
             )
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import math
 import warnings
 from collections import Counter
@@ -10,8 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foundation.data.shards.spec import Dataset, Parameter, Sample, Splits, TaskType, fingerprint
-from foundation.errors import ShardError, SignalError
+from foundation.data.shards.spec import (
+    Dataset,
+    DefinitionError,
+    FilePiece,
+    Parameter,
+    Sample,
+    Splits,
+    TaskType,
+    fingerprint,
+)
+from foundation.errors import WfmError
 from foundation.readers.arrays.layouts import Layout, load_layout
 from foundation.signal import Signal
 
@@ -45,11 +56,15 @@ def from_files(
 
     Args:
         reads: file -> function that yields its signals, with session and labels; labels that are not a task are left
-            out. Sessions must be contiguous in this order. Every value must pickle, see `Dataset.pieces`.
+            out with a warning. Sessions must be contiguous in this order. Every value must pickle, see
+            `Dataset.pieces`.
         parameters: parameters, besides the raw files, on which the samples depend.
     """
-    numbered = list(enumerate(reads.items()))
-    size = max(1, math.ceil(len(numbered) / PIECES))
+    entries = [
+        (path, partial(_samples, number, path, read, tuple(tasks), name, licence))
+        for number, (path, read) in enumerate(reads.items())
+    ]
+    size = max(1, math.ceil(len(entries) / PIECES))
     return Dataset(
         name=name,
         title=title,
@@ -57,25 +72,41 @@ def from_files(
         citation=citation,
         homepage=homepage,
         tasks=tasks,
-        pieces=[
-            partial(_samples, numbered[first : first + size], tuple(tasks), name, licence)
-            for first in range(0, len(numbered), size)
-        ],
+        pieces=[FilePiece(tuple(entries[first : first + size])) for first in range(0, len(entries), size)],
         splits=splits,
         parameters={"raw": fingerprint(raw, reads), **(parameters or {})},
     )
 
 
-def _samples(
-    numbered: Sequence[tuple[int, tuple[Path, Read]]], tasks: Sequence[str], name: str, licence: str
-) -> Iterator[Sample]:
-    for number, (path, read) in numbered:
-        try:
-            for index, signal in enumerate(read()):
-                labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
-                yield f"{number:06d}_{index:08d}", signal.with_(labels=labels, source=name, licence=licence)
-        except SignalError as error:
-            raise ShardError(f"{name}: {path}: {error}") from error
+def _samples(number: int, path: Path, read: Read, tasks: Sequence[str], name: str, licence: str) -> Iterator[Sample]:
+    told: set[str] = set()
+    for index, signal in enumerate(read()):
+        key = f"{number:06d}_{index:08d}"
+        _tell_undeclared(f"{name}: {path.name}: sample {key}", set(signal.labels) - told, signal.labels, tasks)
+        told |= set(signal.labels)
+        labels = {task: signal.labels[task] for task in tasks if task in signal.labels}
+        yield key, signal.with_(labels=labels, source=name, licence=licence)
+
+
+def _tell_undeclared(where: str, new: Iterable[str], labels: Iterable[str], tasks: Sequence[str]) -> None:
+    """Warn of labels that are no task; refuse one that is spelt like a task that has no label.
+
+    Raises:
+        DefinitionError: a label and a task are the same word but for its spelling.
+    """
+    unlabelled = [task for task in tasks if task not in labels]
+    for label in sorted(set(new) - set(tasks)):
+        if near := difflib.get_close_matches(label, unlabelled, n=1):
+            raise DefinitionError(
+                f"{where}: has a label {label!r} but none for the task {near[0]!r}; spell the two alike."
+            )
+        warnings.warn(f"{where}: label {label!r} is left out: the tasks are {', '.join(tasks) or 'none'}", stacklevel=2)
+
+
+def readable(read: Read) -> Iterator[Signal]:
+    """The signals of a file as far as it can be read: a build leaves it out, and says why, where it cannot."""
+    with contextlib.suppress(WfmError, OSError, ValueError, LookupError, EOFError):
+        yield from read()
 
 
 def windows(signal: Signal, length: int) -> Iterator[Signal]:

@@ -15,14 +15,15 @@ recording.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
 from foundation.datasets.common import NOT_STATED, from_files, layout, parts
 from foundation.errors import ShardError
+from foundation.json_file import load_json
 from foundation.readers.arrays.layouts import Layout
 from foundation.readers.arrays.reader import stream
 from foundation.signal import Signal
@@ -77,10 +78,17 @@ def _locate(folder: Path, stated: str) -> Path:
     raise ShardError(f"{folder}: the metadata names {stated}, which is not there; download the whole task.")
 
 
+def _list(path: Path) -> Any:
+    try:
+        return load_json(path)
+    except (OSError, ValueError) as error:
+        raise ShardError(f"{path}: cannot be read as JSON ({error}); download the task again.") from error
+
+
 def _splits(folder: Path, known: set[str]) -> Splits:
     lists = {path.stem: path for path in sorted((folder / "splits").glob("*.json"))}
     ids = {
-        name: [str(entry) for entry in json.loads(path.read_text())]
+        name: [str(entry) for entry in _list(path)]
         for name, path in lists.items()
         if name in ("train_id", "val_id") or (name.startswith("test_") and "_p" not in name)
     }

@@ -21,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
-from foundation.datasets.common import from_files, parts, windows
+from foundation.datasets.common import from_files, parts, readable, windows
 from foundation.readers.radar import radhar
 from foundation.signal import Signal
 
@@ -38,7 +38,7 @@ def build(raw: Path) -> Dataset:
 
     @cache
     def sessions() -> list[str]:
-        return [s.session for path in files for s in _recordings(path) if len(s.time_s) >= FRAMES]
+        return [s.session for path in files for s in readable(partial(_recordings, path)) if len(s.time_s) >= FRAMES]
 
     return from_files(
         raw,

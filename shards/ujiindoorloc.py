@@ -16,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from foundation.data.shards.spec import Dataset, raw_files
-from foundation.datasets.common import from_files, parts
+from foundation.datasets.common import from_files, parts, readable
 from foundation.readers.rssi import uji_indoorloc
 from foundation.signal import Signal
 
@@ -32,7 +32,7 @@ def build(raw: Path) -> Dataset:
 
     @cache
     def part_of() -> dict[str, str]:
-        return {signal.session: _PARTS[path.stem] for path in files for signal in _scans(path)}
+        return {signal.session: _PARTS[path.stem] for path in files for signal in readable(partial(_scans, path))}
 
     return from_files(
         raw,

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-#: Every package, and what it may import of this project besides itself, `errors`, `files` and `progress`. A dotted
-#: name allows that module alone. Modules directly in foundation/ (suite, quickstart, ...) join the packages and may
+#: Every package, and what it may import of this project besides itself and `EVERYWHERE`. A dotted name
+#: allows that module alone. Modules directly in foundation/ (suite, quickstart, ...) join the packages and may
 #: import any of them; a package that needs such a module names it here. `cli` may import everything, and nobody
 #: imports it.
 ALLOWED: dict[str, set[str]] = {
@@ -79,6 +79,9 @@ ALLOWED: dict[str, set[str]] = {
         ),
     },
 }
+
+#: Modules that every package may import.
+EVERYWHERE = {"errors", "files", "json_file", "progress", "redaction", "__version__"}
 
 #: Packages that stand on these libraries and the standard library alone.
 STANDS_ON: dict[str, set[str]] = {"signal": {"numpy"}, "nn": {"numpy", "torch", "jaxtyping"}}
@@ -167,7 +170,7 @@ def forbidden_imports(path: Path, source: str) -> list[str]:
         elif own.split(".")[0] in ("cli", "recipes", "shards"):
             allowed = unit == "cli"
         else:
-            may = ALLOWED.get(unit, {own}) | {unit, "errors", "files", "progress", "__version__"}
+            may = ALLOWED.get(unit, {own}) | {unit, *EVERYWHERE}
             allowed = any(own == name or own.startswith(f"{name}.") for name in may)
         if not allowed:
             found.append(f"{path}:{line}: {unit or 'foundation'} may not import {dotted}")

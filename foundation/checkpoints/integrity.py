@@ -6,12 +6,12 @@ loading. A ZeRO directory holds one such file per rank, and a list of them.
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from pathlib import Path
 
 from foundation.checkpoints.layout import numbered
+from foundation.json_file import load_json
 
 LIST = "files.json"
 _ARCHIVES = (".pt", ".ckpt")
@@ -26,8 +26,8 @@ def integrity_problem(path: Path, thorough: bool = True) -> str | None:
     files = {str(file.relative_to(path)): file for file in files_of(path)} if path.is_dir() else {path.name: path}
     listed = path / LIST
     try:
-        missing = sorted(set(json.loads(listed.read_text())) - set(files)) if listed.exists() else []
-    except ValueError:
+        missing = sorted(set(load_json(listed)) - set(files)) if listed.exists() else []
+    except (ValueError, OSError, TypeError):
         return f"{listed}: is damaged"
     if missing:
         return f"{path}: lacks {missing[0]}"

@@ -15,11 +15,11 @@ from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foundation.checkpoints.released import resolve
-from foundation.config.redaction import published
 from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, load_hashes
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
+from foundation.redaction import published
 
 PROVENANCE = "pretraining.json"
 

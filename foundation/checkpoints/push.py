@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.checkpoints.provenance import PROVENANCE
-from foundation.config.redaction import published
 from foundation.errors import CheckpointError
+from foundation.redaction import published
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

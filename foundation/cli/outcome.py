@@ -21,8 +21,8 @@ from types import FrameType
 from typing import Any
 
 from foundation import __version__
-from foundation.config.redaction import published
 from foundation.errors import StoppedError, WfmError
+from foundation.redaction import published
 
 USER, DEFECT, SYSTEM = 2, 70, 74
 

@@ -39,8 +39,10 @@ def add(commands: Any) -> None:
         metavar="i/n",
         help="only part i of n (from 0), for one of n jobs; then run merge",
     )
+    _add_max_bad(build)
     merge = command(actions, "merge", _merge, "join the parts that --array built; the bytes are those of one build")
     merge.add_argument("out", type=Path, metavar="OUT", help="the --out of the parts")
+    _add_max_bad(merge)
     verify = command(actions, "verify", _verify, "check every byte, sample and split; exit status 2 on a problem")
     verify.add_argument("directory", type=Path)
     verify.add_argument(
@@ -56,6 +58,26 @@ def add(commands: Any) -> None:
     info.add_argument("directory", type=Path)
 
 
+def _add_max_bad(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-bad",
+        type=_most_bad,
+        metavar="N",
+        help="stop where more raw files than N, or than N%%, cannot be read; default: 1%%, and 10 at least",
+    )
+
+
+def _most_bad(text: str) -> int | float:
+    """A number of files, or a share of them as a float."""
+    try:
+        found = float(text[:-1]) / 100 if text.endswith("%") else int(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of files, such as 10, or a share, such as 1%")
+    return found
+
+
 def _build(args: argparse.Namespace) -> None:
     from foundation.data.shards.array_build import write_part
     from foundation.data.shards.write import write_shards
@@ -65,9 +87,9 @@ def _build(args: argparse.Namespace) -> None:
     given |= dict(_option(text) for text in args.set)
     dataset = open_dataset(args.name, **given)
     if args.array is None:
-        _print_built(args.out, write_shards(dataset, args.out, workers=args.workers))
+        _print_built(args.out, write_shards(dataset, args.out, workers=args.workers, max_bad=args.max_bad))
         return
-    folder = write_part(dataset, args.out, *args.array, workers=args.workers)
+    folder = write_part(dataset, args.out, *args.array, workers=args.workers, max_bad=args.max_bad)
     if folder is not None:
         print(f"{folder}: part {args.array[0]} of {args.array[1]} is finished; after the last, 'wfm shards merge'.")
 
@@ -75,11 +97,15 @@ def _build(args: argparse.Namespace) -> None:
 def _merge(args: argparse.Namespace) -> None:
     from foundation.data.shards.array_build import merge_parts
 
-    _print_built(args.out, merge_parts(args.out))
+    _print_built(args.out, merge_parts(args.out, max_bad=args.max_bad))
 
 
 def _print_built(out: Path, manifest: Manifest) -> None:
+    from foundation.data.shards.manifest import FILE_NAME
+
     print(f"{out}: {manifest.count} samples of {manifest.name} in {len(manifest.shards)} shards.")
+    if manifest.left_out:
+        print(f"{out}: {len(manifest.left_out)} raw files were left out; {FILE_NAME} names them under left_out.")
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

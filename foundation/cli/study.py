@@ -65,11 +65,15 @@ def _study(args: argparse.Namespace) -> None:
 
     study = Study.load(args.study, args.overrides)
     runs = study.runs if args.array is None else study.share(*args.array)
+    from foundation.data.shards.address import is_url
     from foundation.study.runs import do_runs, results, state
 
     if args.dry_run:
+        held_out = study.recipe.held_out  # a run is known by the content of it, and a dry run fetches nothing
+        remote = held_out is not None and is_url(held_out.shards)
         for run in runs:
-            print(f"{run.folder}  {state(study, run)}  {' '.join(run.words)}".rstrip())
+            known = "of a remote held-out set" if remote else state(study, run)
+            print(f"{run.folder}  {known}  {' '.join(run.words)}".rstrip())
         return
     problems = do_runs(study, runs, lambda text: print(text, flush=True))
     if args.array is not None:

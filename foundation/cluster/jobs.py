@@ -13,6 +13,7 @@ from foundation.cluster.render import TEMPLATES, Options, render
 from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
 from foundation.config.suite import load_suite
 from foundation.errors import ClusterError
+from foundation.redaction import published
 
 WFM = [sys.executable, "-m", "foundation.cli"]  # the same environment on every node, whatever its PATH
 PREFIX = "wfm-"  # of all job names
@@ -167,6 +168,11 @@ def _job(kind: str, name: str, template: Path, options: Options, gpus: int, valu
 
 
 def _wfm(*words: str) -> str:
+    if secret := next((word for word in words if published(word) != word), None):
+        raise ClusterError(
+            f"{secret}: a job's command is logged and seen by all, so no address in it may hold a user, a key or a "
+            "query; put credentials into ~/.netrc or the environment."
+        )
     return shlex.join([*WFM, *words])
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 from foundation.config.values import expanded
+from foundation.redaction import published
 
 
 def local_path(address: str) -> str:
@@ -23,4 +24,5 @@ def _address(value: Any) -> Any:
     return str(expanded(local_path(str(value)))) if isinstance(value, str | Path) else value
 
 
-Address = Annotated[str, BeforeValidator(_address)]
+#: A recipe that is dumped (into its run, a log, a checkpoint, a report) has no credentials in its addresses.
+Address = Annotated[str, BeforeValidator(_address), PlainSerializer(published)]

@@ -14,12 +14,13 @@ import numpy as np
 import torch.utils.data
 
 from foundation.config import CorpusSection
-from foundation.config.redaction import published
 from foundation.data.batching import cut
-from foundation.data.shards.corpus import Corpus, DamagedShardError
+from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.tar_index import DamagedShardError
 from foundation.data.shuffle import Mixture, Order
 from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
 from foundation.errors import ShardError
+from foundation.redaction import published
 from foundation.signal import Signal
 
 BAD_SAMPLES = 100  # undecodable samples after which a stream gives up

@@ -7,23 +7,19 @@ workers by shard, and composes with every stage of the library.
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import webdataset as wds
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from foundation.config.address import local_path
-from foundation.config.redaction import published
-from foundation.data.shards.address import fetch, is_url, join
-from foundation.data.shards.corpus import advice_on_damage, select_part
-from foundation.data.shards.manifest import Manifest
+from foundation.data.shards.address import join
+from foundation.data.shards.corpus import advice_on_damage, check_files, select_part
+from foundation.data.shards.manifest import Manifest, Shard
+from foundation.data.shards.tar_index import DamagedShardError, open_shard
 from foundation.errors import ShardError, SignalError
+from foundation.json_file import parse_json
 from foundation.signal import Signal, decode
 
 Sample = dict[str, Any]
@@ -61,55 +57,39 @@ def pipeline(
             DataLoader that starts workers anew for every pass repeats the first one: give it `persistent_workers=True`.
 
     Raises:
-        ShardError: no such directory, split or part. While iterating: a shard cannot be read, holds another number of
-            samples than its manifest says, or has a sample that cannot be decoded.
+        ShardError: no such directory, split or part. While iterating: a shard cannot be read, is not what its manifest
+            says, or has a sample that cannot be decoded.
     """
     manifest = Manifest.load(shards)
-    selection = select_part(manifest, split, part)
-    counts = {join(shards, shard.file): shard.count for shard, _ in selection}
+    check_files(shards, manifest)
+    entries = {join(shards, shard.file): shard for shard, _ in select_part(manifest, split, part)}
     wanted = None if split is None or part is None else frozenset(manifest.sessions(split, part))
     return SignalPipeline(
-        wds.SimpleShardList(list(counts)),
-        wds.detshuffle(bufsize=len(counts), initial=len(counts), seed=seed) if shuffle else None,
+        wds.SimpleShardList(list(entries)),
+        wds.detshuffle(bufsize=len(entries), initial=len(entries), seed=seed) if shuffle else None,
         wds.split_by_node,
         wds.split_by_worker,
-        partial(_samples, counts=counts, advice=advice_on_damage(shards)),
+        partial(_samples, directory=shards, entries=entries),
         wds.select(partial(_is_of, wanted)) if wanted is not None else None,
         wds.detshuffle(bufsize=shuffle, initial=shuffle, seed=seed) if shuffle else None,
         wds.map(_decode),
     )
 
 
-def _samples(sources: Iterable[Sample], counts: dict[str, int], advice: str) -> Iterator[Sample]:
-    """The samples of every shard, read by webdataset; an error where they are fewer than the manifest says."""
+def _samples(sources: Iterable[Sample], directory: str | Path, entries: dict[str, Shard]) -> Iterator[Sample]:
+    """The samples of every shard, once it has been compared with the manifest."""
     for source in sources:
-        url, count = source["url"], 0
-        where = published(url)
         try:
-            with _open(url) as stream:
-                for sample in group_by_keys(tar_file_expander([{"url": where, "stream": stream}])):
-                    count += 1
-                    yield sample
-        except (tarfile.TarError, ValueError, OSError) as error:
-            raise ShardError(f"{where}: cannot be read as tar ({_reason(error)}); {advice}.") from error
-        if count != counts[url]:
-            raise ShardError(f"{where}: holds {count} of {counts[url]} samples; {advice}.")
-
-
-def _open(url: str) -> BinaryIO:
-    return io.BytesIO(fetch(url)) if is_url(url) else Path(local_path(url)).open("rb")
-
-
-def _reason(error: Exception) -> str:
-    """Without the stream and the address that webdataset appends to an exception's arguments."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error.args[0]) if error.args else type(error).__name__
+            tar = open_shard(directory, entries[source["url"]])
+        except DamagedShardError as error:
+            raise DamagedShardError(f"{error} ({advice_on_damage(directory)}).") from error
+        for key, members in (tar[index] for index in range(len(tar))):
+            yield {"__key__": key, "__url__": tar.where, **members}
 
 
 def _is_of(sessions: frozenset[str], sample: Sample) -> bool:
     try:
-        return json.loads(sample["meta.json"])["session"] in sessions
+        return parse_json(sample["meta.json"], finite=False)["session"] in sessions
     except (ValueError, LookupError, TypeError):
         return True  # decoding says what is wrong
 

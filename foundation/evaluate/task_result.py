@@ -14,6 +14,7 @@ from foundation.data.labelled import Target
 from foundation.errors import ReadError
 from foundation.evaluate.statistics.metrics import scores
 from foundation.files import write_atomically
+from foundation.json_file import load_json
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def load_results(path: Path) -> dict[str, TaskResult]:
         ReadError: the file is missing or is no such file.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = load_json(path, finite=False)
         return {part: _result(fields) for part, fields in raw.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReadError(f"{path}: not a file of predictions ({error}); fine-tune again into a new folder.") from None

@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 
 from foundation.errors import ReadError
 from foundation.files import write_atomically
+from foundation.json_file import load_json
 
 Key = tuple[str, str, str, str, float, str]
 
@@ -161,10 +162,10 @@ def load_rows(path: Path) -> list[Row]:
         ReadError: the file is missing, is not a JSON list of rows, or one of its rows is wrong; names the row.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = load_json(path, finite=False)
     except FileNotFoundError:
         raise ReadError(f"{path}: no such file of rows; run the evaluation that writes it.") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ReadError(
             f"{path}: not a JSON file of rows ({error}); run the evaluation that writes it again."
         ) from None

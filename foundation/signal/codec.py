@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import tokenize
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from foundation.errors import ShardError
+from foundation.json_file import parse_json
 from foundation.signal.signal import Link, Signal
 
 SCHEMA_VERSION = 1
@@ -61,20 +63,22 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
         if name not in members:
             raise ShardError(f"{where}: member {name} is missing; rebuild the shard or run 'wfm shards verify'.")
     try:
-        meta = json.loads(bytes(members["meta.json"]))
+        meta = parse_json(members["meta.json"], finite=False)
         stored = _from_npy(members["signal.npy"])
         clean = _from_npy(members["clean.npy"]) if "clean.npy" in members else None
         version = meta["schema_version"]
         if version > SCHEMA_VERSION:
             raise ShardError(f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}; update foundation.")
+        _check_types(meta)
         valid = np.isfinite(stored)
+        times, _, responses = stored.shape
         return Signal(
             values=stored if valid.all() else np.where(valid, stored, 0),
             valid=valid,
             clean=clean,
-            time_s=_unpack_axis(meta["time_s"]),
-            frequency_hz=_unpack_axis(meta["frequency_hz"]) if "frequency_hz" in meta else None,
-            delay_s=_unpack_axis(meta["delay_s"]) if "delay_s" in meta else None,
+            time_s=_unpack_axis(meta["time_s"], times),
+            frequency_hz=_unpack_axis(meta["frequency_hz"], responses) if "frequency_hz" in meta else None,
+            delay_s=_unpack_axis(meta["delay_s"], responses) if "delay_s" in meta else None,
             links=tuple(Link(tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"]),
             labels={k: tuple(v) if isinstance(v, list) else v for k, v in meta["labels"].items()},
             carrier_hz=meta["carrier_hz"],
@@ -82,7 +86,7 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
             is_real=meta["is_real"],
             **{name: meta[name] for name in _TEXT},
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ShardError(f"{where}: cannot be decoded ({error}); run 'wfm shards verify' on its directory.") from error
 
 
@@ -95,7 +99,21 @@ def stored_shape(members: Mapping[str, bytes | memoryview]) -> tuple[int, int, i
     """
     data = members["signal.npy"]
     times, links, responses = _npy_header(bytes(data[: _npy_start(data)]))[1]
+    if min(times, links, responses) < 1:
+        raise ValueError(f"an array has the shape {(times, links, responses)}")
     return times, links, responses
+
+
+def _check_types(meta: Any) -> None:
+    """Refuse metadata whose fields are not of their types; `Signal` checks what they hold."""
+    wrong = [name for name in _TEXT if not isinstance(meta[name], str)]
+    wrong += [name for name in ("carrier_hz", "bandwidth_hz") if not isinstance(meta[name], int | float)]
+    for name, label in meta["labels"].items():
+        numbers = label if isinstance(label, list) else [label]
+        if not isinstance(label, str) and not all(isinstance(number, int | float) for number in numbers):
+            wrong.append(f"labels.{name}")
+    if wrong or not isinstance(meta["is_real"], bool):
+        raise ValueError(f"{(wrong or ['is_real'])[0]} is not of its type")
 
 
 def _point(raw: list[float] | None) -> tuple[float, float, float] | None:
@@ -127,7 +145,10 @@ def _npy_header(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     file = io.BytesIO(header)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is not in .npy format version 1.0")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    try:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    except (SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:  # numpy evaluates a literal
+        raise ValueError(f"the header of an array cannot be read ({type(error).__name__})") from None
     if fortran or dtype.hasobject:
         raise ValueError(f"an array is stored as {dtype}{' in Fortran order' if fortran else ''}")
     return dtype, shape
@@ -137,15 +158,18 @@ def _pack_axis(axis: np.ndarray, tolerance: float = 0.0) -> Any:
     """(start, step, count) of an axis that is uniform within `tolerance` of its step, else the list of its entries."""
     if len(axis) > 2:
         packed = {"start": float(axis[0]), "step": float(axis[1] - axis[0]), "count": len(axis)}
-        if np.array_equal(_unpack_axis(packed), axis):
+        if np.array_equal(_unpack_axis(packed, len(axis)), axis):
             return packed
         step = float(axis[-1] - axis[0]) / (len(axis) - 1)  # the mean step has the smallest rounding error
-        if np.abs(_unpack_axis(packed | {"step": step}) - axis).max() < tolerance * step:
+        if np.abs(_unpack_axis(packed | {"step": step}, len(axis)) - axis).max() < tolerance * step:
             return packed | {"step": step}
     return [float(x) for x in axis]
 
 
-def _unpack_axis(packed: Any) -> np.ndarray:
+def _unpack_axis(packed: Any, length: int) -> np.ndarray:
+    """The entries of an axis. `length`: as many as the array has, so that no count is believed."""
     if isinstance(packed, dict):
+        if packed["count"] != length:
+            raise ValueError(f"an axis has {packed['count']} entries where the array has {length}")
         return np.asarray(packed["start"] + packed["step"] * np.arange(packed["count"]), dtype=np.float64)
     return np.asarray(packed, dtype=np.float64)

@@ -19,6 +19,8 @@ from foundation.signal.kinds import KINDS
 #: In a vacuum, metres per second (exact: the definition of the metre).
 SPEED_OF_LIGHT = 299_792_458.0
 
+_MOST_ANTENNAS = 2**31
+
 Label = str | int | float | tuple[float, ...]
 Index = slice | NDArray[np.intp]
 
@@ -62,7 +64,8 @@ class Signal:
             converted to Python's.
 
     Raises:
-        SignalError: shapes disagree, an axis does not increase, the kind is unknown, or a valid entry is not finite.
+        SignalError: shapes disagree, an axis does not increase, the kind is unknown, an antenna has no number from 0,
+            or a valid entry is not finite.
     """
 
     values: NDArray[np.complex64]
@@ -93,6 +96,9 @@ class Signal:
         self._set("links", tuple(self.links))
         if len(self.links) != values.shape[1]:
             raise SignalError(f"Signal.links has {len(self.links)} entries but values has {values.shape[1]} links.")
+        for link in self.links:
+            if not all(isinstance(end, int | np.integer) and 0 <= end < _MOST_ANTENNAS for end in (link.tx, link.rx)):
+                raise SignalError(f"Signal.links has {link.tx!r} to {link.rx!r}; expected antennas counted from 0.")
         if (self.frequency_hz is None) == (self.delay_s is None):
             raise SignalError("Signal needs exactly one response axis: frequency_hz or delay_s.")
         name = "frequency_hz" if self.delay_s is None else "delay_s"

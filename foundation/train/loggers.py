@@ -10,8 +10,8 @@ import matplotlib.image
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from foundation.config import PretrainRecipe
-from foundation.config.redaction import published
 from foundation.errors import MissingExtraError
+from foundation.redaction import published
 
 
 def loggers_of(recipe: PretrainRecipe) -> list[Logger]:

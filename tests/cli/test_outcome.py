@@ -60,7 +60,7 @@ def test_a_defect_is_one_line_and_its_traceback_is_kept(
     (line,) = capsys.readouterr().err.splitlines()
     (kept,) = tmp_path.iterdir()
     assert line.startswith("wfm: ZeroDivisionError (https:")
-    assert "): a defect of wfm, not of your input;" in line
+    assert ": a defect of wfm, not of your input;" in line
     assert str(kept) in line
     text = kept.read_text()
     assert "Traceback" in text and "ZeroDivisionError" in text and "wfm pretrain" in text

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import functools
+import gzip
 import http.server
 import shutil
 import socketserver
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +20,7 @@ import webdataset
 from helpers.streams import BATCH, prints_of, stream_of
 
 from benchmarks.servers import s3_server
+from foundation.cli import main
 from foundation.config import CorpusSection
 from foundation.data.loader import Loader
 from foundation.data.shards import address
@@ -33,6 +38,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
         self.requests: Counter[str] = Counter()
+        self.authorizations: list[str | None] = []
         self.failures: list[int] = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
@@ -42,6 +48,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests[self.path] += 1
+        self.server.authorizations.append(self.headers["Authorization"])
         if not self.server.failures:
             super().do_GET()
         elif status := self.server.failures.pop(0):
@@ -173,6 +180,87 @@ def test_a_signed_directory_is_read_with_its_signature(shards_dir: Path, server:
     assert set(server.requests) == {path for path in server.requests if path.endswith("?sig=key")}
 
 
+class _Endless(http.server.BaseHTTPRequestHandler):
+    """Sends zeros: without an end, compressed, or a byte at a time."""
+
+    def do_GET(self) -> None:
+        body = gzip.compress(bytes(50_000_000)) if "gzip" in self.path else b""
+        self.send_response(200)
+        if body:
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not body:
+                self.wfile.write(bytes(1 if "slow" in self.path else 2**16))
+                time.sleep(0.02 if "slow" in self.path else 0)
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("endless", "is larger than the 100000 bytes that are expected"),
+        ("gzip", "is larger than the 100000 bytes that are expected"),
+        ("slow", "it sends less than 1000000 bytes per second; check the server"),
+    ],
+)
+def test_a_server_that_never_ends_fills_no_memory_and_no_hour(
+    path: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "READ_S", 0.5)
+    monkeypatch.setattr(address, "LEAST_RATE", 1_000_000)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as endless:
+        endless.daemon_threads = True
+        threading.Thread(target=endless.serve_forever, daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(ShardError, match=message):
+            address.fetch(f"http://127.0.0.1:{endless.server_port}/{path}", 100_000)
+        assert time.monotonic() - started < 10
+        endless.shutdown()
+
+
+def test_a_flipped_bit_or_another_size_behind_a_url_is_found(shards_dir: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(shards_dir, tmp_path / "copy"))
+    shard = Manifest.load(copy).shards[0]
+    data = bytearray((copy / shard.file).read_bytes())
+    data[5000] ^= 1
+    with Server(copy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for damaged, message in ((bytes(data), r"\(sha256\)"), (bytes(data) + b"x", "is larger than the")):
+            (copy / shard.file).write_bytes(damaged)
+            for read in (read_part, lambda where: list(pipeline(where))):
+                with pytest.raises(ShardError, match=message):
+                    read(server.address)
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("quick")
+def test_credentials_may_stand_in_netrc(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert Manifest.load(server.address).count == 400
+    assert server.authorizations == ["Basic " + base64.b64encode(b"me:hunter2").decode()]
+
+
+def test_what_was_left_out_of_a_recipe_is_asked_for() -> None:
+    with pytest.raises(ShardError, match=r"put them into ~/\.netrc, or give it again"):
+        Manifest.load("https://(left out)@host.example/set")
+
+
+def test_a_plan_opens_nothing_remote(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--config", "recipes/quickstart.yaml", f"data.shards={server.address}"]
+    assert main(["plan", *words]) == 0
+    assert "shards are not built here" in " ".join(capsys.readouterr().out.split())
+    assert main(["pretrain", *words, "--dry-run"]) == 0
+    assert not server.requests
+
+
 def test_buckets_and_keys_that_do_not_exist(bucket: str) -> None:
     for where in (f"{bucket}-other", "s3://no-such-bucket/set"):
         with pytest.raises(ShardError, match=rf"^{where}/manifest\.json: cannot be fetched \(it does not exist"):
@@ -186,6 +274,8 @@ def test_a_shard_that_is_damaged_behind_a_url(shards_dir: Path, tmp_path: Path) 
     with Server(copy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for read in (read_part, lambda where: list(pipeline(where))):
-            with pytest.raises(ShardError, match=rf"^http://127\.0\.0\.1:\d+/{shard}: cannot be read as tar"):
+            with pytest.raises(
+                ShardError, match=rf"^http://127\.0\.0\.1:\d+/{shard}: has 5000 bytes where its manifest says"
+            ):
                 read(server.address)
         server.shutdown()

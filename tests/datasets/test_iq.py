@@ -12,7 +12,7 @@ import pytest
 from helpers.datasets import built, normal
 from helpers.powder import ABOUT
 
-from foundation.errors import ReadError
+from foundation.errors import ShardError
 
 
 def check_tenths(splits: dict[str, dict[str, set[str]]], cells: int) -> None:
@@ -69,7 +69,7 @@ def test_radioml_2018_with_rows_that_are_not_one_hot(tmp_path: Path) -> None:
     one_hot[5, 7] = 1
     write_radioml_2018(tmp_path / "raw/GOLD_XYZ_OSC.0001_1024.hdf5", one_hot)
     with pytest.raises(
-        ReadError, match=r"label modulation of sample 5 is .* expected a number below 24, or a one-hot vector of 24"
+        ShardError, match=r"label modulation of sample 5 is .* expected a number below 24, or a one-hot vector of 24"
     ):
         built("radioml-2018", tmp_path / "raw", tmp_path / "out")
 

@@ -1,4 +1,5 @@
-"""A short run of the mutation scripts under tests/fuzz; the long one is `python tests/fuzz/readers.py DATA`."""
+"""A short run of the mutation scripts under tests/fuzz; the long ones are `python tests/fuzz/readers.py DATA` and
+`python tests/fuzz/shards.py`."""
 
 from __future__ import annotations
 
@@ -42,6 +43,13 @@ def test_every_reader_survives_mutated_captures(data_root: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     survived = re.findall(r"^(\w+): 30 mutated files, 0 failures", done.stdout, re.MULTILINE)
     assert survived == [*READERS, *HEADERLESS]
+
+
+def test_shard_directories_survive_mutations() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "fuzz" / "shards.py"), "--count", "15", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert len(re.findall(r"^[\w-]+: 15 mutants, 0 failures", done.stdout, re.MULTILINE)) == 5
 
 
 @pytest.mark.real

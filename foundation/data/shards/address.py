@@ -1,8 +1,8 @@
 """Addresses of shard directories: local paths, and URLs that fsspec reads. No address ever runs a command.
 
 URLs are read by the fsspec implementation of their scheme alone; `::` chains are not parsed. Credentials are those of
-the scheme's own tools: the AWS chain for s3 (with AWS_ENDPOINT_URL for other servers), Google's for gs, user and
-password in an http address.
+the scheme's own tools: the AWS chain for s3 (with AWS_ENDPOINT_URL for other servers), Google's for gs, ~/.netrc for
+http, or user and password in its address, which are left out of whatever is printed or written.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from urllib.parse import urlsplit, urlunsplit
 import fsspec
 
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.errors import MissingExtraError, ShardError
+from foundation.redaction import LEFT_OUT, published
 
 CONNECT_S, READ_S = 10, 60  # without an answer, or without a byte
+LEAST_RATE = 20_000  # bytes per second over a whole file: a server that sends a byte a minute is as good as none
+MOST_BYTES = 64 * 2**20  # of a manifest
+_CHUNK = 2**20
 #: Pauses in seconds before a failed http request is repeated; the libraries behind s3 and gs repeat by themselves.
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 SCHEMES = ("file", "http", "https", "s3", "gs")
@@ -44,11 +47,15 @@ def join(directory: str | Path, name: str) -> str:
     return urlunsplit(url._replace(path=f"{url.path.rstrip('/')}/{name}"))
 
 
-def fetch(url: str) -> bytes:
+def fetch(url: str, size: int | None = None) -> bytes:
     """Everything behind a URL, by one request that is repeated where the server or the network fails.
 
+    Args:
+        size: bytes that are expected, from a manifest; None: a manifest itself, of any size up to `MOST_BYTES`.
+
     Raises:
-        ShardError: the scheme is not one of `SCHEMES`, or the URL cannot be read; without the credentials in it.
+        ShardError: the scheme is not one of `SCHEMES`, the URL cannot be read, or the server sends more than is
+            expected or too slowly; without the credentials in it.
         MissingExtraError: the library for the scheme is not installed.
     """
     found = _SCHEME.match(url)
@@ -57,21 +64,51 @@ def fetch(url: str) -> bytes:
         shown = published(url) if "://" in url else f"{scheme}:..."  # what follows may be a command with a key in it
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise ShardError(f"{shown}: shards cannot be read from such an address; use a local path or one of {known}.")
-    try:
-        file_system = fsspec.filesystem(scheme, **_options(scheme))
-    except ImportError:
-        library = {"s3": "s3fs", "gs": "gcsfs"}.get(scheme, "aiohttp")
-        raise MissingExtraError(f"{scheme}:// addresses need {library}; run 'pip install {library}'.") from None
+    if LEFT_OUT in url:
+        raise ShardError(
+            f"{url}: its credentials were left out when it was written; put them into ~/.netrc, or give it again."
+        )
+    most = MOST_BYTES if size is None else size
     pauses = iter(PAUSES_S if scheme in ("http", "https") else ())
     while True:
         try:
-            return bytes(file_system.cat_file(scheme + url[len(scheme) :]))
+            data = _download(scheme, scheme + url[len(scheme) :], most)
+            break
+        except ImportError:
+            library = {"s3": "s3fs", "gs": "gcsfs"}.get(scheme, "aiohttp")
+            raise MissingExtraError(f"{scheme}:// addresses need {library}; run 'pip install {library}'.") from None
         except Exception as error:  # each library has its own
             reason, is_transient = _reason(error)
             pause = next(pauses, None) if is_transient else None
             if pause is None:  # `from None`: a library's message may hold the whole address
                 raise ShardError(f"{published(url)}: cannot be fetched ({reason}).") from None
         time.sleep(pause)
+    if len(data) > most:
+        raise ShardError(f"{published(url)}: is larger than the {most} bytes that are expected; upload it again.")
+    return data
+
+
+class _TooSlowError(Exception):
+    pass
+
+
+def _download(scheme: str, url: str, most: int) -> bytes:
+    """At most one byte more than `most`, so that a server that never ends fills no memory.
+
+    Raises:
+        _TooSlowError: it sends less than `LEAST_RATE`.
+    """
+    file_system = fsspec.filesystem(scheme, **_options(scheme))
+    if scheme in ("s3", "gs"):
+        return bytes(file_system.cat_file(url, start=0, end=most + 1))
+    deadline = time.monotonic() + READ_S + most / LEAST_RATE
+    data = bytearray()
+    with file_system.open(url, block_size=0, size=most) as stream:  # of any size, which spares asking for the size
+        while len(data) <= most and (more := stream.read(min(_CHUNK, most + 1 - len(data)))):
+            data += more
+            if time.monotonic() > deadline:
+                raise _TooSlowError
+    return bytes(data)
 
 
 def _options(scheme: str) -> dict[str, Any]:
@@ -83,12 +120,15 @@ def _options(scheme: str) -> dict[str, Any]:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=READ_S)
-    return {"client_kwargs": {"timeout": timeout}}
+    # Credentials from ~/.netrc; no compression, in which a few bytes may stand for gigabytes.
+    return {"client_kwargs": {"timeout": timeout, "trust_env": True, "headers": {"Accept-Encoding": "identity"}}}
 
 
 def _reason(error: Exception) -> tuple[str, bool]:
     """Why a request failed and what to do, and whether it may succeed when it is repeated."""
     status = getattr(error, "status", None)  # of aiohttp
+    if isinstance(error, _TooSlowError):
+        return f"it sends less than {LEAST_RATE} bytes per second; check the server and the network", False
     if isinstance(error, FileNotFoundError) or status == 410:
         return "it does not exist; check the address", False
     if isinstance(error, PermissionError) or status in (401, 403) or "Credentials" in type(error).__name__:

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from foundation.data.shards.bad_files import refuse_more
 from foundation.data.shards.build_plan import Plan, build_lock
 from foundation.data.shards.journal import Journal
-from foundation.data.shards.manifest import FILE_NAME, Manifest
+from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest
 from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.worker_pool import in_order
@@ -43,9 +44,19 @@ class _Part(BaseModel):
 
 
 def write_part(
-    dataset: Dataset, out: Path, part: int, parts: int, *, shard_bytes: int = SHARD_BYTES, workers: int = 1
+    dataset: Dataset,
+    out: Path,
+    part: int,
+    parts: int,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    workers: int = 1,
+    max_bad: int | float | None = None,
 ) -> Path | None:
     """Read and encode part `part` (from 0) of `parts`, or resume it.
+
+    Args:
+        max_bad: as `write_shards`, of the files of the whole set.
 
     Returns:
         Its directory below `out`; None if `out` holds the finished build already.
@@ -65,18 +76,23 @@ def write_part(
         record = _Part(plan=plan, part=part, parts=parts, finished=False)
         write_atomically(folder / PART_NAME, record.model_dump_json())
         files = [PieceFile(folder, number) for number in record.numbers]
+        left_out: list[LeftOut] = []
         with (
             closing(in_order(make_piece, jobs(dataset, plan, files), workers)) as made,
             _progress() as progress,
         ):
-            for _ in progress.track(made, total=len(files), description=f"{plan.name}, part {part} of {parts}"):
-                pass
+            for index in progress.track(made, total=len(files), description=f"{plan.name}, part {part} of {parts}"):
+                left_out += index.left_out
+                refuse_more(plan.name, left_out, plan.files, max_bad)
         write_atomically(folder / PART_NAME, record.model_copy(update={"finished": True}).model_dump_json())
     return folder
 
 
-def merge_parts(out: Path) -> Manifest:
+def merge_parts(out: Path, *, max_bad: int | float | None = None) -> Manifest:
     """Join the finished parts below `out` into its shards and manifest, then remove the parts. Resumable.
+
+    Args:
+        max_bad: as `write_shards`.
 
     Raises:
         ShardError: a part is missing, unfinished, damaged, or of another build than the others.
@@ -98,7 +114,7 @@ def merge_parts(out: Path) -> Manifest:
             files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
             journal = Journal.open(plan, out)
             indices = (_load_piece(file, plan) for file in files[journal.position.piece :])
-            manifest = assemble(journal, out, files, indices, consumed=lambda file: None)
+            manifest = assemble(journal, out, files, indices, consumed=lambda file: None, max_bad=max_bad)
     for folder in folders:
         _remove(folder)
     return manifest

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from foundation.data.shards.manifest import Described
-from foundation.data.shards.spec import Dataset, Splits, split_problems
+from foundation.data.shards.spec import Dataset, DefinitionError, Splits, files_of, split_problems
 from foundation.errors import ShardError
+from foundation.files import exclusive
 
-LOCK_NAME = ".build.lock"
+LOCK_NAME = ".build.lock"  # as `exclusive` names it
 
 
 class Plan(Described):
-    """The fields of a manifest that are known before any sample is read, and the number of pieces.
+    """The fields of a manifest that are known before any sample is read, and the numbers of pieces and raw files.
 
     Two builds with equal `identity` write the same bytes.
     """
 
     splits: Splits
     pieces: int
+    files: int = 0
 
     @classmethod
     def of(cls, dataset: Dataset, shard_bytes: int) -> Plan:
@@ -34,27 +35,35 @@ class Plan(Described):
 
         Raises:
             ShardError: a split lets a session leak or lists it twice.
+            DefinitionError: a field of the data set is not of its type, or out of bounds.
         """
-        plan = cls(
-            name=dataset.name,
-            version=dataset.version,
-            title=dataset.title,
-            licence=dataset.licence,
-            citation=dataset.citation,
-            homepage=dataset.homepage,
-            tasks=dict(dataset.tasks),
-            parameters=dict(dataset.parameters),
-            shard_bytes=shard_bytes,
-            splits=dataset.splits(),
-            pieces=len(dataset.pieces),
-        )
+        splits = dataset.splits()
+        try:
+            plan = cls(
+                name=dataset.name,
+                version=dataset.version,
+                title=dataset.title,
+                licence=dataset.licence,
+                citation=dataset.citation,
+                homepage=dataset.homepage,
+                tasks=dict(dataset.tasks),
+                parameters=dict(dataset.parameters),
+                shard_bytes=shard_bytes,
+                splits=splits,
+                pieces=len(dataset.pieces),
+                files=sum(path is not None for piece in dataset.pieces for path, _ in files_of(piece)),
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(map(str, first["loc"]))
+            raise DefinitionError(f"{dataset.name}: {at} of the data set: {first['msg']}; correct it.") from error
         plan.raise_first(split_problems(plan.splits))
         return plan
 
     @property
     def identity(self) -> dict[str, Any]:
         """The fields that distinguish it from another build; none of them needs the samples."""
-        described = {"title", "licence", "citation", "homepage", "tasks"}
+        described = {"schema_version", "title", "licence", "citation", "homepage", "tasks", "files"}
         return self.model_dump(mode="json", exclude=described)
 
     @property
@@ -94,24 +103,15 @@ def build_lock(folder: Path) -> Iterator[None]:
     """Lock a folder, which is made, for one process; the operating system releases the lock when the process ends.
 
     Raises:
-        ShardError: another process has it.
+        WfmError: another process has it.
+        ShardError: the folder cannot be made or written, such as on a full disk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK_NAME
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ShardError(f"{folder}: another process is building here; wait for it, or stop it.") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / "build"):
+            yield
     except OSError as error:
-        warnings.warn(
-            f"{folder}: its file system has no locks ({error.strerror}); make sure that nothing else builds here.",
-            stacklevel=3,
-        )
-    try:
-        yield
-    finally:
-        try:
-            path.unlink(missing_ok=True)
-        finally:
-            lock.release()
+        raise ShardError(
+            f"{error.filename or folder}: {error.strerror or error}; correct it and run the same command again: what "
+            f"is finished in {folder} is kept."
+        ) from error

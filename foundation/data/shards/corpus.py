@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import mmap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -12,13 +12,15 @@ import numpy as np
 
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
-from foundation.config.redaction import published
-from foundation.data.shards.address import is_url, join
-from foundation.data.shards.manifest import Manifest, Shard
+from foundation.data.shards.address import is_url
+from foundation.data.shards.manifest import Manifest, Shard, count_sessions
+from foundation.data.shards.spec import split_problems
 from foundation.data.shards.subset import Selection, select_subset, sessions_of
-from foundation.data.shards.tar_index import TarShard, open_shard
+from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.data.tokens import TokenSpec, layout_of
 from foundation.errors import ShardError, SignalError
+from foundation.json_file import parse_json
+from foundation.redaction import published
 from foundation.signal import Signal, decode, stored_shape
 
 OPEN_SHARDS = 48
@@ -35,14 +37,11 @@ class Corpus:
     def __init__(self, part: CorpusSection) -> None:
         self.directory, self.where = part.shards, published(part.shards)
         manifest = Manifest.load(part.shards)
+        check_files(part.shards, manifest)
         self.shards = select_part(manifest, part.split, part.part)
+        self._entries = {shard.file: shard for shard in manifest.shards}
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)  # by file: a shard behind a URL is fetched once
-        for shard, _ in self.shards:
-            if not is_url(part.shards) and not Path(part.shards, shard.file).exists():
-                raise ShardError(
-                    f"{part.shards}: shard {shard.file} of the manifest is missing; "
-                    f"restore it or rebuild, then run 'wfm shards verify {part.shards}'."
-                )
+        self._verified = _Stamps(list(self._entries))
         if part.kinds is not None:
             self._keep_kinds(part.kinds, list(manifest.summary.kinds))
         if part.is_subset:
@@ -79,21 +78,29 @@ class Corpus:
         Raises:
             ShardError: the shard is missing or damaged.
         """
+        tar, at = self._at(shard, index)
         try:
-            return layout_of(stored_shape(self.members(shard, index)[1]), spec).tokens
+            return layout_of(stored_shape({"signal.npy": tar.head(at, "signal.npy")}), spec).tokens
         except (ValueError, KeyError):
             return 1
 
-    def members(self, shard: int, index: int) -> tuple[str, Mapping[str, memoryview]]:
+    def members(self, shard: int, index: int) -> tuple[str, Mapping[str, bytes]]:
         """Shard and key of a sample, for errors, and its members as stored.
 
         Raises:
             ShardError: the shard is missing or damaged.
         """
-        entry, indices = self.shards[shard]
-        tar = self._open(entry.file, entry.count)
-        key, members = tar[int(indices[index])]
+        tar, at = self._at(shard, index)
+        key, members = tar[at]
         return f"{tar.where}:{key}", members
+
+    def _at(self, shard: int, index: int) -> tuple[TarShard, int]:
+        entry, indices = self.shards[shard]
+        tar = self._open(entry.file)
+        if tar.has_changed:
+            self._open.cache_clear()
+            tar = self._open(entry.file)
+        return tar, int(indices[index])
 
     def __iter__(self) -> Iterator[Signal]:
         for shard, count in enumerate(self.counts):
@@ -113,23 +120,31 @@ class Corpus:
     def _kind(self, shard: int, index: int) -> str:
         where, members = self.members(shard, index)
         try:
-            return str(json.loads(bytes(members["meta.json"]))["kind"])
+            return str(parse_json(members["meta.json"], finite=False)["kind"])
         except (KeyError, ValueError, TypeError) as error:
             raise ShardError(f"{where}: its kind cannot be read ({error}); run 'wfm shards verify'.") from error
 
-    def _opened(self, file: str, count: int) -> TarShard:
-        advice = advice_on_damage(self.directory)
+    def _opened(self, file: str) -> TarShard:
         try:
-            tar = open_shard(join(self.directory, file))
-        except ShardError as error:
-            raise DamagedShardError(str(error) if is_url(self.directory) else f"{error} ({advice})") from error
-        if len(tar) != count:
-            raise DamagedShardError(f"{self.where}: shard {file} holds {len(tar)} of {count} samples; {advice}.")
+            tar = open_shard(self.directory, self._entries[file], self._verified[file])
+        except DamagedShardError as error:
+            raise DamagedShardError(f"{error} ({advice_on_damage(self.directory)}).") from error
+        self._verified[file] = tar.stamp
         return tar
 
 
-class DamagedShardError(ShardError):
-    """A whole shard cannot be read, not only one of its samples."""
+class _Stamps:
+    """Stamp of each shard file when it was last compared with the manifest, 0 before; shared with forked workers."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.place = {file: place for place, file in enumerate(files)}
+        self.stamps = memoryview(mmap.mmap(-1, max(1, 8 * len(files)))).cast("Q")
+
+    def __getitem__(self, file: str) -> int:
+        return self.stamps[self.place[file]]
+
+    def __setitem__(self, file: str, stamp: int) -> None:
+        self.stamps[self.place[file]] = stamp
 
 
 def read_part(directory: str | Path, split: str | None = None, part: str | Sequence[str] | None = None) -> list[Signal]:
@@ -146,15 +161,37 @@ def advice_on_damage(directory: str | Path) -> str:
     return "upload it again" if is_url(directory) else f"run 'wfm shards verify {local_path(str(directory))}'"
 
 
+def check_files(directory: str | Path, manifest: Manifest) -> None:
+    """Compare the sizes of local shards with the manifest, before memory is taken for the samples that it claims.
+
+    Raises:
+        ShardError: a shard is missing, or of another size.
+    """
+    for shard in () if is_url(directory) else manifest.shards:
+        path = Path(local_path(str(directory)), shard.file)
+        size = path.stat().st_size if path.is_file() else None
+        if size != shard.bytes:
+            what = "is missing" if size is None else f"has {size} bytes where the manifest says {shard.bytes}"
+            raise DamagedShardError(
+                f"{directory}: shard {shard.file} of the manifest {what}; "
+                f"restore it or rebuild, then {advice_on_damage(directory)}."
+            )
+
+
 def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str] | None) -> Selection:
     """The samples of one part of a split, or of several together; of all sessions where both are None.
 
     Raises:
-        ShardError: no such split or part, or only one of the two is given.
+        ShardError: no such split or part, only one of the two is given, or the split leaks or names a session that has
+            no samples.
     """
     if (split is None) != (part is None):
         raise ShardError(f"{manifest.name}: split is {split!r} but part is {part!r}; give both, or neither for all.")
     wanted = None if split is None or part is None else set(manifest.sessions(split, part))
+    if split is not None:
+        problems = split_problems({split: manifest.splits[split]}, count_sessions(manifest.shards))
+        if problems:
+            raise ShardError(f"{manifest.name}: {problems[0]}")
     found = [(shard, _indices(shard, wanted)) for shard in manifest.shards]
     return [(shard, indices) for shard, indices in found if len(indices)]
 

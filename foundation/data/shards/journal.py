@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.data.shards.build_plan import Plan
-from foundation.data.shards.manifest import FILE_NAME, Shard, sha256_of
+from foundation.data.shards.manifest import FILE_NAME, LeftOut, Shard, sha256_of
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
@@ -22,7 +22,7 @@ class Position(BaseModel):
 
     Attributes:
         piece, offset: the next sample is number `offset` of that piece. `last_key` is the key before it.
-        summary: summary of the pieces before `piece`.
+        summary: summary of the pieces before `piece`; `left_out`: the raw files that were left out of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +31,7 @@ class Position(BaseModel):
     offset: int = 0
     last_key: str = ""
     summary: Summary = Field(default_factory=Summary)
+    left_out: list[LeftOut] = []
 
 
 class _Line(BaseModel):

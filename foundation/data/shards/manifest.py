@@ -7,43 +7,89 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from foundation.config.address import local_path
-from foundation.config.redaction import published
 from foundation.data.shards.address import fetch, is_url, join
 from foundation.data.shards.spec import Parameter, Splits, TaskType
 from foundation.data.shards.summary import Count, Summary
 from foundation.errors import ShardError
-from foundation.files import write_atomically
+from foundation.files import read_regular, write_atomically
+from foundation.json_file import MOST_BYTES, parse_json
+from foundation.redaction import published
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: sessions of a shard as an object, whose order a program that sorts keys destroys
 FILE_NAME = "manifest.json"
+#: Bytes of the smallest sample: two members of two tar blocks.
+SMALLEST_SAMPLE = 2048
+MOST_SHARD_BYTES = 2**36
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _ordered(raw: Any) -> Any:
+    """[[session, count], ...] as a dictionary in this order; an object, as of schema version 1, as it is."""
+    if not isinstance(raw, list):
+        return raw
+    found: dict[Any, Any] = {}
+    for pair in raw:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in found:
+            raise ValueError("expected pairs of a session and its number of samples, each session once")
+        found[pair[0]] = pair[1]
+    return found
+
+
 class Shard(_Model):
-    """One tar file. `sessions` maps each session to its number of samples in this shard."""
+    """One tar file. `sessions` maps each session to its number of samples in this shard, in stored order.
+
+    Whoever opens a shard compares it with its bytes, SHA-256 and sessions; see `foundation.data.shards.tar_index`.
+    """
 
     # The name is joined to the directory, so it must never lead out of it.
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+-\d{6}\.tar$")]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+-\d{6}\.tar$", max_length=200)]
     count: Count
-    bytes: Count
+    bytes: Annotated[Count, Field(le=MOST_SHARD_BYTES)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    sessions: dict[str, Count]
+    sessions: Annotated[
+        dict[str, Annotated[Count, Field(ge=1)]],
+        BeforeValidator(_ordered),
+        PlainSerializer(lambda found: [list(pair) for pair in found.items()], when_used="json"),
+    ]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Shard:
+        if sum(self.sessions.values()) != self.count:
+            raise ValueError(f"count is {self.count}, but the sessions add up to {sum(self.sessions.values())}")
+        if self.count * SMALLEST_SAMPLE > self.bytes:
+            raise ValueError(f"{self.count} samples do not fit into {self.bytes} bytes")
+        return self
+
+
+class LeftOut(_Model):
+    """A raw file that a build left out because it cannot be read, and why."""
+
+    file: str
+    reason: str
 
 
 class Described(_Model):
     """The fields of a manifest that are known before any sample is read."""
 
     schema_version: int = SCHEMA_VERSION
-    name: str
-    version: int
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    version: Count
     title: str
     licence: str
     citation: str
@@ -54,13 +100,21 @@ class Described(_Model):
 
 
 class Manifest(Described):
-    """The manifest of one shard directory. Byte-identical for identical builds: it holds no date and no path."""
+    """The manifest of one shard directory. Byte-identical for identical builds: it holds no date and no path but those
+    of files that were left out, relative to the raw folder."""
 
     count: Count
     bytes: Count
     shards: list[Shard]
     splits: Splits
     summary: Summary
+    left_out: list[LeftOut] = []
+
+    @model_validator(mode="after")
+    def _lists_each_once(self) -> Manifest:
+        if len({shard.file for shard in self.shards}) < len(self.shards):
+            raise ValueError("a shard is listed twice")
+        return self
 
     @classmethod
     def load(cls, directory: str | Path) -> Manifest:
@@ -71,13 +125,14 @@ class Manifest(Described):
         """
         path, data = published(join(directory, FILE_NAME)), _read(directory)
         try:
-            raw = json.loads(data)
+            raw = parse_json(data)
             newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
             manifest = None if newer else cls.model_validate(raw)
         except ValidationError as error:
             first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            raise ShardError(f"{path}: {at}: {first['msg']}; rebuild the shards into a new directory.") from error
+            at = ".".join(str(part) for part in first["loc"])[:200]
+            why = first["msg"].removeprefix("Value error, ")
+            raise ShardError(f"{path}: {at}: {why}; rebuild the shards into a new directory.") from error
         except (ValueError, TypeError) as error:
             raise ShardError(
                 f"{path}: is not valid JSON ({error}); rebuild the shards into a new directory."
@@ -127,7 +182,10 @@ def _read(directory: str | Path) -> bytes:
         raise ShardError(
             f"{directory}: no {FILE_NAME}, so no finished build is here; run 'wfm shards build' (again) into it."
         )
-    return path.read_bytes()
+    try:
+        return read_regular(path, MOST_BYTES + 1)
+    except OSError as error:
+        raise ShardError(f"{path}: cannot be read ({error.strerror}); check the permissions and the disk.") from error
 
 
 def count_sessions(shards: Iterable[Shard]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from foundation.data.shards.manifest import Manifest
+from foundation.data.shards.manifest import Manifest, Shard
 from foundation.data.shards.near_duplicates import NearDuplicateIndex, Signs
 from foundation.data.shards.tar_index import open_shard
 from foundation.data.shards.worker_pool import in_order
@@ -44,17 +44,18 @@ def overlaps(directory: Path, others: Sequence[Path], *, workers: int = 1) -> li
     Fingerprints of the others stay in memory, 10 KB for a window of 128 packets and 62 changes each.
 
     Raises:
-        ShardError: a directory holds no finished build or is one of the others, or a sample cannot be read.
+        ShardError: a directory holds no finished build or no samples, or is one of the others, or a shard is not what
+            its manifest says or cannot be read.
     """
     if directory.resolve() in {other.resolve() for other in others}:
         raise ShardError(f"{directory}: cannot be compared with itself; 'wfm shards verify' finds repeated samples.")
-    shards = [(path, path / shard.file) for path in (*others, directory) for shard in Manifest.load(path).shards]
+    shards = [(path, shard) for path in (*others, directory) for shard in _shards(path)]
     held: dict[Path, list[_Print]] = {other: [] for other in others}
     indices: list[_Index] = []
     found: list[Overlap] = []
     with (
         Progress(console=Console(stderr=True), transient=True) as progress,
-        closing(in_order(_prints, [shard for _, shard in shards], workers)) as read,
+        closing(in_order(_prints, shards, workers)) as read,
     ):
         tracked = progress.track(read, total=len(shards), description="compare")
         for (path, _), prints in zip(shards, tracked, strict=True):
@@ -87,11 +88,18 @@ class _Print:
     signs: Signs
 
 
-def _prints(shard: Path) -> list[_Print]:
-    tar = open_shard(str(shard))
+def _shards(directory: Path) -> list[Shard]:
+    manifest = Manifest.load(directory)
+    if not manifest.count or not manifest.shards:
+        raise ShardError(f"{directory}: holds no samples, so nothing can be compared with it; build it again.")
+    return manifest.shards
+
+
+def _prints(item: tuple[Path, Shard]) -> list[_Print]:
+    tar = open_shard(*item)
     prints = []
     for key, members in (tar[index] for index in range(len(tar))):
-        signal = decode(members, f"{shard}: {key}")
+        signal = decode(members, f"{tar.where}: {key}")
         prints.append(_Print(key, hashlib.sha256(members["signal.npy"]).digest()[:16], Signs.of(signal)))
     return prints
 

@@ -17,10 +17,12 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from foundation.data.shards.manifest import sha256_of
-from foundation.data.shards.spec import Sample, TaskType
+from foundation.data.shards.bad_files import UnreadableError, read_file
+from foundation.data.shards.manifest import LeftOut, sha256_of
+from foundation.data.shards.plausible import check_plausible
+from foundation.data.shards.spec import Sample, TaskType, files_of
 from foundation.data.shards.summary import Summary
-from foundation.errors import ShardError, SignalError
+from foundation.errors import ShardError
 from foundation.files import write_atomically
 from foundation.signal import Signal, encode
 
@@ -35,6 +37,7 @@ class PieceIndex(BaseModel):
         sha256: hash of the blocks.
         samples: key, session and bytes of each sample, in order.
         warnings: number of warnings while reading; `warning` is the first.
+        left_out: raw files that cannot be read, which gave no sample.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +48,7 @@ class PieceIndex(BaseModel):
     summary: Summary
     warnings: int
     warning: str
+    left_out: list[LeftOut] = []
 
 
 @dataclass(frozen=True)
@@ -79,34 +83,45 @@ class PieceFile:
 
 @dataclass(frozen=True)
 class Job:
-    """Arguments of `make_piece`: one piece to read."""
+    """Arguments of `make_piece`: one piece to read, whose raw files lie below `root`."""
 
     file: PieceFile
     read: Callable[[], Iterator[Sample]]
     name: str
     tasks: Mapping[str, TaskType]
     build: str
+    root: Path | None = None
 
 
 def make_piece(job: Job) -> PieceIndex:
-    """Read, encode and store a piece, unless it is complete already.
+    """Read, encode and store a piece, unless it is complete already and nothing was left out of it.
 
     Raises:
         ShardError: a bad key, no session, a label that is not declared, or an invalid Signal.
     """
     present = job.file.load()
-    if present is not None and present.build == job.build:
+    if present is not None and present.build == job.build and not present.left_out:
         return present
     job.file.folder.mkdir(parents=True, exist_ok=True)
     samples: list[tuple[str, str, int]] = []
+    left_out: list[LeftOut] = []
     summary = Summary()
     temporary = job.file.blocks.with_suffix(f".{os.getpid()}.partial")
     with warnings.catch_warnings(record=True) as caught, temporary.open("wb") as file:
         warnings.simplefilter("always")
-        for key, signal in _read(job):
-            _check(f"{job.name}: sample {key}", key, signal)
-            summary.add(signal, job.tasks, f"{job.name}: {key}")
-            samples.append((key, signal.session, _write(file, key, signal)))
+        for entry in files_of(job.read):
+            start, before, first = file.tell(), summary.model_copy(deep=True), len(samples)
+            try:
+                for key, signal in read_file(job.name, entry, job.root):
+                    _check(f"{job.name}: sample {key}", key, signal)
+                    summary.add(signal, job.tasks, f"{job.name}: {key}")
+                    samples.append((key, signal.session, _write(file, key, signal)))
+            except UnreadableError as error:
+                left_out.append(error.left_out)
+                summary = before
+                del samples[first:]
+                file.seek(start)
+                file.truncate()
     index = PieceIndex(
         build=job.build,
         sha256=sha256_of(temporary),
@@ -114,21 +129,11 @@ def make_piece(job: Job) -> PieceIndex:
         summary=summary,
         warnings=len(caught),
         warning=str(caught[0].message) if caught else "",
+        left_out=left_out,
     )
     temporary.replace(job.file.blocks)
     write_atomically(job.file.path, index.model_dump_json())
     return index
-
-
-def _read(job: Job) -> Iterator[Sample]:
-    """The samples of the piece; an invalid signal is an error that names the sample."""
-    last = "the first of its piece"
-    try:
-        for key, signal in job.read():
-            last = f"the one after {key}"
-            yield key, signal
-    except SignalError as error:
-        raise ShardError(f"{job.name}: a sample, {last}: {error}") from error
 
 
 def _check(where: str, key: str, signal: Signal) -> None:
@@ -136,6 +141,7 @@ def _check(where: str, key: str, signal: Signal) -> None:
         raise ShardError(f"{where}: a key has 1 to 80 letters, digits, '-' or '_'.")
     if not signal.session:
         raise ShardError(f"{where}: its session is empty; name the recording, room or day that no split may cut.")
+    check_plausible(signal, where)
 
 
 def _write(file: BinaryIO, key: str, signal: Signal) -> int:

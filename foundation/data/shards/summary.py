@@ -12,8 +12,9 @@ from foundation.data.shards.spec import TaskType
 from foundation.errors import ShardError
 from foundation.signal import Label, Signal
 
-Count = Annotated[int, Field(ge=0)]
-Range = tuple[float, float]
+Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+Range = tuple[_Number, _Number]
 
 
 class Summary(BaseModel):

@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +22,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from foundation.data.shards.bad_files import refuse_more, root_of, sentences, without_missing
 from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
 from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
-from foundation.data.shards.manifest import FILE_NAME, Manifest, Shard, count_sessions
+from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest, Shard, count_sessions
 from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
 from foundation.data.shards.spec import Dataset, split_problems
 from foundation.data.shards.summary import Summary
@@ -34,15 +36,26 @@ PIECES_NAME = ".pieces"
 SHARD_BYTES = 32 * 2**20
 
 
-def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES, workers: int = 1) -> Manifest:
+def write_shards(
+    dataset: Dataset,
+    out: Path,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    workers: int = 1,
+    max_bad: int | float | None = None,
+) -> Manifest:
     """Build `dataset` into `out`, or resume an interrupted build, or return at once if it is already built.
 
-    A shard is closed by the first sample that takes it to `shard_bytes`.
+    A shard is closed by the first sample that takes it to `shard_bytes`. A raw file that cannot be read is left out and
+    named in the manifest.
+
+    Args:
+        max_bad: raw files that may be left out, a number or (as a float) a share; None: 1 %, and 10 at least.
 
     Raises:
         ShardError: `out` holds another build or foreign tar files, or another process is building there (nothing is
             overwritten), or the data set has a bad or repeated key, an undeclared label, an unsorted session, or
-            splits that leak or name unknown sessions.
+            splits that leak or name unknown sessions, or more raw files than `max_bad` cannot be read.
     """
     plan = Plan.of(dataset, shard_bytes)
     if (manifest := finished(plan, out)) is not None:
@@ -51,13 +64,14 @@ def write_shards(dataset: Dataset, out: Path, *, shard_bytes: int = SHARD_BYTES,
         journal = Journal.open(plan, out, workers)
         files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
         with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
-            return assemble(journal, out, files, indices, consumed=PieceFile.remove)
+            return assemble(journal, out, files, indices, consumed=PieceFile.remove, max_bad=max_bad)
 
 
 def jobs(dataset: Dataset, plan: Plan, files: list[PieceFile]) -> Iterator[Job]:
     """The jobs that make piece files."""
+    root = root_of(dataset)
     for file in files:
-        yield Job(file, dataset.pieces[file.number], plan.name, plan.tasks, plan.build)
+        yield Job(file, dataset.pieces[file.number], plan.name, plan.tasks, plan.build, root)
 
 
 def finished(plan: Plan, out: Path) -> Manifest | None:
@@ -69,6 +83,9 @@ def finished(plan: Plan, out: Path) -> Manifest | None:
     if not (out / FILE_NAME).exists():
         return None
     manifest = Manifest.load(out)
+    if manifest.left_out:
+        kept, _ = without_missing(plan.name, plan.splits, count_sessions(manifest.shards), manifest.left_out)
+        plan = plan.model_copy(update={"splits": kept})
     plan.refuse_other(out, "a finished build", manifest.model_dump(mode="json"))
     _tidy(out)
     message = f"{out}: {plan.name} is already built ({manifest.count} samples); nothing to do."
@@ -83,6 +100,7 @@ def assemble(
     indices: Iterator[PieceIndex],
     *,
     consumed: Callable[[PieceFile], None],
+    max_bad: int | float | None,
 ) -> Manifest:
     """Join pieces into shards and finish the build.
 
@@ -90,9 +108,10 @@ def assemble(
         files: all pieces, in order.
         indices: indices of the pieces from the journal's position on; a piece is complete when its index is yielded.
         consumed: called with a file once all its samples are in finished shards.
+        max_bad: as `write_shards`.
 
     Raises:
-        ShardError: keys do not increase, a session is not contiguous, or as `finish`.
+        ShardError: keys do not increase, a session is not contiguous, too many files are left out, or as `_finish`.
     """
     plan, console, start = journal.plan, Console(stderr=True), journal.position.piece
     if journal.shards:
@@ -104,6 +123,7 @@ def assemble(
         task = progress.add_task(plan.name, total=plan.pieces, completed=start)
         for file, index in zip(files[start:], indices, strict=True):
             joining.add(file, index)
+            refuse_more(plan.name, joining.left_out, plan.files, max_bad)
             warned, warning = warned + index.warnings, warning or index.warning
             for done in files[kept : journal.position.piece]:
                 consumed(done)
@@ -112,7 +132,9 @@ def assemble(
     joining.end()
     if warned:
         console.print(f"{plan.name}: {warned} warnings while reading, such as: {warning}", markup=False)
-    return _finish(out, journal, joining.summary)
+    for sentence in sentences(joining.left_out):
+        console.print(f"{plan.name}: {sentence}", markup=False, highlight=False)
+    return _finish(out, journal, joining.summary, joining.left_out)
 
 
 class _Joining:
@@ -124,13 +146,15 @@ class _Joining:
         start = journal.position
         self.number, self.summary = start.piece, start.summary.model_copy(deep=True)
         self.skip, self.last_key = start.offset, start.last_key
+        self.left_out = list(start.left_out)
         sessions = list(count_sessions(journal.shards))
         self.session = sessions.pop() if sessions else ""
         self.closed = set(sessions)
 
     def add(self, file: PieceFile, index: PieceIndex) -> None:
         """Append the next piece; closes the shards that are full."""
-        before = self.summary.model_copy(deep=True)
+        before = Position(summary=self.summary.model_copy(deep=True), left_out=list(self.left_out))
+        self.left_out += index.left_out
         if index.samples:
             self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
         skip, self.skip = self.skip, 0
@@ -152,7 +176,7 @@ class _Joining:
     def end(self) -> None:
         """Close the last shard."""
         if self.shard is not None:
-            self._close(self.number, 0, self.summary)
+            self._close(self.number, 0, Position(summary=self.summary, left_out=self.left_out))
 
     def _check(self, key: str, session: str) -> None:
         where = f"{self.plan.name}: sample {key}"
@@ -164,10 +188,10 @@ class _Joining:
             self.closed.add(self.session)
         self.last_key, self.session = key, session
 
-    def _close(self, piece: int, offset: int, summary: Summary) -> None:
-        """Finish the open shard and record it with the position after it."""
+    def _close(self, piece: int, offset: int, before: Position) -> None:
+        """Finish the open shard and record it with the position after it; `before` is what was before the piece."""
         assert self.shard is not None
-        after = Position(piece=piece, offset=offset, last_key=self.last_key, summary=summary)
+        after = before.model_copy(update={"piece": piece, "offset": offset, "last_key": self.last_key})
         self.journal.add(self.shard.finish(), after)
         self.shard = None
 
@@ -208,22 +232,30 @@ class _OpenShard:
         self.bytes += len(data)
 
 
-def _finish(out: Path, journal: Journal, summary: Summary) -> Manifest:
+def _finish(out: Path, journal: Journal, summary: Summary, left_out: list[LeftOut]) -> Manifest:
     """Check the splits against the samples written, then write the manifest, which makes the directory a data set."""
     plan = journal.plan
     if not journal.count:
-        raise ShardError(f"{plan.name}: it gave no samples; check its raw folder and parameters.")
+        why = f" ({len(left_out)} files left out, first {left_out[0].file}: {left_out[0].reason})" if left_out else ""
+        raise ShardError(f"{plan.name}: it gave no samples{why}; check its raw folder and parameters.")
     sessions = count_sessions(journal.shards)
+    if left_out:
+        kept, gone = without_missing(plan.name, plan.splits, sessions, left_out)
+        plan = plan.model_copy(update={"splits": kept})
+        if gone:
+            shown = ", ".join(gone[:5]) + (", ..." if len(gone) > 5 else "")
+            warnings.warn(f"{plan.name}: the splits are without {len(gone)} sessions left out: {shown}.", stacklevel=2)
     plan.raise_first(split_problems(plan.splits, sessions))
     summary.labels = {task: dict(sorted(counts.items())) for task, counts in summary.labels.items()}
     for split, parts in plan.splits.items():
         summary.parts[split] = {part: sum(sessions[name] for name in names) for part, names in parts.items()}
     manifest = Manifest(
-        **plan.model_dump(exclude={"pieces"}),
+        **plan.model_dump(exclude={"pieces", "files"}),
         count=journal.count,
         bytes=sum(shard.bytes for shard in journal.shards),
         shards=journal.shards,
         summary=summary,
+        left_out=left_out,
     )
     manifest.save(out)
     _tidy(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from foundation import __version__
-from foundation.config.redaction import published
 from foundation.errors import RecipeError
 from foundation.evaluate.report.curves import curves as score_curves
+from foundation.json_file import load_json
+from foundation.redaction import published
 from foundation.results.page import commands_list, facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.results.rows import Row, save_rows
 from foundation.results.tables import Pivot, pivot
@@ -185,6 +185,6 @@ def _law_fields(data: str, law: ScalingLaw) -> dict[str, Any]:
 
 def _study_of(path: Path) -> str | None:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["study"]["name"])
-    except (ValueError, KeyError, TypeError):
+        return str(load_json(path, finite=False)["study"]["name"])
+    except (ValueError, KeyError, TypeError, OSError):
         return None

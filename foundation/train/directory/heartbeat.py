@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from foundation.files import write_atomically
+from foundation.json_file import load_json
 
 FILE_NAME = "running.json"
 TOLERANCE_S = 2.0  # the boot time is in whole seconds and may be rounded differently later
@@ -56,7 +57,7 @@ def read_heartbeat(directory: Path) -> Heartbeat | None:
         ValueError: the file cannot be read.
     """
     try:
-        found = Heartbeat(**json.loads((directory / FILE_NAME).read_bytes()))
+        found = Heartbeat(**load_json(directory / FILE_NAME))
     except FileNotFoundError:
         return None
     except (OSError, TypeError) as error:

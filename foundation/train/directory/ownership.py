@@ -33,9 +33,6 @@ FREE = {"out", "logger", "data.workers"} | {
     )
 }
 
-#: May become larger before a run is finished: the schedule is a function of the step and of this number.
-LONGER = "train.steps"
-
 
 def take_ownership(recipe: PretrainRecipe) -> None:
     """Write the resolved recipe into the run directory, or check that it matches the stored one.
@@ -52,8 +49,8 @@ def take_ownership(recipe: PretrainRecipe) -> None:
         write_atomically(path, text)
         return
     stored = read_mapping(path, RecipeError, "cannot be read; put back the recipe of this run.")
-    changed, planned = changes(stored, recipe), stored.get("train", {}).get("steps", recipe.train.steps)
-    if not changed and recipe.train.steps != planned:
+    changed, planned = changes(_lengthened(stored, recipe), recipe), stored.get("train", {}).get("steps")
+    if not changed and planned is not None and recipe.train.steps != planned:
         if (recipe.out / FOLDER / FINAL).exists():
             raise RecipeError(
                 f"{recipe.out} is finished: its learning rate has come down over {planned} steps; to train on, start a "
@@ -73,6 +70,15 @@ def changes(old: dict, recipe: PretrainRecipe) -> list[str]:
     return differences(_completed(old), recipe.model_dump(mode="json"))
 
 
+def _lengthened(old: dict, recipe: PretrainRecipe) -> dict:
+    """A stored recipe as if it had been of as many steps as this one, if it was of fewer: the schedule is a function of
+    the step and of their number, so that an unfinished run can go on."""
+    train = old.get("train")
+    if not isinstance(train, dict) or not isinstance(train.get("steps"), int) or train["steps"] > recipe.train.steps:
+        return old
+    return {**old, "train": {**train, "steps": recipe.train.steps}}
+
+
 def _completed(old: dict) -> dict:
     """A stored recipe with keys that its version did not have at their current defaults."""
     try:
@@ -82,14 +88,13 @@ def _completed(old: dict) -> dict:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Dotted keys in which two resolved recipes differ, each with both values; keys in `FREE` are ignored, and
-    more steps."""
+    """Dotted keys in which two resolved recipes differ, each with both values; keys in `FREE` are ignored."""
     found = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b and prefix + key not in FREE and not (prefix + key == LONGER and b > a):
+        elif a != b and prefix + key not in FREE:
             found.append(f"{prefix}{key}: {a} there, {b} here")
     return found
 
@@ -100,7 +105,7 @@ def refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
     Raises:
         CheckpointError: it was written with another recipe, or is damaged.
     """
-    changed = changes(load_checkpoint(last)[0], recipe)
+    changed = changes(_lengthened(load_checkpoint(last)[0], recipe), recipe)
     if changed:
         raise CheckpointError(
             f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "

@@ -208,10 +208,12 @@ def _stages(load: _Load, gpu: Gpu, gpus: int) -> list[Stage]:
 def _samples(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, int]) -> Samples:
     """Means over the recipe's corpora by their sampling weights, from the manifests; from `shape` if one is missing."""
     sources = recipe.data.sources
-    if not all(is_url(source.shards) or Path(source.shards, "manifest.json").exists() for source in sources):
-        # complex64, and about a kilobyte of metadata and tar headers.
+    if any(is_url(source.shards) or not Path(source.shards, "manifest.json").exists() for source in sources):
+        # A plan opens nothing that is not here. complex64, and about a kilobyte of metadata and tar headers.
         size = 8.0 * math.prod(shape) + 1024
-        text = f"assumed {'x'.join(map(str, shape))} (times x links x responses): the recipe's shards are not built"
+        text = (
+            f"assumed {'x'.join(map(str, shape))} (times x links x responses): the recipe's shards are not built here"
+        )
         return Samples(float(layout_of(shape, config).tokens), size, 0, text)
     corpora = [_corpus(source, config) for source in sources]
     weights = [

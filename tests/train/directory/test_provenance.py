@@ -16,13 +16,13 @@ from foundation.checkpoints.load import content_hashes, load_encoder, provenance
 from foundation.checkpoints.provenance import PROVENANCE, Record, load_record, save_record
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
-from foundation.config.redaction import published
 from foundation.data.shards.content_hashes import FILE_NAME, load_hashes
 from foundation.data.shards.manifest import Manifest
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
 from foundation.errors import CheckpointError
 from foundation.evaluate.leakage import refuse_overlap
+from foundation.redaction import published
 from foundation.train.directory.provenance import write_record
 from foundation.train.pretrain import pretrain
 

@@ -1,0 +1,95 @@
+"""JSON that others wrote: one parser, with bounds, for every file, header and line of it.
+
+`json.loads` alone takes the last of two equal keys, NaN, numbers that overflow to infinity and halves of surrogate
+pairs, which cannot be written again, and has no limit on size or depth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from foundation.files import read_regular
+
+MOST_BYTES = 64 * 2**20
+MOST_DEPTH = 64  # deeper than anything that is written by hand or by a program of the field
+
+#: Numbers that may overflow a double, and the only way to write half of a surrogate pair.
+_HUGE = re.compile(r"[eE]\+?\d{3}|\d{300}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(data: bytes | memoryview | str, *, finite: bool = True) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark.
+
+    Args:
+        finite: refuse NaN and infinity, which are no JSON; False takes the NaN that Python's own `json` writes.
+
+    Raises:
+        ValueError: it is larger than `MOST_BYTES`, nested deeper than `MOST_DEPTH`, has a key twice, a number that is
+            not finite or half of a surrogate pair, or is no JSON.
+    """
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has {len(data)} bytes; expected {MOST_BYTES} at most")
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8-sig")
+    options: dict[str, Any] = {"parse_constant": _refuse} if finite else {}
+    if finite and _HUGE.search(text):
+        options["parse_float"] = _finite
+    try:
+        found = json.loads(text, object_pairs_hook=_object, **options)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels") from None
+    if isinstance(found, dict | list) and text.count("[") + text.count("{") > MOST_DEPTH:
+        _check_depth(found)
+    if _SURROGATE.search(text):
+        _check_text(found)
+    return found
+
+
+def load_json(path: Path, *, finite: bool = True) -> Any:
+    """The value in a file, which must be a regular one. `parse_json` says what is refused.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device.
+        ValueError: as `parse_json`.
+    """
+    return parse_json(read_regular(path, MOST_BYTES + 1), finite=finite)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:100]!r} is there twice")
+    return found
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"it holds {name}, which is no JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def _check_depth(found: Any) -> None:
+    level = [found]
+    for _ in range(MOST_DEPTH):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for each in inside for inner in each if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels")
+
+
+def _check_text(found: Any) -> None:
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text in it has half of a surrogate pair") from None
