@@ -142,7 +142,7 @@ def defect(error: BaseException, words: Sequence[str], debug: bool) -> int:
         return ended(DEFECT, f"{type(error).__name__}: a defect of wfm; please report the traceback above.")
     kept = keep_traceback(text, words)
     place = f"the traceback is in {kept}" if kept else "repeat the command with --debug to see the traceback"
-    what = f"{type(error).__name__} ({str(error)[:200]}): a defect of wfm, not of your input"
+    what = f"{type(error).__name__} ({published(str(error)[:200])}): a defect of wfm, not of your input"
     return ended(DEFECT, f"{what}; {place}; please attach it to a report, with the command '{command_line(words)}'.")
 
 
