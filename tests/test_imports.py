@@ -20,6 +20,7 @@ from helpers import ROOT
 ALLOWED: dict[str, set[str]] = {
     "signal": set(),
     "config": set(),
+    "released": set(),
     "results": set(),
     "transforms": {"signal"},
     "readers": {"signal", "config"},
@@ -28,9 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"signal", "transforms", "config"},
     "datasets": {"signal", "readers", "simulate", "data"},
     "nn": set(),
-    "models": {"nn", "config"},
+    "models": {"nn", "config", "released"},
     "objectives": {"models", "nn", "config"},
-    "checkpoints": {"signal", "data", "models", "results", "config"},
+    "checkpoints": {"signal", "data", "models", "results", "config", "released"},
     "generate": {"signal", "data", "models", "nn", "results"},
     "train": {
         "signal",

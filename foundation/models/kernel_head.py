@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from foundation.errors import SignalError
+from foundation.nn.precision import SinglePrecision
 
 PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
@@ -23,7 +24,7 @@ CENTRES = 2048  # most kernel centres; of more training samples a random subset,
 LOGIT_SCALE = 8.0
 
 
-class KernelHead(nn.Module):
+class KernelHead(SinglePrecision):
     """Maps pooled features to class logits or regression targets."""
 
     mean: Tensor
@@ -42,7 +43,7 @@ class KernelHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        projected = (pooled.float() - self.mean) @ self.project
+        projected = (pooled.to(self.mean.dtype) - self.mean) @ self.project
         return (kernel(projected, self.centres) @ self.weight) * self.target_std + self.target_mean
 
     @classmethod
@@ -104,7 +105,7 @@ class KernelHead(nn.Module):
         return heads
 
 
-class StackedHead(nn.Module):
+class StackedHead(SinglePrecision):
     """Stacked generalisation: a weighted mean of kernel heads, each on a slice of the pooled features.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from foundation.checkpoints.load import content_hashes, load_encoder, load_masked, provenance
-from foundation.checkpoints.released import FOLDER, released
+from foundation.released import FOLDER, released
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.models import pool
