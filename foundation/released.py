@@ -44,3 +44,9 @@ def resolve(source: str | Path) -> str | Path:
             f"or one that comes with the package: {', '.join(released())}."
         )
     return str(source)
+
+
+def name_of(source: str | Path) -> str:
+    """The released name of a folder of this package, which other installations know too; others as they were given."""
+    path = Path(source)
+    return path.name if path.parent == FOLDER and path.name in released() else str(source)

@@ -23,6 +23,7 @@ from foundation.nn.blocks import Transformer
 from foundation.nn.columns import Columns, fold_matrices
 from foundation.nn.decomposition import Components, split
 from foundation.nn.tracing import tracing
+from foundation.released import name_of
 
 
 class WfmPreTrainedModel(PreTrainedModel):
@@ -64,8 +65,8 @@ class WfmPreTrainedModel(PreTrainedModel):
                     "not fit the configuration that was given."
                 )
         check_finite(str(source), model.state_dict())
-        if source is not None:
-            model.name_or_path = model.config.name_or_path = str(source)
+        if source is not None:  # the name where it is a released one, which every installation has
+            model.name_or_path = model.config.name_or_path = name_of(source)
         return (model, report) if wants_report else model
 
     def _init_weights(self, module: nn.Module) -> None:

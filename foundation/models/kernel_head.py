@@ -161,14 +161,21 @@ class StackedHead(SinglePrecision):
         """Build a head from its `state_dict`.
 
         Raises:
-            KeyError, RuntimeError: the state is not that of a stacked head with so many outputs.
+            KeyError, RuntimeError, ValueError, TypeError: the state is not that of a stacked head with so many outputs.
         """
-        shapes = [
-            (*state[f"parts.{k}.project"].shape, *state[f"parts.{k}.centres"].shape) for k in range(len(state["share"]))
-        ]
-        head = cls([KernelHead(features, outputs, width, count) for features, width, count, _ in shapes])
-        head.load_state_dict(state)
-        return head
+        if not state["share"].ndim == state["start"].ndim == 1 or not len(state["share"]) == len(state["start"]) > 0:
+            raise ValueError("share and start: expected one number for each part")
+        if state["start"].dtype != torch.int64 or bool((state["start"] < 0).any()):
+            raise ValueError("start: expected indices of features")
+        shapes = []
+        for k in range(len(state["share"])):
+            (features, width), (count, _) = state[f"parts.{k}.project"].shape, state[f"parts.{k}.centres"].shape
+            shapes.append((features, outputs, width, count))
+        with torch.device("meta"):  # no memory before all names and shapes are known to be right
+            head = cls([KernelHead(*shape) for shape in shapes])
+        head.load_state_dict(state, assign=True)
+        head.requires_grad_()
+        return head.float()
 
 
 def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
