@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 #: Required files of an export and of an adapter, and optional files of both.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
-OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors"})
+OPTIONAL = frozenset(
+    {"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"}
+)
 
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})

@@ -40,8 +40,8 @@ _OF_TRANSFORMERS: dict[str, tuple[type, ...]] = {
     "torch_dtype": (str, torch.dtype, type(None)),
     "output_hidden_states": (bool, type(None)),
     "return_dict": (bool, type(None)),
-    "name_or_path": (str, type(None)),
-    "_name_or_path": (str, type(None)),
+    "name_or_path": (str, Path, type(None)),
+    "_name_or_path": (str, Path, type(None)),
     "attn_implementation": (str, type(None)),
     "_attn_implementation": (str, type(None)),
 }
