@@ -163,11 +163,11 @@ class WfmModel(WfmPreTrainedModel):
         hidden = self.transformer(
             torch.cat([context, tokens], dim=1), with_context(located["position"]), keep, entered
         )
-        output = EncoderOutput(last_hidden_state=hidden, keep=keep, index=index, components=components)
-        if not self.training:  # training has no use for it
-            output.pooler_output = pool(self, output, batch, "moments")
-        if entered is not None:
-            output.hidden_states = (*entered, hidden)
+        states = None if entered is None else (*entered, hidden)
+        parts = {"last_hidden_state": hidden, "keep": keep, "index": index, "components": components}
+        # Training has no use for it.
+        pooled = None if self.training else pool(self, EncoderOutput(**parts), batch, "moments")
+        output = EncoderOutput(pooler_output=pooled, hidden_states=states, **parts)
         return output if _chosen(return_dict, self.config.return_dict) else output.to_tuple()
 
 

@@ -167,6 +167,8 @@ class StackedHead(SinglePrecision):
             raise ValueError("share and start: expected one number for each part")
         if state["start"].dtype != torch.int64 or bool((state["start"] < 0).any()):
             raise ValueError("start: expected indices of features")
+        if any(not value.is_floating_point() for name, value in state.items() if name != "start"):
+            raise ValueError("expected floating-point numbers")
         shapes = []
         for k in range(len(state["share"])):
             (features, width), (count, _) = state[f"parts.{k}.project"].shape, state[f"parts.{k}.centres"].shape

@@ -81,7 +81,11 @@ def rotate(
     x: Float[Tensor, "*leading head_width"], cosine: Float[Tensor, "... pairs"], sine: Float[Tensor, "... pairs"]
 ) -> Float[Tensor, "*leading head_width"]:
     """Rotate the feature pairs (i, i + pairs) by their angles; features from 2 * pairs on stay as they are."""
-    return _rotated(x, cosine, sine) if tracing() else _Rotate.apply(x, cosine, sine)
+    if not tracing():
+        return _Rotate.apply(x, cosine, sine)
+    size = cosine.shape[-1]
+    a, b, rest = x.split([size, size, x.shape[-1] - 2 * size], dim=-1)
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine, rest], dim=-1)
 
 
 class _Rotate(torch.autograd.Function):
