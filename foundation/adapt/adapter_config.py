@@ -31,7 +31,9 @@ def lora_config(path: Path) -> LoraConfig:
         CheckpointError: it is damaged, of another kind, or has a setting that this library never writes.
     """
     raw = read_object(path)
-    rank, alpha, targets = (raw.get(name) for name in ("r", "lora_alpha", "target_modules"))
+    rank: Any = raw.get("r")
+    alpha: Any = raw.get("lora_alpha")
+    targets = raw.get("target_modules")
     if raw.get("peft_type") != "LORA":
         raise _refused(path, "peft_type", raw.get("peft_type"), "'LORA'")
     if type(rank) is not int or not 1 <= rank <= MAX_RANK:
@@ -63,4 +65,4 @@ def lora_shapes(encoder: nn.Module, config: LoraConfig) -> Shapes:
 
 
 def _refused(path: Path, name: str, value: Any, expected: str) -> CheckpointError:
-    return CheckpointError(f"{path}: {name[:80]} is {repr(value)[:80]}; an adapter of this library has {expected} there.")
+    return CheckpointError(f"{path}: {name[:80]} is {repr(value)[:80]}; an adapter of this library has {expected}.")

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
@@ -126,7 +126,7 @@ def _attached(path: Path, encoder: WfmModel, config: LoraConfig) -> PeftModel:
     state = safetensors.torch.load_file(path)
     check_finite(path, state)
     model = PeftModel(encoder, config)
-    report = set_peft_model_state_dict(model, state)
+    report: Any = set_peft_model_state_dict(model, state)
     if left := [*report.unexpected_keys, *(name for name in report.missing_keys if ".lora_" in name)]:
         raise CheckpointError(f"{path}: {len(left)} weights have no place in this version of PEFT, first {left[0]}.")
     return model

@@ -24,7 +24,10 @@ def checked(wrapped: Callable[..., Any], args: tuple[Any, ...], options: dict[st
     if isinstance(given, str | Path):
         if not Path(given).exists() and str(given) in released():
             source = str(resolve(given))
-            args, options = (source, *args[1:]), {k: v for k, v in options.items() if k != "pretrained_model_name_or_path"}
+            args, options = (
+                (source, *args[1:]),
+                {k: v for k, v in options.items() if k != "pretrained_model_name_or_path"},
+            )
         elif _is_ours(Path(given)):
             check_folder(Path(given))
     return wrapped(*args, **options)

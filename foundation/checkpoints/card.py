@@ -84,7 +84,8 @@ def card_text(facts: CardFacts) -> str:
         "Limits": "\n".join(f"- {limit}" for limit in (*facts.limits, *_LIMITS)),
         "Citation": _citation(facts),
     }
-    head = f"# {facts.repo_id.split('/')[-1]}\n\n{_WHAT.format(count=facts.parameters, kinds=', '.join(map(_text, facts.kinds)))}"
+    what = _WHAT.format(count=facts.parameters, kinds=", ".join(map(_text, facts.kinds)))
+    head = f"# {facts.repo_id.split('/')[-1]}\n\n{what}"
     body = "\n\n".join([head, *(f"## {title}\n\n{text.strip()}" for title, text in sections.items())])
     return f"---\n{yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)}---\n\n{body}\n"
 

@@ -50,7 +50,9 @@ class WfmFeatureExtractor(FeatureExtractionMixin):
 
     def __init__(self, **fields: Any) -> None:
         if unknown := [name for name in fields if name not in (*SPEC, *_WRITTEN)]:
-            raise CheckpointError(f"preprocessor_config.json: unknown key {unknown[0][:80]!r}; expected {', '.join(SPEC)}.")
+            raise CheckpointError(
+                f"preprocessor_config.json: unknown key {unknown[0][:80]!r}; expected {', '.join(SPEC)}."
+            )
         config = WfmConfig(**{name: value for name, value in fields.items() if name in SPEC})
         super().__init__(**{name: getattr(config, name) for name in SPEC})
 

@@ -109,8 +109,8 @@ def _warn_of_base(path: Path, base: Any) -> None:
     """An adapter that names a folder as its base cannot find it elsewhere."""
     if isinstance(base, str) and base not in released() and Path(base).exists():
         warnings.warn(
-            f"{path}: its base is the folder {base}, which others do not have; push that too, and write its name on the "
-            "Hub in place of the folder's as base_model_name_or_path.",
+            f"{path}: its base is the folder {base}, which others do not have; push that too, and write its name on "
+            "the Hub in place of the folder's as base_model_name_or_path.",
             stacklevel=4,
         )
 

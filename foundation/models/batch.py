@@ -44,6 +44,6 @@ def _refuse_coarse(position: Tensor) -> None:
         return
     kind = str(position.dtype).removeprefix("torch.")
     if not bool(torch.isfinite(position).all()):
-        raise SignalError(f"position: {kind} cannot hold these hertz; leave the batch in float32, whatever the network's.")
-    message = f"position: hertz and seconds are coarse in {kind}; leave the batch in float32, whatever the network's type."
+        raise SignalError(f"position: {kind} cannot hold these hertz; leave the batch in float32.")
+    message = f"position: hertz and seconds are coarse in {kind}; leave the batch in float32."
     warnings.warn(message, stacklevel=4)

@@ -133,7 +133,7 @@ def _check_of_transformers(fields: dict[str, Any]) -> None:
             allowed = name in _defaults() and small and known == _defaults()[name]
         if not allowed:
             near = get_close_matches(name, ModelSection.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; the configuration of this network has no such setting."
+            hint = f"; did you mean {near[0]!r}?" if near else "; this network has no such setting."
             raise CheckpointError(f"config.json: {name[:80]!r} may not be {repr(value)[:80]}{hint}")
 
 

@@ -35,16 +35,19 @@ class WfmPreTrainedModel(PreTrainedModel):
     main_input_name = "values"
     supports_gradient_checkpointing = True
     _supports_sdpa = True  # `attn_implementation="sdpa"`, which `foundation.nn.attention` calls where it is fastest
-    _keep_in_fp32_modules_strict = {"rates"}  # of positions, see `foundation.nn.precision`
+    _keep_in_fp32_modules_strict = ["rates"]  # of positions, see `foundation.nn.precision`
 
     @classmethod
-    def from_pretrained(cls, source: str | Path | None, *positional: Any, **options: Any) -> Any:
-        """As in transformers; besides a folder or a repository on the Hub, `source` may be a released name.
+    def from_pretrained(  # type: ignore[override]  # all keywords are passed on
+        cls, pretrained_model_name_or_path: str | Path | None, *positional: Any, **options: Any
+    ) -> Any:
+        """As in transformers; besides a folder or a repository on the Hub, the first may be a released name.
 
         Raises:
             CheckpointError: there is no such model, its files or configuration hold what an export does not, or a
                 weight is missing, unknown, of another shape or not finite.
         """
+        source = pretrained_model_name_or_path
         wants_report = options.pop("output_loading_info", False)
         folder = None
         if source is not None:  # else from a state_dict
@@ -57,12 +60,13 @@ class WfmPreTrainedModel(PreTrainedModel):
             if not whole and not issubclass(cls, WfmModel):
                 raise CheckpointError(f"{source}: holds the encoder alone, which is loaded with AutoModel.")
             options["use_safetensors"] = True
-        model, report = super().from_pretrained(folder, *positional, output_loading_info=True, **options)
+        loaded: Any = super().from_pretrained(folder, *positional, output_loading_info=True, **options)
+        model, report = loaded
         for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
             if found := sorted(map(str, report.get(what) or ())):
                 raise CheckpointError(
-                    f"{source}: {what.partition('_')[0]} weights, {len(found)} of them, first {found[0][:200]}: it does "
-                    "not fit the configuration that was given."
+                    f"{source}: {what.partition('_')[0]} weights, {len(found)} of them, first {found[0][:200]}: it "
+                    "does not fit the configuration that was given."
                 )
         check_finite(str(source), model.state_dict())
         if source is not None:  # the name where it is a released one, which every installation has
@@ -160,9 +164,7 @@ class WfmModel(WfmPreTrainedModel):
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), real], dim=1)
         entered: list[Tensor] | None = [] if _chosen(output_hidden_states, self.config.output_hidden_states) else None
-        hidden = self.transformer(
-            torch.cat([context, tokens], dim=1), with_context(located["position"]), keep, entered
-        )
+        hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(located["position"]), keep, entered)
         states = None if entered is None else (*entered, hidden)
         parts = {"last_hidden_state": hidden, "keep": keep, "index": index, "components": components}
         # Training has no use for it.

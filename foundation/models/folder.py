@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # httpx's or httpx2's, by version
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # httpx's or httpx2's, by version
 
 from foundation.errors import CheckpointError
 from foundation.models.config import WfmConfig
@@ -51,7 +51,8 @@ def local_folder(source: str | Path, options: dict[str, Any]) -> Path:
     try:
         return Path(snapshot_download(found, allow_patterns=patterns, **of_hub)) / subfolder
     except (HTTPError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()).split(". ")[0][:200]
+        reason = "it cannot be reached" if isinstance(error, LocalEntryNotFoundError) else str(error).split(". ")[0]
+        reason = " ".join(reason.split())[:200]
         raise CheckpointError(
             f"{found}: is no folder here and cannot be had from the Hub ({reason}); check the name, or the network."
         ) from error
@@ -128,7 +129,9 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     files = read_object(folder / INDEX).get("weight_map")
     names = set(files.values()) if isinstance(files, dict) and all(map(_is_text, files.values())) else set()
     if not names or not all(map(_SHARD.fullmatch, names)):
-        raise CheckpointError(f"{folder / INDEX}: expected a weight_map to files called model-00001-of-00002.safetensors.")
+        raise CheckpointError(
+            f"{folder / INDEX}: expected a weight_map to files called model-00001-of-00002.safetensors."
+        )
     for name in sorted(names):
         yield folder / name
 

@@ -143,7 +143,9 @@ class Columns:
 
     def any_token(self, chosen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch columns"]:
         """Whether a column has a chosen token."""
-        found = torch.zeros(len(chosen), self._count(self.column), device=chosen.device).scatter_add_(1, self.column, chosen.float())
+        found = torch.zeros(len(chosen), self._count(self.column), device=chosen.device).scatter_add_(
+            1, self.column, chosen.float()
+        )
         return found > 0
 
     def link_mean(

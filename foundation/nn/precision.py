@@ -1,4 +1,4 @@
-"""Numbers that must not lose precision when a network is cast to half: hertz, seconds, and what is fitted in float64."""
+"""Numbers that must keep their precision when a network is cast to half: hertz, seconds, heads fitted in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapters from elsewhere: other names, kinds, ranks, patterns and classes are refused; PEFT's own loader finds the base."""
+"""Adapters from elsewhere: other names, kinds, ranks, patterns and classes are refused; PEFT alone finds the base."""
 
 from __future__ import annotations
 

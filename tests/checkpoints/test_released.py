@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from foundation.checkpoints.load import content_hashes, load_encoder, load_masked, provenance
-from foundation.released import FOLDER, released
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
 from foundation.models import pool
+from foundation.released import FOLDER, released
 from foundation.signal import KINDS, Signal
 from foundation.simulate.corpus import corpus
 

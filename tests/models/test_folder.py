@@ -1,4 +1,4 @@
-"""Exported folders: what transformers would follow elsewhere, or fill with random weights, is refused in one sentence."""
+"""Exported folders: what transformers would follow elsewhere, or fill with random weights, is refused."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ def test_a_damaged_configuration_is_named(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pytorch_model.bin", "modeling.py", "generation_config.json", "training_args.bin", "adapter_model.safetensors"]
+    "name",
+    ["pytorch_model.bin", "modeling.py", "generation_config.json", "training_args.bin", "adapter_model.safetensors"],
 )
 def test_files_that_no_export_has_are_refused(folder: Path, name: str) -> None:
     (folder / name).write_text("{}")
@@ -121,7 +122,9 @@ def test_notes_and_hidden_files_are_not_read(folder: Path) -> None:
 def test_an_adapter_beside_a_model_is_not_followed(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     WfmForMaskedModeling(tiny_config()).save_pretrained(other)
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(other), "peft_type": "LORA"}))
+    (folder / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": str(other), "peft_type": "LORA"})
+    )
     refused(folder, "an adapter beside a model, which would load another one")
 
 

@@ -101,7 +101,7 @@ def test_attention_may_be_named(folder: str) -> None:
 def test_the_encoder_can_be_exported_as_a_graph(batch: Batch, changes: dict[str, int]) -> None:
     encoder = build(**changes).encoder
     graph = torch.export.export(encoder, (), kwargs=batch).module()
-    other = tokenize([signal for signal in reversed(mixed_signals())], CONFIG)
+    other = tokenize(list(reversed(mixed_signals())), CONFIG)
     for each in (batch, other):
         with torch.no_grad():
             found, expected = graph(**each), encoder(**each)
