@@ -35,7 +35,6 @@ class WfmPreTrainedModel(PreTrainedModel):
     main_input_name = "values"
     supports_gradient_checkpointing = True
     _supports_sdpa = True  # `attn_implementation="sdpa"`, which `foundation.nn.attention` calls where it is fastest
-    _keep_in_fp32_modules_strict = ["rates"]  # of positions, see `foundation.nn.precision`
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # all keywords are passed on
@@ -101,6 +100,7 @@ class WfmModel(WfmPreTrainedModel):
         self.transformer = Transformer(*sizes, config.experts, config.experts_active)
         self.statistics_head = StatisticsHead(config)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
+        self._keep_in_fp32_modules_strict = {"rates"}  # of positions, see `foundation.nn.precision`
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
         self._keys_to_ignore_on_load_unexpected = [
             r"^decoder\.",
