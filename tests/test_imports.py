@@ -20,7 +20,6 @@ from helpers import ROOT
 ALLOWED: dict[str, set[str]] = {
     "signal": set(),
     "config": set(),
-    "released": set(),
     "results": set(),
     "transforms": {"signal"},
     "readers": {"signal", "config"},
@@ -45,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "results",
         "config",
     },
-    "adapt": {"transforms", "data", "models", "nn", "config"},
+    "adapt": {"transforms", "data", "models", "nn", "config", "released"},
     "cluster": {"config"},
     "evaluate": {
         *(
