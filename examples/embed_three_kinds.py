@@ -21,8 +21,8 @@ from sklearn.decomposition import PCA
 from transformers import AutoModel
 
 import foundation
-from foundation.checkpoints.released import resolve
 from foundation.models import pool
+from foundation.released import resolve
 from foundation.signal import Signal
 from foundation.simulate.corpus import corpus
 

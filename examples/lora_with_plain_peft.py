@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 import foundation
-from foundation.checkpoints.released import resolve
 from foundation.models import pool
+from foundation.released import resolve
 from foundation.simulate import SimulationConfig, simulate
 
 CLASSES = ("walk", "wave", "still")

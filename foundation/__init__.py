@@ -41,9 +41,37 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _register(_: Any) -> None:
-    """Register the model type with transformers; runs when (and only when) its auto classes are imported."""
-    importlib.import_module("foundation.models.register")
+#: Module of transformers -> its auto classes, whose `from_pretrained` is to know this library's models.
+_AUTO = {
+    "configuration_auto": ("AutoConfig",),
+    "feature_extraction_auto": ("AutoFeatureExtractor",),
+    "modeling_auto": ("AutoModel", "AutoModelForPreTraining"),
+}
 
 
-wrapt.register_post_import_hook(_register, "transformers.models.auto.modeling_auto")
+def _prepare(module: Any) -> None:
+    """Register on the first call; of models at once, for `from_config`. The other two are imported by transformers
+    itself, while it is not yet whole."""
+    for auto in _AUTO[module.__name__.rpartition(".")[2]]:
+        wrapt.wrap_function_wrapper(module, f"{auto}.from_pretrained", _checked)
+    if module.__name__.endswith(".modeling_auto"):
+        _auto_classes()
+
+
+def _auto_classes() -> Any:
+    return importlib.import_module("foundation.checkpoints.auto_classes")
+
+
+def _checked(wrapped: Any, _: Any, args: Any, options: Any) -> Any:
+    return _auto_classes().checked(wrapped, args, options)
+
+
+def _allow(auto: Any) -> None:
+    """Let `peft.AutoPeftModel` load the base of an adapter: by itself it imports classes of a few packages alone."""
+    if (allowed := getattr(auto, "get_default_import_allowlist", None)) is not None:
+        auto.get_default_import_allowlist = lambda: [*allowed(), __name__]
+
+
+for _name in _AUTO:
+    wrapt.register_post_import_hook(_prepare, f"transformers.models.auto.{_name}")
+wrapt.register_post_import_hook(_allow, "peft.auto")

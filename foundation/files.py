@@ -117,7 +117,9 @@ def new_folder(folder: Path, error: type[WfmError]) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        mode = partial.stat().st_mode & 0o666  # what the user's umask allows; safetensors and PEFT write files as 0600
         for path in filter(Path.is_file, partial.rglob("*")):
+            path.chmod(mode)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         try:

@@ -29,9 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"signal", "transforms", "config"},
     "datasets": {"signal", "readers", "simulate", "data"},
     "nn": set(),
-    "models": {"nn", "config"},
+    "models": {"nn", "config", "released"},
     "objectives": {"models", "nn", "config"},
-    "checkpoints": {"signal", "data", "models", "results", "config"},
+    "checkpoints": {"signal", "data", "models", "results", "config", "released"},
     "generate": {"signal", "data", "models", "nn", "results"},
     "train": {
         "signal",
@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "config",
         "machine",
     },
-    "adapt": {"transforms", "data", "models", "nn", "config"},
+    "adapt": {"transforms", "data", "models", "nn", "config", "released"},
     "cluster": {"config"},
     "evaluate": {
         *(

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from foundation.adapt.adapter_config import lora_config, lora_shapes
+from foundation.adapt.select_pooling import POOLINGS
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError
+from foundation.files import new_folder
 from foundation.models import StackedHead, TaskModel, WfmModel
 from foundation.models.config import architecture
+from foundation.models.folder import read_object
+from foundation.models.weights import check_finite, compare, read_shapes
+from foundation.released import name_of
+
+FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json")
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,25 @@ class Adapter:
 
     model: TaskModel
     target: Target
+
+
+class _Task(BaseModel):
+    """task.json."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    label: str = Field(min_length=1, max_length=1000)
+    classes: list[Annotated[str, Field(max_length=1000)]] | None
+    size: int = Field(ge=1, le=10**6)
+    pooling: str = Field(pattern=rf"^({'|'.join(POOLINGS)})(\+({'|'.join(POOLINGS)}))*$", max_length=1000)
+    base: str = Field(max_length=4096)
+    base_sha256: str = Field(max_length=64)
+
+    @model_validator(mode="after")
+    def _one_output_per_class(self) -> _Task:
+        if self.classes is not None and len(set(self.classes)) != self.size:
+            raise ValueError(f"size={self.size}, and classes names {len(set(self.classes))} different ones")
+        return self
 
 
 def weights_hash(encoder: WfmModel) -> str:
@@ -48,61 +76,80 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
         base_hash: `weights_hash` of the base model.
 
     Raises:
-        CheckpointError: the folder exists (nothing is overwritten), or the model carries no LoRA adapter.
+        CheckpointError: the folder exists, also if another command has made it meanwhile (nothing is overwritten), or
+            the model carries no LoRA adapter.
     """
-    if folder.exists():
-        raise CheckpointError(f"{folder} exists and is left alone; set out= to a new folder, or delete it first.")
     if not isinstance(model.encoder, PeftModel):
         raise CheckpointError("only a model fitted with mode 'lora' can be saved as an adapter.")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.encoder.peft_config["default"].base_model_name_or_path = base
-    # By default PEFT queries the Hub for the vocabulary of the base model, and warns if there is none.
-    model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
-    (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
-    safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
-    task = {
-        "label": target.label,
-        "classes": target.classes,
-        "size": target.size,
-        "pooling": model.pooling,
-        "base": base,
-        "base_sha256": base_hash,
-    }
-    (partial / "task.json").write_text(json.dumps(task, indent=1))
-    partial.rename(folder)
+    base = name_of(base)
+    task = _Task(
+        label=target.label,
+        classes=None if target.classes is None else list(target.classes),
+        size=target.size,
+        pooling=model.pooling,
+        base=base,
+        base_sha256=base_hash,
+    )
+    with new_folder(folder, CheckpointError) as partial:
+        model.encoder.peft_config["default"].base_model_name_or_path = base
+        # By default PEFT queries the Hub for the vocabulary of the base model, and warns if there is none.
+        model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
+        (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
+        safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
+        (partial / "task.json").write_text(task.model_dump_json(indent=1), encoding="utf-8")
 
 
 def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     """Attach a saved adapter and its head to `encoder`, which PEFT wraps in place; outputs equal the saved model's.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or the adapter was fitted to other base weights.
+        CheckpointError: a file is missing or damaged, a weight is missing, unknown, of another shape or not finite, the
+            head does not fit the classes, or the adapter was fitted to other base weights.
     """
-    names = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json")
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(names)}.")
-    try:
-        task = json.loads((folder / "task.json").read_text())
-        base, base_hash, pooling = str(task["base"]), task["base_sha256"], str(task["pooling"])
-        target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
-        state = safetensors.torch.load_file(folder / "head.safetensors")
-        # PEFT reads these two itself, but only after wrapping the encoder, and its errors do not name the folder.
-        json.loads((folder / "adapter_config.json").read_text())
-        safetensors.torch.load_file(folder / "adapter_model.safetensors")
-    except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{folder}: cannot be read as an adapter ({error}).") from error
-    if base_hash != weights_hash(encoder):
+        raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(FILES)}.")
+    task = _read_task(folder)
+    config, weights = lora_config(folder / FILES[0]), folder / FILES[1]
+    if task.base_sha256 != weights_hash(encoder):
         raise CheckpointError(
-            f"{folder} was fitted to {base}; the given encoder has other weights or another configuration. Load that "
-            "base model first."
+            f"{folder} was fitted to {task.base}; the given encoder has other weights or another configuration. Load "
+            "that base model first."
         )
+    compare(weights, read_shapes(weights), lora_shapes(encoder, config))
+    head = _read_head(folder, task)
+    target = Target(task.label, None if task.classes is None else tuple(task.classes), task.size)
+    return Adapter(TaskModel(_attached(weights, encoder, config), head, task.pooling).eval(), target)
+
+
+def _attached(path: Path, encoder: WfmModel, config: LoraConfig) -> PeftModel:
+    state = safetensors.torch.load_file(path)
+    check_finite(path, state)
+    model = PeftModel(encoder, config)
+    report: Any = set_peft_model_state_dict(model, state)
+    if left := [*report.unexpected_keys, *(name for name in report.missing_keys if ".lora_" in name)]:
+        raise CheckpointError(f"{path}: {len(left)} weights have no place in this version of PEFT, first {left[0]}.")
+    return model
+
+
+def _read_task(folder: Path) -> _Task:
     try:
-        head = StackedHead.from_state(state, target.size)
-    except (KeyError, RuntimeError) as error:
+        return _Task.model_validate(read_object(folder / "task.json"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{folder}: cannot be read as an adapter (task.json: {where}: {first['msg']}).") from None
+
+
+def _read_head(folder: Path, task: _Task) -> StackedHead:
+    path = folder / "head.safetensors"
+    try:
+        state = safetensors.torch.load_file(path)
+        check_finite(path, state)
+        return StackedHead.from_state(state, task.size)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}).") from error
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{folder}: head.safetensors is not a head of this version; fit the adapter again."
+            f"{path}: is not a head of this version with {task.size} outputs; fit the adapter again."
         ) from error
-    return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, pooling).eval(), target)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
@@ -55,8 +57,19 @@ def write_card(folder: Path, facts: CardFacts) -> Path:
     return path
 
 
+def model_name(name: str) -> str:
+    """The name of a run as the Hub allows it: letters, digits, '-', '_' and '.'; it becomes code in the card."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:90] or "model"
+
+
 def card_text(facts: CardFacts) -> str:
-    """The card as Markdown with YAML front matter."""
+    """The card as Markdown with YAML front matter; text from records of data sets stays text.
+
+    Raises:
+        CheckpointError: the repository's name is none that the Hub allows.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", facts.repo_id, re.ASCII):
+        raise CheckpointError(f"{facts.repo_id[:100]!r}: no name of a repository; expected 'organisation/name'.")
     meta = {
         "license": facts.licence,
         "library_name": "transformers",
@@ -71,7 +84,8 @@ def card_text(facts: CardFacts) -> str:
         "Limits": "\n".join(f"- {limit}" for limit in (*facts.limits, *_LIMITS)),
         "Citation": _citation(facts),
     }
-    head = f"# {facts.repo_id.split('/')[-1]}\n\n{_WHAT.format(count=facts.parameters, kinds=', '.join(facts.kinds))}"
+    what = _WHAT.format(count=facts.parameters, kinds=", ".join(map(_text, facts.kinds)))
+    head = f"# {facts.repo_id.split('/')[-1]}\n\n{what}"
     body = "\n\n".join([head, *(f"## {title}\n\n{text.strip()}" for title, text in sections.items())])
     return f"---\n{yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)}---\n\n{body}\n"
 
@@ -91,7 +105,9 @@ batch = foundation.tokenize(foundation.read("capture.dat"), model.config)
 features = model(**batch).last_hidden_state
 ```
 
-`import foundation` registers the model with transformers; no code from this repository is run."""
+`import foundation` registers the model with transformers; no code from this repository is run. Without it, transformers
+reports an unknown model type `wfm`. `AutoFeatureExtractor.from_pretrained("ORG/NAME")` tokenises signals, too;
+`pipeline("feature-extraction")` does not: it takes text alone."""
 
 _LIMITS = (
     "Devices, bands, rooms and activities that are not in the data above are outside what was tested: evaluate on your "
@@ -104,21 +120,38 @@ _LIMITS = (
 
 def _data(data: Sequence[Seen]) -> str:
     def title(seen: Seen) -> str:
-        return f"[{_cell(seen.title)}]({seen.homepage})" if seen.homepage else _cell(seen.title or seen.name)
+        shown, address = _text(seen.title or seen.name), _address(seen.homepage)
+        return f"[{shown}]({address})" if address else shown
 
     def samples(seen: Seen) -> str:
         return "" if seen.samples is None else f"{seen.samples:,}"
 
-    rows = [f"| {title(seen)} | `{seen.name}` | {samples(seen)} | {_cell(seen.licence)} |" for seen in data]
+    rows = [f"| {title(seen)} | `{_code(seen.name)}` | {samples(seen)} | {_text(seen.licence)} |" for seen in data]
     return "\n".join(["| data set | name | samples | licence |", "|---|---|---:|---|", *rows])
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+def _line(text: str) -> str:
+    """One line without control characters, such as those that terminals obey."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+
+
+def _text(text: str) -> str:
+    """Text that neither Markdown nor HTML takes for a link, an image, a tag or the end of a table's cell."""
+    return re.sub(r"([\\`|<>\[\]])", r"\\\1", _line(text))
+
+
+def _code(text: str) -> str:
+    """Text between backticks in a table, where there are no escapes but that of the cell's end."""
+    return _line(text).replace("`", "'").replace("|", "\\|")
+
+
+def _address(url: str) -> str:
+    """A link to a page of the web; empty for every other kind of address, such as javascript:."""
+    return quote(_line(url), safe=":/?#@!$&'*+,;=%~") if re.match(r"https?://", url) else ""
 
 
 def _citation(facts: CardFacts) -> str:
-    sources = "\n".join(f"- {' '.join(seen.citation.split())}" for seen in facts.data if seen.citation)
+    sources = "\n".join(f"- {_text(seen.citation)}" for seen in facts.data if seen.citation)
     return f"{_BIBTEX}\n\nThe data sets are the work of others; cite them too:\n\n{sources}"
 
 

@@ -5,23 +5,21 @@ The export is verified before the folder appears: the reloaded model must give b
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from foundation.checkpoints.card import CardFacts, write_card
+from foundation.checkpoints.card import CardFacts, model_name, write_card
 from foundation.checkpoints.exported import quietly
-from foundation.checkpoints.load import content_hashes, provenance
+from foundation.checkpoints.feature_extractor import WfmFeatureExtractor
+from foundation.checkpoints.load import content_hashes, from_checkpoint, provenance
 from foundation.checkpoints.provenance import PROVENANCE, Record, save_record
-from foundation.checkpoints.training import load_checkpoint
-from foundation.config import PretrainRecipe
 from foundation.data.shards.content_hashes import FILE_NAME, save_hashes
 from foundation.data.tokens import tokenize
 from foundation.errors import CheckpointError
+from foundation.files import exclusive, new_folder
 from foundation.models import WfmForMaskedModeling, WfmModel
-from foundation.models.config import model_config
 from foundation.results.rows import load_rows
 from foundation.signal import KINDS, Link, Signal
 
@@ -35,41 +33,38 @@ def export(checkpoint: Path, folder: Path, rows: Path | None = None) -> Path:
     Raises:
         CheckpointError: the folder exists (nothing is overwritten), the checkpoint cannot be read or does not fit its
             recipe, its run has no provenance record, or the exported model differs from the trained one.
+        WfmError: another command is writing the folder.
     """
-    if folder.exists():
+    if folder.exists():  # before the checkpoint is read
         raise CheckpointError(f"{folder} exists and is left alone; choose another folder, or delete it first.")
-    raw, weights = load_checkpoint(checkpoint)
+    with exclusive(folder):
+        return _export(checkpoint, folder, rows)
+
+
+def _export(checkpoint: Path, folder: Path, rows: Path | None) -> Path:
     record = provenance(checkpoint)
+    recipe, model = from_checkpoint(checkpoint)
     if record is None:
         raise CheckpointError(
             f"{checkpoint}: its run has no {PROVENANCE}, the record of its training data; give a checkpoint inside its "
             "run directory. If an earlier version wrote that, call 'wfm pretrain' with its recipe once more: it adds "
             "the record without training."
         )
-    recipe = PretrainRecipe.model_validate(raw)
-    model = WfmForMaskedModeling(model_config(recipe)).eval()
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{checkpoint}: its weights do not fit its own recipe ({reason}).") from error
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with quietly():
-        model.save_pretrained(partial)
-    save_record(partial / PROVENANCE, record)
-    if (seen := content_hashes(checkpoint)) is not None:
-        save_hashes(partial / FILE_NAME, seen)
-    write_card(partial, _facts(recipe.name, record, model, rows))
-    _verify(model, partial)
-    partial.rename(folder)
+    with new_folder(folder, CheckpointError) as partial:
+        with quietly():
+            model.save_pretrained(partial)
+        WfmFeatureExtractor.of(model.config).save_pretrained(partial)
+        save_record(partial / PROVENANCE, record)
+        if (seen := content_hashes(checkpoint)) is not None:
+            save_hashes(partial / FILE_NAME, seen)
+        write_card(partial, _facts(recipe.name, record, model, rows))
+        _verify(model, partial)
     return folder
 
 
 def _facts(name: str, record: Record, model: WfmForMaskedModeling, rows: Path | None) -> CardFacts:
     return CardFacts(
-        repo_id=f"ORG/{name}",
+        repo_id=f"ORG/{model_name(name)}",
         parameters=sum(p.numel() for p in model.parameters()),
         kinds=list(dict.fromkeys(kind for seen in record.datasets for kind in seen.kinds)),
         data=record.datasets,
@@ -78,7 +73,7 @@ def _facts(name: str, record: Record, model: WfmForMaskedModeling, rows: Path | 
 
 
 def _verify(model: WfmForMaskedModeling, folder: Path) -> None:
-    """Delete the folder and raise unless the reloaded model gives bit-identical outputs for every kind of signal."""
+    """Raise unless the reloaded model gives bit-identical outputs for every kind of signal."""
     signals = [_probe_signal(kind) for kind in KINDS]
     batch = tokenize(signals, model.config)
     visible = batch["observed"].any(-1)
@@ -90,10 +85,7 @@ def _verify(model: WfmForMaskedModeling, folder: Path) -> None:
         hidden = model.encoder(**batch).last_hidden_state
         same = same and torch.equal(hidden, encoder(**batch).last_hidden_state)
     if not same:
-        shutil.rmtree(folder)
-        raise CheckpointError(
-            f"{folder}: the exported model's outputs differ from the trained one's; the export was deleted."
-        )
+        raise CheckpointError("the exported model's outputs differ from the trained one's; the export was deleted.")
 
 
 def _probe_signal(kind: str) -> Signal:

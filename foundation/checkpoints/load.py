@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from foundation.checkpoints.exported import load_exported, refuse_renamed
+from foundation.checkpoints.exported import load_exported
 from foundation.checkpoints.layout import run_of
 from foundation.checkpoints.provenance import (
     PROVENANCE,
@@ -24,6 +24,7 @@ from foundation.data.shards.content_hashes import Hashes, load_hashes
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.models.config import model_config
+from foundation.models.weights import check_finite, check_shapes
 
 
 def load_encoder(source: str | Path) -> WfmModel:
@@ -89,14 +90,28 @@ def _from_training(source: str | Path) -> WfmForMaskedModeling | None:
     """The network of a training checkpoint; None where `source` does not name one."""
     if not _is_training(source):
         return None
-    raw, weights = load_checkpoint(path := Path(source))
+    return from_checkpoint(Path(source))[1]
+
+
+def from_checkpoint(path: Path) -> tuple[PretrainRecipe, WfmForMaskedModeling]:
+    """The recipe and the network of a training checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: it cannot be read, or its weights are not those of its recipe's network.
+    """
+    raw, weights = load_checkpoint(path)
     try:
-        model = WfmForMaskedModeling(model_config(PretrainRecipe.model_validate(raw)))
-        refuse_renamed(path, weights)
-        model.load_state_dict(weights)
+        recipe = PretrainRecipe.model_validate(raw)
     except ValidationError as error:
         raise CheckpointError(f"recipe of {explain(path, error, PretrainRecipe)}") from None
-    except RuntimeError as error:
+    config = model_config(recipe)
+    if not check_shapes(path, {name: tuple(value.shape) for name, value in weights.items()}, config):
+        raise CheckpointError(f"{path}: holds the encoder alone; expected what 'wfm pretrain' wrote.")
+    check_finite(path, weights)
+    model = WfmForMaskedModeling(config).eval()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:  # sparse or quantised tensors have the right shapes and are no weights
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path}: its weights are not those of its recipe's network ({reason}).") from error
-    return model
+    return recipe, model

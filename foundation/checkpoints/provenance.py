@@ -14,12 +14,12 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from foundation.checkpoints.released import resolve
 from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, load_hashes
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
 from foundation.redaction import published
+from foundation.released import resolve
 
 PROVENANCE = "pretraining.json"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foundation.checkpoints.provenance import PROVENANCE
 from foundation.errors import CheckpointError
+from foundation.models.folder import read_object
 from foundation.redaction import published
+from foundation.released import released
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 #: Required files of an export and of an adapter, and optional files of both.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
-OPTIONAL = frozenset({"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors"})
+OPTIONAL = frozenset(
+    {"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"}
+)
 
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
@@ -85,18 +89,30 @@ def _check_content(path: Path) -> None:
 
     try:
         if path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_object(path)
             shown = content.get("recipe") if path.name == PROVENANCE else content  # a homepage may have a query
             if published(shown) != shown:
                 raise CheckpointError(
                     f"{path}: holds an address with a user, a query or a command, which may carry a key; export again, "
                     "or take it out."
                 )
+            if path.name == "adapter_config.json":
+                _warn_of_base(path, content.get("base_model_name_or_path"))
         elif path.suffix == ".safetensors":
             with safe_open(path, "np"):  # reads the header and compares it with the file's length
                 pass
-    except (ValueError, SafetensorError) as error:
+    except (ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); export again.") from error
+
+
+def _warn_of_base(path: Path, base: Any) -> None:
+    """An adapter that names a folder as its base cannot find it elsewhere."""
+    if isinstance(base, str) and base not in released() and Path(base).exists():
+        warnings.warn(
+            f"{path}: its base is the folder {base}, which others do not have; push that too, and write its name on "
+            "the Hub in place of the folder's as base_model_name_or_path.",
+            stacklevel=4,
+        )
 
 
 def _upload(api: HfApi, folder: Path, repo_id: str, names: list[str], *, private: bool, tag: str | None) -> str:

@@ -35,12 +35,17 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: is damaged, or holds more than tensors and plain values and could run code when loaded; "
             "only what 'wfm pretrain' wrote is read."
         ) from error
-    except (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: cannot be read as a training checkpoint ({reason}).") from error
-    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
-    if "recipe" not in client or not weights:
+    whole = isinstance(client, dict) and isinstance(state, dict) and isinstance(client.get("recipe"), dict)
+    names = [name for name in state if isinstance(name, str) and name.startswith(PREFIX)] if whole else []
+    weights = {name.removeprefix(PREFIX): state[name] for name in names}
+    if not weights:
         raise CheckpointError(f"{path}: holds no recipe and network of this library; was it written by 'wfm pretrain'?")
+    for name, value in weights.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or not value.is_floating_point():
+            raise CheckpointError(f"{path}: {name[:80]!r} is no array of floating-point numbers.")
     return client["recipe"], weights
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from foundation.data.views import VIEWS, view_of
-from foundation.errors import RecipeError
+from foundation.errors import RecipeError, SignalError
 from foundation.signal import KINDS, Signal
 
 Batch = dict[str, Tensor]
@@ -66,12 +66,16 @@ def layout_of(shape: tuple[int, ...], spec: TokenSpec) -> Layout:
     return Layout(index, pt, pr, -(-times // pt), links, -(-responses // pr), times > 1)
 
 
-def tokenize(signals: Sequence[Signal], spec: TokenSpec) -> Batch:
-    """Signals -> one padded batch.
+def tokenize(signals: Signal | Sequence[Signal], spec: TokenSpec) -> Batch:
+    """Signals, or one, -> one padded batch.
 
     Raises:
+        SignalError: there is no signal.
         RecipeError: a signal's kind has no view in `spec`, or an antenna is beyond its table.
     """
+    signals = [signals] if isinstance(signals, Signal) else signals
+    if not len(signals):
+        raise SignalError("tokenize: no signals; a recording shorter than one window gives none.")
     return pad([tokenize_one(signal, spec) for signal in signals])
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from foundation.models.config import WfmConfig
 from foundation.models.embedding import CONTEXT_TOKENS, Placement, with_context
-from foundation.models.encoder import EncoderOutput
+from foundation.models.output import EncoderOutput
 from foundation.nn.blocks import Transformer
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from foundation.models.config import KINDS, WfmConfig
 from foundation.nn.positions import PositionEmbedding, scalar_features
+from foundation.nn.tracing import tracing
 
 CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
 RADIO_SIZE = 3  # log10 of carrier, bandwidth, sampling interval
@@ -39,6 +40,9 @@ class Tokenizer(nn.Module):
         for i, project in enumerate(self.content):
             # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
             chosen = which == i
+            if tracing():
+                out = out + torch.where(chosen[..., None], project(x), 0.0)
+                continue
             out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
         return out
 

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
+from foundation.errors import CheckpointError
+from foundation.models.batch import checked_batch
 from foundation.models.config import WfmConfig
 from foundation.models.embedding import CONTEXT_TOKENS, Context, Tokenizer, with_context
+from foundation.models.folder import check_folder, local_folder
+from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
+from foundation.models.pooling import pool
 from foundation.models.statistics_head import StatisticsHead
+from foundation.models.weights import check_finite
 from foundation.nn.blocks import Transformer
 from foundation.nn.columns import Columns, fold_matrices
 from foundation.nn.decomposition import Components, split
-
-
-@dataclass
-class EncoderOutput(ModelOutput):
-    """Output of `WfmModel`.
-
-    Attributes:
-        last_hidden_state: context tokens, then visible tokens.
-        keep: True for real tokens of the sequence, False for padding.
-        index: of each visible token among the input tokens.
-        components: the normalised input.
-    """
-
-    last_hidden_state: Float[Tensor, "batch sequence width"] | None = None
-    keep: Bool[Tensor, "batch sequence"] | None = None
-    index: Int[Tensor, "batch visible"] | None = None
-    components: Components | None = None
+from foundation.nn.tracing import tracing
+from foundation.released import name_of
 
 
 class WfmPreTrainedModel(PreTrainedModel):
@@ -44,9 +34,48 @@ class WfmPreTrainedModel(PreTrainedModel):
     base_model_prefix = "encoder"
     main_input_name = "values"
     supports_gradient_checkpointing = True
+    _supports_sdpa = True  # `attn_implementation="sdpa"`, which `foundation.nn.attention` calls where it is fastest
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # all keywords are passed on
+        cls, pretrained_model_name_or_path: str | Path | None, *positional: Any, **options: Any
+    ) -> Any:
+        """As in transformers; besides a folder or a repository on the Hub, the first may be a released name.
+
+        Raises:
+            CheckpointError: there is no such model, its files or configuration hold what an export does not, or a
+                weight is missing, unknown, of another shape or not finite.
+        """
+        source = pretrained_model_name_or_path
+        wants_report = options.pop("output_loading_info", False)
+        folder = None
+        if source is not None:  # else from a state_dict
+            if adapter := (options.pop("adapter_kwargs", None) or {}).get("_adapter_model_path"):
+                raise CheckpointError(
+                    f"{adapter}: is an adapter; load it with foundation.adapt.load_adapter or peft.AutoPeftModel."
+                )
+            folder = local_folder(source, options)
+            whole = check_folder(folder)
+            if not whole and not issubclass(cls, WfmModel):
+                raise CheckpointError(f"{source}: holds the encoder alone, which is loaded with AutoModel.")
+            options["use_safetensors"] = True
+        loaded: Any = super().from_pretrained(folder, *positional, output_loading_info=True, **options)
+        model, report = loaded
+        for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+            if found := sorted(map(str, report.get(what) or ())):
+                raise CheckpointError(
+                    f"{source}: {what.partition('_')[0]} weights, {len(found)} of them, first {found[0][:200]}: it "
+                    "does not fit the configuration that was given."
+                )
+        check_finite(str(source), model.state_dict())
+        if source is not None:  # the name where it is a released one, which every installation has
+            model.name_or_path = model.config.name_or_path = name_of(source)
+        return (model, report) if wants_report else model
 
     def _init_weights(self, module: nn.Module) -> None:
         """Xavier weights (as masked autoencoders use) and zero biases; layers that start at zero (adaLN) stay so."""
+        if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
+            return  # a network without memory, of which only the shapes are asked
         if isinstance(module, nn.Linear) and not bool((module.weight == 0).all()):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
@@ -71,6 +100,7 @@ class WfmModel(WfmPreTrainedModel):
         self.transformer = Transformer(*sizes, config.experts, config.experts_active)
         self.statistics_head = StatisticsHead(config)
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
+        self._keep_in_fp32_modules_strict = {"rates"}  # of positions, see `foundation.nn.precision`
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
         self._keys_to_ignore_on_load_unexpected = [
             r"^decoder\.",
@@ -97,22 +127,33 @@ class WfmModel(WfmPreTrainedModel):
             return split(batch["values"], batch["observed"], visible, static, batch["logarithmic"], columns)
 
     def forward(
-        self, visible: Bool[Tensor, "batch tokens"] | None = None, components: Components | None = None, **batch: Any
-    ) -> EncoderOutput:
+        self,
+        visible: Bool[Tensor, "batch tokens"] | None = None,
+        components: Components | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **batch: Any,
+    ) -> EncoderOutput | tuple[Any, ...]:
         """Encode the visible tokens.
 
         Args:
             visible: default: every token with a measured entry.
             components: already normalised tokens, for generation, where nothing may be visible yet.
+            output_hidden_states, return_dict: as everywhere in transformers; defaults are those of the configuration.
             batch: the tensors of `foundation.data.tokens`: values, observed [batch, tokens, entries]; position
                 [batch, tokens, 6]; link [batch, tokens, 2]; grid [batch, tokens, 3]; column, shape, static
                 [batch, tokens]; kind, logarithmic [batch]; radio [batch, 3].
+
+        Raises:
+            SignalError: another tensor was given, or one is missing.
         """
+        batch = checked_batch(batch)
         if visible is None:
             visible = batch["observed"].any(-1)
         if components is None:
             components = self.components(batch, visible)
-        index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
+        most = visible.shape[1] if tracing() else max(1, int(visible.sum(1).max()))
+        index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
         located = dict(zip(_LOCATION, gather_tokens(index, *(batch[name] for name in _LOCATION)), strict=True))
         # Only in tokens that hold the static response: dynamics are the same under any automatic gain control.
         gain = torch.where(summary_tokens(batch), components.gain, 0.0)
@@ -122,22 +163,18 @@ class WfmModel(WfmPreTrainedModel):
         )
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), real], dim=1)
-        hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(located["position"]), keep)
-        return EncoderOutput(last_hidden_state=hidden, keep=keep, index=index, components=components)
+        entered: list[Tensor] | None = [] if _chosen(output_hidden_states, self.config.output_hidden_states) else None
+        hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(located["position"]), keep, entered)
+        states = None if entered is None else (*entered, hidden)
+        parts = {"last_hidden_state": hidden, "keep": keep, "index": index, "components": components}
+        # Training has no use for it.
+        pooled = None if self.training else pool(self, EncoderOutput(**parts), batch, "moments")
+        output = EncoderOutput(pooler_output=pooled, hidden_states=states, **parts)
+        return output if _chosen(return_dict, self.config.return_dict) else output.to_tuple()
+
+
+def _chosen(given: bool | None, configured: bool | None) -> bool:
+    return bool(configured if given is None else given)
 
 
 _LOCATION = ("position", "link", "shape", "static")  # what `Placement` reads of a batch
-
-
-def summary_tokens(batch: dict[str, Tensor]) -> Bool[Tensor, "batch tokens"]:
-    """Which tokens summarise a column: static tokens, or the patches of a single snapshot, which has no static ones."""
-    static = batch["static"]
-    return static | ~static.any(1, keepdim=True)
-
-
-def gather_tokens(
-    index: Int[Tensor, "batch visible"], *tensors: Shaped[Tensor, "batch tokens ..."]
-) -> tuple[Shaped[Tensor, "batch visible ..."], ...]:
-    """Select the tokens `index` of each sample from every tensor."""
-    rows = torch.arange(len(index), device=index.device)[:, None]
-    return tuple(t[rows, index] for t in tensors)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from foundation.errors import SignalError
+from foundation.nn.precision import SinglePrecision
 
 PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
@@ -23,7 +24,7 @@ CENTRES = 2048  # most kernel centres; of more training samples a random subset,
 LOGIT_SCALE = 8.0
 
 
-class KernelHead(nn.Module):
+class KernelHead(SinglePrecision):
     """Maps pooled features to class logits or regression targets."""
 
     mean: Tensor
@@ -42,7 +43,7 @@ class KernelHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        projected = (pooled.float() - self.mean) @ self.project
+        projected = (pooled.to(self.mean.dtype) - self.mean) @ self.project
         return (kernel(projected, self.centres) @ self.weight) * self.target_std + self.target_mean
 
     @classmethod
@@ -104,7 +105,7 @@ class KernelHead(nn.Module):
         return heads
 
 
-class StackedHead(nn.Module):
+class StackedHead(SinglePrecision):
     """Stacked generalisation: a weighted mean of kernel heads, each on a slice of the pooled features.
 
     Raises:
@@ -160,14 +161,23 @@ class StackedHead(nn.Module):
         """Build a head from its `state_dict`.
 
         Raises:
-            KeyError, RuntimeError: the state is not that of a stacked head with so many outputs.
+            KeyError, RuntimeError, ValueError, TypeError: the state is not that of a stacked head with so many outputs.
         """
-        shapes = [
-            (*state[f"parts.{k}.project"].shape, *state[f"parts.{k}.centres"].shape) for k in range(len(state["share"]))
-        ]
-        head = cls([KernelHead(features, outputs, width, count) for features, width, count, _ in shapes])
-        head.load_state_dict(state)
-        return head
+        if not state["share"].ndim == state["start"].ndim == 1 or not len(state["share"]) == len(state["start"]) > 0:
+            raise ValueError("share and start: expected one number for each part")
+        if state["start"].dtype != torch.int64 or bool((state["start"] < 0).any()):
+            raise ValueError("start: expected indices of features")
+        if any(not value.is_floating_point() for name, value in state.items() if name != "start"):
+            raise ValueError("expected floating-point numbers")
+        shapes = []
+        for k in range(len(state["share"])):
+            (features, width), (count, _) = state[f"parts.{k}.project"].shape, state[f"parts.{k}.centres"].shape
+            shapes.append((features, outputs, width, count))
+        with torch.device("meta"):  # no memory before all names and shapes are known to be right
+            head = cls([KernelHead(*shape) for shape in shapes])
+        head.load_state_dict(state, assign=True)
+        head.requires_grad_()
+        return head.float()
 
 
 def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:

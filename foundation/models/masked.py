@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
 from foundation.models.embedding import CONTEXT_TOKENS
-from foundation.models.encoder import EncoderOutput, WfmModel, WfmPreTrainedModel, gather_tokens, summary_tokens
+from foundation.models.encoder import WfmModel, WfmPreTrainedModel
+from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
 from foundation.nn.decomposition import LEVELS, Components, restore
 from foundation.nn.flow import FlowHead, cosine_counts
 from foundation.nn.interpolation import METHODS, interpolate_tokens
@@ -53,7 +54,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
         Args as `WfmModel.forward`, and batch["exists"], bool [batch, tokens]: False for padding.
         """
-        output = self.encoder(visible=visible, components=components, **batch)
+        output = self.encoder(visible=visible, components=components, return_dict=True, **batch)
         return Prediction(self.decoder(output, batch["exists"], batch), output.components, output)
 
     def interpolated(

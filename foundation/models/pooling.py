@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from foundation.models.embedding import CONTEXT_TOKENS
-from foundation.models.encoder import EncoderOutput, gather_tokens, summary_tokens
+from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
 from foundation.models.statistics_head import ROWS, StatisticsHead
+from foundation.nn.precision import at_least_single
 
 EPSILON = 1e-8  # the slope of a square root is infinite at 0
 
@@ -44,6 +45,7 @@ def pool(
         return torch.cat([pool(encoder, output, batch, each) for each in pooling.split("+")], dim=1)
     hidden, keep, index = output.last_hidden_state, output.keep, output.index
     assert hidden is not None and keep is not None and index is not None
+    hidden = at_least_single(hidden)  # a mean over many tokens and its square are beyond half precision
     context, tokens = hidden[:, :CONTEXT_TOKENS].flatten(1), hidden[:, CONTEXT_TOKENS:]
     if pooling == "context":
         return context
@@ -78,7 +80,8 @@ def _statistics(
     """Predicted statistics of every column by name; 0 where nothing was measured."""
     predicted = tokens.new_zeros(*summary.shape, len(ROWS), max(head.widths))
     observed, shape = (tensor[summary] for tensor in gather_tokens(index, batch["observed"], batch["shape"]))
-    predicted[summary] = head(tokens[summary]) * head.known(observed, shape)
+    rows = head(tokens[summary].to(head.project.weight.dtype)).to(predicted.dtype)
+    predicted[summary] = rows * head.known(observed, shape)
     predicted = _mean(predicted.flatten(2), member).unflatten(2, predicted.shape[2:])
     return dict(zip(ROWS, predicted.unbind(2), strict=True))
 

@@ -20,4 +20,4 @@ class TaskModel(nn.Module):
 
     def forward(self, **batch: Any) -> Float[Tensor, "batch outputs"]:
         """Class logits or regression targets of a token batch, whose tensors `WfmModel.forward` lists."""
-        return self.head(pool(self.encoder, self.encoder(**batch), batch, self.pooling))
+        return self.head(pool(self.encoder, self.encoder(return_dict=True, **batch), batch, self.pooling))

@@ -81,12 +81,20 @@ class Transformer(nn.Module):
         x: Float[Tensor, "batch sequence width"],
         position: Float[Tensor, "batch sequence position"],
         keep: Bool[Tensor, "batch sequence"] | None = None,
+        entered: list[Tensor] | None = None,
     ) -> Float[Tensor, "batch sequence width"]:
-        """Encode a padded batch; `keep` marks real tokens (None: all are), the output at padding is 0."""
+        """Encode a padded batch; the output at padding is 0.
+
+        Args:
+            keep: marks real tokens; None: all are.
+            entered: to this list, what enters each block is appended, padded like the output.
+        """
         packing = pack(keep, *x.shape[:2])
         rows = packing.pack(x)
         rotation = self.rotary(packing.pack(position)[:, None], x.dtype)
         for block in self.blocks:
+            if entered is not None:
+                entered.append(packing.unpack(rows))
             if self.gradient_checkpointing and self.training:
                 rows = checkpoint(block, rows, rotation, packing, use_reentrant=False)
             else:

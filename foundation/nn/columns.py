@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from foundation.nn.tracing import tracing
+
 
 def fold_matrices(patch_shapes: Sequence[Sequence[int]]) -> Float[Tensor, "types entries slots"]:
     """0/1 matrices that sum the entries of a token into the slots of its column.
@@ -53,6 +55,11 @@ class Columns:
     fold: Float[Tensor, "types entries slots"]
     widths: tuple[int, ...]
 
+    @staticmethod
+    def _count(index: Int[Tensor, "batch tokens"]) -> int:
+        """How many columns, or links, there are; while a graph is recorded as many as tokens, which is never fewer."""
+        return index.shape[1] if tracing() else int(index.max()) + 1
+
     def to_slots(self, values: Float[Tensor, "batch tokens entries"]) -> Float[Tensor, "batch tokens slots"]:
         """Sum the entries of each dynamics token over its times."""
         return self._by_shape(lambda shape, x: x @ self.fold[2 * shape].to(x.dtype), values)
@@ -81,7 +88,7 @@ class Columns:
     ) -> tuple[Float[Tensor, "batch columns slots"], ...]:
         """Sum each of the tensors over the tokens of a column."""
         joined = torch.cat(slots, dim=-1)
-        batch, columns = len(joined), int(self.column.max()) + 1
+        batch, columns = len(joined), self._count(self.column)
         row = self.column + columns * torch.arange(batch, device=joined.device)[:, None]
         out = joined.new_zeros(batch * columns, joined.shape[-1]).index_add_(0, row.flatten(), joined.flatten(0, 1))
         return out.view(batch, columns, -1).split([x.shape[-1] for x in slots], dim=-1)
@@ -103,6 +110,10 @@ class Columns:
 
     def _by_shape(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         """Apply function(patch shape, samples of the tensors [batch, ...]) to the samples of each patch shape."""
+        if tracing():  # to all samples, as which shapes occur is not known
+            own = self.token_type[:, 0] // 2
+            of_shapes = [function(shape, *tensors) for shape in range(len(self.widths))]
+            return torch.stack(of_shapes, dim=1)[torch.arange(len(own), device=own.device), own]
         if len(self._samples) == 1:
             return function(*self._samples, *tensors)
         found = torch.cat([function(shape, *(x[rows] for x in tensors)) for shape, rows in self._samples.items()])
@@ -115,6 +126,15 @@ class Columns:
         values: Float[Tensor, "batch tokens entries"],
     ) -> None:
         """Write the statistics of every column into the observed entries of its static token in `values`, in place."""
+        if tracing():
+            for shape, width in enumerate(self.widths):
+                own = self.at_tokens(statistics)[..., :width].flatten(2)[..., : values.shape[-1]]
+                own = torch.nn.functional.pad(own, (0, values.shape[-1] - own.shape[-1])) * observed
+                # Entries beyond the statistics are not written.
+                written = (self.token_type == 2 * shape + 1)[..., None].expand_as(values).clone()
+                written[..., statistics.shape[2] * width :] = False
+                values.copy_(torch.where(written, own, values))
+            return
         for shape, width in enumerate(self.widths):
             sample, token = (self.token_type == 2 * shape + 1).nonzero(as_tuple=True)
             own = statistics[sample, self.column[sample, token], :, :width].flatten(1)[:, : values.shape[-1]]
@@ -123,8 +143,9 @@ class Columns:
 
     def any_token(self, chosen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch columns"]:
         """Whether a column has a chosen token."""
-        count = int(self.column.max()) + 1
-        found = torch.zeros(len(chosen), count, device=chosen.device).scatter_add_(1, self.column, chosen.float())
+        found = torch.zeros(len(chosen), self._count(self.column), device=chosen.device).scatter_add_(
+            1, self.column, chosen.float()
+        )
         return found > 0
 
     def link_mean(
@@ -138,7 +159,7 @@ class Columns:
         of_column = self.link.new_zeros(batch, count).scatter_(1, self.column, self.link)
         weight = known.to(slots.dtype)
         total, many = (x.sum(-1) for x in (slots * weight, weight))
-        links = slots.new_zeros(2, batch, int(self.link.max()) + 1)
+        links = slots.new_zeros(2, batch, self._count(self.link))
         links[0].scatter_add_(1, of_column, total)
         links[1].scatter_add_(1, of_column, many)
         overall = (total.sum(1) / many.sum(1).clamp(min=1))[:, None]

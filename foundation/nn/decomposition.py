@@ -59,6 +59,9 @@ class Components:
         return torch.stack([self.offset, self.static_level.log(), self.dynamic_level.log()], dim=-1)
 
 
+torch.export.register_dataclass(Components)  # a part of the encoder's output, which a graph must be able to return
+
+
 def split(
     values: Float[Tensor, "batch tokens entries"],
     observed: Bool[Tensor, "batch tokens entries"],

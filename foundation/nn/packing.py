@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from foundation.nn.tracing import tracing
+
 #: Longest over shortest sample of a group. More groups mean less padding and more calls: on CPU one call per length
 #: took two to three times as long as padding all (12 heads, up to 74 tokens).
 SPREAD = 1.5
@@ -25,7 +27,7 @@ class Group:
     Attributes:
         count, longest: samples of the group, and tokens of its longest one.
         index: of each row among the count * longest padded tokens; None where all samples are equally long.
-        keep: real tokens, as a mask for attention; None likewise.
+        keep: real tokens, as a mask for attention; None where all are real.
     """
 
     start: int
@@ -54,7 +56,7 @@ class Packing:
 
     Attributes:
         batch, length: shape of the padded batch.
-        rows: index of each packed token in the flattened batch; None where all are real and keep their order.
+        rows: index of each packed token in the flattened batch; None where all tokens stay, in their order.
     """
 
     batch: int
@@ -71,11 +73,16 @@ class Packing:
         """Inverse of `pack`; padding is 0."""
         if self.rows is not None:
             rows = rows.new_zeros(self.batch * self.length, *rows.shape[1:]).index_copy(0, self.rows, rows)
+        elif (keep := self.groups[0].keep) is not None:
+            rows = rows.masked_fill(~keep.reshape(-1, *[1] * (rows.ndim - 1)), 0)
         return rows.unflatten(0, (self.batch, self.length))
 
 
 def pack(keep: Bool[Tensor, "batch tokens"] | None, batch: int, length: int) -> Packing:
     """The packing of a batch [batch, length]; `keep` marks its real tokens (None: all), at least one per sample."""
+    if keep is not None and tracing():  # how many tokens are real is not known: padding stays, hidden from attention
+        group = Group(0, batch * length, batch, length, None, keep[:, None, None])
+        return Packing(batch, length, None, (group,))
     if keep is None or bool(keep.all()):
         return Packing(batch, length, None, (Group(0, batch * length, batch, length, None, None),))
     order = keep.sum(1).argsort(stable=True)

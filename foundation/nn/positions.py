@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foundation.nn.precision import SinglePrecision, at_least_single
+from foundation.nn.tracing import tracing
+
 #: Shortest and longest wavelength of each axis: time in seconds, frequency in hertz, delay in seconds.
 AXIS_SCALES = ((4e-3, 64.0), (3e5, 2e9), (1e-9, 4e-6))
 WAVES = 12  # wavelengths per axis: two per decade or better
@@ -21,19 +24,20 @@ WAVES = 12  # wavelengths per axis: two per decade or better
 Rotation = tuple[Float[Tensor, "packed 1 1 pairs"], Float[Tensor, "packed 1 1 pairs"]]
 
 
-class PositionEmbedding(nn.Module):
+class PositionEmbedding(SinglePrecision):
     """Embeds a position: centre and extent of time, of frequency and of delay, in that order."""
 
     rates: Tensor
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        rates = [2 * math.pi / torch.logspace(math.log10(a), math.log10(b), WAVES) for a, b in AXIS_SCALES]
+        rates = [2 * math.pi / _wavelengths(a, b, WAVES) for a, b in AXIS_SCALES]
         # Persistent: transformers builds models on the meta device, where a buffer that is not saved stays garbage.
         self.register_buffer("rates", torch.stack(rates))
         self.project = nn.Linear(len(AXIS_SCALES) * (2 * WAVES + 1), hidden)
 
     def forward(self, position: Float[Tensor, "*leading 6"]) -> Float[Tensor, "*leading width"]:
+        position = at_least_single(position)
         centre, extent = position[..., 0::2], position[..., 1::2]
         angle = centre[..., None] * self.rates  # [..., axis, wave]
         shortest = extent.new_tensor([scale[0] for scale in AXIS_SCALES])
@@ -42,7 +46,12 @@ class PositionEmbedding(nn.Module):
         return self.project(features.flatten(-2).to(self.project.weight.dtype))
 
 
-class Rotary(nn.Module):
+def _wavelengths(shortest: float, longest: float, count: int) -> Float[Tensor, " count"]:
+    """Spaced logarithmically; in float32 also where transformers has set another default type."""
+    return torch.logspace(math.log10(shortest), math.log10(longest), count, dtype=torch.float32)
+
+
+class Rotary(SinglePrecision):
     """Rotary position embedding from physical positions (RoPE, Su et al. 2021, arXiv 2104.09864).
 
     Attention scores then depend on differences in time, frequency and delay from the first step on, which additive
@@ -56,7 +65,7 @@ class Rotary(nn.Module):
         super().__init__()
         pairs = head_size // 4
         scales = ((2e-2, 20.0), (1e6, 1e9), (2e-9, 2e-6))
-        rates = [2 * math.pi / torch.logspace(math.log10(a), math.log10(b), pairs) for a, b in scales]
+        rates = [2 * math.pi / _wavelengths(a, b, pairs) for a, b in scales]
         self.register_buffer("rates", torch.stack(rates))
 
     def forward(
@@ -72,7 +81,11 @@ def rotate(
     x: Float[Tensor, "*leading head_width"], cosine: Float[Tensor, "... pairs"], sine: Float[Tensor, "... pairs"]
 ) -> Float[Tensor, "*leading head_width"]:
     """Rotate the feature pairs (i, i + pairs) by their angles; features from 2 * pairs on stay as they are."""
-    return _Rotate.apply(x, cosine, sine)
+    if not tracing():
+        return _Rotate.apply(x, cosine, sine)
+    size = cosine.shape[-1]
+    a, b, rest = x.split([size, size, x.shape[-1] - 2 * size], dim=-1)
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine, rest], dim=-1)
 
 
 class _Rotate(torch.autograd.Function):
@@ -101,6 +114,7 @@ def _rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 def scalar_features(values: Float[Tensor, "*leading scalars"], waves: int = 6) -> Float[Tensor, "*leading features"]:
     """Fourier features of unbounded scalars, such as log10 of a carrier; 2 * waves + 1 features per scalar."""
+    values = at_least_single(values)
     rates = 2.0 ** torch.arange(waves, device=values.device, dtype=values.dtype) * (math.pi / 8)
     angle = values[..., None] * rates
     return torch.cat([values[..., None] / 8, angle.sin(), angle.cos()], dim=-1).flatten(-2)

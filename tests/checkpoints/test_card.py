@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from foundation.checkpoints.card import CardFacts, write_card
+from foundation.checkpoints.card import CardFacts, model_name, write_card
 from foundation.checkpoints.provenance import Seen
 from foundation.errors import CheckpointError
 from foundation.results.rows import summarise
@@ -107,3 +107,22 @@ def test_a_card_is_never_overwritten(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["README.md"]
     with pytest.raises(CheckpointError, match="no such folder"):
         write_card(tmp_path / "absent", FACTS)
+
+
+def test_names_and_records_stay_text(tmp_path: Path) -> None:
+    assert model_name('x")\nimport os; os.system("id") #') == "x-import-os-os.system-id"
+    assert model_name("../..") == "model"
+    with pytest.raises(CheckpointError, match="no name of a repository"):
+        write_card(tmp_path, replace(FACTS, repo_id='lab/x")\nimport os'))
+    hostile = "[x](javascript:alert(1)) <script>alert(1)</script> ![](https://e.example/p) `a` \x1b[31mred"
+    seen = POLYU.model_copy(
+        update={"title": hostile, "licence": hostile, "citation": hostile, "homepage": "javascript:alert(1)"}
+    )
+    named = UWB.model_copy(update={"name": hostile, "homepage": "https://example.org/a b)<script>"})
+    text = load(tmp_path, replace(FACTS, data=(seen, named), kinds=(hostile,))).text
+    body = text.split("## Data seen", 1)[1].replace("\\<", "").replace("\\[", "").replace("\\]", "")
+    outside_code = re.sub(r"`\[x\][^\n|]*?`", "", body)
+    assert "<script" not in outside_code
+    assert "](javascript" not in outside_code
+    assert "\x1b" not in text
+    assert "](https://example.org/a%20b%29%3Cscript%3E)" in text

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from helpers.hub_server import Hub
 
 REPO = "lab/tiny"
-FILES = {"README.md", "config.json", "model.safetensors", "pretraining.json", "content_hashes.safetensors"}
+FILES = {"README.md", "config.json", "model.safetensors", "preprocessor_config.json", "pretraining.json"}
+FILES |= {"content_hashes.safetensors"}
 
 
 @pytest.fixture(scope="module")

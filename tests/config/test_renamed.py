@@ -9,13 +9,14 @@ import torch
 from helpers.tiny import MODEL
 from safetensors.torch import load_file, save_file
 
-from foundation.checkpoints.exported import RENAMED, load_exported
+from foundation.checkpoints.exported import load_exported
 from foundation.checkpoints.load import load_encoder
 from foundation.cli import main
 from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, Section, load_recipe
 from foundation.config.renamed import DELETED, KEYS, OPTIONS, RECIPES, VALUES
 from foundation.errors import CheckpointError, RecipeError
 from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.models.weights import RENAMED
 
 TASK = "task: {shards: d, label: activity, split: s}"
 RECIPE = {

@@ -1,0 +1,49 @@
+"""The tensors that the network reads: which there are, and in which precision."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+from foundation.errors import SignalError
+from foundation.nn.precision import SINGLE_BYTES, at_least_single
+from foundation.nn.tracing import tracing
+
+#: What `foundation.tokenize` makes.
+KEYS = (
+    *("values", "observed", "position", "link", "grid", "column", "shape", "static", "exists"),
+    *("kind", "logarithmic", "radio"),
+)
+#: What is only read in places: padding by the decoder, values where they are not given as components.
+OPTIONAL = frozenset({"exists", "values"})
+
+
+def checked_batch(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch in single precision at least: the network normalises levels over many orders before it casts.
+
+    Raises:
+        SignalError: a tensor is unknown or missing, or its type cannot hold hertz or seconds.
+    """
+    if unknown := [name for name in batch if name not in KEYS]:
+        near = get_close_matches(unknown[0], KEYS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(KEYS)}."
+        raise SignalError(f"the network has no input {unknown[0]!r}; {hint}")
+    if missing := [name for name in KEYS if name not in batch and name not in OPTIONAL]:
+        raise SignalError(f"the network lacks its input {missing[0]!r}; give it foundation.tokenize(signals, config).")
+    if not tracing():
+        _refuse_coarse(batch["position"])
+    return {name: at_least_single(value) for name, value in batch.items()}
+
+
+def _refuse_coarse(position: Tensor) -> None:
+    if position.dtype.itemsize >= SINGLE_BYTES:
+        return
+    kind = str(position.dtype).removeprefix("torch.")
+    if not bool(torch.isfinite(position).all()):
+        raise SignalError(f"position: {kind} cannot hold these hertz; leave the batch in float32.")
+    message = f"position: hertz and seconds are coarse in {kind}; leave the batch in float32."
+    warnings.warn(message, stacklevel=4)
