@@ -28,3 +28,12 @@ def published(value: Any) -> Any:
 
 def _without_keys(url: re.Match[str]) -> str:
     return url[1] + _QUERY.sub(rf"\g<1>{LEFT_OUT}", _USER.sub(f"{LEFT_OUT}@", url[2]))
+
+
+def printable(text: str) -> str:
+    """`text` with every character escaped that a terminal would act upon, but for line breaks."""
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()

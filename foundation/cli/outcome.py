@@ -22,7 +22,7 @@ from typing import Any
 
 from foundation import __version__
 from foundation.errors import StoppedError, WfmError
-from foundation.redaction import published
+from foundation.redaction import printable, published
 
 USER, DEFECT, SYSTEM = 2, 70, 74
 
@@ -88,7 +88,7 @@ def show_warning(
     while frame is not None and frame.f_globals.get("__name__") in (__name__, "warnings"):
         frame = frame.f_back
     if frame is not None and str(frame.f_globals.get("__name__")).startswith("foundation"):
-        print(f"wfm: warning: {printable(published(str(message)))}", file=sys.stderr, flush=True)
+        print(f"wfm: warning: {printable(' '.join(published(str(message)).split()))}", file=sys.stderr, flush=True)
 
 
 def listen_to_sigterm() -> None:
@@ -110,16 +110,15 @@ def listen_to_sigterm() -> None:
 def ended(status: int, sentence: str) -> int:
     """Print one line, in which terminal escapes and line breaks show as text, and return the status."""
     try:
-        print(f"wfm: {printable(published(sentence))}", file=sys.stderr, flush=True)
+        print(f"wfm: {printable(' '.join(published(sentence).split()))}", file=sys.stderr, flush=True)
     except OSError:  # nobody listens
         return status
     return status
 
 
-def printable(text: str) -> str:
-    """`text` on one line, with every character that a terminal would act upon escaped."""
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+def one_line(text: str) -> str:
+    """A text as it may be printed: on one line, without credentials, with what a terminal would act upon escaped."""
+    return printable(" ".join(published(text).split()))
 
 
 def closed_pipe() -> int:

@@ -6,7 +6,6 @@ elsewhere, a key of config.json to code. Here the files and keys are those that 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]  # httpx's or httpx2's, by version
 
 from foundation.errors import CheckpointError
+from foundation.json_file import load_json
 from foundation.models.config import WfmConfig
 from foundation.models.weights import Shapes, check_shapes, read_shapes
 from foundation.released import resolve
@@ -25,7 +25,6 @@ _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 FILES = (CONFIG, WEIGHTS, INDEX, "preprocessor_config.json", "pretraining.json", "content_hashes.safetensors")
 #: Files that nothing reads.
 IGNORED = (".md", ".txt", ".html", ".png")
-LARGEST_JSON = 2**24  # bytes
 
 #: Options of `from_pretrained` that say where on the Hub a model is.
 _OF_HUB = ("revision", "cache_dir", "token", "force_download", "local_files_only")
@@ -96,10 +95,8 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file; an export holds it.")
-        if path.stat().st_size > LARGEST_JSON:
-            raise CheckpointError(f"{path}: has {path.stat().st_size} bytes; expected {LARGEST_JSON} at most.")
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = load_json(path)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}).") from error
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise CheckpointError(f"{path}: expected an object with keys.")

@@ -10,8 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.shards.bad_files import refuse_more
 from foundation.data.shards.build_plan import Plan, build_lock
@@ -23,6 +21,7 @@ from foundation.data.shards.worker_pool import in_order
 from foundation.data.shards.write import SHARD_BYTES, assemble, finished, jobs
 from foundation.errors import ShardError
 from foundation.files import write_atomically
+from foundation.progress import StepProgress
 
 PART_NAME = "part.json"
 
@@ -79,7 +78,7 @@ def write_part(
         left_out: list[LeftOut] = []
         with (
             closing(in_order(make_piece, jobs(dataset, plan, files), workers)) as made,
-            _progress() as progress,
+            StepProgress(transient=True) as progress,
         ):
             for index in progress.track(made, total=len(files), description=f"{plan.name}, part {part} of {parts}"):
                 left_out += index.left_out
@@ -127,11 +126,6 @@ def _remove(folder: Path) -> None:
             path.unlink()
     (folder / PART_NAME).unlink()
     folder.rmdir()
-
-
-def _progress() -> Progress:
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _load(folder: Path) -> _Part:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -23,6 +21,7 @@ from foundation.config import CorpusSection
 from foundation.data.shards.corpus import Corpus
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
+from foundation.progress import StepProgress
 
 #: The file beside the weights in a run and in an export.
 FILE_NAME = "content_hashes.safetensors"
@@ -41,7 +40,7 @@ def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
     """
     corpora = [Corpus(part) for part in parts]
     total = sum(sum(corpus.counts) for corpus in corpora)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with StepProgress(transient=True) as progress:
         found = (value for corpus in corpora for value in _values(corpus))
         values = np.fromiter(progress.track(found, total=total, description="hash samples"), np.uint64)
     return np.unique(values)

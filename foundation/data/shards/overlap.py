@@ -8,14 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from foundation.data.shards.manifest import Manifest, Shard
 from foundation.data.shards.near_duplicates import NearDuplicateIndex, Signs
 from foundation.data.shards.tar_index import open_shard
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
+from foundation.progress import StepProgress
 from foundation.signal import decode
 
 EXAMPLES = 5
@@ -54,7 +52,7 @@ def overlaps(directory: Path, others: Sequence[Path], *, workers: int = 1) -> li
     indices: list[_Index] = []
     found: list[Overlap] = []
     with (
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        StepProgress(transient=True) as progress,
         closing(in_order(_prints, shards, workers)) as read,
     ):
         tracked = progress.track(read, total=len(shards), description="compare")

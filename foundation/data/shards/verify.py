@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +24,8 @@ from foundation.data.shards.tar_headers import members
 from foundation.data.shards.tar_index import DamagedShardError, Local, sha256_of_source
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError, WfmError
+from foundation.progress import StepProgress
+from foundation.redaction import printable
 from foundation.signal import decode
 
 NAMED = 5  # duplicates that are named one by one
@@ -76,7 +77,7 @@ def verify(directory: Path, *, workers: int = 1) -> list[str]:
     problems: list[str] = []
     shards = [(directory, shard, manifest.tasks) for shard in manifest.shards]
     with (
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        StepProgress(transient=True) as progress,
         closing(in_order(_verify_shard, shards, workers)) as reports,
     ):
         for report in progress.track(reports, total=len(shards), description=f"verify {manifest.name}"):
@@ -234,16 +235,11 @@ def print_info(directory: Path, console: Console | None = None) -> None:
     described = info(directory)
     summary = described.pop("summary")
     described["left_out"] = [f"{each['file']}: {each['reason']}" for each in described["left_out"]]
-    table = Table("", "", title=Text(_printable(described.pop("title"))), show_header=False)
+    table = Table("", "", title=Text(printable(described.pop("title"))), show_header=False)
     for name, value in {**described, **summary}.items():
         if value not in (None, "", {}, []):
-            table.add_row(name, Text(_printable(_plain(value))))
+            table.add_row(name, Text(printable(_plain(value))))
     (console or Console()).print(table)
-
-
-def _printable(text: str) -> str:
-    """Text without the characters by which a name could move the cursor or change the terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def _plain(value: Any, joint: str = "\n") -> str:

@@ -20,7 +20,6 @@ from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from foundation.data.shards.bad_files import refuse_more, root_of, sentences, without_missing
 from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
@@ -31,6 +30,7 @@ from foundation.data.shards.spec import Dataset, split_problems
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
+from foundation.progress import StepProgress
 
 PIECES_NAME = ".pieces"
 SHARD_BYTES = 32 * 2**20
@@ -115,11 +115,12 @@ def assemble(
     """
     plan, console, start = journal.plan, Console(stderr=True), journal.position.piece
     if journal.shards:
-        console.print(f"{out}: resuming after {len(journal.shards)} finished shards ({journal.count} samples).")
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        console.print(
+            f"{out}: resuming after {len(journal.shards)} finished shards ({journal.count} samples).", markup=False
+        )
     joining = _Joining(journal, out)
     warned, warning, kept = 0, "", start
-    with Progress(*columns, console=console, transient=True) as progress:
+    with StepProgress(transient=True) as progress:
         task = progress.add_task(plan.name, total=plan.pieces, completed=start)
         for file, index in zip(files[start:], indices, strict=True):
             joining.add(file, index)
