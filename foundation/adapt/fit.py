@@ -57,7 +57,7 @@ def fit(
     Args:
         data: n samples as tokens.
         rows: indices of the samples to train on.
-        targets: of all samples: int64 [n] classes or float32 [n, size] numbers.
+        targets: of all samples: int64 [n] classes or float64 [n, size] numbers.
         mode: `lora` trains adapters and head, `full` all weights, `scratch` all weights from random ones.
         frozen: `training_features` of these rows for every pooling that `tune` names, if already computed.
 
@@ -139,7 +139,7 @@ def optimise(
 
 @torch.no_grad()
 def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> np.ndarray:
-    """Logits or numbers of all samples, float32 [n, outputs].
+    """Logits float32 or numbers float64 of all samples, [n, outputs].
 
     Raises:
         SignalError: there are no samples.
@@ -147,16 +147,20 @@ def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> 
     if not len(data):
         raise SignalError("predict: no signals; a recording shorter than one window gives none.")
     model.eval()
-    return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
+    return np.concatenate([_single(model(**batch)).numpy() for batch in data.batches()])
+
+
+def _single(output: Tensor) -> Tensor:
+    """Half precision as single; single and double as they are."""
+    return output.float() if output.element_size() < 4 else output
 
 
 def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) -> Tensor:
-    """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float32 [n, size]."""
+    """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float64 [n, size]."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)
-    return F.smooth_l1_loss(
-        (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
-    )
+    both = ((each - head.target_mean) / head.target_std for each in (output, target))
+    return F.smooth_l1_loss(*(each.float() for each in both))
 
 
 @torch.no_grad()

@@ -49,14 +49,15 @@ class Target:
         return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
 
     def encode(self, signals: Sequence[Signal]) -> np.ndarray:
-        """int64 [n] class indices or float32 [n, size].
+        """int64 [n] class indices or float64 [n, size]: single precision would round UTM coordinates, which are millions
+        of metres, to a quarter of a metre.
 
         Raises:
             RecipeError: a class that is not in the training part, or a number that is not finite.
         """
         values = [signal.labels[self.label] for signal in signals]
         if self.classes is None:
-            numbers = np.array([np.atleast_1d(value) for value in values], np.float32).reshape(-1, self.size)
+            numbers = np.array([np.atleast_1d(value) for value in values], np.float64).reshape(-1, self.size)
             if not np.isfinite(numbers).all():
                 raise RecipeError(
                     f"task.label: {self.label!r} is not finite in session "

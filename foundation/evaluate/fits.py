@@ -113,7 +113,7 @@ class Bench:
         if self._hand is None or self._hand[0] != section.features:
             sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
             ends = np.cumsum([len(signals) for _, signals in sets])
-            rows = np.split(feature_rows(self.problem.signals, section.features), ends[:-1])
+            rows = np.split(feature_rows(self.problem.signals, section.features, self.problem.train), ends[:-1])
             self._hand = (section.features, {part: own for (part, _), own in zip(sets, rows, strict=True)})
         return self._hand[1]
 

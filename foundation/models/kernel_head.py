@@ -24,7 +24,12 @@ LOGIT_SCALE = 8.0
 
 
 class KernelHead(nn.Module):
-    """Maps pooled features to class logits or regression targets."""
+    """Maps pooled features to class logits or regression targets.
+
+    Args:
+        unit: type of the outputs: single precision for logits, double for numbers, whose mean may be millions of times
+            their spread (coordinates in metres).
+    """
 
     mean: Tensor
     project: Tensor
@@ -32,13 +37,15 @@ class KernelHead(nn.Module):
     target_mean: Tensor
     target_std: Tensor
 
-    def __init__(self, features: int, outputs: int, width: int, centres: int) -> None:
+    def __init__(
+        self, features: int, outputs: int, width: int, centres: int, unit: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("project", torch.zeros(features, width))
         self.register_buffer("centres", torch.zeros(centres, width))
-        self.register_buffer("target_mean", torch.zeros(outputs))
-        self.register_buffer("target_std", torch.ones(outputs))
+        self.register_buffer("target_mean", torch.zeros(outputs, dtype=unit))
+        self.register_buffer("target_std", torch.ones(outputs, dtype=unit))
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
@@ -86,14 +93,15 @@ class KernelHead(nn.Module):
         components = components * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         target_mean = y.mean(0)
-        target_std = torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
+        target_std = torch.ones(outputs) if classes else spread(y)
         logit_scale = LOGIT_SCALE if classes else 1.0
         heads = []
         for ridge, bandwidth in regularisations:
             project = components / bandwidth
             projected = x @ project
             centres = projected[order[:CENTRES]] if len(projected) > CENTRES else projected
-            head = cls(x.shape[1], outputs, project.shape[1], len(centres))
+            unit = torch.float32 if classes else torch.float64
+            head = cls(x.shape[1], outputs, project.shape[1], len(centres), unit)
             head.mean.copy_(mean)
             head.project.copy_(project / scale[:, None])
             head.centres.copy_(centres)
@@ -119,7 +127,8 @@ class StackedHead(nn.Module):
         super().__init__()
         self.parts = nn.ModuleList(parts)
         self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
-        self.register_buffer("share", torch.zeros(len(parts)))
+        # In the precision of the outputs: shares that add up to 1 + 1e-7 would move large coordinates.
+        self.register_buffer("share", torch.zeros(len(parts), dtype=parts[0].target_mean.dtype))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         ends = [start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)]
@@ -152,7 +161,7 @@ class StackedHead(nn.Module):
         """Combine heads: (head, first feature of its slice, weight); the weights add up to one."""
         head = cls([part for part, _, _ in parts])
         head.start.copy_(torch.tensor([start for _, start, _ in parts]))
-        head.share.copy_(torch.tensor([share for _, _, share in parts]))
+        head.share.copy_(torch.tensor([share for _, _, share in parts], dtype=torch.float64))
         return head
 
     @classmethod
@@ -165,9 +174,17 @@ class StackedHead(nn.Module):
         shapes = [
             (*state[f"parts.{k}.project"].shape, *state[f"parts.{k}.centres"].shape) for k in range(len(state["share"]))
         ]
-        head = cls([KernelHead(features, outputs, width, count) for features, width, count, _ in shapes])
+        unit = state["parts.0.target_mean"].dtype
+        head = cls([KernelHead(features, outputs, width, count, unit) for features, width, count, _ in shapes])
         head.load_state_dict(state)
         return head
+
+
+def spread(targets: Float[Tensor, "samples outputs"]) -> Float[Tensor, " outputs"]:
+    """Standard deviation of every target, in double precision; 1 for those that are constant but for rounding errors."""
+    targets = targets.double()
+    std = targets.std(0, correction=0)
+    return torch.where(std > 1e-9 * targets.abs().amax(0), std, 1.0)
 
 
 def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
