@@ -14,6 +14,9 @@ from foundation.signal import Signal
 from foundation.transforms.augment import device_response
 
 
+KEPT_BYTES = 2**28  # of the tokens that a set keeps
+
+
 @dataclass(frozen=True)
 class Target:
     """Type of a label: class names in order, or None for a regression target of `size` numbers."""
@@ -75,19 +78,29 @@ class Target:
 
 
 class TokenSet:
-    """Signals with their tokens, in batches."""
+    """Signals with their tokens, in batches. Tokens of the first signals are kept, up to `KEPT_BYTES`; those of the
+    others are made for each batch: 20,000 RSSI scans of 520 access points would take 14 GB."""
 
     def __init__(self, signals: Sequence[Signal], spec: TokenSpec) -> None:
         self.signals, self.spec = signals, spec
-        self._tokens = [tokenize_one(signal, spec) for signal in signals]
+        self._kept: list[dict[str, np.ndarray]] = []
+        size = 0
+        for signal in signals:
+            self._kept.append(tokenize_one(signal, spec))
+            size += sum(array.nbytes for array in self._kept[-1].values())
+            if size > KEPT_BYTES:
+                break
 
     def __len__(self) -> int:
         return len(self.signals)
 
+    def _tokens(self, row: int) -> dict[str, np.ndarray]:
+        return self._kept[row] if row < len(self._kept) else tokenize_one(self.signals[row], self.spec)
+
     def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
         """The batch of these rows; with `augment` > 0 each signal passes through a random device response first."""
         if augment == 0:
-            return pad([self._tokens[i] for i in rows])
+            return pad([self._tokens(int(i)) for i in rows])
         changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
         return pad([tokenize_one(signal, self.spec) for signal in changed])
 

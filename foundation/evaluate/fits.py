@@ -148,8 +148,9 @@ class Bench:
         return {part: self._predicted(output) for part, output in outputs.items()}, note
 
     def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
-        """Training features [K, n, F] of the labelled rows by pooling."""
-        return {pooling: network.copies(pooling, random)[:, rows] for pooling in network.poolings}
+        """Training features [K, n, F] of the labelled rows by pooling; of all rows no copy is made."""
+        chosen = slice(None) if len(rows) == len(self.targets) else rows
+        return {pooling: network.copies(pooling, random)[:, chosen] for pooling in network.poolings}
 
     def _fitted(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
         network = self._network_of(job)

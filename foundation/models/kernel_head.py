@@ -8,7 +8,7 @@ was 50 to 70 % where a kernel machine had 88 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,8 @@ from foundation.errors import SignalError
 
 PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
+PART_ENTRIES = 2**25  # of the features that are held in double precision at a time
+ROWS = 4096  # samples whose kernels are held at a time
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
 #: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
 LOGIT_SCALE = 8.0
@@ -83,14 +85,11 @@ class KernelHead(nn.Module):
         regularisations: Sequence[tuple[float, float]],
     ) -> list[KernelHead]:
         """As `fitted`, for each (ridge, bandwidth); the principal components, which cost most, are computed once."""
-        x, classes = features.double(), targets.dtype == torch.int64
-        mean, std = x.mean(0), x.std(0, correction=0)
-        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
-        scale = torch.where(std > 1e-6, std, torch.inf)
-        x = (x - mean) / scale
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-        components = _principal_components(x[order[:PCA_SAMPLES]])
-        components = components * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
+        x, classes = Standardised(features), targets.dtype == torch.int64
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        components = _principal_components(x.rows(order[:PCA_SAMPLES]))
+        squares = torch.cat([part.square().sum(1) for part in x.parts()])
+        components = components * squares.mean().clamp(min=1e-12).rsqrt()
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         target_mean = y.mean(0)
         target_std = torch.ones(outputs) if classes else spread(y)
@@ -98,18 +97,42 @@ class KernelHead(nn.Module):
         heads = []
         for ridge, bandwidth in regularisations:
             project = components / bandwidth
-            projected = x @ project
+            projected = torch.cat([part @ project for part in x.parts()])
             centres = projected[order[:CENTRES]] if len(projected) > CENTRES else projected
             unit = torch.float32 if classes else torch.float64
-            head = cls(x.shape[1], outputs, project.shape[1], len(centres), unit)
-            head.mean.copy_(mean)
-            head.project.copy_(project / scale[:, None])
+            head = cls(features.shape[1], outputs, project.shape[1], len(centres), unit)
+            head.mean.copy_(x.mean)
+            head.project.copy_(project / x.scale[:, None])
             head.centres.copy_(centres)
             head.target_mean.copy_(logit_scale * target_mean)
             head.target_std.copy_(logit_scale * target_std)
             head.weight.copy_(_solve(projected, centres, (y - target_mean) / target_std, ridge))
             heads.append(head)
         return heads
+
+
+class Standardised:
+    """Features in double precision, standardised, in parts that fit into memory: thousands of scans of hundreds of
+    access points have a hundred thousand features each."""
+
+    def __init__(self, features: Float[Tensor, "samples features"]) -> None:
+        self.features = features
+        moments = [
+            (block.double().mean(0), block.double().std(0, correction=0))
+            for block in features.split(max(1, PART_ENTRIES // len(features)), dim=1)
+        ]
+        self.mean, std = (torch.cat(each) for each in zip(*moments, strict=True))
+        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
+        self.scale = torch.where(std > 1e-6, std, torch.inf)
+
+    def rows(self, chosen: Int[Tensor, " rows"]) -> Float[Tensor, "rows features"]:
+        """These rows."""
+        return (self.features[chosen].double() - self.mean) / self.scale
+
+    def parts(self) -> Iterator[Float[Tensor, "rows features"]]:
+        """All rows in order, a part at a time."""
+        for rows in torch.arange(len(self.features)).split(max(1, PART_ENTRIES // self.features.shape[1])):
+            yield self.rows(rows)
 
 
 class StackedHead(nn.Module):
@@ -219,6 +242,10 @@ def _solve(
     if len(centres) == len(x):
         return torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), y)
     # Fewer centres than samples: subset of regressors (Smola and Schoelkopf 2000).
-    cross = kernel(x, centres)
-    system = cross.T @ cross + ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
-    return torch.linalg.solve(system, cross.T @ y)
+    system = ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
+    right = y.new_zeros(len(centres), y.shape[1])
+    for some, numbers in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        cross = kernel(some, centres)
+        system += cross.T @ cross
+        right += cross.T @ numbers
+    return torch.linalg.solve(system, right)

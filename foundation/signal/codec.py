@@ -75,7 +75,7 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
             time_s=_unpack_axis(meta["time_s"]),
             frequency_hz=_unpack_axis(meta["frequency_hz"]) if "frequency_hz" in meta else None,
             delay_s=_unpack_axis(meta["delay_s"]) if "delay_s" in meta else None,
-            links=tuple(Link(tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"]),
+            links=_links(tuple((tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"])),
             labels={k: tuple(v) if isinstance(v, list) else v for k, v in meta["labels"].items()},
             carrier_hz=meta["carrier_hz"],
             bandwidth_hz=meta["bandwidth_hz"],
@@ -96,6 +96,13 @@ def stored_shape(members: Mapping[str, bytes | memoryview]) -> tuple[int, int, i
     data = members["signal.npy"]
     times, links, responses = _npy_header(bytes(data[: _npy_start(data)]))[1]
     return times, links, responses
+
+
+@lru_cache(maxsize=256)
+def _links(raw: tuple[Any, ...]) -> tuple[Link, ...]:
+    """Cached: samples of a set share their links, and those of thousands of RSSI scans would take more memory than all
+    of their values."""
+    return tuple(Link(*each) for each in raw)
 
 
 def _point(raw: list[float] | None) -> tuple[float, float, float] | None:
