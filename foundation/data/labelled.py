@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foundation.data.labels import label_of
+from foundation.data.shards.manifest import nearest
 from foundation.data.shards.spec import TaskType
 from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
 from foundation.errors import RecipeError
@@ -36,11 +38,11 @@ class Target:
         Raises:
             RecipeError: no signal carries the label (names those that exist), or all have one class.
         """
-        found = [signal.labels[label] for signal in signals if label in signal.labels]
+        found = [value for signal in signals if (value := label_of(signal, label)) is not None]
         if not found:
-            known = sorted({name for signal in signals for name in signal.labels})
-            there = f"known labels: {', '.join(map(repr, known))}" if known else "they carry none at all"
-            raise RecipeError(f"task.label: no training sample carries {label!r}; {there}.")
+            known = {name for signal in signals for name in signal.labels}
+            there = nearest(label, known) if known else "they carry none at all."
+            raise RecipeError(f"task.label: no training sample carries {label!r}; {there}")
         if kind == "classification" or (kind is None and isinstance(found[0], str)):
             names = tuple(sorted({str(value) for value in found}))
             if len(names) < 2:
@@ -58,7 +60,7 @@ class Target:
         Raises:
             RecipeError: a class that is not in the training part, or a number that is not finite.
         """
-        values = [signal.labels[self.label] for signal in signals]
+        values = [label_of(signal, self.label) for signal in signals]
         if self.classes is None:
             numbers = np.array([np.atleast_1d(value) for value in values], np.float64).reshape(-1, self.size)
             if not np.isfinite(numbers).all():

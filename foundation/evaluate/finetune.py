@@ -13,6 +13,7 @@ from foundation.config import FinetuneRecipe
 from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.leakage import refuse_overlap
+from foundation.evaluate.notes import augment_note, environment_note
 from foundation.evaluate.report.task_page import print_task, write_task_page
 from foundation.evaluate.task import Problem
 from foundation.evaluate.task_result import TaskResult, save_results
@@ -78,7 +79,12 @@ def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: s
 
 def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
     save_results(folder / RESULTS, found)
+    first = environment_note(recipe.task, [str(recipe.task.split)])
+    if first:
+        print(first)
     print_task(found)
+    if note := augment_note(recipe.task, recipe.tune, ["lora"]):
+        print(note)
     facts = {
         "checkpoint": recipe.checkpoint,
         "shards": str(recipe.task.shards),
@@ -86,5 +92,6 @@ def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneReci
         "labelled training samples": f"{labelled:,} ({100 * recipe.fraction:g} % of the labels)",
         "test samples": ", ".join(f"{len(one.truth):,} in {part}" for part, one in found.items()),
         "LoRA rank": str(recipe.tune.lora_rank),
+        "augmentation (tune.augment)": f"{recipe.tune.augment:g} neper",
     }
-    write_task_page(folder / PAGE, recipe.name, found, facts)
+    write_task_page(folder / PAGE, recipe.name, found, facts, first)
