@@ -2,7 +2,7 @@
 
 adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
 head.safetensors                                 task head
-task.json                                        label, classes, pooling, and a hash of the base model
+task.json                                        label, classes, pooling, a hash of the base model, signals fitted to
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from peft import PeftModel
 
 from foundation.data.labelled import Target
+from foundation.data.seen import Seen
 from foundation.errors import CheckpointError
 from foundation.models import StackedHead, TaskModel, WfmModel
 from foundation.models.config import architecture
@@ -40,12 +41,15 @@ def weights_hash(encoder: WfmModel) -> str:
     return digest.hexdigest()
 
 
-def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, folder: Path) -> None:
+def save_adapter(
+    model: TaskModel, target: Target, base: str, base_hash: str, folder: Path, seen: Seen | None = None
+) -> None:
     """Write a LoRA-adapted task model atomically to a new folder.
 
     Args:
         base: name or path of the base model.
         base_hash: `weights_hash` of the base model.
+        seen: the signals that it was fitted to, which `predict` compares with those it is given. None: not known.
 
     Raises:
         CheckpointError: the folder exists (nothing is overwritten), or the model carries no LoRA adapter.
@@ -69,6 +73,7 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
         "pooling": model.pooling,
         "base": base,
         "base_sha256": base_hash,
+        "signals": None if seen is None else seen.model_dump(mode="json"),
     }
     (partial / "task.json").write_text(json.dumps(task, indent=1))
     partial.rename(folder)
@@ -88,6 +93,7 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         task = json.loads((folder / "task.json").read_text())
         base, base_hash, pooling = str(task["base"]), task["base_sha256"], str(task["pooling"])
         target = Target(task["label"], tuple(task["classes"]) if task["classes"] else None, task["size"])
+        seen = None if task.get("signals") is None else Seen.model_validate(task["signals"])
         state = safetensors.torch.load_file(folder / "head.safetensors")
         # PEFT reads these two itself, but only after wrapping the encoder, and its errors do not name the folder.
         json.loads((folder / "adapter_config.json").read_text())
@@ -105,4 +111,6 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
         raise CheckpointError(
             f"{folder}: head.safetensors is not a head of this version; fit the adapter again."
         ) from error
-    return Adapter(TaskModel(PeftModel.from_pretrained(encoder, folder), head, pooling).eval(), target)
+    model = TaskModel(PeftModel.from_pretrained(encoder, folder), head, pooling).eval()
+    model.seen = seen
+    return Adapter(model, target)

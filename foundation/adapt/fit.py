@@ -142,10 +142,12 @@ def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> 
     """Logits float32 or numbers float64 of all samples, [n, outputs].
 
     Raises:
-        SignalError: there are no samples.
+        SignalError: there are no samples, or they are of another kind than a loaded adapter was fitted to.
     """
     if not len(data):
         raise SignalError("predict: no signals; a recording shorter than one window gives none.")
+    if isinstance(model, TaskModel) and model.seen is not None:
+        model.seen.check(data.signals)
     model.eval()
     return np.concatenate([_single(model(**batch)).numpy() for batch in data.batches()])
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 from torch import nn
 
-from foundation.data.labelled import TokenSet
+from foundation.data.labelled import TokenSet, pieces
 from foundation.models import KernelHead, pool
 
 #: Candidates (ridge, bandwidth) of a kernel head, from weak regularisation (clean labels, well separated classes) to
@@ -39,12 +39,14 @@ def pooled_features(
     chosen = np.arange(len(data)) if rows is None else rows
     found: dict[str, np.ndarray] = {}
     for start in range(0, len(chosen), 128):
-        batch = data.batch(chosen[start : start + 128], augment, seed + start)
-        output = encoder(**batch)
-        for pooling in poolings:
-            part = pool(encoder, output, batch, pooling).float().numpy()
-            whole = found.setdefault(pooling, np.empty((len(chosen), part.shape[1]), np.float32))
-            whole[start : start + len(part)] = part
+        done = start
+        for piece in pieces(data.batch(chosen[start : start + 128], augment, seed + start)):
+            output = encoder(**piece)
+            for pooling in poolings:
+                part = pool(encoder, output, piece, pooling).float().numpy()
+                whole = found.setdefault(pooling, np.empty((len(chosen), part.shape[1]), np.float32))
+                whole[done : done + len(part)] = part
+            done += len(part)
     return found
 
 

@@ -19,8 +19,8 @@ class FieldSet:
     """Signals as images [channels, times, responses] in batches; the counterpart of `TokenSet`.
 
     Channels are the links; for complex fields, their real and imaginary parts. A window shorter than `times` is padded
-    with unmeasured entries, a longer one is cut. A transmitter whose RSSI was not heard has a level below the weakest of
-    the training signals, see `foundation.transforms.unheard`.
+    with unmeasured entries, a longer one is cut. A transmitter whose RSSI was not heard has a level below the weakest
+    of the training signals, see `foundation.transforms.unheard`.
 
     Args:
         views: kind -> view, as in a model's configuration.

@@ -15,8 +15,10 @@ from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.transforms.augment import device_response
 
-
 KEPT_BYTES = 2**28  # of the tokens that a set keeps
+#: Tokens that pass through a network at a time; a larger batch is cut into pieces of a quarter of this, for which
+#: attention and pooling take some hundred MB.
+MOST_TOKENS = 2**16
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Target:
         return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
 
     def encode(self, signals: Sequence[Signal]) -> np.ndarray:
-        """int64 [n] class indices or float64 [n, size]: single precision would round UTM coordinates, which are millions
-        of metres, to a quarter of a metre.
+        """int64 [n] class indices or float64 [n, size]: single precision would round UTM coordinates, which are
+        millions of metres, to a quarter of a metre.
 
         Raises:
             RecipeError: a class that is not in the training part, or a number that is not finite.
@@ -109,7 +111,15 @@ class TokenSet:
     def batches(self, size: int = 128) -> Iterator[Batch]:
         """All rows in order."""
         for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))))
+            yield from pieces(self.batch(np.arange(start, min(start + size, len(self)))))
+
+
+def pieces(batch: Batch) -> Iterator[Batch]:
+    """A batch as a whole, or cut along its samples where it has more than `MOST_TOKENS`."""
+    samples, tokens = batch["exists"].shape
+    step = samples if samples * tokens <= MOST_TOKENS else max(1, MOST_TOKENS // 4 // tokens)
+    for start in range(0, samples, step):
+        yield {name: value[start : start + step] for name, value in batch.items()}
 
 
 def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
 from foundation.data.labelled import Target, TokenSet, label_subset
+from foundation.data.seen import Seen
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.evaluate.notes import augment_note, environment_note
@@ -45,11 +46,14 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     encoder = load_encoder(recipe.checkpoint)
     problem = Problem.load(recipe.task, recipe.task.split)
     refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
+    seen = Seen.of(problem.train)
+    for signals in problem.tests.values():
+        seen.check(signals)
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)
     model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
-    _save(model, problem.target, recipe, weights_hash(encoder))
+    _save(model, problem.target, recipe, weights_hash(encoder), seen)
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
@@ -60,17 +64,17 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     return found
 
 
-def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str) -> None:
+def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str, seen: Seen) -> None:
     """Save the adapter; where its folder cannot be written any more, in the folder for temporary files.
 
     Raises:
         CheckpointError: it was saved elsewhere; says where.
     """
     try:
-        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out)
+        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out, seen)
     except OSError as problem:
         elsewhere = Path(tempfile.mkdtemp(prefix="wfm-adapter-")) / recipe.out.name
-        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere)
+        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere, seen)
         raise CheckpointError(
             f"{recipe.out} cannot be written ({(problem.strerror or str(problem)).lower()}); the adapter is kept in "
             f"{elsewhere}."

@@ -72,6 +72,6 @@ def _environments(shards: Path, split: str, parts: list[str]) -> set[str]:
 
 
 def _few(names: set[str]) -> str:
-    shown = sorted(names)
+    shown = sorted(name if name.isprintable() else ascii(name) for name in names)
     more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
     return ", ".join(shown[:SHOWN]) + more

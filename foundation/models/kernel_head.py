@@ -204,7 +204,7 @@ class StackedHead(nn.Module):
 
 
 def spread(targets: Float[Tensor, "samples outputs"]) -> Float[Tensor, " outputs"]:
-    """Standard deviation of every target, in double precision; 1 for those that are constant but for rounding errors."""
+    """Standard deviation of every target in double precision; 1 for those that are constant but for rounding errors."""
     targets = targets.double()
     std = targets.std(0, correction=0)
     return torch.where(std > 1e-9 * targets.abs().amax(0), std, 1.0)

@@ -84,8 +84,8 @@ def _repeat(raised: Sequence[warnings.WarningMessage], method: str) -> None:
     """Warn again of what scikit-learn warned of: of fits that did not converge in words that say what to do."""
     if any(issubclass(each.category, ConvergenceWarning) for each in raised):
         warnings.warn(
-            f"baselines: {method} did not converge in {LOGISTIC_STEPS:,} steps, so its rows may be too low; take another "
-            "method, such as svm or kernel.",
+            f"baselines: {method} did not converge in {LOGISTIC_STEPS:,} steps, so its rows may be too low; take "
+            "another method, such as svm or kernel.",
             stacklevel=3,
         )
     for each in raised:

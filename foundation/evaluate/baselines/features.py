@@ -143,7 +143,7 @@ def _measured(signal: Signal) -> Features:
 
 
 def _without_gain(signal: Signal) -> Features:
-    """Amplitude relative to the root mean square, or RSSI in dB relative to the mean; NaN where nothing was measured."""
+    """Amplitude over its root mean square, or RSSI in dB relative to the mean; NaN where nothing was measured."""
     amplitude = _measured(signal)
     return amplitude - np.nanmean(amplitude) if signal.kind == "rssi" else amplitude / _rms(amplitude)
 
