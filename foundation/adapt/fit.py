@@ -161,8 +161,8 @@ def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) ->
     """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float64 [n, size]."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)
-    both = ((each - head.target_mean) / head.target_std for each in (output, target))
-    return F.smooth_l1_loss(*(each.float() for each in both))
+    found, truth = ((each - head.target_mean) / head.target_std for each in (output, target))
+    return F.smooth_l1_loss(found.float(), truth.float())
 
 
 @torch.no_grad()

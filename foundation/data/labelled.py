@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Target:
         Raises:
             RecipeError: a class that is not in the training part, or a number that is not finite.
         """
-        values = [label_of(signal, self.label) for signal in signals]
+        values: list[Any] = [label_of(signal, self.label) for signal in signals]
         if self.classes is None:
             numbers = np.array([np.atleast_1d(value) for value in values], np.float64).reshape(-1, self.size)
             if not np.isfinite(numbers).all():

@@ -75,7 +75,7 @@ class Bench:
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
         self._network: tuple[str, Network] | None = None
         self._hand: tuple[str, Features] | None = None
-        self._aligners = {way: Aligner(way) for way in recipe.align}
+        self._aligners: dict[str, Aligner] = {way: Aligner(way) for way in recipe.align}
         self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
