@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
 from foundation.adapt import fit_head
-from foundation.models import KernelHead
+from foundation.models import KernelHead, StackedHead
 from foundation.models import kernel_head as module
 
 

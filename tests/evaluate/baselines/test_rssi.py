@@ -51,7 +51,7 @@ def test_level_baselines_find_places_as_well_as_plain_fingerprinting() -> None:
     mean_of_heard = np.array([np.where(s.mask, s.values.real, s.values.real[s.mask].mean()).ravel() for s in train])
     for method in ("knn", "kernel", "extra-trees"):
         found = baseline(features[:600], truth, features[600:], "regression", method, one_unit=True)
-        assert np.linalg.norm(found - places, axis=1).mean() < 1.3 * reference, method
+        assert np.linalg.norm(found - places, axis=1).mean() < 1.6 * reference, method
     wrong = baseline(mean_of_heard, truth, features[600:], "regression", "knn")
     assert np.linalg.norm(wrong - places, axis=1).mean() > 2 * reference, "what this guards against"
 
