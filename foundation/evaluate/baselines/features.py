@@ -2,7 +2,7 @@
 
 The length of a feature vector depends on the numbers of links and responses (and, for "doppler", of times) only, so
 that windows of one shape stack into a matrix. "amplitude" and "level" keep the gain, because the received level can be
-informative; the others remove it. RSSI is in dBm, a logarithm already: its amplitude is taken as it is, its gain is an
+informative; the others remove it. RSSI is in dBm, a logarithm already: its amplitude is the dB below 1 mW, its gain an
 offset, and a transmitter that was not heard has a level below all that were (`foundation.transforms.unheard`).
 """
 
@@ -34,8 +34,9 @@ def hand_features(signal: Signal, name: str) -> Features:
         name: one of `FEATURES`.
             "amplitude": mean and standard deviation over time of the amplitude, per link and response; [2 L R].
             "log-amplitude": mean over time of log amplitude, each packet's mean over link and response removed; [L R].
-            "level": mean over time of log amplitude with the gain kept, [L R]; of RSSI the mean in dBm; of impulse
-                responses log energy and log noise, [2 L].
+            "level": mean over time of log amplitude with the gain kept, [L R]; of RSSI the logarithm of the dB below
+                1 mW, in which a decibel counts most where signals are strong; of impulse responses log energy and log
+                noise, [2 L].
             "invariant": invariant to gain and slow drift: differences of the mean profile along the response axis; log
                 standard deviation over time, of the amplitude and of its time difference; mean of the last third minus
                 mean of the first third; [L (4 R - 1)].
@@ -104,8 +105,6 @@ def _level(signal: Signal) -> Features:
     if signal.domain == "delay":
         return delay_features(signal).reshape(-1, len(DELAY_STATISTICS))[:, :2].ravel()
     amplitude = _measured(signal)
-    if signal.kind == "rssi":
-        return fill_gaps(_mean(amplitude)).ravel()
     log = np.log(np.maximum(amplitude, LOG_MINIMUM * _rms(amplitude)))
     return fill_gaps(_mean(log)).ravel()
 
@@ -137,15 +136,14 @@ def _doppler(signal: Signal) -> Features:
 
 
 def _measured(signal: Signal) -> Features:
-    """Amplitude, or RSSI in dBm, float64 [T, L, R], NaN where nothing was measured."""
-    amplitude = signal.values.real if signal.kind == "rssi" else np.abs(signal.values)
-    return np.where(signal.mask, amplitude.astype(np.float64), np.nan)
+    """Amplitude, or of RSSI the dB below 1 mW, float64 [T, L, R], NaN where nothing was measured."""
+    return np.where(signal.mask, np.abs(signal.values).astype(np.float64), np.nan)
 
 
 def _without_gain(signal: Signal) -> Features:
     """Amplitude over its root mean square, or RSSI in dB relative to the mean; NaN where nothing was measured."""
     amplitude = _measured(signal)
-    return amplitude - np.nanmean(amplitude) if signal.kind == "rssi" else amplitude / _rms(amplitude)
+    return np.nanmean(amplitude) - amplitude if signal.kind == "rssi" else amplitude / _rms(amplitude)
 
 
 def _log(signal: Signal) -> Features:
