@@ -28,6 +28,7 @@ from foundation.models import SupervisedName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.models.untrained import untrained
 from foundation.signal import Signal
+from foundation.transforms.unheard import some_unheard
 
 
 class Network:
@@ -99,8 +100,8 @@ class Bench:
         section = next(each for each in self.recipe.baselines if each.title == job.method)
         features = self._hand_features(section)
         if not job.alignment or section.method != "kernel":
-            is_decibels = section.features == "level" and self.problem.train[0].kind == "rssi"
-            return self._shallow(features, rows, section.method, job, one_unit=is_decibels)
+            one_unit = section.features == "level" and some_unheard(self.problem.train)
+            return self._shallow(features, rows, section.method, job, one_unit)
         known = standardise(features[None])[rows].astype(np.float32)
         return self._aligned_stack({"features": features}, {"features": known}, rows, job)[0]
 

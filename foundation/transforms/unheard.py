@@ -23,6 +23,11 @@ def unheard_level(training: Iterable[Signal]) -> float | None:
     return min(weakest) - BELOW_DB if weakest else None
 
 
+def some_unheard(signals: Iterable[Signal]) -> bool:
+    """Whether a signal is RSSI in which a transmitter was never heard."""
+    return any(signal.kind == "rssi" and not signal.mask.any(axis=(0, 2)).all() for signal in signals)
+
+
 def with_unheard(signal: Signal, level_dbm: float | None) -> Signal:
     """The signal with this level for links that were never heard; gaps of links that were heard stay.
 

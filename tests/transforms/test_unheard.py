@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from foundation.signal import Link, Signal
-from foundation.transforms.unheard import unheard_level, with_unheard
+from foundation.transforms.unheard import some_unheard, unheard_level, with_unheard
 
 
 def scan(*dbm: float | None, times: int = 1, **changes: object) -> Signal:
@@ -31,6 +31,8 @@ def test_the_level_is_one_decibel_below_the_weakest_of_training() -> None:
     filled = with_unheard(scan(None, -99, -50), -94)
     np.testing.assert_array_equal(filled.values.real.ravel(), [-94, -99, -50])
     assert filled.mask.all()
+    assert some_unheard(training)
+    assert not some_unheard([filled])
 
 
 def test_gaps_of_what_was_heard_stay() -> None:
