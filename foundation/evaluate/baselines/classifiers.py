@@ -51,9 +51,9 @@ def baseline(
         method: one of `METHODS[kind]`; "kernel" is the head that encoders have too, see `foundation.adapt.fit_head`.
         seed: of extra trees, and of the kernel centres, which are subsampled from thousands of rows.
         sessions: of the training rows; "kernel" cross-validates its regularisation over them.
-        one_unit: scale all features alike, as levels of which some were not heard: an access point that is rarely heard would otherwise count
-            most (library of 620 access points, k-NN, one to 25 months later: 2.3 to 3.1 m against 2.5 to 3.3). The
-            kernel head scales each feature in either case.
+        one_unit: scale all features alike, as levels of which some were not heard: an access point that is rarely
+            heard would otherwise count most (library of 620 access points, k-NN, up to 25 months later: 2.3 to 3.1 m
+            against 2.5 to 3.3). The kernel head scales each feature in either case.
 
     Returns:
         Predictions for `test_x`: [M] classes, or [M] or [M, K] numbers.
