@@ -114,7 +114,7 @@ def test_the_choice_of_pooling_is_kept_with_every_fit_of_an_encoder(whole: Evalu
 
 def test_a_recipe_of_ten_lines_is_enough_for_new_shards(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml[^\n]*\n(name: mine\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(text.splitlines()) == 10
+    assert len(text.splitlines()) <= 10
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     where = [f"task.shards={shards_dir}", "task.split=room", f"checkpoint={trained / 'model'}", f"cache={tmp_path}"]
