@@ -2,7 +2,7 @@
 
 adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
 head.safetensors                                 task head
-task.json                                        label, classes, pooling, and a hash of the base model
+task.json                                        label, classes, pooling, a hash of the base model, signals fitted to
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from foundation.adapt.adapter_config import lora_config, lora_shapes
 from foundation.adapt.select_pooling import POOLINGS
 from foundation.data.labelled import Target
+from foundation.data.seen import Seen
 from foundation.errors import CheckpointError
 from foundation.files import new_folder
 from foundation.models import StackedHead, TaskModel, WfmModel
@@ -51,6 +52,7 @@ class _Task(BaseModel):
     pooling: str = Field(pattern=rf"^({'|'.join(POOLINGS)})(\+({'|'.join(POOLINGS)}))*$", max_length=1000)
     base: str = Field(max_length=4096)
     base_sha256: str = Field(max_length=64)
+    signals: Seen | None = None
 
     @model_validator(mode="after")
     def _one_output_per_class(self) -> _Task:
@@ -68,12 +70,15 @@ def weights_hash(encoder: WfmModel) -> str:
     return digest.hexdigest()
 
 
-def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, folder: Path) -> None:
+def save_adapter(
+    model: TaskModel, target: Target, base: str, base_hash: str, folder: Path, seen: Seen | None = None
+) -> None:
     """Write a LoRA-adapted task model atomically to a new folder.
 
     Args:
         base: name or path of the base model.
         base_hash: `weights_hash` of the base model.
+        seen: the signals that it was fitted to, which `predict` compares with those it is given. None: not known.
 
     Raises:
         CheckpointError: the folder exists, also if another command has made it meanwhile (nothing is overwritten), or
@@ -89,6 +94,7 @@ def save_adapter(model: TaskModel, target: Target, base: str, base_hash: str, fo
         pooling=model.pooling,
         base=base,
         base_sha256=base_hash,
+        signals=seen,
     )
     with new_folder(folder, CheckpointError) as partial:
         model.encoder.peft_config["default"].base_model_name_or_path = base
@@ -119,7 +125,9 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     compare(weights, read_shapes(weights), lora_shapes(encoder, config))
     head = _read_head(folder, task)
     target = Target(task.label, None if task.classes is None else tuple(task.classes), task.size)
-    return Adapter(TaskModel(_attached(weights, encoder, config), head, task.pooling).eval(), target)
+    model = TaskModel(_attached(weights, encoder, config), head, task.pooling).eval()
+    model.seen = task.signals
+    return Adapter(model, target)
 
 
 def _attached(path: Path, encoder: WfmModel, config: LoraConfig) -> PeftModel:

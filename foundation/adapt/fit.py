@@ -57,7 +57,7 @@ def fit(
     Args:
         data: n samples as tokens.
         rows: indices of the samples to train on.
-        targets: of all samples: int64 [n] classes or float32 [n, size] numbers.
+        targets: of all samples: int64 [n] classes or float64 [n, size] numbers.
         mode: `lora` trains adapters and head, `full` all weights, `scratch` all weights from random ones.
         frozen: `training_features` of these rows for every pooling that `tune` names, if already computed.
 
@@ -139,24 +139,30 @@ def optimise(
 
 @torch.no_grad()
 def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> np.ndarray:
-    """Logits or numbers of all samples, float32 [n, outputs].
+    """Logits float32 or numbers float64 of all samples, [n, outputs].
 
     Raises:
-        SignalError: there are no samples.
+        SignalError: there are no samples, or they are of another kind than a loaded adapter was fitted to.
     """
     if not len(data):
         raise SignalError("predict: no signals; a recording shorter than one window gives none.")
+    if isinstance(model, TaskModel) and model.seen is not None:
+        model.seen.check(data.signals)
     model.eval()
-    return np.concatenate([model(**batch).float().numpy() for batch in data.batches()])
+    return np.concatenate([_single(model(**batch)).numpy() for batch in data.batches()])
+
+
+def _single(output: Tensor) -> Tensor:
+    """Half precision as single; single and double as they are."""
+    return output.float() if output.element_size() < 4 else output
 
 
 def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) -> Tensor:
-    """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float32 [n, size]."""
+    """Cross-entropy for classes int64 [n]; Huber loss on standardised targets for numbers float64 [n, size]."""
     if target.dtype == torch.int64:
         return F.cross_entropy(output, target)
-    return F.smooth_l1_loss(
-        (output - head.target_mean) / head.target_std, (target - head.target_mean) / head.target_std
-    )
+    found, truth = ((each - head.target_mean) / head.target_std for each in (output, target))
+    return F.smooth_l1_loss(found.float(), truth.float())
 
 
 @torch.no_grad()

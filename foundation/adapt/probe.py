@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 from torch import nn
 
-from foundation.data.labelled import TokenSet
+from foundation.data.labelled import TokenSet, pieces
 from foundation.models import KernelHead, pool
 
 #: Candidates (ridge, bandwidth) of a kernel head, from weak regularisation (clean labels, well separated classes) to
@@ -37,13 +37,17 @@ def pooled_features(
         seed: of the augmentation.
     """
     chosen = np.arange(len(data)) if rows is None else rows
-    found: dict[str, list[np.ndarray]] = {pooling: [] for pooling in poolings}
+    found: dict[str, np.ndarray] = {}
     for start in range(0, len(chosen), 128):
-        batch = data.batch(chosen[start : start + 128], augment, seed + start)
-        output = encoder(**batch)
-        for pooling, parts in found.items():
-            parts.append(pool(encoder, output, batch, pooling).float().numpy())
-    return {pooling: np.concatenate(parts) for pooling, parts in found.items()}
+        done = start
+        for piece in pieces(data.batch(chosen[start : start + 128], augment, seed + start)):
+            output = encoder(**piece)
+            for pooling in poolings:
+                part = pool(encoder, output, piece, pooling).float().numpy()
+                whole = found.setdefault(pooling, np.empty((len(chosen), part.shape[1]), np.float32))
+                whole[done : done + len(part)] = part
+            done += len(part)
+    return found
 
 
 def training_features(
@@ -57,8 +61,11 @@ def training_features(
     """
     seeds = [10_000_019 * (k + 1) for k in range(COPIES if augment > 0 else 0)]
     copies = [pooled_features(encoder, data, poolings, rows, augment, seed) for seed in seeds]
-    every = [pooled_features(encoder, data, poolings, rows), *copies]
-    return {pooling: np.stack([found[pooling] for found in every]) for pooling in poolings}
+    recorded = pooled_features(encoder, data, poolings, rows)
+    return {
+        pooling: np.stack([first, *(found[pooling] for found in copies)]) if copies else first[None]
+        for pooling, first in recorded.items()
+    }
 
 
 def probe_error(

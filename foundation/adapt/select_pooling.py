@@ -12,6 +12,7 @@ from foundation.data.tokens import TokenSpec, layout_of
 from foundation.errors import RecipeError
 
 POOLINGS = ("moments", "context", "columns", "response", "invariant")
+LARGEST_BYTES = 3 * 2**29  # of the features of one pooling
 
 
 def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
@@ -21,13 +22,17 @@ def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tup
 
 
 def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
-    """The candidates of `tune.pooling`: all possible poolings for `auto`, with a warning for the others; else the named
-    one.
+    """The candidates of `tune.pooling`: for `auto` all poolings that are possible and fit into memory, with a warning
+    for the others; else the named one.
+
+    Args:
+        shapes: of every sample.
 
     Raises:
         RecipeError: the named pooling is not possible for these shapes.
     """
-    possible = possible_poolings(known := set(shapes), spec)
+    every = list(shapes)
+    possible = possible_poolings(known := set(every), spec)
     kept = {
         (cut.links, cut.nr): " x ".join(map(str, shape)) for shape in sorted(known) for cut in [layout_of(shape, spec)]
     }
@@ -38,13 +43,31 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: To
     if pooling == "auto":
         if left_out := [name for name in POOLINGS if name not in possible]:
             warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; they are left out", stacklevel=2)
-        return possible
+        return _that_fit(possible, every, spec)
     if pooling not in possible:
         raise RecipeError(
             f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one "
             "shape."
         )
     return (pooling,)
+
+
+def _that_fit(possible: tuple[str, ...], shapes: Sequence[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+    """Those whose features of all samples take `LARGEST_BYTES` at most, with a warning for the others."""
+    cut = layout_of(shapes[0], spec)
+    columns, slots = cut.links * cut.nr, 2 * max(responses for _, responses in spec.patch_shapes)
+    # See `foundation.models.pooling.pool`; the other poolings are short.
+    lengths = {"columns": columns * spec.hidden_size, "response": columns * slots, "invariant": 4 * columns * slots}
+    size = {name: 4 * len(shapes) * lengths.get(name, 0) for name in possible}
+    if large := [name for name in possible if size[name] > LARGEST_BYTES]:
+        warnings.warn(
+            f"tune.pooling: features {' and '.join(f'{name} ({size[name] / 1e9:.1f} GB)' for name in large)} of "
+            f"{len(shapes):,} samples of {' x '.join(map(str, shapes[0]))} (times x links x responses) take too much "
+            "memory and are left out; build shards with fewer samples or links, or name one as tune.pooling to have it "
+            "all the same.",
+            stacklevel=3,
+        )
+    return tuple(name for name in possible if name not in large)
 
 
 def pick_pooling(

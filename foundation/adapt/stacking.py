@@ -48,7 +48,7 @@ class Stack(NamedTuple):
 
     @torch.no_grad()
     def predict(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Logits or numbers, float32 [n, outputs].
+        """Logits float32 or numbers float64, [n, outputs].
 
         Args:
             features: float32 [n, F] by pooling; poolings that the stack does not read may be missing.
@@ -76,7 +76,7 @@ def stacking_weights(
 
     Args:
         features: by pooling, float32 [n, F], or [K, n, F] with augmented copies, see `training_features`.
-        targets: int64 [n] classes below `outputs`, or float32 [n, outputs] numbers.
+        targets: int64 [n] classes below `outputs`, or float64 [n, outputs] numbers.
         outputs: number of classes or of target dimensions.
         sessions: session of every sample, see `held_out_folds`.
         seed: of the folds and of the kernel centres.

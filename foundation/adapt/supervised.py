@@ -11,6 +11,7 @@ from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
 from foundation.errors import TrainingError
 from foundation.models import LinearHead, SupervisedName, SupervisedNetwork
+from foundation.models.kernel_head import spread
 
 #: Minimum number of steps (the few of a LoRA fit would be too few from random weights), and the learning rate.
 STEPS, RATE = 300, 1e-3
@@ -45,5 +46,5 @@ def fit_supervised(
 
 def _scale_targets(head: LinearHead, targets: np.ndarray) -> None:
     """Set the head's target scaling to mean and standard deviation of the training targets."""
-    head.target_mean.copy_(torch.from_numpy(targets.mean(0)))
-    head.target_std.copy_(torch.from_numpy(targets.std(0)).clamp(min=1e-3))
+    numbers = torch.from_numpy(targets)
+    head.target_mean, head.target_std = numbers.mean(0), spread(numbers)

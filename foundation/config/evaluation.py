@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
@@ -27,6 +27,13 @@ SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
 #: pooling whose features have the same size for any number of links and responses.
 AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
 EvaluateMode = Literal["baseline", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
+
+
+def _listed(value: Any) -> Any:
+    """`align: coral` is a list of one, `align: none` an empty list."""
+    if not isinstance(value, str):
+        return value
+    return [] if value == "none" else [value]
 
 
 class BaselineSection(Section):
@@ -79,9 +86,10 @@ class EvaluateRecipe(Section):
         "the sampling rate, twice the rate they were fitted at, every second subcarrier, half of the band, one "
         "antenna; see docs/guide/evaluation.md",
     )
-    align: Literal["none", "coral", "self-training"] = Field(
-        "none",
-        description="also adapt baselines and frozen features to the unlabelled test recordings, in rows of their own",
+    align: Annotated[list[Literal["coral", "self-training"]], BeforeValidator(_listed)] = Field(
+        [],
+        description="also adapt baselines and frozen features to the unlabelled test recordings, in rows of their own: "
+        "coral, self-training or a list of both; none: neither",
     )
     decoder: bool = Field(
         False, description="also score the decoder on test signals: NMSE of masked tokens by mask, samples from noise"

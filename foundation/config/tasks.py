@@ -53,7 +53,10 @@ class TaskSection(Section):
     """One labelled problem on one shard directory."""
 
     shards: FilePath = Field(description="shard directory with a manifest")
-    label: str = Field(description="label to predict, such as activity; classes or real numbers as the shards declare")
+    label: str = Field(
+        description="label to predict, such as activity; classes or real numbers as the shards declare; building+floor "
+        "joins labels that are classes"
+    )
     split: str | list[str] = Field(
         description="split of the manifest; several are folds, whose test samples are scored together"
     )

@@ -12,13 +12,15 @@ from foundation.data.views import VIEWS, view_of
 from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.transforms.augment import device_response
+from foundation.transforms.unheard import unheard_level, with_unheard
 
 
 class FieldSet:
     """Signals as images [channels, times, responses] in batches; the counterpart of `TokenSet`.
 
     Channels are the links; for complex fields, their real and imaginary parts. A window shorter than `times` is padded
-    with unmeasured entries, a longer one is cut.
+    with unmeasured entries, a longer one is cut. A transmitter whose RSSI was not heard has a level below the weakest
+    of the training signals, see `foundation.transforms.unheard`.
 
     Args:
         views: kind -> view, as in a model's configuration.
@@ -31,6 +33,7 @@ class FieldSet:
     def __init__(self, signals: Sequence[Signal], views: dict[str, str], like: Sequence[Signal]) -> None:
         self.signals, self.views = signals, views
         times = self.times = max(len(signal.values) for signal in like)
+        self.unheard = unheard_level(like)
         first = _axes(like[0], views)
         for signal in signals:
             if _axes(signal, views) != first:
@@ -56,6 +59,7 @@ class FieldSet:
             yield self.batch(np.arange(start, min(start + size, len(self))))
 
     def _image(self, signal: Signal) -> tuple[np.ndarray, np.ndarray]:
+        signal = with_unheard(signal, self.unheard)
         view = VIEWS[view_of(signal, self.views)](signal, signal.values)
         parts = [view.real, view.imag] if len(signal.links) != self.shape[0] else [view.real]
         length = min(self.times, len(view))

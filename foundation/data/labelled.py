@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from foundation.data.labels import label_of
+from foundation.data.shards.manifest import nearest
 from foundation.data.shards.spec import TaskType
 from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
 from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.transforms.augment import device_response
+
+KEPT_BYTES = 2**28  # of the tokens that a set keeps
+#: Tokens that pass through a network at a time; a larger batch is cut into pieces of a quarter of this, for which
+#: attention and pooling take some hundred MB.
+MOST_TOKENS = 2**16
 
 
 @dataclass(frozen=True)
@@ -33,11 +41,11 @@ class Target:
         Raises:
             RecipeError: no signal carries the label (names those that exist), or all have one class.
         """
-        found = [signal.labels[label] for signal in signals if label in signal.labels]
+        found = [value for signal in signals if (value := label_of(signal, label)) is not None]
         if not found:
-            known = sorted({name for signal in signals for name in signal.labels})
-            there = f"known labels: {', '.join(map(repr, known))}" if known else "they carry none at all"
-            raise RecipeError(f"task.label: no training sample carries {label!r}; {there}.")
+            known = {name for signal in signals for name in signal.labels}
+            there = nearest(label, known) if known else "they carry none at all."
+            raise RecipeError(f"task.label: no training sample carries {label!r}; {there}")
         if kind == "classification" or (kind is None and isinstance(found[0], str)):
             names = tuple(sorted({str(value) for value in found}))
             if len(names) < 2:
@@ -49,14 +57,15 @@ class Target:
         return cls(label, None, np.atleast_1d(np.asarray(found[0])).size)
 
     def encode(self, signals: Sequence[Signal]) -> np.ndarray:
-        """int64 [n] class indices or float32 [n, size].
+        """int64 [n] class indices or float64 [n, size]: single precision would round UTM coordinates, which are
+        millions of metres, to a quarter of a metre.
 
         Raises:
             RecipeError: a class that is not in the training part, or a number that is not finite.
         """
-        values = [signal.labels[self.label] for signal in signals]
+        values: list[Any] = [label_of(signal, self.label) for signal in signals]
         if self.classes is None:
-            numbers = np.array([np.atleast_1d(value) for value in values], np.float32).reshape(-1, self.size)
+            numbers = np.array([np.atleast_1d(value) for value in values], np.float64).reshape(-1, self.size)
             if not np.isfinite(numbers).all():
                 raise RecipeError(
                     f"task.label: {self.label!r} is not finite in session "
@@ -74,26 +83,44 @@ class Target:
 
 
 class TokenSet:
-    """Signals with their tokens, in batches."""
+    """Signals with their tokens, in batches. Tokens of the first signals are kept, up to `KEPT_BYTES`; those of the
+    others are made for each batch: 20,000 RSSI scans of 520 access points would take 14 GB."""
 
     def __init__(self, signals: Sequence[Signal], spec: TokenSpec) -> None:
         self.signals, self.spec = signals, spec
-        self._tokens = [tokenize_one(signal, spec) for signal in signals]
+        self._kept: list[dict[str, np.ndarray]] = []
+        size = 0
+        for signal in signals:
+            self._kept.append(tokenize_one(signal, spec))
+            size += sum(array.nbytes for array in self._kept[-1].values())
+            if size > KEPT_BYTES:
+                break
 
     def __len__(self) -> int:
         return len(self.signals)
 
+    def _tokens(self, row: int) -> dict[str, np.ndarray]:
+        return self._kept[row] if row < len(self._kept) else tokenize_one(self.signals[row], self.spec)
+
     def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
         """The batch of these rows; with `augment` > 0 each signal passes through a random device response first."""
         if augment == 0:
-            return pad([self._tokens[i] for i in rows])
+            return pad([self._tokens(int(i)) for i in rows])
         changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
         return pad([tokenize_one(signal, self.spec) for signal in changed])
 
     def batches(self, size: int = 128) -> Iterator[Batch]:
         """All rows in order."""
         for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))))
+            yield from pieces(self.batch(np.arange(start, min(start + size, len(self)))))
+
+
+def pieces(batch: Batch) -> Iterator[Batch]:
+    """A batch as a whole, or cut along its samples where it has more than `MOST_TOKENS`."""
+    samples, tokens = batch["exists"].shape
+    step = samples if samples * tokens <= MOST_TOKENS else max(1, MOST_TOKENS // 4 // tokens)
+    for start in range(0, samples, step):
+        yield {name: value[start : start + step] for name, value in batch.items()}
 
 
 def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -96,12 +96,28 @@ def load_outcome(path: Path) -> Outcome | None:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             pooling = (file.metadata() or {}).get("pooling")
-    except (SafetensorError, OSError) as error:
+        return Outcome(_parts(arrays), pooling)
+    except (SafetensorError, OSError, ValueError) as error:
         warnings.warn(f"{path}: a kept fit is damaged ({error}); it is done again.", stacklevel=2)
         return None
+
+
+def _parts(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Truth, prediction and block by test part.
+
+    Raises:
+        ValueError: one is missing, or they are not of the same samples.
+    """
     parts = [name.removeprefix(_NAMES[0]) for name in arrays if name.startswith(_NAMES[0])]
-    truth, predicted, block = ({part: arrays[name + part] for part in parts} for name in _NAMES)
-    return Outcome({part: (truth[part], predicted[part], block[part]) for part in parts}, pooling)
+    if not parts or set(arrays) != {name + part for name in _NAMES for part in parts}:
+        raise ValueError("it does not hold truth, predictions and blocks of every part")
+    found = {}
+    for part in parts:
+        truth, predicted, block = (arrays[name + part] for name in _NAMES)
+        if truth.shape != predicted.shape or block.shape != truth.shape[:1] or not truth.size:
+            raise ValueError(f"truth, predictions and blocks of {part!r} are not of the same samples")
+        found[part] = truth, predicted, block
+    return found
 
 
 def save_outcome(path: Path, outcome: Outcome) -> None:

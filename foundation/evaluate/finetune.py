@@ -11,8 +11,10 @@ from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
 from foundation.data.labelled import Target, TokenSet, label_subset
+from foundation.data.seen import Seen
 from foundation.errors import CheckpointError, RecipeError
 from foundation.evaluate.leakage import refuse_overlap
+from foundation.evaluate.notes import augment_note, environment_note
 from foundation.evaluate.report.task_page import print_task, write_task_page
 from foundation.evaluate.task import Problem
 from foundation.evaluate.task_result import TaskResult, save_results
@@ -44,11 +46,14 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     encoder = load_encoder(recipe.checkpoint)
     problem = Problem.load(recipe.task, recipe.task.split)
     refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
+    seen = Seen.of(problem.train)
+    for signals in problem.tests.values():
+        seen.check(signals)
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, recipe.fraction, recipe.seed)
     model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
-    _save(model, problem.target, recipe, weights_hash(encoder))
+    _save(model, problem.target, recipe, weights_hash(encoder), seen)
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
@@ -59,17 +64,17 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     return found
 
 
-def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str) -> None:
+def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str, seen: Seen) -> None:
     """Save the adapter; where its folder cannot be written any more, in the folder for temporary files.
 
     Raises:
         CheckpointError: it was saved elsewhere; says where.
     """
     try:
-        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out)
+        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out, seen)
     except OSError as problem:
         elsewhere = Path(tempfile.mkdtemp(prefix="wfm-adapter-")) / recipe.out.name
-        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere)
+        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere, seen)
         raise CheckpointError(
             f"{recipe.out} cannot be written ({(problem.strerror or str(problem)).lower()}); the adapter is kept in "
             f"{elsewhere}."
@@ -78,7 +83,12 @@ def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: s
 
 def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
     save_results(folder / RESULTS, found)
+    first = environment_note(recipe.task, [str(recipe.task.split)])
+    if first:
+        print(first)
     print_task(found)
+    if note := augment_note(recipe.task, recipe.tune, ["lora"]):
+        print(note)
     facts = {
         "checkpoint": recipe.checkpoint,
         "shards": str(recipe.task.shards),
@@ -86,5 +96,6 @@ def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneReci
         "labelled training samples": f"{labelled:,} ({100 * recipe.fraction:g} % of the labels)",
         "test samples": ", ".join(f"{len(one.truth):,} in {part}" for part, one in found.items()),
         "LoRA rank": str(recipe.tune.lora_rank),
+        "augmentation (tune.augment)": f"{recipe.tune.augment:g} neper",
     }
-    write_task_page(folder / PAGE, recipe.name, found, facts)
+    write_task_page(folder / PAGE, recipe.name, found, facts, first)

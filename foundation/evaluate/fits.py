@@ -28,6 +28,7 @@ from foundation.models import SupervisedName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.models.untrained import untrained
 from foundation.signal import Signal
+from foundation.transforms.unheard import some_unheard
 
 
 class Network:
@@ -68,14 +69,14 @@ class Bench:
         self.recipe, self.fold = recipe, fold
         problem = Problem.load(recipe.task, fold)
         self.problem = reconfigured(problem, fitted, recipe.configurations)
-        if recipe.align == "self-training" and self.problem.kind == "regression":
+        if "self-training" in recipe.align and self.problem.kind == "regression":
             raise RecipeError(f"align: self-training needs classes, and {recipe.task.label!r} is numbers; take coral.")
         self.targets = self.problem.target.encode(self.problem.train)
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
         self._network: tuple[str, Network] | None = None
         self._hand: tuple[str, Features] | None = None
-        self._aligner = Aligner(recipe.align)
+        self._aligners: dict[str, Aligner] = {way: Aligner(way) for way in recipe.align}
         self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
@@ -99,7 +100,8 @@ class Bench:
         section = next(each for each in self.recipe.baselines if each.title == job.method)
         features = self._hand_features(section)
         if not job.alignment or section.method != "kernel":
-            return self._shallow(features, rows, section.method, job)
+            one_unit = section.features == "level" and some_unheard(self.problem.train)
+            return self._shallow(features, rows, section.method, job, one_unit)
         known = standardise(features[None])[rows].astype(np.float32)
         return self._aligned_stack({"features": features}, {"features": known}, rows, job)[0]
 
@@ -113,20 +115,22 @@ class Bench:
         if self._hand is None or self._hand[0] != section.features:
             sets: list[tuple[str | None, list[Signal]]] = [(None, self.problem.train), *self.problem.tests.items()]
             ends = np.cumsum([len(signals) for _, signals in sets])
-            rows = np.split(feature_rows(self.problem.signals, section.features), ends[:-1])
+            rows = np.split(feature_rows(self.problem.signals, section.features, self.problem.train), ends[:-1])
             self._hand = (section.features, {part: own for (part, _), own in zip(sets, rows, strict=True)})
         return self._hand[1]
 
-    def _shallow(self, features: Features, rows: np.ndarray, method: str, job: Job) -> dict[str, np.ndarray]:
+    def _shallow(
+        self, features: Features, rows: np.ndarray, method: str, job: Job, one_unit: bool = False
+    ) -> dict[str, np.ndarray]:
         """A scikit-learn method on frozen features, or on features aligned with each test part."""
         names, y, kind, sessions = list(self.truth), self.targets[rows], self.problem.kind, self._sessions(rows)
         if job.alignment:
             return {
                 part: baseline(train[rows], y, test, kind, method, job.seed, sessions)
-                for part, (train, test) in self._aligner.aligned("features", features).items()
+                for part, (train, test) in self._aligner(job).aligned("features", features).items()
             }
         tests = np.concatenate([features[part] for part in names])
-        every = baseline(features[None][rows], y, tests, kind, method, job.seed, sessions)
+        every = baseline(features[None][rows], y, tests, kind, method, job.seed, sessions, one_unit)
         ends = np.cumsum([len(features[part]) for part in names])
         return dict(zip(names, np.split(every, ends[:-1]), strict=True))
 
@@ -144,12 +148,16 @@ class Bench:
         self, features: Mapping[str, Features], known: Mapping[str, np.ndarray], rows: np.ndarray, job: Job
     ) -> tuple[dict[str, np.ndarray], str]:
         y, size = self.targets[rows], self.problem.target.size
-        outputs, note = self._aligner.stack(features, known, rows, y, size, self._sessions(rows), job.seed)
+        outputs, note = self._aligner(job).stack(features, known, rows, y, size, self._sessions(rows), job.seed)
         return {part: self._predicted(output) for part, output in outputs.items()}, note
 
+    def _aligner(self, job: Job) -> Aligner:
+        return self._aligners[job.alignment.removeprefix("+")]
+
     def _known(self, network: Network, rows: np.ndarray, random: int | None) -> dict[str, np.ndarray]:
-        """Training features [K, n, F] of the labelled rows by pooling."""
-        return {pooling: network.copies(pooling, random)[:, rows] for pooling in network.poolings}
+        """Training features [K, n, F] of the labelled rows by pooling; of all rows no copy is made."""
+        chosen = slice(None) if len(rows) == len(self.targets) else rows
+        return {pooling: network.copies(pooling, random)[:, chosen] for pooling in network.poolings}
 
     def _fitted(self, job: Job, rows: np.ndarray, random: int | None) -> tuple[dict[str, np.ndarray], str]:
         network = self._network_of(job)

@@ -67,13 +67,13 @@ def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
 
 
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
-    if recipe.align == "none" or base not in ALIGNABLE:
+    if base not in ALIGNABLE:
         return [base]
     # Self-training needs comparable confidences, which only the kernel head has.
     others = [each.title for each in recipe.baselines if each.method != "kernel"]
-    if recipe.align == "self-training" and (base == "knn" or (base == "baseline" and method in others)):
-        return [base]
-    return [base, f"{base}+{recipe.align}"]
+    has_confidences = base != "knn" and not (base == "baseline" and method in others)
+    ways = [way for way in dict.fromkeys(recipe.align) if way != "self-training" or has_confidences]
+    return [base, *(f"{base}+{way}" for way in ways)]
 
 
 class Line(NamedTuple):

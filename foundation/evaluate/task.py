@@ -9,6 +9,7 @@ import numpy as np
 
 from foundation.config import TaskSection
 from foundation.data.labelled import Target
+from foundation.data.labels import labelled, refuse_unknown_label, task_type
 from foundation.data.shards.corpus import read_part
 from foundation.data.shards.manifest import Manifest
 from foundation.errors import RecipeError
@@ -30,9 +31,11 @@ class Problem:
         Raises:
             ShardError, RecipeError: no such shards, split, part or label, or a part without labelled samples.
         """
+        manifest = Manifest.load(task.shards)
+        refuse_unknown_label(manifest, task.label)
         parts = {part: read_part(task.shards, split, part) for part in (task.train, *task.tests)}
-        target = Target.of(parts[task.train], task.label, Manifest.load(task.shards).tasks.get(task.label))
-        kept = {part: [s for s in signals if task.label in s.labels] for part, signals in parts.items()}
+        target = Target.of(parts[task.train], task.label, task_type(task.label, manifest.tasks))
+        kept = {part: labelled(signals, task.label) for part, signals in parts.items()}
         empty = [part for part, signals in kept.items() if not signals]
         if empty:
             raise RecipeError(

@@ -24,7 +24,7 @@ class TaskResult:
     Attributes:
         label: name of the label.
         classes: class names, or None for a regression.
-        truth, predicted: int64 [n] class indices, or float32 [n, size].
+        truth, predicted: int64 [n] class indices, or float64 [n, size].
         constant: the best constant prediction from the training labels: the most frequent class, or the median.
     """
 
@@ -90,6 +90,6 @@ def load_results(path: Path) -> dict[str, TaskResult]:
 
 def _result(fields: dict) -> TaskResult:
     classes = None if fields["classes"] is None else tuple(fields["classes"])
-    kind = np.float32 if classes is None else np.int64
+    kind = np.float64 if classes is None else np.int64
     truth, predicted, constant = (np.asarray(fields[name], kind) for name in ("truth", "predicted", "constant"))
     return TaskResult(fields["label"], classes, truth, predicted, constant)

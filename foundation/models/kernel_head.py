@@ -8,7 +8,7 @@ was 50 to 70 % where a kernel machine had 88 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -19,13 +19,20 @@ from foundation.nn.precision import SinglePrecision
 
 PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
+PART_ENTRIES = 2**25  # of the features that are held in double precision at a time
+ROWS = 4096  # samples whose kernels are held at a time
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
 #: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
 LOGIT_SCALE = 8.0
 
 
 class KernelHead(SinglePrecision):
-    """Maps pooled features to class logits or regression targets."""
+    """Maps pooled features to class logits or regression targets.
+
+    Args:
+        unit: type of the outputs: single precision for logits, double for numbers, whose mean may be millions of times
+            their spread (coordinates in metres).
+    """
 
     mean: Tensor
     project: Tensor
@@ -33,13 +40,15 @@ class KernelHead(SinglePrecision):
     target_mean: Tensor
     target_std: Tensor
 
-    def __init__(self, features: int, outputs: int, width: int, centres: int) -> None:
+    def __init__(
+        self, features: int, outputs: int, width: int, centres: int, unit: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("project", torch.zeros(features, width))
         self.register_buffer("centres", torch.zeros(centres, width))
-        self.register_buffer("target_mean", torch.zeros(outputs))
-        self.register_buffer("target_std", torch.ones(outputs))
+        self.register_buffer("target_mean", torch.zeros(outputs, dtype=unit))
+        self.register_buffer("target_std", torch.ones(outputs, dtype=unit))
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
@@ -77,32 +86,54 @@ class KernelHead(SinglePrecision):
         regularisations: Sequence[tuple[float, float]],
     ) -> list[KernelHead]:
         """As `fitted`, for each (ridge, bandwidth); the principal components, which cost most, are computed once."""
-        x, classes = features.double(), targets.dtype == torch.int64
-        mean, std = x.mean(0), x.std(0, correction=0)
-        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
-        scale = torch.where(std > 1e-6, std, torch.inf)
-        x = (x - mean) / scale
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-        components = _principal_components(x[order[:PCA_SAMPLES]])
-        components = components * x.square().sum(1).mean().clamp(min=1e-12).rsqrt()
+        x, classes = Standardised(features), targets.dtype == torch.int64
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        components = _principal_components(x.rows(order[:PCA_SAMPLES]))
+        squares = torch.cat([part.square().sum(1) for part in x.parts()])
+        components = components * squares.mean().clamp(min=1e-12).rsqrt()
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         target_mean = y.mean(0)
-        target_std = torch.ones(outputs) if classes else y.std(0, correction=0).clamp(min=1e-3)
+        target_std = torch.ones(outputs) if classes else spread(y)
         logit_scale = LOGIT_SCALE if classes else 1.0
         heads = []
         for ridge, bandwidth in regularisations:
             project = components / bandwidth
-            projected = x @ project
+            projected = torch.cat([part @ project for part in x.parts()])
             centres = projected[order[:CENTRES]] if len(projected) > CENTRES else projected
-            head = cls(x.shape[1], outputs, project.shape[1], len(centres))
-            head.mean.copy_(mean)
-            head.project.copy_(project / scale[:, None])
+            unit = torch.float32 if classes else torch.float64
+            head = cls(features.shape[1], outputs, project.shape[1], len(centres), unit)
+            head.mean.copy_(x.mean)
+            head.project.copy_(project / x.scale[:, None])
             head.centres.copy_(centres)
             head.target_mean.copy_(logit_scale * target_mean)
             head.target_std.copy_(logit_scale * target_std)
             head.weight.copy_(_solve(projected, centres, (y - target_mean) / target_std, ridge))
             heads.append(head)
         return heads
+
+
+class Standardised:
+    """Features in double precision, standardised, in parts that fit into memory: thousands of scans of hundreds of
+    access points have a hundred thousand features each."""
+
+    def __init__(self, features: Float[Tensor, "samples features"]) -> None:
+        self.features = features
+        moments = [
+            (block.double().mean(0), block.double().std(0, correction=0))
+            for block in features.split(max(1, PART_ENTRIES // len(features)), dim=1)
+        ]
+        self.mean, std = (torch.cat(each) for each in zip(*moments, strict=True))
+        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
+        self.scale = torch.where(std > 1e-6, std, torch.inf)
+
+    def rows(self, chosen: Int[Tensor, " rows"]) -> Float[Tensor, "rows features"]:
+        """These rows."""
+        return (self.features[chosen].double() - self.mean) / self.scale
+
+    def parts(self) -> Iterator[Float[Tensor, "rows features"]]:
+        """All rows in order, a part at a time."""
+        for rows in torch.arange(len(self.features)).split(max(1, PART_ENTRIES // self.features.shape[1])):
+            yield self.rows(rows)
 
 
 class StackedHead(SinglePrecision):
@@ -120,7 +151,8 @@ class StackedHead(SinglePrecision):
         super().__init__()
         self.parts = nn.ModuleList(parts)
         self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
-        self.register_buffer("share", torch.zeros(len(parts)))
+        # In the precision of the outputs: shares that add up to 1 + 1e-7 would move large coordinates.
+        self.register_buffer("share", torch.zeros(len(parts), dtype=parts[0].target_mean.dtype))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         ends = [start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)]
@@ -153,7 +185,7 @@ class StackedHead(SinglePrecision):
         """Combine heads: (head, first feature of its slice, weight); the weights add up to one."""
         head = cls([part for part, _, _ in parts])
         head.start.copy_(torch.tensor([start for _, start, _ in parts]))
-        head.share.copy_(torch.tensor([share for _, _, share in parts]))
+        head.share.copy_(torch.tensor([share for _, _, share in parts], dtype=torch.float64))
         return head
 
     @classmethod
@@ -169,15 +201,23 @@ class StackedHead(SinglePrecision):
             raise ValueError("start: expected indices of features")
         if any(not value.is_floating_point() for name, value in state.items() if name != "start"):
             raise ValueError("expected floating-point numbers")
+        unit = torch.float64 if state["share"].dtype == torch.float64 else torch.float32
         shapes = []
         for k in range(len(state["share"])):
             (features, width), (count, _) = state[f"parts.{k}.project"].shape, state[f"parts.{k}.centres"].shape
             shapes.append((features, outputs, width, count))
         with torch.device("meta"):  # no memory before all names and shapes are known to be right
-            head = cls([KernelHead(*shape) for shape in shapes])
-        head.load_state_dict(state, assign=True)
-        head.requires_grad_()
-        return head.float()
+            head = cls([KernelHead(*shape, unit) for shape in shapes])
+        types = {name: value.dtype for name, value in head.state_dict().items()}
+        head.load_state_dict({name: value.to(types.get(name)) for name, value in state.items()}, assign=True)
+        return head.requires_grad_()
+
+
+def spread(targets: Float[Tensor, "samples outputs"]) -> Float[Tensor, " outputs"]:
+    """Standard deviation of every target in double precision; 1 for those that are constant but for rounding errors."""
+    targets = targets.double()
+    std = targets.std(0, correction=0)
+    return torch.where(std > 1e-9 * targets.abs().amax(0), std, 1.0)
 
 
 def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
@@ -212,6 +252,10 @@ def _solve(
     if len(centres) == len(x):
         return torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), y)
     # Fewer centres than samples: subset of regressors (Smola and Schoelkopf 2000).
-    cross = kernel(x, centres)
-    system = cross.T @ cross + ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
-    return torch.linalg.solve(system, cross.T @ y)
+    system = ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
+    right = y.new_zeros(len(centres), y.shape[1])
+    for some, numbers in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        cross = kernel(some, centres)
+        system += cross.T @ cross
+        right += cross.T @ numbers
+    return torch.linalg.solve(system, right)

@@ -95,7 +95,8 @@ def _resnet(shape: tuple[int, int, int]) -> tuple[nn.Module, int]:
 
 
 class LinearHead(nn.Module):
-    """Norm, dropout and a linear map; regression outputs are scaled to mean and deviation of the training targets."""
+    """Norm, dropout and a linear map; regression outputs are scaled to mean and deviation of the training targets, in
+    double precision."""
 
     target_mean: Tensor
     target_std: Tensor

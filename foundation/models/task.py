@@ -12,7 +12,13 @@ from foundation.models.pooling import pool
 
 
 class TaskModel(nn.Module):
-    """Encoder, pooling and head in one module."""
+    """Encoder, pooling and head in one module.
+
+    Attributes:
+        seen: of a loaded adapter, the signals that it was fitted to (`foundation.data.seen.Seen`); None: not known.
+    """
+
+    seen: Any = None
 
     def __init__(self, encoder: nn.Module, head: StackedHead, pooling: str) -> None:
         super().__init__()

@@ -6,13 +6,16 @@ Matplotlib without pyplot: no window system and no global state is touched.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 INK, MUTED, GRID, BLANK = "#1f2430", "#6b7280", "#e5e7eb", "#d5d9e0"
@@ -73,8 +76,20 @@ def quiet_frame(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_color(BLANK)
 
 
+def plain(names: Iterable[str]) -> list[str]:
+    """Names for tick labels: a dollar sign is one, and begins no formula, which may not be valid."""
+    return [name.replace("$", r"\$") for name in names]
+
+
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file. No date and no version in it: equal figures give equal bytes."""
+    """The figure as a PNG file. No date and no version in it: equal figures give equal bytes.
+
+    Titles, legends and labels hold names of users, in which a dollar sign begins no formula; numbers at ticks may.
+    """
+    ticks = {id(label) for tick in figure.findobj(Tick) for label in (tick.label1, tick.label2)}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_parse_math(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

@@ -103,9 +103,9 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def markdown_table(table: Pivot) -> str:
     """One table in Markdown, with its title."""
-    lines = [_line(table.header), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
+    lines = [_line([_escape(name) for name in table.header]), _line(["---"] * 2 + ["---:"] * (len(table.header) - 2))]
     for index, cells in enumerate(table.body):
-        shown = [_escape(cell) if j < 2 else cell for j, cell in enumerate(cells)]
+        shown = [_escape(cell) for cell in cells]
         lines.append(_line([f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(shown)]))
     return f"{_escape(table.title)}\n\n" + "\n".join(lines)
 
@@ -187,7 +187,8 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([\\|*_<>`])", r"\\\1", text)
+    """Text on one line, in which nothing is Markdown: neither markup, nor HTML, nor a link."""
+    return re.sub(r"([\\|*_<>`]|\](?=[(\[:]))", r"\\\1", " ".join(text.split()))
 
 
 def _line(cells: Sequence[str]) -> str:

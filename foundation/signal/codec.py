@@ -79,7 +79,7 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
             time_s=_unpack_axis(meta["time_s"], times),
             frequency_hz=_unpack_axis(meta["frequency_hz"], responses) if "frequency_hz" in meta else None,
             delay_s=_unpack_axis(meta["delay_s"], responses) if "delay_s" in meta else None,
-            links=tuple(Link(tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"]),
+            links=_links(tuple((tx, rx, _point(a), _point(b)) for tx, rx, a, b in meta["links"])),
             labels={k: tuple(v) if isinstance(v, list) else v for k, v in meta["labels"].items()},
             carrier_hz=meta["carrier_hz"],
             bandwidth_hz=meta["bandwidth_hz"],
@@ -114,6 +114,13 @@ def _check_types(meta: Any) -> None:
             wrong.append(f"labels.{name}")
     if wrong or not isinstance(meta["is_real"], bool):
         raise ValueError(f"{(wrong or ['is_real'])[0]} is not of its type")
+
+
+@lru_cache(maxsize=256)
+def _links(raw: tuple[Any, ...]) -> tuple[Link, ...]:
+    """Cached: samples of a set share their links, and those of thousands of RSSI scans would take more memory than all
+    of their values."""
+    return tuple(Link(*each) for each in raw)
 
 
 def _point(raw: list[float] | None) -> tuple[float, float, float] | None:

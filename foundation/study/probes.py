@@ -12,6 +12,7 @@ import numpy as np
 from foundation.adapt import fit_stack, held_out_folds
 from foundation.config import CorpusSection
 from foundation.data.labelled import Target, label_subset
+from foundation.data.labels import labelled, refuse_unknown_label, task_type
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
 from foundation.errors import RecipeError
@@ -38,13 +39,14 @@ class Labelled:
         """
         section = task.recipe.task
         manifest = Manifest.load(section.shards)
+        refuse_unknown_label(manifest, section.label)
         counts = count_sessions(manifest.shards)
         total = sum(counts[session] for session in manifest.sessions(task.split, section.train))
         samples = None if task.samples is None else min(task.samples, total)
         part = CorpusSection(shards=section.shards, split=task.split, part=section.train, samples=samples)
         every = list(Corpus(part))
-        target = Target.of(every, section.label, manifest.tasks.get(section.label))
-        signals = [signal for signal in every if section.label in signal.labels]
+        target = Target.of(every, section.label, task_type(section.label, manifest.tasks))
+        signals = labelled(every, section.label)
         folds = held_out_folds(target.encode(signals), [signal.session for signal in signals], seed=0)
         if not folds:
             raise RecipeError(

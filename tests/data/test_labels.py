@@ -73,3 +73,47 @@ def test_labels_may_be_entries_and_rows_of_arrays() -> None:
     signal = make_signal(labels=given)
     assert signal.labels == {"row": (1.5, 2.5), "entry": 2.5, "pair": (1.5, 2.5), "count": 3, "name": "a"}
     assert decode(encode(signal)).labels == signal.labels
+
+
+def _joint(folder: Path, label: str) -> Problem:
+    """Buildings and floors, written as shards and read back with this label."""
+    samples = []
+    for number, part in enumerate(("train", "test")):
+        for index, (building, floor) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", None)]):
+            own = {"building": building, "position": (4.8e6 + index, 0.25)} | (
+                {} if floor is None else {"floor": floor}
+            )
+            samples.append((f"{number}-{index}", make_signal(index, session=part, labels=own)))
+    dataset = Dataset(
+        name="halls",
+        title="A set of one's own",
+        licence="CC0",
+        citation="nobody",
+        homepage="https://example.org",
+        tasks={"building": "classification", "floor": "classification", "position": "regression"},
+        pieces=[partial(iter, samples)],
+        splits=lambda: {"main": {"train": ["train"], "test": ["test"]}},
+    )
+    if not folder.exists():
+        write_shards(dataset, folder)
+    return Problem.load(TaskSection(shards=folder, label=label, split="main"), "main")
+
+
+def test_labels_that_are_classes_can_be_joined(tmp_path: Path) -> None:
+    problem = _joint(tmp_path / "shards", "building+floor")
+    assert problem.target.classes == ("building a, floor 0", "building a, floor 1", "building b, floor 0")
+    np.testing.assert_array_equal(problem.target.encode(problem.tests["test"]), [0, 1, 2])
+    with pytest.raises(RecipeError, match="'building\\+position' joins classes, and the shards declare 'position' as"):
+        _joint(tmp_path / "shards", "building+position")
+
+
+def test_coordinates_of_millions_of_metres_are_exact(tmp_path: Path) -> None:
+    problem = _joint(tmp_path / "shards", "position")
+    assert problem.target.encode(problem.train)[1].tolist() == [4.8e6 + 1, 0.25]
+
+
+def test_a_misspelt_label_names_the_nearest_that_the_shards_have(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no sample of halls carries 'bilding'; did you mean 'building'"):
+        _joint(tmp_path / "shards", "bilding")
+    with pytest.raises(RecipeError, match="no sample of halls carries 'flor'; did you mean 'floor'"):
+        _joint(tmp_path / "shards", "building+flor")

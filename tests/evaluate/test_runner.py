@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from helpers import ROOT
 
@@ -16,7 +18,7 @@ from foundation.checkpoints.load import load_masked
 from foundation.config import BaselineSection, EvaluateRecipe, load_recipe
 from foundation.evaluate.baselines.classifiers import METHODS
 from foundation.evaluate.baselines.features import FEATURES
-from foundation.evaluate.cache import Outcomes, load_outcome
+from foundation.evaluate.cache import Outcome, Outcomes, load_outcome, save_outcome
 from foundation.evaluate.run import evaluate
 from foundation.results.rows import Row
 from foundation.results.tables import pivot
@@ -112,7 +114,7 @@ def test_the_choice_of_pooling_is_kept_with_every_fit_of_an_encoder(whole: Evalu
 
 def test_a_recipe_of_ten_lines_is_enough_for_new_shards(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml[^\n]*\n(name: mine\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(text.splitlines()) == 10
+    assert len(text.splitlines()) <= 10
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     where = [f"task.shards={shards_dir}", "task.split=room", f"checkpoint={trained / 'model'}", f"cache={tmp_path}"]
@@ -135,3 +137,25 @@ def test_a_recipe_offers_the_features_and_methods_that_there_are() -> None:
     fields = BaselineSection.model_fields
     assert set(get_args(fields["features"].annotation)) == set(FEATURES)
     assert set(get_args(fields["method"].annotation)) == {name for names in METHODS.values() for name in names}
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "part missing", "unequal", "empty"])
+def test_a_damaged_kept_fit_is_named_and_done_again(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "fit.safetensors"
+    outcome = Outcome({"test": (np.arange(4), np.arange(4), np.zeros(4, np.int64))}, "moments")
+    save_outcome(path, outcome)
+    again = load_outcome(path)
+    assert again is not None
+    np.testing.assert_array_equal(again.parts["test"][0], np.arange(4))
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-5])
+    elif damage == "text":
+        path.write_text("not a fit")
+    else:
+        short = {"part missing": 4, "unequal": 3, "empty": 0}[damage]
+        arrays = {"truth/test": np.arange(short), "predicted/test": np.arange(4), "block/test": np.zeros(4, np.int64)}
+        if damage == "part missing":
+            del arrays["block/test"]
+        safetensors.numpy.save_file(arrays, path)
+    with pytest.warns(UserWarning, match=r"fit\.safetensors: a kept fit is damaged .* it is done again"):
+        assert load_outcome(path) is None

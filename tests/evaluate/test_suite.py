@@ -107,7 +107,7 @@ def test_the_command_of_a_task_says_each_thing_once() -> None:
     words = shlex.split(first.command)[4:]
     assert len({word.partition("=")[0] for word in words}) == len(words)
     assert {"checkpoint=wfm-small", "align=none", "seeds=[3]", "decoder=false"} <= set(words)
-    assert (first.recipe.checkpoint, first.recipe.align, first.recipe.seeds) == ("wfm-small", "none", [3])
+    assert (first.recipe.checkpoint, first.recipe.align, first.recipe.seeds) == ("wfm-small", [], [3])
     inside = ["baselines=[{method: svm}, {method: knn}]", "baselines.1.features=level", "baselines=[{method: kernel}]"]
     _, (first, *_) = load_suite(RECIPES / "suite.yaml", inside)
     assert [baseline.method for baseline in first.recipe.baselines] == ["kernel"]

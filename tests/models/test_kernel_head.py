@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
 from foundation.adapt import fit_head
-from foundation.models import KernelHead
+from foundation.models import KernelHead, StackedHead
 from foundation.models import kernel_head as module
 
 
@@ -62,3 +62,28 @@ def test_hundreds_of_features_that_never_vary_change_nothing() -> None:
     with torch.no_grad():
         expected, found = _fitted(x, y, 2)(torch.from_numpy(new)), _fitted(padded, y, 2)(torch.from_numpy(asked))
     torch.testing.assert_close(found, expected)
+
+
+def test_large_coordinates_keep_their_millimetres() -> None:
+    """UTM: single precision has steps of half a metre at 4.8 million metres."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(60, 4, generator=generator)
+    near = torch.stack([features[:, 0], 0.5 * features[:, 1]], 1).double()
+    far = near + torch.tensor([4.8e6, 3.2e5], dtype=torch.float64)
+    heads = []
+    for targets in (near, far):
+        fitted = [(KernelHead.fitted(features, targets, 2, 0, ridge, 1.0), 0, 1 / 3) for ridge in (0.01, 0.1, 1.0)]
+        head = StackedHead.of(fitted)
+        heads.append(StackedHead.from_state(head.state_dict(), 2))
+    moved = heads[1](features) - heads[0](features)
+    assert moved.dtype == torch.float64
+    assert torch.allclose(moved, (far - near), rtol=0, atol=1e-3)
+
+
+def test_features_are_standardised_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(50) % 3
+    whole = KernelHead.fitted(features, targets, 3, 0, 0.1, 1.0)(features)
+    monkeypatch.setattr("foundation.models.kernel_head.PART_ENTRIES", 60)
+    parts = KernelHead.fitted(features, targets, 3, 0, 0.1, 1.0)(features)
+    assert torch.allclose(whole, parts, atol=1e-4)

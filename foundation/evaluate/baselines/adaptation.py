@@ -20,7 +20,7 @@ class Aligner:
     """Domain adaptation by `coral` or `self-training`; caches the last alignment of each name.
 
     Args:
-        method: `align` of the recipe.
+        method: one of `align` of the recipe.
     """
 
     def __init__(self, method: str) -> None:

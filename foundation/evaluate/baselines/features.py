@@ -2,7 +2,8 @@
 
 The length of a feature vector depends on the numbers of links and responses (and, for "doppler", of times) only, so
 that windows of one shape stack into a matrix. "amplitude" and "level" keep the gain, because the received level can be
-informative; the others remove it.
+informative; the others remove it. RSSI is in dBm, a logarithm already: its amplitude is the dB below 1 mW, its gain an
+offset, and a transmitter that was not heard has a level below all that were (`foundation.transforms.unheard`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from foundation.errors import SignalError
 from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS, delay_features, fill_gaps
 from foundation.signal import Signal
+from foundation.transforms.unheard import unheard_level, with_unheard
 
 Features = NDArray[np.float64]
 
@@ -22,6 +24,7 @@ Features = NDArray[np.float64]
 STD_MINIMUM = 1e-6
 #: Amplitudes are clipped to this share of the root mean square before a logarithm (-60 dB).
 LOG_MINIMUM = 1e-3
+NEPERS_PER_DB = np.log(10) / 20
 
 
 def hand_features(signal: Signal, name: str) -> Features:
@@ -31,8 +34,9 @@ def hand_features(signal: Signal, name: str) -> Features:
         name: one of `FEATURES`.
             "amplitude": mean and standard deviation over time of the amplitude, per link and response; [2 L R].
             "log-amplitude": mean over time of log amplitude, each packet's mean over link and response removed; [L R].
-            "level": mean over time of log amplitude with the gain kept, [L R] (RSSI); of impulse responses log energy
-                and log noise, [2 L].
+            "level": mean over time of log amplitude with the gain kept, [L R]; of RSSI the logarithm of the dB below
+                1 mW, in which a decibel counts most where signals are strong; of impulse responses log energy and log
+                noise, [2 L].
             "invariant": invariant to gain and slow drift: differences of the mean profile along the response axis; log
                 standard deviation over time, of the amplitude and of its time difference; mean of the last third minus
                 mean of the first third; [L (4 R - 1)].
@@ -49,16 +53,21 @@ def hand_features(signal: Signal, name: str) -> Features:
     return np.asarray(vector, dtype=np.float64)
 
 
-def feature_rows(signals: Sequence[Signal], name: str) -> Features:
+def feature_rows(signals: Sequence[Signal], name: str, training: Sequence[Signal] = ()) -> Features:
     """The named features of all signals, float64 [n, F].
 
+    Args:
+        training: those that say how weak a transmitter is that was not heard (RSSI); default `signals`.
+
     Raises:
-        SignalError: they are not defined for a signal, or its shape differs from the first; names its session.
+        SignalError: they are not defined for a signal, or its shape differs from the first (names its session); or they
+            are the same for all signals, so that nothing can be learnt from them.
     """
     rows: list[Features] = []
+    unheard = unheard_level(training or signals)
     for signal in signals:
         try:
-            rows.append(hand_features(signal, name))
+            rows.append(hand_features(with_unheard(signal, unheard), name))
         except SignalError as error:
             raise SignalError(f"baselines: a sample of session {signal.session!r}: {error}") from error
         if len(rows[-1]) != len(rows[0]):
@@ -67,7 +76,13 @@ def feature_rows(signals: Sequence[Signal], name: str) -> Features:
                 f"{_shape(signals[0])}, session {signal.session!r} {_shape(signal)}; cut or resample them when shards "
                 "are built, or leave this baseline out."
             )
-    return np.stack(rows)
+    found = np.stack(rows)
+    if len(found) > 1 and not np.ptp(found, axis=0).any():
+        raise SignalError(
+            f"baselines: {name} features are the same for all {len(found)} samples ({_shape(signals[0])}, kind "
+            f"{signals[0].kind}), so that nothing can be learnt from them; take others, such as 'features: level'."
+        )
+    return found
 
 
 def _shape(signal: Signal) -> str:
@@ -95,8 +110,7 @@ def _level(signal: Signal) -> Features:
 
 
 def _invariant(signal: Signal) -> Features:
-    amplitude = _measured(signal)
-    amplitude = amplitude / _rms(amplitude)
+    amplitude = _without_gain(signal)
     profile = fill_gaps(_mean(amplitude))
     third = max(1, len(amplitude) // 3)
     parts = [
@@ -122,14 +136,21 @@ def _doppler(signal: Signal) -> Features:
 
 
 def _measured(signal: Signal) -> Features:
-    """Amplitude, float64 [T, L, R], NaN where nothing was measured."""
+    """Amplitude, or of RSSI the dB below 1 mW, float64 [T, L, R], NaN where nothing was measured."""
     return np.where(signal.mask, np.abs(signal.values).astype(np.float64), np.nan)
 
 
-def _log(signal: Signal) -> Features:
-    """Log amplitude relative to the root mean square, clipped at -60 dB; NaN where nothing was measured."""
+def _without_gain(signal: Signal) -> Features:
+    """Amplitude over its root mean square, or RSSI in dB relative to the mean; NaN where nothing was measured."""
     amplitude = _measured(signal)
-    return np.log(np.maximum(amplitude / _rms(amplitude), LOG_MINIMUM))
+    return np.nanmean(amplitude) - amplitude if signal.kind == "rssi" else amplitude / _rms(amplitude)
+
+
+def _log(signal: Signal) -> Features:
+    """Log amplitude without gain in nepers, clipped at -60 dB below the root mean square; NaN where nothing was
+    measured."""
+    relative = _without_gain(signal)
+    return relative * NEPERS_PER_DB if signal.kind == "rssi" else np.log(np.maximum(relative, LOG_MINIMUM))
 
 
 def _rms(amplitude: Features) -> float:

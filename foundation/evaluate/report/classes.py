@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foundation.evaluate.task_result import TaskResult
-from foundation.results.figure_style import INK, MUTED, to_png
+from foundation.results.figure_style import INK, MUTED, plain, to_png
 from foundation.results.tables import Pivot
 
 
@@ -33,8 +33,8 @@ def confusion_figure(found: TaskResult, title: str) -> bytes:
     drawing = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = drawing.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    axes.set_xticks(range(size), found.classes, rotation=45, ha="right")
-    axes.set_yticks(range(size), found.classes)
+    axes.set_xticks(range(size), plain(found.classes), rotation=45, ha="right")
+    axes.set_yticks(range(size), plain(found.classes))
     if size <= 24:
         for i, j in np.ndindex(share.shape):
             colour = "white" if share[i, j] > 55 else INK

@@ -23,6 +23,7 @@ from foundation.results.figure_style import (
     amplitude,
     dress,
     field,
+    plain,
     response_axis,
     time_label,
     to_png,
@@ -173,7 +174,7 @@ def _listed(axes: Axes, rows: Sequence[Row], lines: Sequence[tuple[str, str]], c
         if points:
             mean, down, up = _bars(points, metric.scale)
             axes.errorbar(mean, [place] * len(points), xerr=(down, up), color=colours[line], fmt="o", capsize=3)
-    axes.set_yticks(range(len(lines)), [_name(line) for line in lines])
+    axes.set_yticks(range(len(lines)), plain(_name(line) for line in lines))
     axes.set_ylim(len(lines) - 0.5, -0.5)
     dress(axes, metric.label, "")
 

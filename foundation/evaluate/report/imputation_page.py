@@ -25,7 +25,7 @@ from foundation.evaluate.imputation import (
 from foundation.files import write_atomically
 from foundation.generate import impute
 from foundation.generate.figure import reconstruction_picture
-from foundation.results.figure_style import COLOURS, INK, dress, to_png
+from foundation.results.figure_style import COLOURS, INK, dress, plain, to_png
 from foundation.results.page import facts_list, figure, paragraphs, section, table_of, write_page
 from foundation.results.reconstruction_figure import reconstruction
 from foundation.results.tables import Pivot
@@ -112,7 +112,7 @@ def errors_figure(measured: Sequence[Measured]) -> bytes:
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_title(f"{mask} mask", fontsize=11, color=INK)
         dress(axes, "NMSE, dB", "")
-    panels[0].set_yticks(range(len(lines)), [", ".join(line) for line in lines])
+    panels[0].set_yticks(range(len(lines)), plain(", ".join(line) for line in lines))
     panels[0].set_ylim(len(lines) - 0.5, -0.5)
     drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", frameon=False, ncols=3)
     return to_png(drawing)

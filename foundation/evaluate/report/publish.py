@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from foundation.config import EvaluateRecipe
 from foundation.config.imputation import ImputationRecipe
 from foundation.evaluate.imputation import measure_imputation
+from foundation.evaluate.notes import augment_note, environment_note
 from foundation.evaluate.report.imputation_page import imputation_summary, save_imputation, write_imputation_page
 from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.report.suite_page import save_suite, write_suite_report
@@ -28,8 +30,15 @@ def earlier_rows(path: Path | None) -> list[Row]:
 
 
 def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, html_path: Path | None) -> None:
-    """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`."""
+    """Print the tables; merge the rows into `json_path` (same key: replaced); write a page to `html_path`.
+
+    The first line says where the test was in another environment, the last what a default decides.
+    """
+    notes = [environment_note(recipe.task, recipe.folds)]
+    _say(notes)
     print_rows(rows)
+    notes.append(augment_note(recipe.task, recipe.tune, recipe.modes))
+    _say(notes[1:])
     if json_path is not None:
         with exclusive(json_path, wait_s=60):  # several evaluations may write into one file
             earlier = earlier_rows(json_path)
@@ -47,7 +56,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
             reconstructions=[],
             samples=[],
             rows=rows,
-            notes=[],
+            notes=[note for note in notes if note],
         )
         print(f"{html_path}: report written.")
 
@@ -55,6 +64,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
 def publish_suite(suite: Suite, measured: list[Measured], json_path: Path | None, html_path: Path | None) -> None:
     """Print the tables of all tasks; write rows, ranks and paired tests to `json_path`, a page to `html_path`."""
     for each in measured:
+        _say([environment_note(each.task.recipe.task, each.task.recipe.folds)])
         print_rows(each.rows)
     tests, ranks = paired_tests(measured, suite.recipe.compare), rankings(measured)
     if json_path is not None:
@@ -74,6 +84,11 @@ def publish_imputation(recipe: ImputationRecipe, command: str, json_path: Path |
     if html_path is not None:
         write_imputation_page(html_path, recipe, measured, command)
         print(f"{html_path}: report written.")
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in filter(None, notes):
+        print(note)
 
 
 def _checkpoints(recipe: EvaluateRecipe) -> dict[str, str]:

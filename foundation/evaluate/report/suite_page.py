@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from foundation import __version__
+from foundation.evaluate.notes import environment_note
 from foundation.evaluate.report import curves as plots
 from foundation.evaluate.report.curves import curves
 from foundation.evaluate.report.rank_plot import critical_difference
@@ -82,7 +83,7 @@ def write_suite_report(
         path,
         name,
         [
-            paragraphs(NOTES),
+            paragraphs([*_environment_notes(measured), *NOTES]),
             facts_list(_facts(measured)),
             section("Average ranks", [_ranks(fraction, found) for fraction, found in ranks.items()]),
             *(_set(name, measured) for name in dict.fromkeys(row.set for row in rows)),
@@ -98,6 +99,12 @@ def write_suite_report(
             section("Commands", [commands_of(rows)]),
         ],
     )
+
+
+def _environment_notes(measured: Sequence[Measured]) -> list[str]:
+    recipes = [each.task.recipe for each in measured]
+    notes = [(recipe.set, environment_note(recipe.task, recipe.folds)) for recipe in recipes]
+    return list(dict.fromkeys(f"{name}: {note}" for name, note in notes if note))
 
 
 def paired_test_tables(paired_tests: Sequence[PairedTest]) -> list[Pivot]:

@@ -67,9 +67,12 @@ def confusion_table(found: TaskResult, part: str) -> Pivot:
     return Pivot(title, ("true class", "samples", *found.classes), body, diagonal)
 
 
-def write_task_page(path: Path, name: str, found: Mapping[str, TaskResult], facts: Mapping[str, str]) -> None:
-    """One self-contained page: the scores in words, pictures, tables, facts."""
+def write_task_page(
+    path: Path, name: str, found: Mapping[str, TaskResult], facts: Mapping[str, str], first: str = ""
+) -> None:
+    """One self-contained page: the sentence `first`, the scores in words, pictures, tables, facts."""
     sections = [
+        *([lead(first)] if first else []),
         *(lead(sentence(part, one)) for part, one in found.items()),
         *(section(f"What was predicted in {part}", result_parts(part, one)) for part, one in found.items()),
         section("All scores", [table_of(score_table(found))]),

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foundation.config import AT
-from foundation.results.figure_style import COLOURS, INK, dress, to_png
+from foundation.results.figure_style import COLOURS, INK, dress, plain, to_png
 from foundation.results.rows import Row
 from foundation.results.tables import metric_of
 
@@ -40,7 +40,7 @@ def loss_figure(rows: Sequence[Row]) -> bytes:
             colour = COLOURS[place % len(COLOURS)]
             axes.errorbar(x, mean, yerr=(mean - low, high - mean), color=colour, fmt="o", capsize=3, label=method)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.set_xticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), plain(names))
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_title(panel, fontsize=10, color=INK)
         dress(axes, "", metric.label)

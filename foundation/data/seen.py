@@ -1,0 +1,78 @@
+"""What signals a head was fitted to, and whether others are like them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foundation.errors import SignalError
+from foundation.signal import KINDS, Signal
+
+#: Ratio of carriers that counts as one band: 5.2 and 5.8 GHz are one, 2.4 and 5.2 GHz are two.
+ONE_BAND = 1.25
+_Size = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Seen(BaseModel):
+    """Kinds, shapes and carriers of the training signals.
+
+    Attributes:
+        kinds: of `foundation.signal.KINDS`.
+        times: smallest and largest number of time samples.
+        grids: (links, responses) of every shape.
+        carriers_hz: smallest and largest of those that are known; None: none is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kinds: list[str] = Field(min_length=1, max_length=len(KINDS))
+    times: tuple[_Size, _Size]
+    grids: list[tuple[_Size, _Size]] = Field(min_length=1)
+    carriers_hz: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, signals: Sequence[Signal]) -> Seen:
+        times = [len(signal.values) for signal in signals]
+        carriers = [signal.carrier_hz for signal in signals if signal.carrier_hz > 0]
+        return cls(
+            kinds=sorted({signal.kind for signal in signals}),
+            times=(min(times), max(times)),
+            grids=sorted({(signal.values.shape[1], signal.values.shape[2]) for signal in signals}),
+            carriers_hz=(min(carriers), max(carriers)) if carriers else None,
+        )
+
+    def check(self, signals: Sequence[Signal]) -> None:
+        """Refuse signals of another kind, whose outputs would mean nothing; warn of other shapes and bands.
+
+        Raises:
+            SignalError: names the session and both kinds.
+        """
+        other = next((signal for signal in signals if signal.kind not in self.kinds), None)
+        if other is not None:
+            raise SignalError(
+                f"session {other.session!r} is {other.kind}, and the head was fitted to {', '.join(self.kinds)}; give "
+                "signals of that kind, or fit an adapter to this one."
+            )
+        strange = next((text for signal in signals if (text := self._strange(signal))), None)
+        if strange:
+            warnings.warn(f"{strange}; what the head says of such signals was never tested.", stacklevel=3)
+
+    def _strange(self, signal: Signal) -> str:
+        """How a signal differs from all that were seen; "" if it does not."""
+        times, links, responses = signal.values.shape
+        if (links, responses) not in self.grids or not self.times[0] <= times <= self.times[1]:
+            shapes = " or ".join(f"{a} x {b}" for a, b in self.grids[:3])
+            return (
+                f"session {signal.session!r} has {times} times x {links} links x {responses} responses, and the head "
+                f"was fitted to {' to '.join(map(str, dict.fromkeys(self.times)))} times x {shapes}"
+            )
+        low, high = self.carriers_hz or (0.0, float("inf"))
+        if signal.carrier_hz > 0 and not low / ONE_BAND <= signal.carrier_hz <= high * ONE_BAND:
+            return (
+                f"session {signal.session!r} is at {signal.carrier_hz / 1e9:.2f} GHz, and the head was fitted at "
+                f"{' to '.join(f'{hz / 1e9:.2f}' for hz in dict.fromkeys((low, high)))} GHz"
+            )
+        return ""
