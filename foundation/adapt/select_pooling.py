@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from foundation.adapt.probe import probe_error
-from foundation.data.tokens import TokenSpec, layout_of
+from foundation.data.tokens import layout_of
 from foundation.errors import RecipeError
+from foundation.models.config import WfmConfig
 
 POOLINGS = ("moments", "context", "columns", "response", "invariant")
 LARGEST_BYTES = 3 * 2**29  # of the features of one pooling
 
 
-def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
     """The poolings whose feature length is the same for signals of all these shapes (times, links, responses)."""
     cuts = [layout_of(shape, spec) for shape in shapes]
     return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
 
 
-def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
     """The candidates of `tune.pooling`: for `auto` all poolings that are possible and fit into memory, with a warning
     for the others; else the named one.
 
@@ -52,7 +53,7 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: To
     return (pooling,)
 
 
-def _that_fit(possible: tuple[str, ...], shapes: Sequence[tuple[int, ...]], spec: TokenSpec) -> tuple[str, ...]:
+def _that_fit(possible: tuple[str, ...], shapes: Sequence[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
     """Those whose features of all samples take `LARGEST_BYTES` at most, with a warning for the others."""
     cut = layout_of(shapes[0], spec)
     columns, slots = cut.links * cut.nr, 2 * max(responses for _, responses in spec.patch_shapes)

@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
     """As `argparse.ArgumentParser`; options are not abbreviated, KEY=VALUE may stand before and after options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **options)
+        super().__init__(*args, **{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, where a word is not one of those that are known; else as argparse does."""

@@ -34,7 +34,6 @@ class TokenSpec(Protocol):
     views: dict[str, str]
     links: int
     positions: str
-    hidden_size: int
 
 
 #: With index positions: step of each axis, as of 100 Hz packets of 20 MHz Wi-Fi and taps of 1 ns.
