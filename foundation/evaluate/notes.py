@@ -47,9 +47,8 @@ def augment_note(task: TaskSection, tune: TuneSection, modes: Iterable[str]) -> 
     if tune.augment > 0 or not set(modes) & set(AUGMENTED) or set(Manifest.load(task.shards).summary.kinds) == {"cir"}:
         return ""
     return (
-        "tune.augment is 0: heads saw no other device response than that of the training recordings. Where a test is "
-        "of another hour, day or device, compare tune.augment=0.15 and 0.3 on training sessions left out (stability "
-        "set, ten minutes later: 74.0 % with 0.15, 59.6 % with 0)."
+        "tune.augment is 0: heads saw the device of the training recordings alone. For another day or device compare\n"
+        "tune.augment=0.15 and 0.3 on left-out training sessions (stability set, D2: 74.0 % with 0.15, 59.6 % with 0)."
     )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, dump_recipe, load_recipe
 from foundation.config.imputation import ImputationRecipe
@@ -98,7 +99,7 @@ def problem_of(path: Path, kind: type, overrides: list[str]) -> str | None:
 
 def run(count: int, seed: int) -> list[str]:
     """Try `count` mutants and return what was wrong with them."""
-    rng, problems = random.Random(seed), []
+    rng, problems, before = random.Random(seed), [], psutil.Process().memory_info().rss
     sources = sorted(PACKAGED.rglob("*.yaml"))
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
@@ -115,8 +116,8 @@ def run(count: int, seed: int) -> list[str]:
             if found is not None:
                 problems.append(f"mutant {number} of {source.name} {[word[:80] for word in overrides]}: {found}")
                 print(problems[-1][:400], flush=True)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return problems + ([f"{grown / 2**20:.0f} MB of memory"] if grown > 2**29 + ROOM else [])
+    peak = max(psutil.Process().memory_info().rss, before) - before
+    return problems + ([f"{peak / 2**20:.0f} MB of memory"] if peak > ROOM else [])
 
 
 def main() -> int:

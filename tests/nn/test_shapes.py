@@ -11,7 +11,10 @@ import pytest
 from helpers import ROOT
 
 #: Neither what compiles, nor what takes many steps of training that all call alike, nor what starts another process.
-SHORT = "not learns and not compiled and not overfitted and not gives_back_the_distribution and not fresh_process"
+SHORT = (
+    "not learns and not compiled and not overfitted and not gives_back_the_distribution and not fresh_process "
+    "and not exported_as_a_graph"
+)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -197,6 +198,7 @@ class Local:
             self.file: FileIO = open_regular(path)
         except OSError as error:
             raise DamagedShardError(f"{path}: {error.strerror}; restore it or rebuild") from error
+        weakref.finalize(self, self.file.close)  # a stream lets go of shards as it moves on
         self.size = os.fstat(self.file.fileno()).st_size
 
     @property
