@@ -24,9 +24,13 @@ def add(commands: Any) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
-    from foundation.train.callbacks.stop_signals import listen
+    from foundation.train.callbacks.stop_signals import listening
 
-    listen()  # first of all: what follows takes seconds to load, and a time limit may be near
+    with listening():  # first of all: what follows takes seconds to load, and a time limit may be near
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from foundation.config import PretrainRecipe
 
     recipe = resolved(args, PretrainRecipe)

@@ -72,6 +72,13 @@ def test_a_second_signal_ends_at_once_and_handlers_are_put_back() -> None:
     assert signal.signal(signal.SIGINT, outside) is before
 
 
+def test_a_command_that_trains_nothing_puts_handlers_back(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["pretrain", "--config", "recipes/quickstart.yaml", "--dry-run"]) == 0
+    assert "name: quickstart" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_run_that_another_process_trains_is_left_alone(shards_dir: Path, tmp_path: Path) -> None:
     recipe = pretrain_recipe(shards_dir, tmp_path / "run")
     with exclusive(recipe.out), pytest.raises(WfmError, match="is writing it"):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -45,6 +47,16 @@ def release() -> None:
     _received = 0
     while _before:
         signal.signal(*_before.popitem())
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Listen within a block, and put back the handlers of before."""
+    listen()
+    try:
+        yield
+    finally:
+        release()
 
 
 def told_to_stop() -> int:
