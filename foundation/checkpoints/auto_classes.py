@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
 
 from foundation.checkpoints.feature_extractor import WfmFeatureExtractor
-from foundation.errors import WfmError
+from foundation.files import read_regular
+from foundation.json_file import MOST_BYTES
 from foundation.models import WfmConfig, WfmForMaskedModeling, WfmModel
-from foundation.models.folder import CONFIG, check_folder, read_object
+from foundation.models.folder import CONFIG, check_folder
 from foundation.released import released, resolve
 
 
@@ -34,10 +36,12 @@ def checked(wrapped: Callable[..., Any], args: tuple[Any, ...], options: dict[st
 
 
 def _is_ours(folder: Path) -> bool:
+    """Whether transformers would find a model of this library there; `check_folder` refuses what only it can parse."""
     try:
-        return (folder / CONFIG).is_file() and read_object(folder / CONFIG).get("model_type") == WfmConfig.model_type
-    except (WfmError, OSError, ValueError):
+        raw = json.loads(read_regular(folder / CONFIG, MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(raw, dict) and raw.get("model_type") == WfmConfig.model_type
 
 
 AutoConfig.register(WfmConfig.model_type, WfmConfig, exist_ok=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from foundation.errors import CheckpointError
+from foundation.files import open_regular
 
 PREFIX = "model."  # of the network inside the LightningModule
 FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -73,6 +74,7 @@ def weights_only() -> Iterator[None]:
 
 
 def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    open_regular(path).close()  # torch would wait for the other end of a pipe, and read a device without end
     content = torch.load(path, map_location="cpu", weights_only=True)
     return content, content["state_dict"]
 
@@ -84,6 +86,8 @@ def _from_zero(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     model_states = sorted(folder.glob("*model_states.pt"))
     if not model_states:
         raise CheckpointError(f"{path}: holds no checkpoint/*model_states.pt, so it is no DeepSpeed checkpoint.")
+    for file in folder.glob("*.pt"):
+        open_regular(file).close()
     client = torch.load(model_states[0], map_location="cpu", weights_only=True)
     if not list(folder.glob("*zero_pp_rank_*")):  # stage 0: not partitioned
         return client, {name: value.float() for name, value in client["module"].items()}

@@ -117,6 +117,8 @@ def _check_files(folder: Path) -> None:
         if not known and not name.startswith(".") and path.suffix.lower() not in IGNORED:
             shown = repr(str(path))[1:-1]
             raise CheckpointError(f"{shown}: is not part of an exported model; move it out of the folder.")
+        if known and not path.is_file():  # opening a pipe would wait for ever
+            raise CheckpointError(f"{path}: cannot be read (it is no regular file); restore the export.")
 
 
 def _weight_files(folder: Path) -> Iterator[Path]:

@@ -45,3 +45,21 @@ def test_a_hostile_checkpoint_runs_nothing(place: str, tmp_path: Path) -> None:
         load_checkpoint(checkpoint)
     assert not proof.exists()
     assert FORCE_WEIGHTS_ONLY not in os.environ
+
+
+@pytest.mark.parametrize("place", ["file", "model states", "optimizer states"])
+def test_a_pipe_or_a_device_is_no_checkpoint(place: str, tmp_path: Path) -> None:
+    checkpoint = path = tmp_path / FINAL
+    if place != "file":
+        (checkpoint / "checkpoint").mkdir(parents=True)
+        path = checkpoint / "checkpoint" / "mp_rank_00_model_states.pt"
+    if place == "optimizer states":
+        torch.save({"recipe": {}, "module": {}}, path)
+        path = checkpoint / "checkpoint" / "zero_pp_rank_0_mp_rank_00_optim_states.pt"
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        load_checkpoint(checkpoint)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        load_checkpoint(checkpoint)

@@ -11,22 +11,22 @@ import argparse
 import contextlib
 import json
 import random
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
 import traceback
-import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from helpers.manifests import reseal, rewrite_tar
 from helpers.small_set import SHARD_BYTES, _dataset
+from mutations import bytes_of, changed
 
 from foundation.config import CorpusSection
 from foundation.data.shards.corpus import Corpus, read_part
@@ -36,41 +36,8 @@ from foundation.errors import WfmError
 
 LIMIT_S = 2.0
 ROOM = 8 * 2**20  # memory that Python and NumPy need for any directory
-NASTY: list[Any] = [
-    *(-1, 0, 1, 10**9, 2**63, 2**200, -(10**9), 1e300, 0.5, True, None, "", "x", "../x", "\x1b[2J", "a" * 100_000),
-    *([], {}, [[]], [["s0", 1]], {"a": 1}, [-1], "s0", "s3", "train", "test", "pipe:touch x", "http://u:p@h/x"),
-]
-TEXTS = [
-    b"NaN",
-    b"1e999",
-    b"-1",
-    b"[" * 5000,
-    b'{"a":' * 5000,
-    b'"\\ud800"',
-    b"\xff",
-    b"9" * 5000,
-    b'"a":1,"a":2',
-    b"\0",
-]
 
 Mutate = Callable[[random.Random, Path], None]
-
-
-def bytes_of(rng: random.Random, data: bytearray, most: int = 8) -> None:
-    """A few random changes: bits, bytes, cuts, copies, and pieces of hostile text."""
-    for _ in range(rng.randint(1, most)):
-        at = rng.randrange(len(data) or 1)
-        kind = rng.randrange(5)
-        if kind == 0 and data:
-            data[at] ^= 1 << rng.randrange(8)
-        elif kind == 1 and data:
-            data[at] = rng.randrange(256)
-        elif kind == 2:
-            del data[at : at + rng.randint(1, 600)]
-        elif kind == 3:
-            data[at:at] = data[rng.randrange(len(data) or 1) :][: rng.randint(1, 600)]
-        else:
-            data[at : at + rng.randint(0, 4)] = rng.choice(TEXTS)
 
 
 def manifest_bytes(rng: random.Random, folder: Path) -> None:
@@ -82,24 +49,7 @@ def manifest_bytes(rng: random.Random, folder: Path) -> None:
 def manifest_values(rng: random.Random, folder: Path) -> None:
     """A few values of the manifest replaced, deleted or moved; keys sorted, or shards swapped, now and then."""
     path = folder / "manifest.json"
-    path.write_text(json.dumps(_changed(rng, json.loads(path.read_text())), sort_keys=rng.random() < 0.2))
-
-
-def _changed(rng: random.Random, raw: dict[str, Any]) -> dict[str, Any]:
-    for _ in range(rng.randint(1, 3)):
-        at: Any = raw
-        key: Any = rng.choice(list(raw))
-        while isinstance(at[key], dict | list) and at[key] and rng.random() < 0.8:
-            at = at[key]
-            key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
-        how = rng.randrange(4)
-        if how == 0 and len(raw) > 1:
-            del at[key]
-        elif how == 1 and isinstance(at, list):
-            rng.shuffle(at)
-        else:
-            at[key] = rng.choice(NASTY)
-    return raw
+    path.write_text(json.dumps(changed(rng, json.loads(path.read_text())), sort_keys=rng.random() < 0.2))
 
 
 def tar_bytes(rng: random.Random, folder: Path) -> None:
@@ -131,7 +81,7 @@ def members(rng: random.Random, folder: Path) -> None:
         name, content = found[at]
         data = bytearray(content)
         if name.endswith(".json") and rng.random() < 0.7:
-            data = bytearray(json.dumps(_changed(rng, json.loads(content))).encode())
+            data = bytearray(json.dumps(changed(rng, json.loads(content))).encode())
         elif name.endswith(".npy") and rng.random() < 0.7:
             head = bytearray(data[:128])
             bytes_of(rng, head, 3)
@@ -173,7 +123,7 @@ def check(folder: Path, session_of: dict[bytes, str], splits: dict[str, dict[str
     size = sum(path.stat().st_size for path in folder.iterdir())
     started = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, 60)
-    tracemalloc.start()
+    before = _peak()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -192,11 +142,14 @@ def check(folder: Path, session_of: dict[bytes, str], splits: dict[str, dict[str
         return traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
     if (spent := time.process_time() - started) > LIMIT_S:
         return f"it took {spent:.1f} s"
-    return f"it took {peak} bytes of memory for {size}" if peak > 10 * size + ROOM else ""
+    grown = _peak() - before
+    return f"it took {grown} bytes of memory for {size}" if grown > 10 * size + ROOM else ""
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> int:
@@ -207,7 +160,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _late)
     failed = 0
     with tempfile.TemporaryDirectory() as made:
-        built, copy = Path(made, "built"), Path(made, "copy")
+        built, mutant = Path(made, "built"), Path(made, "mutant")
         manifest = write_shards(_dataset(), built, shard_bytes=SHARD_BYTES)
         session_of = {each.values.tobytes(): each.session for each in read_part(built)}
         check(built, session_of, manifest.splits)  # what is imported once does not count
@@ -216,10 +169,10 @@ def main() -> int:
         for name, mutate in MUTATIONS.items():
             failures = 0
             for number in range(options.count):
-                shutil.rmtree(copy, ignore_errors=True)
-                shutil.copytree(built, copy)
-                mutate(random.Random(f"{options.seed} {name} {number}"), copy)
-                if wrong := check(copy, session_of, manifest.splits):
+                shutil.rmtree(mutant, ignore_errors=True)
+                shutil.copytree(built, mutant)
+                mutate(random.Random(f"{options.seed} {name} {number}"), mutant)
+                if wrong := check(mutant, session_of, manifest.splits):
                     failures += 1
                     print(f"{name} {number}: {wrong}")
             print(f"{name}: {options.count} mutants, {failures} failures", flush=True)

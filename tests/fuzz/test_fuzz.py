@@ -1,5 +1,4 @@
-"""A short run of the mutation scripts under tests/fuzz; the long ones are `python tests/fuzz/readers.py DATA` and
-`python tests/fuzz/shards.py`."""
+"""A short run of the scripts under tests/fuzz; docs/research/robustness.md has the commands of the long ones."""
 
 from __future__ import annotations
 
@@ -50,6 +49,13 @@ def test_shard_directories_survive_mutations() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert len(re.findall(r"^[\w-]+: 15 mutants, 0 failures", done.stdout, re.MULTILINE)) == 5
+
+
+def test_exports_adapters_and_checkpoints_survive_mutations() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "fuzz" / "checkpoints.py"), "--count", "20", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert len(re.findall(r"^20 mutants of [\w-]+, 0 failures", done.stdout, re.MULTILINE)) == 11
 
 
 @pytest.mark.real

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,26 @@ def test_an_adapter_beside_a_model_is_not_followed(folder: Path, tmp_path: Path)
         json.dumps({"base_model_name_or_path": str(other), "peft_type": "LORA"})
     )
     refused(folder, "an adapter beside a model, which would load another one")
+
+
+@pytest.mark.parametrize("first", ['"x":NaN', '"model_type":"wfm"', '"x":"\\ud800"', '"x":1e999'])
+def test_a_configuration_that_only_transformers_can_parse_leads_to_no_adapter(folder: Path, first: str) -> None:
+    path = folder / "config.json"
+    path.write_text("{" + first + "," + path.read_text()[1:])
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere", "peft_type": "LORA"}')
+    refused(folder, "an adapter beside a model, which would load another one")
+    (folder / "adapter_config.json").unlink()
+    refused(folder, r"config\.json: cannot be read")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json", "pretraining.json"])
+def test_pipes_and_devices_are_not_opened(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    refused(folder, "it is no regular file")
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    refused(folder, "it is no regular file")
 
 
 def test_a_model_in_several_files_is_read_and_paths_in_its_index_are_not_followed(
