@@ -138,7 +138,7 @@ class _Stamps:
 
     def __init__(self, files: Sequence[str]) -> None:
         self.place = {file: place for place, file in enumerate(files)}
-        self.stamps = memoryview(mmap.mmap(-1, max(1, 8 * len(files)))).cast("Q")
+        self.stamps = memoryview(mmap.mmap(-1, 8 * max(1, len(files)))).cast("Q")
 
     def __getitem__(self, file: str) -> int:
         return self.stamps[self.place[file]]
