@@ -40,6 +40,12 @@ def built(tmp_path: Path) -> Path:
     return tmp_path / "toy"
 
 
+def test_a_manifest_that_names_no_shards_holds_nothing_and_is_told_by_verify(built: Path) -> None:
+    edit_manifest(built, lambda raw: raw.update(shards=[]))
+    assert list(Corpus(CorpusSection(shards=built))) == []
+    assert "manifest: count is 20 but its shards add up to 0." in verify(built)
+
+
 def _as_schema_1(raw: dict[str, Any]) -> None:
     raw["schema_version"] = 1
     raw.pop("left_out")
