@@ -29,6 +29,7 @@ def load_exported(source: str | Path, kind: type[M]) -> M:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{source}: cannot be loaded as a model of this library ({reason}).") from error
+    model.config.return_dict = True  # a config.json may say tuples; this library reads outputs by name
     return model
 
 

@@ -125,7 +125,7 @@ def _check_of_transformers(fields: dict[str, Any]) -> None:
             if isinstance(value, str) and name in _CHOICES:
                 allowed = value in _CHOICES[name]
             if isinstance(value, list):
-                allowed = all(isinstance(each, str) for each in value)
+                allowed = allowed and all(isinstance(each, str) for each in value)
         else:
             # Small before it is compared: a list of labels may have any length.
             small = not isinstance(value, dict) or len(value) <= len(_defaults())

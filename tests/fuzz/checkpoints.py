@@ -117,7 +117,7 @@ class Originals:
         if state.keys() != there.keys() or any(not _equal(state[name], there[name]) for name in state):
             return "its weights are not those of the file"
         with torch.no_grad():
-            hidden = model(**tokenize(SIGNAL, model.config)).last_hidden_state
+            hidden = model(**tokenize(SIGNAL, model.config), return_dict=True).last_hidden_state
         same = architecture(model.config) == architecture(self.encoder.config) and model.dtype == torch.float32
         same = same and all(torch.equal(state[name], before[name]) for name in before)
         return "the same weights give other outputs" if same and not torch.equal(hidden, self.hidden) else ""

@@ -14,6 +14,7 @@ from helpers.signals import tiny_config
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
+from foundation.checkpoints.load import load_encoder
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling, WfmModel
 
@@ -81,6 +82,8 @@ def test_weights_are_those_of_the_configuration(folder: Path, change: Callable[[
         ({"transformers_weights": "../other.safetensors"}, "transformers_weights"),
         ({"_attn_implementation": "org/kernel"}, "_attn_implementation"),
         ({"dtype": "save"}, "dtype"),
+        ({"dtype": ["float32"]}, "dtype"),
+        ({"attn_implementation": []}, "attn_implementation"),
         ({"hiden_size": 32}, "did you mean 'hidden_size'"),
         ({"model_type": "bert"}, "model_type"),
     ],
@@ -181,3 +184,9 @@ def test_a_mistyped_path_is_named_without_asking_the_hub(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match=r"no such folder; give an exported folder|no path and no name"):
         WfmModel.from_pretrained(source)
+
+
+def test_a_folder_that_asks_for_tuples_serves_this_library_too(folder: Path) -> None:
+    configure(folder, return_dict=False)
+    assert load_encoder(folder).config.return_dict is True
+    assert WfmModel.from_pretrained(folder).config.return_dict is False
