@@ -26,7 +26,20 @@ from foundation.readers.arrays.deepmimo import Setup
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from helpers import arrays, dca1000, deepmimo, ewine, powder, radcom, radhar, rml_pickle, sigmf, uji_indoorloc, wav_iq
+from helpers import (
+    arrays,
+    dca1000,
+    deepmimo,
+    esp32,
+    ewine,
+    powder,
+    radcom,
+    radhar,
+    rml_pickle,
+    sigmf,
+    uji_indoorloc,
+    wav_iq,
+)
 
 Files = dict[str, bytes]
 
@@ -96,11 +109,10 @@ class Seed:
 
 def seeds(name: str, data: Path) -> list[Seed]:
     """All seeds of a reader; `data` is the folder of real recordings."""
-    if name not in _REAL:
-        return list(_WRITERS[name](data))
-    folder, sizes = _REAL[name]
+    folder, sizes = _REAL.get(name, ("", {}))
     contents = {Path(file).name: (data / folder / file).read_bytes()[:size] for file, size in sizes.items()}
-    return [Seed(file, {file: content}) for file, content in contents.items()]
+    found = [Seed(file, {file: content}) for file, content in contents.items()]
+    return found + (list(_WRITERS[name](data)) if name in _WRITERS else [])
 
 
 def _written(write: Callable[[Path], Path], main: str | None = None, **options: Any) -> Seed:
@@ -184,6 +196,22 @@ def _wav_iq(data: Path) -> Iterator[Seed]:
     chunks = [long, wav_iq.fmt(), wav_iq.chunk(b"auxi", xml.encode("utf-16"))]
     content = wav_iq.wav(*chunks, wav_iq.chunk(b"data", samples, 0xFFFFFFFF))
     yield Seed("a.wav", {"a.wav": b"RF64" + content[4:]})
+
+
+def _esp32_csv(data: Path) -> Iterator[Seed]:
+    """Buffers of newer devices, and text as monitors and shells leave it."""
+    names, long = esp32.ESP_CSI_C5, [esp32.random_buffer(seed, values) for values in (128, 256) for seed in (0, 1)]
+    lines = [esp32.line(buffer, 1000 * at, names) for at, buffer in enumerate(long)]
+    wide = [
+        esp32.line(esp32.random_buffer(at, 384), 1000 * at, sig_mode=1, bandwidth=1, secondary_channel=1)
+        for at in range(3)
+    ]
+    text = f"{names}\n" + "".join(lines)
+    boot = "ESP-ROM:esp32c6-20220919\r\nI (30) boot: \x1b[0;32mloaded\x1b[0m\r\n" * 20
+    yield Seed("c6.csv", {"c6.csv": text.encode()})
+    yield Seed("ht40.csv", {"ht40.csv": "".join([f"{esp32.TOOL}\n", *wide]).encode()})
+    yield Seed("shell.csv", {"shell.csv": text.encode("utf-16")})
+    yield Seed("monitor.log", {"monitor.log": (boot + text.replace("\n", "\r\n")).encode("utf-8-sig")})
 
 
 def _esp32_npy(data: Path) -> Iterator[Seed]:
@@ -272,6 +300,7 @@ _WRITERS: dict[str, Callable[[Path], Iterator[Seed]]] = {
     "powder": _powder,
     "sigmf": _sigmf,
     "wav_iq": _wav_iq,
+    "esp32_csv": _esp32_csv,
     "esp32_npy": _esp32_npy,
     "decaranging": _decaranging,
     "deepmimo": _deepmimo,
