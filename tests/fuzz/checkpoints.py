@@ -151,6 +151,7 @@ class Originals:
             logits = loaded(**tokenize(SIGNAL, self.encoder.config))
         alpha = json.loads((folder / "adapter_config.json").read_bytes())["lora_alpha"]
         same = alpha == ALPHA and loaded.pooling == self.task.pooling
+        same = same and all(held[name].dtype == value.dtype for name, value in _state(self.task).items())
         same = same and all(torch.equal(held[name], value) for name, value in _state(self.task).items())
         return "the same weights give other outputs" if same and not torch.equal(logits, self.logits) else ""
 
