@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from foundation.errors import SignalError
+from foundation.models.structure import Structure
 from foundation.nn.precision import SINGLE_BYTES, at_least_single
 from foundation.nn.tracing import tracing
 
@@ -20,14 +22,18 @@ KEYS = (
 )
 #: What is only read in places: padding by the decoder, values where they are not given as components.
 OPTIONAL = frozenset({"exists", "values"})
+#: What the network makes of the others unless a batch brings it, see `foundation.models.structure`.
+STRUCTURE = "structure"
 
 
-def checked_batch(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch in single precision at least: the network normalises levels over many orders before it casts.
+def checked_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch in single precision at least, with its structure: the network normalises levels before it casts.
 
     Raises:
         SignalError: a tensor is unknown or missing, or its type cannot hold hertz or seconds.
     """
+    structure = batch.get(STRUCTURE)
+    batch = {name: value for name, value in batch.items() if name != STRUCTURE}
     if unknown := [name for name in batch if name not in KEYS]:
         near = get_close_matches(unknown[0], KEYS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(KEYS)}."
@@ -36,7 +42,8 @@ def checked_batch(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise SignalError(f"the network lacks its input {missing[0]!r}; give it foundation.tokenize(signals, config).")
     if not tracing():
         _refuse_coarse(batch["position"])
-    return {name: at_least_single(value) for name, value in batch.items()}
+        structure = structure or Structure.of(batch)
+    return {**{name: at_least_single(value) for name, value in batch.items()}, STRUCTURE: structure}
 
 
 def _refuse_coarse(position: Tensor) -> None:

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from foundation.models.config import WfmConfig
-from foundation.models.embedding import CONTEXT_TOKENS, Placement, with_context
+from foundation.models.embedding import Placement, with_context
 from foundation.models.output import EncoderOutput
+from foundation.models.structure import CONTEXT_TOKENS
 from foundation.nn.blocks import Transformer
 
 
@@ -35,6 +36,6 @@ class Decoder(nn.Module):
         real = output.keep[:, CONTEXT_TOKENS:, None]
         tokens = self.hidden.expand(batch_size, count, -1).to(seen.dtype)
         tokens = tokens.index_put((rows, output.index), torch.where(real, seen, self.hidden.to(seen.dtype)))
-        keep = torch.cat([exists.new_ones(batch_size, CONTEXT_TOKENS), exists], dim=1)
         x = torch.cat([context, tokens + self.place(batch)], dim=1)
-        return self.transformer(x, with_context(batch["position"]), keep)[:, CONTEXT_TOKENS:]
+        assert output.structure is not None
+        return self.transformer(x, with_context(batch["position"]), output.structure.packing)[:, CONTEXT_TOKENS:]

@@ -7,10 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from foundation.models.config import KINDS, WfmConfig
+from foundation.models.structure import CONTEXT_TOKENS, Visible
 from foundation.nn.positions import PositionEmbedding, scalar_features
-from foundation.nn.tracing import tracing
 
-CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
 RADIO_SIZE = 3  # log10 of carrier, bandwidth, sampling interval
 
 
@@ -29,22 +28,22 @@ class Tokenizer(nn.Module):
         values: Float[Tensor, "batch visible entries"],
         observed: Bool[Tensor, "batch visible entries"],
         gain: Float[Tensor, "batch visible"],
-        real: Bool[Tensor, "batch visible"],
+        visible: Visible,
         batch: dict[str, Tensor],
     ) -> Float[Tensor, "batch visible width"]:
-        """`real` marks tokens that are not padding; `batch` holds position, link, shape and static of the tokens."""
+        """`batch` holds position, link, shape and static of the visible tokens."""
         x = torch.cat([values, observed.to(values.dtype)], dim=-1)
         x = x.to(next(self.content.parameters()).dtype)
-        which = torch.where(batch["static"], len(self.content) - 1, batch["shape"]).masked_fill(~real, -1)
         out = self.place(batch) + self.gain(scalar_features(gain[..., None]).to(x.dtype))
-        for i, project in enumerate(self.content):
-            # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
-            chosen = which == i
-            if tracing():
-                out = out + torch.where(chosen[..., None], project(x), 0.0)
-                continue
-            out = out.index_put((chosen,), project(x[chosen]).to(out.dtype), accumulate=True)
-        return out
+        if visible.content is None:
+            which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
+            for i, project in enumerate(self.content):
+                out = out + torch.where((visible.real & (which == i))[..., None], project(x), 0.0)
+            return out
+        # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
+        flat = x.flatten(0, 1)
+        content = torch.cat([project(flat[rows]) for project, rows in zip(self.content, visible.content, strict=True)])
+        return out.flatten(0, 1).index_add(0, torch.cat(visible.content), content.to(out.dtype)).view_as(out)
 
 
 class Placement(nn.Module):

@@ -13,16 +13,17 @@ from transformers import PreTrainedModel
 from foundation.errors import CheckpointError
 from foundation.models.batch import checked_batch
 from foundation.models.config import WfmConfig
-from foundation.models.embedding import CONTEXT_TOKENS, Context, Tokenizer, with_context
+from foundation.models.embedding import Context, Tokenizer, with_context
 from foundation.models.folder import check_folder, local_folder
-from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
+from foundation.models.output import EncoderOutput, gather_tokens
 from foundation.models.pooling import pool
 from foundation.models.statistics_head import StatisticsHead
+from foundation.models.structure import CONTEXT_TOKENS, Structure, Visible, summary_tokens
 from foundation.models.weights import check_finite
 from foundation.nn.blocks import Transformer
 from foundation.nn.columns import Columns, fold_matrices
 from foundation.nn.decomposition import Components, split
-from foundation.nn.tracing import tracing
+from foundation.nn.precision import without_autocast
 from foundation.released import name_of
 
 
@@ -111,24 +112,30 @@ class WfmModel(WfmPreTrainedModel):
         ]
         self.post_init()
 
-    def columns(self, batch: dict[str, Tensor]) -> Columns:
+    def columns(self, batch: dict[str, Any]) -> Columns:
         """The columns of a batch, for sums over their tokens."""
         token_type = 2 * batch["shape"] + batch["static"]
         index = batch["grid"][..., 0]
         time = 2 * index / index.amax(1, keepdim=True).clamp(min=1) - 1
         widths = tuple(2 * responses for _, responses in self.config.patch_shapes)
-        return Columns(batch["column"], batch["grid"][..., 1], time, token_type, self.fold, widths)
+        fields = batch["column"], batch["grid"][..., 1], time, token_type, self.fold, widths
+        structure: Structure | None = batch["structure"]
+        if structure is None:  # in a graph: never more than there are tokens
+            return Columns(*fields, count=index.shape[1], links=index.shape[1])
+        counts = structure.columns, structure.links
+        return Columns(*fields, *counts, structure.samples, structure.order, structure.static)
 
-    def components(self, batch: dict[str, Tensor], visible: Bool[Tensor, "batch tokens"]) -> Components:
+    def components(self, batch: dict[str, Any], visible: Bool[Tensor, "batch tokens"]) -> Components:
         """Normalise raw tokens by the visible ones."""
+        batch = checked_batch(batch)
         static, columns = batch["static"], self.columns(batch)
         # Levels span orders of magnitude: they stay in single precision under any autocast.
-        with torch.autocast(visible.device.type, enabled=False):
+        with without_autocast(visible.device):
             return split(batch["values"], batch["observed"], visible, static, batch["logarithmic"], columns)
 
     def forward(
         self,
-        visible: Bool[Tensor, "batch tokens"] | None = None,
+        visible: Bool[Tensor, "batch tokens"] | Visible | None = None,
         components: Components | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -137,10 +144,11 @@ class WfmModel(WfmPreTrainedModel):
         """Encode the visible tokens.
 
         Args:
-            visible: default: every token with a measured entry.
+            visible: a mask, or what was made of it where the batch was made; default: every token with a measured
+                entry.
             components: already normalised tokens, for generation, where nothing may be visible yet.
             output_hidden_states, return_dict: as everywhere in transformers; defaults are those of the configuration.
-            batch: the tensors of `foundation.data.tokens`: values, observed [batch, tokens, entries]; position
+            batch: maybe `structure`, see `foundation.models.structure`; the tensors of `foundation.data.tokens`: values, observed [batch, tokens, entries]; position
                 [batch, tokens, 6]; link [batch, tokens, 2]; grid [batch, tokens, 3]; column, shape, static
                 [batch, tokens]; kind, logarithmic [batch]; radio [batch, 3].
 
@@ -148,25 +156,26 @@ class WfmModel(WfmPreTrainedModel):
             SignalError: another tensor was given, or one is missing.
         """
         batch = checked_batch(batch)
-        if visible is None:
-            visible = batch["observed"].any(-1)
+        if not isinstance(visible, Visible):
+            mask = batch["observed"].any(-1) if visible is None else visible
+            visible = Visible.of(mask, batch, len(self.config.patch_shapes))
         if components is None:
-            components = self.components(batch, visible)
-        most = visible.shape[1] if tracing() else max(1, int(visible.sum(1).max()))
-        index = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+            components = self.components(batch, visible.mask)
+        index = visible.index
         located = dict(zip(_LOCATION, gather_tokens(index, *(batch[name] for name in _LOCATION)), strict=True))
         # Only in tokens that hold the static response: dynamics are the same under any automatic gain control.
         gain = torch.where(summary_tokens(batch), components.gain, 0.0)
-        real = visible.gather(1, index)
         tokens = self.tokenizer(
-            *gather_tokens(index, components.values, batch["observed"], gain), real=real, batch=located
+            *gather_tokens(index, components.values, batch["observed"], gain), visible=visible, batch=located
         )
         context = self.context(batch["kind"], batch["radio"], components.levels())
-        keep = torch.cat([visible.new_ones(len(visible), CONTEXT_TOKENS), real], dim=1)
+        keep = torch.cat([index.new_ones(len(index), CONTEXT_TOKENS, dtype=torch.bool), visible.real], dim=1)
         entered: list[Tensor] | None = [] if _chosen(output_hidden_states, self.config.output_hidden_states) else None
-        hidden = self.transformer(torch.cat([context, tokens], dim=1), with_context(located["position"]), keep, entered)
+        sequence, position = torch.cat([context, tokens], dim=1), with_context(located["position"])
+        hidden = self.transformer(sequence, position, visible.packing, entered)
         states = None if entered is None else (*entered, hidden)
-        parts = {"last_hidden_state": hidden, "keep": keep, "index": index, "components": components}
+        told = {"structure": batch["structure"], "visible": visible}
+        parts = {"last_hidden_state": hidden, "keep": keep, "index": index, "components": components, **told}
         # Training has no use for it.
         pooled = None if self.training else pool(self, EncoderOutput(**parts), batch, "moments")
         output = EncoderOutput(pooler_output=pooled, hidden_states=states, **parts)

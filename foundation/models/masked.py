@@ -10,18 +10,21 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
-from foundation.models.embedding import CONTEXT_TOKENS
+from foundation.models.batch import checked_batch
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
-from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
+from foundation.models.output import EncoderOutput
+from foundation.models.statistics_head import Summaries
+from foundation.models.structure import CONTEXT_TOKENS, Visible, batch_rows, rows_of, to_device
 from foundation.nn.decomposition import LEVELS, Components, restore
 from foundation.nn.flow import FlowHead, cosine_counts
-from foundation.nn.interpolation import METHODS, interpolate_tokens
+from foundation.nn.interpolation import METHODS, TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
+from foundation.nn.precision import without_autocast
 
 LEVEL_WEIGHT = 0.1  # levels are logarithms (RSSI: dBm) that differ by many units between devices
 
@@ -48,7 +51,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.post_init()
 
     def forward(
-        self, visible: Bool[Tensor, "batch tokens"], components: Components | None = None, **batch: Any
+        self, visible: Bool[Tensor, "batch tokens"] | Visible, components: Components | None = None, **batch: Any
     ) -> Prediction:
         """Condition vectors of all tokens given the visible ones.
 
@@ -57,16 +60,10 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         output = self.encoder(visible=visible, components=components, return_dict=True, **batch)
         return Prediction(self.decoder(output, batch["exists"], batch), output.components, output)
 
-    def interpolated(
-        self,
-        visible: Bool[Tensor, "batch tokens"],
-        values: Float[Tensor, "batch tokens entries"],
-        batch: dict[str, Tensor],
-    ) -> tuple[Float[Tensor, "batch tokens entries methods"], Bool[Tensor, "batch tokens entries methods"]]:
-        """Normalised `values` of all tokens, interpolated from the visible ones, and where that is possible."""
-        known = batch["observed"] & visible[..., None]
-        return interpolate_tokens(
-            values, known, batch["static"], batch["grid"], batch["shape"], self.config.patch_shapes
+    def fields(self, batch: dict[str, Tensor]) -> tuple[TokenField, ...]:
+        """What `interpolate_tokens` needs of a batch; made where the batch is."""
+        return fields_of(
+            *(batch[name] for name in ("observed", "exists", "static", "grid", "shape")), self.config.patch_shapes
         )
 
     def gate(
@@ -98,22 +95,22 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         part. The error of the levels is Huber's. Without this loss the summary tokens of a pretrained encoder were
         less informative of a location or an activity than those of an untrained one.
         """
-        hidden, keep, index = encoded.last_hidden_state, encoded.keep, encoded.index
-        assert hidden is not None and keep is not None and index is not None
-        is_summary, *targets = gather_tokens(
-            index, summary_tokens(batch), full.values, full.gain, batch["observed"], batch["shape"]
+        hidden, visible = encoded.last_hidden_state, encoded.visible
+        assert hidden is not None and visible is not None and visible.summary is not None
+        tokens, own = hidden[:, CONTEXT_TOKENS:].flatten(0, 1), batch_rows(visible.index, batch["static"].shape[1])
+        targets = tuple(each.flatten(0, 1) for each in (full.values, full.gain, batch["observed"]))
+        columns = (
+            Summaries(shape, tokens[rows], *(each[own[rows]] for each in targets))
+            for shape, rows in visible.summary.items()
         )
-        chosen = is_summary & keep[:, CONTEXT_TOKENS:]
-        statistics = self.encoder.statistics_head.error(
-            hidden[:, CONTEXT_TOKENS:][chosen], *(target[chosen] for target in targets)
-        )
+        statistics = self.encoder.statistics_head.error(columns)
         level = nn.functional.huber_loss(self.levels(hidden[:, CONTEXT_TOKENS - 1]).float(), full.levels())
         return statistics + LEVEL_WEIGHT * level
 
     def _restore(
         self, values: Float[Tensor, "batch tokens entries"], batch: dict[str, Tensor], components: Components
     ) -> Float[Tensor, "batch tokens entries"]:
-        with torch.autocast(values.device.type, enabled=False):  # as in `WfmModel.components`
+        with without_autocast(values.device):  # as in `WfmModel.components`
             return restore(values, batch["static"], self.encoder.columns(batch), components)
 
     @staticmethod
@@ -122,19 +119,24 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         static = batch["static"]
         return torch.where(static, has_visible_patch(batch["grid"], static, visible) & batch["exists"], visible)
 
+    def _visible(self, mask: Bool[Tensor, "batch tokens"], batch: dict[str, Any]) -> Visible:
+        return Visible.of(mask, batch, len(self.config.patch_shapes))
+
     @torch.no_grad()
     def reconstruct(self, visible: Bool[Tensor, "batch tokens"], **batch: Any) -> Float[Tensor, "batch tokens entries"]:
         """Raw entries in view units: visible ones unchanged, hidden ones as the gated mean head predicts them.
 
-        Which static tokens the encoder sees follows from the visible patches.
+        Which static tokens the encoder sees follows from the visible patches. The batch may be on the CPU; the result
+        is where the network is.
         """
-        visible = self._with_static(visible, batch)
-        condition, components, _ = self(visible, **batch)
-        predicted = self.gate(
-            condition, self.mean(condition).float(), *self.interpolated(visible, components.values, batch)
-        )
-        imputed = torch.where(visible[..., None], components.values, predicted)
-        return self._restore(imputed, batch, components)
+        batch = checked_batch(batch)
+        seen = self._visible(self._with_static(visible, batch), batch)
+        batch, seen, fields = to_device((batch, seen, self.fields(batch)), self.device)
+        condition, components, _ = self(seen, **batch)
+        known = batch["observed"] & seen.mask[..., None]
+        interpolated = interpolate_tokens(components.values, known, fields)
+        predicted = self.gate(condition, self.mean(condition).float(), *interpolated)
+        return self._restore(torch.where(seen.mask[..., None], components.values, predicted), batch, components)
 
     @torch.no_grad()
     def generate(
@@ -148,6 +150,9 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
     ) -> Float[Tensor, "batch tokens entries"]:
         """Sample every hidden token from noise by iterative unmasking; raw entries in view units.
 
+        The batch may be on the CPU; the result is where the network is. All draws are made on the generator's device,
+        so that a seed gives the same draws wherever the network is.
+
         Args:
             visible: tokens to condition on (static tokens follow from the patches); all False generates whole signals.
             steps: unmasking steps for the static tokens and again for the patches; each unmasks tokens in random order
@@ -156,31 +161,33 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             levels: components whose levels the generated signal takes; default those of the visible tokens, of which
                 there must then be some.
         """
-        visible = self._with_static(visible, batch)
-        components = levels if levels is not None else self.encoder.components(batch, visible)
-        values = self._unmask(visible, components, generator, steps, flow_steps, batch)
+        batch = checked_batch(batch)
+        mask = self._with_static(visible, batch)
+        stages, is_conditional = self._stages(mask, generator, steps, batch), levels is None or bool(mask.any())
+        batch, mask, stages = to_device((batch, mask, stages), self.device)
+        components = self.encoder.components(batch, mask) if levels is None else to_device(levels, self.device)
+        values = torch.where(mask[..., None], components.values, 0.0)
+        for seen, rows in stages:
+            condition, *_ = self(seen, components=replace(components, values=values), **batch)
+            # Entries beyond a patch's area, or never measured, stay 0, as they were in training.
+            chosen, observed = condition.flatten(0, 1)[rows], batch["observed"].flatten(0, 1)[rows]
+            sampled = self.flow.sample(chosen, observed, flow_steps, generator).float()
+            values = values.flatten(0, 1).index_copy(0, rows, sampled).view_as(values)
         raw = self._restore(values, batch, components)
-        if levels is None or bool(visible.any()):
+        if is_conditional:
             return raw
         # A signal generated from noise alone is rescaled to exactly the requested levels.
         own = self.encoder.components({**batch, "values": raw}, batch["observed"].any(-1))
-        shape = (levels.shape_share() / own.shape_share())[:, None, None]
-        return self._restore(torch.where(batch["static"][..., None], own.values * shape, own.values), batch, levels)
+        shape = (components.shape_share() / own.shape_share())[:, None, None]
+        return self._restore(torch.where(batch["static"][..., None], own.values * shape, own.values), batch, components)
 
-    def _unmask(
-        self,
-        visible: Bool[Tensor, "batch tokens"],
-        components: Components,
-        generator: torch.Generator,
-        steps: int,
-        flow_steps: int,
-        batch: dict[str, Tensor],
-    ) -> Float[Tensor, "batch tokens entries"]:
-        """Normalised tokens: visible ones as they are, the others sampled, static tokens before patches."""
-        values = torch.where(visible[..., None], components.values, 0.0)
+    def _stages(
+        self, visible: Bool[Tensor, "batch tokens"], generator: torch.Generator, steps: int, batch: dict[str, Any]
+    ) -> list[tuple[Visible, Int[Tensor, " unmasked"]]]:
+        """What is known at each stage of unmasking, and the rows that are sampled then: static tokens before patches,
+        the order that training practises."""
         noise = torch.rand(visible.shape, generator=generator).to(visible.device)
-        known = visible
-        # Static before dynamic, the order that training practises.
+        known, stages = visible, []
         for group in (batch["static"], batch["exists"] & ~batch["static"]):
             order = noise.masked_fill(known | ~group, torch.inf).argsort(1).argsort(1)
             total, done = int((group & ~visible).sum(1).max()), 0
@@ -188,10 +195,6 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
                 unmasked = (order < done + count) & group & ~known
                 if not bool(unmasked.any()):
                     continue
-                condition, *_ = self(known, components=replace(components, values=values), **batch)
-                # Entries beyond a patch's area, or never measured, stay 0, as they were in training.
-                observed = batch["observed"][unmasked]
-                sampled = self.flow.sample(condition[unmasked], observed, flow_steps, generator).float()
-                values = values.masked_scatter(unmasked[..., None], sampled)
+                stages.append((self._visible(known, batch), rows_of(unmasked)))
                 known, done = known | unmasked, done + count
-        return values
+        return stages

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
+from foundation.models.structure import Structure, Visible
 from foundation.nn.decomposition import Components
 
 
@@ -23,6 +24,7 @@ class EncoderOutput(ModelOutput):
         keep: True for real tokens of the sequence, False for padding.
         index: of each visible token among the input tokens.
         components: the normalised input.
+        structure, visible: what the network was told of the batch, or found out; `structure` is None in a graph.
     """
 
     last_hidden_state: Float[Tensor, "batch sequence width"] | None = None
@@ -31,12 +33,8 @@ class EncoderOutput(ModelOutput):
     keep: Bool[Tensor, "batch sequence"] | None = None
     index: Int[Tensor, "batch visible"] | None = None
     components: Components | None = None
-
-
-def summary_tokens(batch: dict[str, Tensor]) -> Bool[Tensor, "batch tokens"]:
-    """Which tokens summarise a column: static tokens, or the patches of a single snapshot, which has no static ones."""
-    static = batch["static"]
-    return static | ~static.any(1, keepdim=True)
+    structure: Structure | None = None
+    visible: Visible | None = None
 
 
 def gather_tokens(

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from foundation.models.embedding import CONTEXT_TOKENS
-from foundation.models.output import EncoderOutput, gather_tokens, summary_tokens
+from foundation.models.output import EncoderOutput
 from foundation.models.statistics_head import ROWS, StatisticsHead
+from foundation.models.structure import CONTEXT_TOKENS, batch_rows, summary_tokens
 from foundation.nn.precision import at_least_single
 
 EPSILON = 1e-8  # the slope of a square root is infinite at 0
@@ -55,12 +55,13 @@ def pool(
         groups = (summary, real & ~batch["static"].gather(1, index))
         return torch.cat([*(moment for chosen in groups for moment in _moments(tokens, chosen)), context], dim=1)
     column = batch["column"].gather(1, index)
-    member = _members(summary, column, int(batch["column"].max()) + 1, tokens.dtype)
+    assert output.structure is not None
+    member = _members(summary, column, output.structure.columns, tokens.dtype)
     if pooling == "columns":
         return torch.cat([_mean(tokens, member).flatten(1), context], dim=1)
     if pooling not in ("invariant", "response"):
         raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, invariant or response")
-    row = _statistics(cast(StatisticsHead, encoder.statistics_head), tokens, summary, member, index, batch)
+    row = _statistics(cast(StatisticsHead, encoder.statistics_head), tokens, member, output, batch)
     if pooling == "response":
         return torch.where(row["mean"] != 0, row["mean"] + row["gain"][..., :1], 0.0).flatten(1)
     assert output.components is not None
@@ -72,17 +73,19 @@ def pool(
 def _statistics(
     head: StatisticsHead,
     tokens: Float[Tensor, "batch visible width"],
-    summary: Bool[Tensor, "batch visible"],
     member: Float[Tensor, "batch visible columns"],
-    index: Int[Tensor, "batch visible"],
+    output: EncoderOutput,
     batch: dict[str, Tensor],
 ) -> dict[str, Float[Tensor, "batch columns slots"]]:
     """Predicted statistics of every column by name; 0 where nothing was measured."""
-    predicted = tokens.new_zeros(*summary.shape, len(ROWS), max(head.widths))
-    observed, shape = (tensor[summary] for tensor in gather_tokens(index, batch["observed"], batch["shape"]))
-    rows = head(tokens[summary].to(head.project.weight.dtype)).to(predicted.dtype)
-    predicted[summary] = rows * head.known(observed, shape)
-    predicted = _mean(predicted.flatten(2), member).unflatten(2, predicted.shape[2:])
+    assert output.visible is not None and output.visible.summary is not None
+    flat = tokens.flatten(0, 1)
+    predicted = flat.new_zeros(len(flat), len(ROWS), max(head.widths))
+    observed = batch["observed"].flatten(0, 1)[batch_rows(output.visible.index, batch["static"].shape[1])]
+    for shape, rows in output.visible.summary.items():
+        found = head(flat[rows].to(head.project.weight.dtype)).to(predicted.dtype)
+        predicted[rows] = found * head.known(observed[rows], shape)
+    predicted = _mean(predicted.view(*tokens.shape[:2], -1), member).unflatten(2, predicted.shape[1:])
     return dict(zip(ROWS, predicted.unbind(2), strict=True))
 
 

@@ -7,8 +7,11 @@ prediction (Wei et al. 2022, arXiv 2112.09133), see `StatisticsHead.error`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from foundation.models.config import WfmConfig
@@ -18,6 +21,23 @@ from foundation.nn.statistics import STATISTICS
 #: Rows of the output, of each slot (response, part) of a column: its statistics; the difference of the mean to the next
 #: response; and, in the first slot only, the gain of the link.
 ROWS = (*STATISTICS, "slope", "gain")
+
+
+class Summaries(NamedTuple):
+    """Columns of one patch shape.
+
+    Attributes:
+        shape: index of the patch shape.
+        tokens: that summarise them, of the encoder.
+        values, gain: of the same tokens with nothing hidden, see `Components`.
+        observed: entries that were measured.
+    """
+
+    shape: int
+    tokens: Float[Tensor, "columns width"]
+    values: Float[Tensor, "columns entries"]
+    gain: Float[Tensor, " columns"]
+    observed: Bool[Tensor, "columns entries"]
 
 
 class StatisticsHead(nn.Module):
@@ -32,33 +52,31 @@ class StatisticsHead(nn.Module):
     def forward(self, summary: Float[Tensor, "*tokens width"]) -> Float[Tensor, "*tokens rows slots"]:
         return self.project(summary).unflatten(-1, (len(ROWS), -1))
 
-    def error(
+    def error(self, columns: Iterable[Summaries]) -> Float[Tensor, ""]:
+        """Mean squared error of the prediction, for columns of which the encoder saw a part."""
+        total, count = (torch.stack(parts).sum() for parts in zip(*(self._error(*each) for each in columns), strict=True))
+        return total / count.clamp(min=1)
+
+    def _error(
         self,
+        shape: int,
         summary: Float[Tensor, "columns width"],
         values: Float[Tensor, "columns entries"],
         gain: Float[Tensor, " columns"],
         observed: Bool[Tensor, "columns entries"],
-        shape: Int[Tensor, " columns"],
-    ) -> Float[Tensor, ""]:
-        """Mean squared error of the prediction, for columns of which the encoder saw a part.
-
-        Args:
-            summary: tokens of the encoder.
-            values, gain: of the same tokens with nothing hidden, see `Components`.
-            observed: entries that were measured.
-            shape: index of the patch shape.
-        """
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Sum of squared errors, and how many outputs have a target."""
         target = self._by_slot(values.clamp(-CLIP, CLIP), shape)
         slope = nn.functional.pad(target[:, 0, 2:] - target[:, 0, :-2], (0, 2))
         first = nn.functional.pad(gain[:, None], (0, target.shape[-1] - 1))
         target = torch.cat([target, slope[:, None], first[:, None]], dim=1)
         weight = self.known(observed, shape).to(target.dtype)
-        return ((self(summary).float() - target).square() * weight).sum() / weight.sum().clamp(min=1)
+        return ((self(summary).float() - target).square() * weight).sum(), weight.sum()
 
     def known(
-        self, observed: Bool[Tensor, "columns entries"], shape: Int[Tensor, " columns"]
+        self, observed: Bool[Tensor, "columns entries"], shape: int
     ) -> Bool[Tensor, "columns rows slots"]:
-        """Which outputs have a target, given which entries of the static tokens were measured."""
+        """Which outputs have a target, given which entries of static tokens of this patch shape were measured."""
         seen = self._by_slot(observed, shape)
         slope = nn.functional.pad(seen[:, 0, 2:] & seen[:, 0, :-2], (0, 2))
         first = torch.zeros_like(slope)
@@ -66,12 +84,10 @@ class StatisticsHead(nn.Module):
         return torch.cat([seen, slope[:, None], first[:, None]], dim=1)
 
     def _by_slot(
-        self, entries: Shaped[Tensor, "columns entries"], shape: Int[Tensor, " columns"]
+        self, entries: Shaped[Tensor, "columns entries"], shape: int
     ) -> Shaped[Tensor, "columns statistics slots"]:
-        """Entries of static tokens of mixed patch shapes, by statistic and slot; 0 where a token has none."""
-        out = entries.new_zeros(len(entries), len(STATISTICS), max(self.widths))
-        for which, width in enumerate(self.widths):
-            rows = shape == which
-            count = min(len(STATISTICS), entries.shape[1] // width)
-            out[rows, :count, :width] = entries[rows, : count * width].unflatten(1, (count, width))
-        return out
+        """Entries of static tokens, by statistic and slot; 0 where a token has none."""
+        width = self.widths[shape]
+        count = min(len(STATISTICS), entries.shape[1] // width)
+        known = entries[:, : count * width].unflatten(1, (count, width))
+        return nn.functional.pad(known, (0, max(self.widths) - width, 0, len(STATISTICS) - count))

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from foundation.nn.attention import Attention
 from foundation.nn.experts import Experts
-from foundation.nn.packing import Packing, pack
+from foundation.nn.packing import Packing
 from foundation.nn.positions import Rotary, Rotation
 
 
@@ -80,16 +80,15 @@ class Transformer(nn.Module):
         self,
         x: Float[Tensor, "batch sequence width"],
         position: Float[Tensor, "batch sequence position"],
-        keep: Bool[Tensor, "batch sequence"] | None = None,
+        packing: Packing,
         entered: list[Tensor] | None = None,
     ) -> Float[Tensor, "batch sequence width"]:
         """Encode a padded batch; the output at padding is 0.
 
         Args:
-            keep: marks real tokens; None: all are.
+            packing: which tokens are real.
             entered: to this list, what enters each block is appended, padded like the output.
         """
-        packing = pack(keep, *x.shape[:2])
         rows = packing.pack(x)
         rotation = self.rotary(packing.pack(position)[:, None], x.dtype)
         for block in self.blocks:

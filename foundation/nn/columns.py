@@ -14,8 +14,6 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from foundation.nn.tracing import tracing
-
 
 def fold_matrices(patch_shapes: Sequence[Sequence[int]]) -> Float[Tensor, "types entries slots"]:
     """0/1 matrices that sum the entries of a token into the slots of its column.
@@ -46,6 +44,10 @@ class Columns:
         token_type: index into `fold`, 2 * patch shape + static.
         fold: see `fold_matrices`.
         widths: slots of a column, by patch shape.
+        count, links: the most columns and links that a sample has.
+        samples: patch shape -> its samples; None while a graph is recorded, where this is not known.
+        order: place of each sample among `samples`, one shape after the other; None where there is one shape.
+        static: patch shape -> rows of its static tokens in the flattened batch; None as `samples`.
     """
 
     column: Int[Tensor, "batch tokens"]
@@ -54,11 +56,11 @@ class Columns:
     token_type: Int[Tensor, "batch tokens"]
     fold: Float[Tensor, "types entries slots"]
     widths: tuple[int, ...]
-
-    @staticmethod
-    def _count(index: Int[Tensor, "batch tokens"]) -> int:
-        """How many columns, or links, there are; while a graph is recorded as many as tokens, which is never fewer."""
-        return index.shape[1] if tracing() else int(index.max()) + 1
+    count: int
+    links: int
+    samples: dict[int, Int[Tensor, "_"]] | None = None
+    order: Int[Tensor, " batch"] | None = None
+    static: dict[int, Int[Tensor, "_"]] | None = None
 
     def to_slots(self, values: Float[Tensor, "batch tokens entries"]) -> Float[Tensor, "batch tokens slots"]:
         """Sum the entries of each dynamics token over its times."""
@@ -88,7 +90,7 @@ class Columns:
     ) -> tuple[Float[Tensor, "batch columns slots"], ...]:
         """Sum each of the tensors over the tokens of a column."""
         joined = torch.cat(slots, dim=-1)
-        batch, columns = len(joined), self._count(self.column)
+        batch, columns = len(joined), self.count
         row = self.column + columns * torch.arange(batch, device=joined.device)[:, None]
         out = joined.new_zeros(batch * columns, joined.shape[-1]).index_add_(0, row.flatten(), joined.flatten(0, 1))
         return out.view(batch, columns, -1).split([x.shape[-1] for x in slots], dim=-1)
@@ -102,22 +104,16 @@ class Columns:
         """Slots that the columns of a sample have: those of its patch shape."""
         return self.fold[1::2].any(1)[self.token_type[:, 0] // 2][:, None]
 
-    @cached_property
-    def _samples(self) -> dict[int, Tensor]:
-        """Patch shape -> its samples; all tokens of a sample have one patch shape."""
-        shape = self.token_type[:, 0] // 2
-        return {index: (shape == index).nonzero().squeeze(1) for index in shape.unique().tolist()}
-
     def _by_shape(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         """Apply function(patch shape, samples of the tensors [batch, ...]) to the samples of each patch shape."""
-        if tracing():  # to all samples, as which shapes occur is not known
+        if self.samples is None:  # to all samples, as which shapes occur is not known
             own = self.token_type[:, 0] // 2
             of_shapes = [function(shape, *tensors) for shape in range(len(self.widths))]
             return torch.stack(of_shapes, dim=1)[torch.arange(len(own), device=own.device), own]
-        if len(self._samples) == 1:
-            return function(*self._samples, *tensors)
-        found = torch.cat([function(shape, *(x[rows] for x in tensors)) for shape, rows in self._samples.items()])
-        return found[torch.cat(list(self._samples.values())).argsort()]
+        if self.order is None:
+            return function(*self.samples, *tensors)
+        found = torch.cat([function(shape, *(x[rows] for x in tensors)) for shape, rows in self.samples.items()])
+        return found[self.order]
 
     def write_statistics(
         self,
@@ -126,7 +122,7 @@ class Columns:
         values: Float[Tensor, "batch tokens entries"],
     ) -> None:
         """Write the statistics of every column into the observed entries of its static token in `values`, in place."""
-        if tracing():
+        if self.static is None:
             for shape, width in enumerate(self.widths):
                 own = self.at_tokens(statistics)[..., :width].flatten(2)[..., : values.shape[-1]]
                 own = torch.nn.functional.pad(own, (0, values.shape[-1] - own.shape[-1])) * observed
@@ -135,15 +131,15 @@ class Columns:
                 written[..., statistics.shape[2] * width :] = False
                 values.copy_(torch.where(written, own, values))
             return
-        for shape, width in enumerate(self.widths):
-            sample, token = (self.token_type == 2 * shape + 1).nonzero(as_tuple=True)
-            own = statistics[sample, self.column[sample, token], :, :width].flatten(1)[:, : values.shape[-1]]
-            entries = sample, token, slice(own.shape[1])
-            values[entries] = own * observed[entries]
+        columns = self.column + self.count * torch.arange(len(values), device=values.device)[:, None]
+        by_column, measured, out = statistics.flatten(0, 1), observed.flatten(0, 1), values.flatten(0, 1)
+        for shape, rows in self.static.items():
+            own = by_column[columns.flatten()[rows], :, : self.widths[shape]].flatten(1)[:, : values.shape[-1]]
+            out[rows, : own.shape[1]] = own * measured[rows, : own.shape[1]]
 
     def any_token(self, chosen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch columns"]:
         """Whether a column has a chosen token."""
-        found = torch.zeros(len(chosen), self._count(self.column), device=chosen.device).scatter_add_(
+        found = torch.zeros(len(chosen), self.count, device=chosen.device).scatter_add_(
             1, self.column, chosen.float()
         )
         return found > 0
@@ -159,7 +155,7 @@ class Columns:
         of_column = self.link.new_zeros(batch, count).scatter_(1, self.column, self.link)
         weight = known.to(slots.dtype)
         total, many = (x.sum(-1) for x in (slots * weight, weight))
-        links = slots.new_zeros(2, batch, self._count(self.link))
+        links = slots.new_zeros(2, batch, self.links)
         links[0].scatter_add_(1, of_column, total)
         links[1].scatter_add_(1, of_column, many)
         overall = (total.sum(1) / many.sum(1).clamp(min=1))[:, None]

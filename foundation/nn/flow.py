@@ -78,14 +78,10 @@ class FlowHead(nn.Module):
         x: Float[Tensor, "masked entries"],
         weight: Float[Tensor, "masked entries"],
         condition: Float[Tensor, "masked width"],
-        levels: int,
-        generator: torch.Generator,
+        t: Float[Tensor, " masked"],
+        noise: Float[Tensor, "masked entries"],
     ) -> Float[Tensor, ""]:
-        """Flow-matching loss of clean tokens x, each at `levels` random noise levels; weight 0: not observed."""
-        x, weight, condition = (v.repeat(levels, 1) for v in (x, weight, condition))
-        # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
-        t = torch.sigmoid(torch.randn(len(x), generator=generator)).to(x.device, x.dtype)
-        noise = torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
+        """Flow-matching loss of clean tokens x, each at its noise level t; weight 0: not observed."""
         noisy = torch.lerp(x, noise, t[:, None])
         error = (self(noisy, t, condition, weight > 0) - (noise - x)).square()
         return (error * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -8,6 +8,8 @@ gate of the model mixes it with the network's prediction. The baseline on measur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -16,13 +18,62 @@ from torch import Tensor
 METHODS = 2  # ways to interpolate: along the response axis; along time, then along the response axis
 
 
-def interpolate_tokens(
-    values: Float[Tensor, "batch tokens entries"],
-    known: Bool[Tensor, "batch tokens entries"],
+@dataclass(frozen=True)
+class TokenField:
+    """Where the tokens of one patch shape, either static or not, lie in the field that they were cut from.
+
+    Attributes:
+        patch: times and responses of a patch; a static token has one time.
+        parts: 1 where nothing imaginary was measured, which is half the work, else 2.
+        size: samples, patches along time, links, patches along the response axis.
+        rows: of the tokens in the flattened batch.
+        place: of each of them in the flattened field.
+    """
+
+    patch: tuple[int, int]
+    parts: int
+    size: tuple[int, int, int, int]
+    rows: Int[Tensor, " rows"]
+    place: Int[Tensor, " rows"]
+
+
+torch.export.register_dataclass(TokenField)
+
+
+def fields_of(
+    observed: Bool[Tensor, "batch tokens entries"],
+    exists: Bool[Tensor, "batch tokens"],
     static: Bool[Tensor, "batch tokens"],
     grid: Int[Tensor, "batch tokens 3"],
     shape: Int[Tensor, "batch tokens"],
     patch_shapes: Sequence[Sequence[int]],
+) -> tuple[TokenField, ...]:
+    """The fields of a batch. Asks its tensors for numbers, so it is called where the batch is made.
+
+    Args:
+        grid: patch index along (time, link, response).
+        shape: index into `patch_shapes`, the same for all tokens of a sample.
+    """
+    found = []
+    for index in shape[:, 0].unique().tolist():
+        times, responses = patch_shapes[index]
+        own = exists & (shape[:, :1] == index)
+        for chosen, patch in ((own & ~static, (times, responses)), (own & static, (1, responses))):
+            if not bool(chosen.any()):
+                continue
+            size = (len(grid), *(int(most) + 1 for most in grid[chosen].amax(0)))
+            place = chosen.nonzero()[:, 0]
+            for count, along in zip(size[1:], grid[chosen].unbind(-1), strict=True):
+                place = place * count + along
+            parts = 2 if bool(observed[chosen][:, 1::2].any()) else 1
+            found.append(TokenField(patch, parts, size, chosen.flatten().nonzero().squeeze(1), place))
+    return tuple(found)
+
+
+def interpolate_tokens(
+    values: Float[Tensor, "batch tokens entries"],
+    known: Bool[Tensor, "batch tokens entries"],
+    fields: Sequence[TokenField],
 ) -> tuple[Float[Tensor, "batch tokens entries methods"], Bool[Tensor, "batch tokens entries methods"]]:
     """Interpolate the tokens of each link by every one of the `METHODS`.
 
@@ -31,47 +82,41 @@ def interpolate_tokens(
     Args:
         values: normalised tokens; entries are (time, response, part), of static ones (response, part).
         known: entries to interpolate from.
-        grid: patch index along (time, link, response).
-        shape: index into `patch_shapes`, the same for all tokens of a sample.
+        fields: of the batch, see `fields_of`.
 
     Returns:
         (interpolated values: known entries as they are, constant beyond the outermost; where a known entry was
         available to interpolate from, elsewhere the value is 0).
     """
-    out, available = (torch.stack([torch.zeros_like(x)] * METHODS, dim=-1) for x in (values, known))
-    of_sample = shape[:, 0]
-    for index in of_sample.unique().tolist():
-        times, responses = patch_shapes[index]
-        own = (of_sample == index)[:, None]
-        for chosen, patch in ((own & ~static, (times, responses)), (own & static, (1, responses))):
-            if bool(chosen.any()):
-                out[chosen], available[chosen] = _interpolate_field(values, known, grid, chosen, patch)
+    out, available = (x.new_zeros(*x.shape, METHODS) for x in (values, known))
+    for each in fields:
+        found = _interpolate_field(values.flatten(0, 1)[each.rows], known.flatten(0, 1)[each.rows], each)
+        for whole, part in zip((out, available), found, strict=True):
+            whole.view(-1, *whole.shape[2:])[each.rows] = part
     return out, available
 
 
 def _interpolate_field(
-    values: Float[Tensor, "batch tokens entries"],
-    known: Bool[Tensor, "batch tokens entries"],
-    grid: Int[Tensor, "batch tokens 3"],
-    chosen: Bool[Tensor, "batch tokens"],
-    patch: tuple[int, int],
+    values: Float[Tensor, "chosen entries"], known: Bool[Tensor, "chosen entries"], place: TokenField
 ) -> tuple[Float[Tensor, "chosen entries methods"], Bool[Tensor, "chosen entries methods"]]:
-    """Interpolate the field of the chosen tokens, all of one patch shape, and cut it into these tokens again."""
-    # Real signals have no imaginary part: half the work.
-    parts = 2 if bool(known[..., 1::2].any()) else 1
+    """Interpolate the field of these tokens, and cut it into them again."""
+    patch, parts, width = place.patch, place.parts, values.shape[-1]
     entries = slice(0, 2 * patch[0] * patch[1], 3 - parts)
-    sample = torch.arange(len(values), device=values.device)[:, None].expand_as(chosen)
-    source = chosen & known.any(-1)  # padding has the index of a real token and must not overwrite it
-    field = values.new_zeros(len(values), *(int(n) + 1 for n in grid[chosen].amax(0)), parts * patch[0] * patch[1])
-    field_known = known.new_zeros(field.shape)
-    write, read = ((sample[which], *grid[which].unbind(-1)) for which in (source, chosen))
-    field[write], field_known[write] = values[source][:, entries], known[source][:, entries]
-    measured = tuple(_to_field(x, patch, parts) for x in (field, field_known))
+    measured = tuple(
+        _to_field(
+            x.new_zeros(prod(place.size), parts * patch[0] * patch[1])
+            .index_copy(0, place.place, x[:, entries])
+            .unflatten(0, place.size),
+            patch,
+            parts,
+        )
+        for x in (values, known)
+    )
     by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1).contiguous() for x in measured)))
     found = []
     for both in zip(_along_last(*measured), _along_last(*by_time), strict=True):
-        tokens = both[0].new_zeros(int(chosen.sum()), values.shape[-1], METHODS)
-        tokens[:, entries] = torch.stack([_to_patches(x, patch)[read] for x in both], dim=-1)
+        tokens = both[0].new_zeros(len(values), width, METHODS)
+        tokens[:, entries] = torch.stack([_to_patches(x, patch).flatten(0, 3)[place.place] for x in both], dim=-1)
         found.append(tokens)
     return found[0], found[1]
 

@@ -78,6 +78,10 @@ class Packing:
         return rows.unflatten(0, (self.batch, self.length))
 
 
+torch.export.register_dataclass(Group)
+torch.export.register_dataclass(Packing)
+
+
 def pack(keep: Bool[Tensor, "batch tokens"] | None, batch: int, length: int) -> Packing:
     """The packing of a batch [batch, length]; `keep` marks its real tokens (None: all), at least one per sample."""
     if keep is not None and tracing():  # how many tokens are real is not known: padding stays, hidden from attention

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 SINGLE_BYTES = 4
@@ -32,3 +34,9 @@ class SinglePrecision(nn.Module):
             return tensor.to(out.device) if shortened else out
 
         return super()._apply(cast, recurse)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Leave any autocast of this device for a while; a device that has none, such as `meta`, needs no leaving."""
+    available = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if available else nullcontext()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, cast
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from foundation.config import ObjectiveSection
-from foundation.models.masked import WfmForMaskedModeling
+from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.models.structure import Structure, Visible, rows_of, to_device
 from foundation.nn.decomposition import CLIP, Components
 from foundation.nn.experts import watch_balance
+from foundation.nn.interpolation import TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import BLOCK, draw_mask, draw_unmasked, has_visible_patch
 
 BALANCE_WEIGHT = 0.01  # of the experts' load-balancing loss, as in Switch Transformer
@@ -20,6 +23,36 @@ STATIC_WEIGHT = 0.5  # of the error of a static token; that of a dynamics token 
 #: Share of the hidden dynamics tokens on which the diffusion loss is computed: it is the most expensive loss, and a
 #: random subset of the tokens has the same expected gradient.
 FLOW_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of the network for a batch: drawn and indexed where the batch is made, sent along with it.
+
+    Attributes:
+        visible: what the encoder sees.
+        hidden: rows of the hidden tokens in the flattened batch, sample by sample.
+        practises: the batch is a state of iterative generation, which knows the levels of the whole.
+        gated: those of `hidden` that the gate with interpolation is trained on, in the first samples.
+        fields: of these samples.
+        flow: those of `hidden` that the diffusion loss is computed on.
+        times: noise levels of these, `flow_levels` for each; empty where there is no diffusion loss.
+        tokens: measured tokens of the batch.
+        random: state of the generator after these draws, which the noise is drawn from.
+    """
+
+    visible: Visible
+    hidden: Int[Tensor, " hidden"]
+    practises: bool
+    gated: Int[Tensor, " gated"]
+    fields: tuple[TokenField, ...]
+    flow: Int[Tensor, " chosen"]
+    times: Float[Tensor, " noisy"]
+    tokens: int
+    random: bytes
+
+
+torch.export.register_dataclass(Task)
 
 
 class Hidden(NamedTuple):
@@ -30,14 +63,12 @@ class Hidden(NamedTuple):
         predicted: by the mean head.
         target: normalised entries.
         weight: of each entry's error; 0 where it was not measured.
-        static: static tokens.
     """
 
     condition: Float[Tensor, "masked width"]
     predicted: Float[Tensor, "masked entries"]
     target: Float[Tensor, "masked entries"]
     weight: Float[Tensor, "masked entries"]
-    static: Bool[Tensor, " masked"]
 
 
 class MaskedObjective(ObjectiveSection):
@@ -53,103 +84,137 @@ class MaskedObjective(ObjectiveSection):
         return self.generation_share * 2 / 3 + (1 - self.generation_share) * masked
 
     def __call__(
-        self, model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator
+        self, model: WfmForMaskedModeling, batch: dict[str, Any], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors).
+        """Draw the task of a batch, then its loss, where the network is; `tokens` is the number of measured ones."""
+        batch = {**batch, "structure": Structure.of(batch)}
+        batch, task = to_device((batch, self.draw(batch, model.config, generator)), model.device)
+        loss, metrics = self.loss(model, batch, task)
+        return loss, metrics | {"tokens": torch.tensor(task.tokens)}
+
+    def draw(self, batch: dict[str, Any], spec: WfmConfig, generator: torch.Generator) -> Task:
+        """Draw what is hidden, and which of it each loss is computed on. Nothing here depends on the network."""
+        candidates, static = batch["observed"].any(-1), batch["static"]
+        practises = float(torch.rand((), generator=generator)) < self.generation_share
+        if practises:
+            visible = draw_unmasked(candidates, static, generator)
+        else:
+            visible = draw_mask(batch["grid"], candidates, static, self.ratio, self.masks, generator)
+        is_hidden = candidates & ~visible
+        hidden, part = rows_of(is_hidden), max(1, round(self.gate_share * len(visible)))
+        # Reconstruction never predicts the static response of a column with a visible patch: it is visible.
+        excluded = static & has_visible_patch(batch["grid"], static, visible)
+        first = int(is_hidden[:part].sum())
+        gated = (~excluded.flatten()[hidden[:first]]).nonzero().squeeze(1)
+        names = ("observed", "exists", "static", "grid", "shape")
+        chosen, times = self._draw_flow(static.flatten()[hidden], generator)
+        return Task(
+            visible=Visible.of(visible, batch, len(spec.patch_shapes)),
+            hidden=hidden,
+            practises=practises,
+            gated=gated,
+            fields=fields_of(*(batch[name][:part] for name in names), spec.patch_shapes),
+            flow=chosen,
+            times=times,
+            tokens=int(candidates.sum()),
+            random=generator.get_state().numpy().tobytes(),
+        )
+
+    def _draw_flow(
+        self, static: Bool[Tensor, " hidden"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, " noisy"]]:
+        """A random subset of the hidden tokens, and noise levels."""
+        if not self.flow_weight:
+            return torch.empty(0, dtype=torch.int64), torch.empty(0)
+        # All static tokens: they are few, and generation of the patches depends on them.
+        chosen = (torch.rand(len(static), generator=generator) < FLOW_SHARE) | static
+        chosen[:1] = True  # at least one, so that every parameter takes part in every step
+        rows = chosen.nonzero().squeeze(1)
+        # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
+        return rows, torch.sigmoid(torch.randn(len(rows) * self.flow_levels, generator=generator))
+
+    def loss(
+        self, model: WfmForMaskedModeling, batch: dict[str, Any], task: Task
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+        """Loss and metrics of one batch (see `foundation.data.tokens` for its tensors, which are where the network is).
 
         Returns:
             (loss, metrics): `mse` of hidden entries in units of the visible entries' level; `gated`, the same after the
             gate with interpolation; `statistics`, the loss of the statistics head; `flow`, the diffusion loss; with
-            experts `balance`; and `tokens`, the number of real tokens in the batch.
+            experts `balance`.
         """
-        candidates = batch["observed"].any(-1)
-        full = model.encoder.components(batch, candidates)
-        visible, levels = self._draw(batch, candidates, full, generator)
+        full = model.encoder.components(batch, batch["observed"].any(-1))
         with watch_balance() as balances:
-            condition, components, encoded = model(visible, components=levels, **batch)
-        is_hidden = candidates & ~visible
-        hidden = _hidden(model, batch, is_hidden, condition, components)
+            condition, components, encoded = model(task.visible, components=full if task.practises else None, **batch)
+        hidden = _hidden(model, batch, task.hidden, condition, components)
         mse = _weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
-        gated = self._gated(model, batch, visible, is_hidden, components, hidden)
+        gated = self._gated(model, batch, task, components, hidden)
         statistics = model.statistics_loss(encoded, full, batch)
         loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
-        metrics = {
-            "mse": mse.detach(),
-            "gated": gated.detach(),
-            "statistics": statistics.detach(),
-            "tokens": candidates.sum(),
-        }
+        metrics = {"mse": mse.detach(), "gated": gated.detach(), "statistics": statistics.detach()}
         if self.flow_weight:
-            flow = self._flow(model, hidden, generator)
+            flow = self._flow(model, task, hidden)
             loss, metrics["flow"] = loss + self.flow_weight * flow, flow.detach()
         if balances:
             balance = torch.stack(balances).mean()
             loss, metrics["balance"] = loss + BALANCE_WEIGHT * balance, balance.detach()
         return loss, metrics
 
-    def _draw(
-        self,
-        batch: dict[str, Tensor],
-        candidates: Bool[Tensor, "batch tokens"],
-        full: Components,
-        generator: torch.Generator,
-    ) -> tuple[Bool[Tensor, "batch tokens"], Components | None]:
-        """Visible tokens, and the components to encode them by: `full` for generation, None for imputation."""
-        generates = float(torch.rand((), generator=generator)) < self.generation_share
-        if generates:
-            return draw_unmasked(candidates, batch["static"], generator), full
-        return draw_mask(
-            batch["grid"], candidates, batch["static"], self.ratio, cast(Mapping[str, float], self.masks), generator
-        ), None
-
-    def _flow(self, model: WfmForMaskedModeling, hidden: Hidden, generator: torch.Generator) -> Float[Tensor, ""]:
-        """Diffusion loss of a random subset of the hidden tokens."""
-        # All static tokens: they are few, and generation of the patches depends on them.
-        chosen = torch.rand(len(hidden.target), generator=generator).to(hidden.target.device) < FLOW_SHARE
-        chosen |= hidden.static
-        chosen[:1] = True  # at least one, so that every parameter takes part in every step
-        condition = hidden.condition[chosen]
-        target = hidden.target[chosen].to(condition.dtype)
-        return model.flow.loss(target, hidden.weight[chosen], condition, self.flow_levels, generator)
+    def _flow(self, model: WfmForMaskedModeling, task: Task, hidden: Hidden) -> Float[Tensor, ""]:
+        """Diffusion loss of the chosen hidden tokens, each at several noise levels."""
+        condition = hidden.condition[task.flow]
+        parts = (hidden.target[task.flow].to(condition.dtype), hidden.weight[task.flow], condition)
+        target, weight, condition = (each.repeat(self.flow_levels, 1) for each in parts)
+        return model.flow.loss(target, weight, condition, task.times.to(target.dtype), noise_like(target, task.random))
 
     def _gated(
-        self,
-        model: WfmForMaskedModeling,
-        batch: dict[str, Tensor],
-        visible: Bool[Tensor, "batch tokens"],
-        is_hidden: Bool[Tensor, "batch tokens"],
-        components: Components,
-        hidden: Hidden,
+        self, model: WfmForMaskedModeling, batch: dict[str, Any], task: Task, components: Components, hidden: Hidden
     ) -> Float[Tensor, ""]:
         """Error after the gate with interpolation, on the first `gate_share` of the samples."""
-        part = slice(max(1, round(self.gate_share * len(visible))))
-        batch, visible, is_hidden = {name: x[part] for name, x in batch.items()}, visible[part], is_hidden[part]
-        interpolated = model.interpolated(visible, components.values[part], batch)
-        condition, predicted, target, weight, _ = (x[: int(is_hidden.sum())] for x in hidden)
-        gated = model.gate(condition, predicted, *(x[is_hidden] for x in interpolated))
-        # Reconstruction never predicts the static response of a column with a visible patch: it is visible.
-        excluded = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
-        return _weighted_mean_square(gated - target, weight * ~excluded[is_hidden][:, None])
+        part = max(1, round(self.gate_share * len(batch["kind"])))
+        known = batch["observed"][:part] & task.visible.mask[:part, :, None]
+        interpolated = interpolate_tokens(components.values[:part], known, task.fields)
+        rows = task.hidden[task.gated]
+        condition, predicted, target, weight = (each[task.gated] for each in hidden)
+        gated = model.gate(condition, predicted, *(each.flatten(0, 1)[rows] for each in interpolated))
+        return _weighted_mean_square(gated - target, weight)
 
 
 def _hidden(
     model: WfmForMaskedModeling,
-    batch: dict[str, Tensor],
-    is_hidden: Bool[Tensor, "batch tokens"],
+    batch: dict[str, Any],
+    rows: Int[Tensor, " hidden"],
     condition: Float[Tensor, "batch tokens width"],
     components: Components,
 ) -> Hidden:
     """Gather the hidden tokens with their predictions, targets and weights."""
-    target = components.values[is_hidden].clamp(-CLIP, CLIP)
-    static = batch["static"][is_hidden]
+    target = components.values.flatten(0, 1)[rows].clamp(-CLIP, CLIP)
+    static = batch["static"].flatten()[rows]
     # Every token has the same weight, however many entries it has: static tokens have few.
-    observed = batch["observed"][is_hidden].to(target.dtype)
+    observed = batch["observed"].flatten(0, 1)[rows].to(target.dtype)
     weight = observed / observed.sum(-1, keepdim=True) * torch.where(static, STATIC_WEIGHT, 1.0)[:, None]
-    chosen = condition[is_hidden]
-    return Hidden(chosen, model.mean(chosen).float(), target, weight, static)
+    chosen = condition.flatten(0, 1)[rows]
+    return Hidden(chosen, model.mean(chosen).float(), target, weight)
 
 
 def _weighted_mean_square(
     error: Float[Tensor, "masked entries"], weight: Float[Tensor, "masked entries"]
 ) -> Float[Tensor, ""]:
     return (error.square() * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def noise_like(values: Tensor, state: bytes) -> Tensor:
+    """Standard normal noise of the shape, type and device of `values`, from a generator's state on the CPU.
+
+    On the CPU from that generator itself; elsewhere from one of that device, which the state seeds, so that nothing is
+    drawn on the host and sent.
+    """
+    if values.device.type == "cpu":
+        generator = torch.Generator()
+        generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+        return torch.randn(values.shape, generator=generator).to(values.dtype)
+    if values.is_meta:
+        return torch.randn_like(values)
+    seed = int.from_bytes(blake2b(state, digest_size=7).digest(), "little")
+    generator = torch.Generator(values.device).manual_seed(seed)
+    return torch.randn(values.shape, generator=generator, device=values.device, dtype=values.dtype)

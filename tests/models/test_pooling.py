@@ -52,7 +52,7 @@ def test_statistics_are_pooled_column_by_column_where_something_was_measured(
     batch = tokenize(signals, CONFIG)
     output = model.encoder(**batch)
     static, statistics_head = batch["static"][0], model.encoder.statistics_head
-    known = statistics_head.known(batch["observed"][:, static].flatten(0, 1), batch["shape"][:, static].flatten())
+    known = statistics_head.known(batch["observed"][:, static].flatten(0, 1), int(batch["shape"][0, 0]))
     predicted = statistics_head(output.last_hidden_state[:, CONTEXT_TOKENS:][:, static]) * known.unflatten(0, (2, -1))
     row = dict(zip(ROWS, predicted.unbind(2), strict=True))
     parts = 1 if kind == "csi-amplitude" else 2  # real and imaginary

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.signals import tiny_config
 
-from foundation.models.statistics_head import ROWS, StatisticsHead
+from foundation.models.statistics_head import ROWS, StatisticsHead, Summaries
 from foundation.nn.statistics import STATISTICS
 
 CONFIG = tiny_config()
@@ -27,9 +27,14 @@ def test_the_error_is_taken_slot_by_slot() -> None:
             truth[row, statistic, :wide] = each[statistic * wide : (statistic + 1) * wide]
         truth[row, 4, : wide - 2] = truth[row, 0, 2:wide] - truth[row, 0, : wide - 2]
         truth[row, 5, 0] = gain[row]
-    assert float(statistics_head.error(truth.flatten(1), values, gain, observed, shape)) == 0
+
+    def error(rows: torch.Tensor) -> float:
+        parts = [(which, (shape == which).nonzero().squeeze(1)) for which in range(3)]
+        tensors = rows.flatten(1), values, gain, observed
+        return float(statistics_head.error(Summaries(which, *(each[own] for each in tensors)) for which, own in parts))
+
+    assert error(truth) == 0
     wrong = truth.clone()
     wrong[0, 0, 0] += 1
-    known = statistics_head.known(observed, shape)
-    expected = bool(known[0, 0, 0]) / float(known.sum())
-    assert float(statistics_head.error(wrong.flatten(1), values, gain, observed, shape)) == pytest.approx(expected)
+    known = [statistics_head.known(observed[row : row + 1], int(which)) for row, which in enumerate(shape)]
+    assert error(wrong) == pytest.approx(bool(known[0][0, 0, 0]) / float(torch.cat(known).sum()))

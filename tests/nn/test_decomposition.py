@@ -8,6 +8,7 @@ import torch
 from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
+from foundation.models.structure import Structure
 from foundation.nn.columns import Columns, fold_matrices
 from foundation.nn.decomposition import EPSILON, Components, restore, split
 from foundation.nn.statistics import QUIET
@@ -23,6 +24,7 @@ def _columns(batch: Batch) -> Columns:
         2 * batch["shape"] + batch["static"],
         fold_matrices(CONFIG.patch_shapes),
         tuple(2 * pr for _, pr in CONFIG.patch_shapes),
+        *((known := Structure.of(batch)).columns, known.links, known.samples, known.order, known.static),
     )
 
 

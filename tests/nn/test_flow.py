@@ -18,6 +18,12 @@ def _all(count: int) -> Tensor:
     return torch.ones(count, 2, dtype=torch.bool)
 
 
+def _loss(head: FlowHead, x: Tensor, weight: Tensor, condition: Tensor, generator: torch.Generator) -> Tensor:
+    """At one random noise level for each token."""
+    times = torch.sigmoid(torch.randn(len(x), generator=generator))
+    return head.loss(x, weight, condition, times, torch.randn(x.shape, generator=generator))
+
+
 class _Recorder(FlowHead):
     """Keeps what the network is asked for."""
 
@@ -40,8 +46,8 @@ def test_nothing_of_the_signal_is_left_where_sampling_starts() -> None:
 
 def test_training_mixes_signal_and_noise_by_t_and_asks_for_their_difference() -> None:
     head = _Recorder()
-    x = torch.tensor([[1e4, -1e4]]).repeat(500, 1)
-    loss = head.loss(x, torch.ones_like(x), torch.zeros(500, 3), 2, torch.Generator().manual_seed(0))
+    x = torch.tensor([[1e4, -1e4]]).repeat(1000, 1)
+    loss = _loss(head, x, torch.ones_like(x), torch.zeros(len(x), 3), torch.Generator().manual_seed(0))
     (noisy, t), *_ = head.calls
     assert noisy.shape == (1000, 2)
     left = (noisy[:, 0] - noisy[:, 1]) / 2e4  # share of the signal in x_t
@@ -69,7 +75,7 @@ def test_entries_without_weight_do_not_count() -> None:
     x, weight = torch.zeros(64, 2), torch.tensor([[1.0, 0.0]]).expand(64, 2)
 
     def loss(values: Tensor) -> Tensor:
-        return head.loss(values, weight, torch.zeros(64, 3), 1, torch.Generator().manual_seed(0))
+        return _loss(head, values, weight, torch.zeros(64, 3), torch.Generator().manual_seed(0))
 
     assert torch.equal(loss(x), loss(x + torch.tensor([0.0, 9.0])))
     assert not torch.equal(loss(x), loss(x + torch.tensor([9.0, 0.0])))
@@ -92,7 +98,7 @@ def test_a_trained_head_gives_back_the_distribution_from_pure_noise() -> None:
     for _ in range(600):
         x, condition = _mixture(512, generator)
         optimizer.zero_grad()
-        head.loss(x, torch.ones_like(x), condition, 1, generator).backward()
+        _loss(head, x, torch.ones_like(x), condition, generator).backward()
         optimizer.step()
         schedule.step()
     count = 4000
@@ -142,7 +148,7 @@ def test_entries_that_were_never_measured_do_not_lead_the_others_astray() -> Non
     observed = torch.tensor([[True, False]]).expand(256, 2)
     for _ in range(300):
         x = torch.stack([2 + 0.5 * torch.randn(256, generator=generator), torch.zeros(256)], dim=1)
-        loss = head.loss(x, observed.float(), torch.zeros(256, 1), 1, generator)
+        loss = _loss(head, x, observed.float(), torch.zeros(256, 1), generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -7,8 +7,13 @@ import pytest
 import torch
 from helpers.signals import mixed_signals, tiny_config
 
-from foundation.data.tokens import tokenize, untokenize
-from foundation.nn.interpolation import METHODS, interpolate_tokens
+from foundation.data.tokens import Batch, tokenize, untokenize
+from foundation.models import WfmConfig
+from foundation.nn.interpolation import METHODS, TokenField, fields_of, interpolate_tokens
+
+
+def _fields(batch: Batch, config: WfmConfig) -> tuple[TokenField, ...]:
+    return fields_of(*(batch[name] for name in ("observed", "exists", "static", "grid", "shape")), config.patch_shapes)
 
 
 @pytest.mark.parametrize("view", ["field", "log-amplitude"])
@@ -20,9 +25,7 @@ def test_both_methods_are_those_of_numpy(view: str, share: float) -> None:
     assert sorted(set(batch["shape"][batch["exists"]].tolist())) == [0, 1, 2], "every patch shape is in the batch"
     visible = torch.rand(batch["static"].shape, generator=torch.Generator().manual_seed(0)) < share
     known = batch["observed"] & visible[..., None]
-    out, available = interpolate_tokens(
-        batch["values"], known, batch["static"], batch["grid"], batch["shape"], config.patch_shapes
-    )
+    out, available = interpolate_tokens(batch["values"], known, _fields(batch, config))
     for i, signal in enumerate(signals):
         field, given, across, first_time = (
             untokenize(x[i].float().numpy(), signal, config) for x in (batch["values"], known, out[..., 0], out[..., 1])
@@ -62,9 +65,7 @@ def test_static_tokens_are_a_field_of_their_own() -> None:
     values = torch.where(batch["static"][..., None], 5.0, 1.0).expand_as(batch["values"])
     known = batch["observed"].clone()
     known[0, static.nonzero()[0]] = False
-    out, available = interpolate_tokens(
-        values, known, batch["static"], batch["grid"], batch["shape"], config.patch_shapes
-    )
+    out, available = interpolate_tokens(values, known, _fields(batch, config))
     used = batch["observed"][0]
     width = 2 * config.patch_shapes[int(batch["shape"][0, 0])][1]
     assert bool((out[0, static, :width][used[static, :width]] == 5).all())

@@ -55,12 +55,12 @@ def test_a_padded_batch_gives_what_each_sample_gives_alone(scattered: bool) -> N
         transformer.zero_grad()
         return taken
 
-    out = transformer(x, position, keep)
+    out = transformer(x, position, pack(keep, *keep.shape))
     assert not bool(out[~keep].any())
     (out * wanted)[keep].sum().backward()
     together = gradients()
     for sample, real, where, want in zip(x, keep, position, wanted, strict=True):
-        alone = transformer(sample[real][None], where[real][None])
+        alone = transformer(sample[real][None], where[real][None], pack(None, 1, int(real.sum())))
         (alone[0] * want[real]).sum().backward()
         sample[real] = alone[0].detach()
     torch.testing.assert_close(out[keep], x[keep])
@@ -87,7 +87,10 @@ def test_compiled_blocks_are_traced_once_for_all_lengths(monkeypatch: pytest.Mon
     transformer = Transformer(hidden=32, depth=3, heads=4)
     names = transformer.state_dict().keys()
     batches = [torch.arange(n) < torch.randint(1, n + 1, (5, 1)) for n in (9, 33, 14, 60, 21, 48)]
-    inputs = [(torch.randn(*keep.shape, 32, requires_grad=True), torch.rand(*keep.shape, 6), keep) for keep in batches]
+    inputs = [
+        (torch.randn(*keep.shape, 32, requires_grad=True), torch.rand(*keep.shape, 6), pack(keep, *keep.shape))
+        for keep in batches
+    ]
     plain = [transformer(*x) for x in inputs]
     torch._dynamo.reset()
     traced = torch._dynamo.testing.CompileCounter()

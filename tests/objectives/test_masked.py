@@ -9,6 +9,7 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
+from foundation.nn.interpolation import interpolate_tokens
 from foundation.nn.masks import draw_mask, has_visible_patch
 from foundation.objectives import MaskedObjective
 from foundation.objectives.masked import CLIP, STATIC_WEIGHT
@@ -23,6 +24,12 @@ def _model() -> WfmForMaskedModeling:
 
 def _call(objective: MaskedObjective, model: WfmForMaskedModeling, batch: Batch, seed: int = 0):  # type: ignore[no-untyped-def]
     return objective(model, batch, torch.Generator().manual_seed(seed))
+
+
+def _interpolated(
+    model: WfmForMaskedModeling, visible: torch.Tensor, values: torch.Tensor, batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return interpolate_tokens(values, batch["observed"] & visible[..., None], model.fields(batch))
 
 
 def _some(batch: Batch) -> torch.Tensor:
@@ -140,7 +147,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.testing.assert_close(metrics["mse"], mean_over(candidates & ~visible))
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
-        interpolated = model.interpolated(visible, components.values, batch)
+        interpolated = _interpolated(model, visible, components.values, batch)
         gate = model.gate(condition, model.mean(condition), *interpolated)
         error = (gate - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
@@ -152,7 +159,7 @@ def test_the_gate_has_no_gradient_in_the_encoder() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
     condition, components, _ = model(visible, **batch)
-    interpolated = model.interpolated(visible, components.values, batch)
+    interpolated = _interpolated(model, visible, components.values, batch)
     model.gate(condition, model.mean(condition), *interpolated).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"gate_logits.weight", "gate_logits.bias"}
@@ -167,8 +174,8 @@ def test_generation_is_practised_with_the_levels_of_the_whole_signal() -> None:
     whole = model.encoder.components(batch, batch["observed"].any(-1))
     for (visible,), kwargs in seen:
         assert torch.equal(kwargs["components"].levels(), whole.levels())
-        assert not bool((visible == batch["observed"].any(-1)).all(1).any()), "something is left to generate"
-    shares = torch.cat([visible.float().mean(1) for (visible,), _ in seen])
+        assert not bool((visible.mask == batch["observed"].any(-1)).all(1).any()), "something is left to generate"
+    shares = torch.cat([visible.mask.float().mean(1) for (visible,), _ in seen])
     assert shares.min() == 0
     assert shares.max() > 0.6
 

@@ -1,0 +1,132 @@
+"""What a batch asks of the host, found before the network runs: counts as Python numbers, places as index tensors.
+
+A network that asked its tensors for them would make an accelerator wait for each answer. Made from tensors on the CPU,
+where a batch is made; a forward pass that was given none makes its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from foundation.nn.packing import Packing, pack
+
+CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What holds for a batch whatever is hidden of it.
+
+    Attributes:
+        columns, links: the most that a sample has.
+        samples: patch shape -> the samples that are cut into it; all tokens of a sample have one shape.
+        order: where each sample of the batch is among these, one shape after the other; None where there is one shape.
+        static: patch shape -> rows of its static tokens in the flattened batch.
+        packing: of the context tokens and all tokens that exist, for the decoder.
+    """
+
+    columns: int
+    links: int
+    samples: dict[int, Int[Tensor, "_"]]
+    order: Int[Tensor, " batch"] | None
+    static: dict[int, Int[Tensor, "_"]]
+    packing: Packing
+
+    @classmethod
+    def of(cls, batch: Mapping[str, Tensor]) -> Structure:
+        """Of a batch of `foundation.data.tokens`; where it has no `exists`, all tokens are real."""
+        shape, static = batch["shape"][:, 0], batch["static"]
+        samples = {index: (shape == index).nonzero().squeeze(1) for index in shape.unique().tolist()}
+        exists = batch.get("exists", torch.ones_like(static))
+        return cls(
+            columns=int(batch["column"].max()) + 1,
+            links=int(batch["grid"][..., 1].max()) + 1,
+            samples=samples,
+            order=torch.cat(list(samples.values())).argsort() if len(samples) > 1 else None,
+            static={each: rows_of(static & (shape == each)[:, None]) for each in samples},
+            packing=pack(_with_context(exists), *_sequence(exists)),
+        )
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The tokens that the encoder sees.
+
+    Attributes:
+        mask: over the tokens of the batch.
+        index: of each visible token among the tokens of its sample; samples of fewer are padded with hidden ones.
+        real: those of `index` that are no padding.
+        packing: of the context tokens and the real ones; None where a graph is recorded.
+        content: for every embedding of contents (patch shapes, then static tokens), the rows of flattened `index` that
+            it embeds; None where a graph is recorded.
+        summary: patch shape -> rows of flattened `index` that summarise a column; None where a graph is recorded.
+    """
+
+    mask: Bool[Tensor, "batch tokens"]
+    index: Int[Tensor, "batch visible"]
+    real: Bool[Tensor, "batch visible"]
+    packing: Packing
+    content: tuple[Int[Tensor, "_"], ...] | None
+    summary: dict[int, Int[Tensor, "_"]] | None
+
+    @classmethod
+    def of(cls, mask: Bool[Tensor, "batch tokens"], batch: Mapping[str, Tensor], shapes: int) -> Visible:
+        """Of these tokens of a batch; `shapes` is the number of patch shapes of the network."""
+        graph = torch.compiler.is_compiling()
+        most = mask.shape[1] if graph else max(1, int(mask.sum(1).max()))
+        index = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+        real = mask.gather(1, index)
+        packing = pack(_with_context(real), *_sequence(real))
+        if graph:
+            return cls(mask, index, real, packing, None, None)
+        static, shape = (batch[name].gather(1, index) for name in ("static", "shape"))
+        summary = summary_tokens(batch).gather(1, index) & real
+        content = tuple(rows_of(real & ~static & (shape == each)) for each in range(shapes))
+        return cls(
+            *(mask, index, real, packing),
+            content=(*content, rows_of(real & static)),
+            summary={each: rows_of(summary & (shape == each)) for each in range(shapes)},
+        )
+
+
+torch.export.register_dataclass(Structure)
+torch.export.register_dataclass(Visible)
+
+
+def rows_of(chosen: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "_"]:
+    """Rows of the chosen tokens in the flattened batch."""
+    return chosen.flatten().nonzero().squeeze(1)
+
+
+def batch_rows(index: Int[Tensor, "batch visible"], tokens: int) -> Int[Tensor, "_"]:
+    """Row in the flattened batch of every entry of an index into samples of so many tokens."""
+    return (index + tokens * torch.arange(len(index), device=index.device)[:, None]).flatten()
+
+
+def summary_tokens(batch: Mapping[str, Tensor]) -> Bool[Tensor, "batch tokens"]:
+    """Which tokens summarise a column: static tokens, or the patches of a single snapshot, which has no static ones."""
+    static = batch["static"]
+    return static | ~static.any(1, keepdim=True)
+
+
+def to_device(tree: T, device: torch.device | str) -> T:
+    """All tensors of nested dictionaries, tuples and the classes above, sent without waiting for them to arrive."""
+    moved: T = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), tree)
+    return moved
+
+
+def _with_context(real: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch sequence"]:
+    return torch.cat([real.new_ones(len(real), CONTEXT_TOKENS), real], dim=1)
+
+
+def _sequence(real: Bool[Tensor, "batch tokens"]) -> tuple[int, int]:
+    return real.shape[0], CONTEXT_TOKENS + real.shape[1]
