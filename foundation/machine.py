@@ -1,4 +1,4 @@
-"""How many threads a process should compute with: what the machine really has free, not what it has.
+"""Which device and how many threads a process should compute with: what the machine really has free, not what it has.
 
 On a busy machine threads wait for one another at every layer: two threads on two cores, one of them taken, are several
 times slower than one.
@@ -9,9 +9,15 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import torch
+from torch import nn
+
+from foundation.errors import RecipeError
+
+M = TypeVar("M", bound=nn.Module)
 
 LOOK_S = 0.3  # how long the load is looked at
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -33,6 +39,27 @@ def set_threads(wanted: int | None, processes: int = 1) -> str:
         number, why = max(1, int(free / processes)), f"{free:.1f} of {cores:g} cores are free"
     torch.set_num_threads(number)
     return f"{number} CPU thread{'s' * (number > 1)} ({why})"
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a recipe's `device`; `auto` is the first GPU where there is one, else the CPU.
+
+    Raises:
+        RecipeError: this machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 1)
+    if (device.index or 0) >= count:
+        raise RecipeError(f"device: {name} is not there: torch finds {count} {device.type} devices; use auto or cpu.")
+    return device
+
+
+def on_device(model: M, name: str) -> M:
+    """A network, moved to the device of a recipe's `device`."""
+    nn.Module.to(model, device_of(name))
+    return model
 
 
 def allowed_cores() -> float:

@@ -32,6 +32,7 @@ LORA_MODULES = ["qkv", "proj", "up", "down"]
 
 #: Factors of the recipe's learning rates, tried in turn while a fit collapses, see `_has_learnt`.
 RATE_FACTORS = (1.0, 0.1, 0.01)
+CHECK_EVERY = 20  # steps between two looks at the losses on an accelerator, which has to wait for each
 CHECKED = 128  # training samples, evenly spaced, that the check is made on
 
 
@@ -69,7 +70,7 @@ def fit(
         poolings = requested_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
         frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
     stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
-    model = TaskModel(network, stack.head, stack.pooling)
+    model = TaskModel(network, stack.head.to(encoder.device), stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"
     steps = min(tune.steps, math.ceil(tune.max_epochs * len(rows) / tune.batch_size))
@@ -89,7 +90,9 @@ def fit(
 def _trainable(encoder: WfmModel, mode: Mode, tune: TuneSection, seed: int) -> nn.Module:
     """The network to train in this mode; seeds torch's global generator."""
     if mode == "scratch":
-        return untrained(WfmModel, encoder.config, seed)
+        network = untrained(WfmModel, encoder.config, seed)
+        nn.Module.to(network, encoder.device)
+        return network
     torch.manual_seed(seed)
     network = copy.deepcopy(encoder)
     if mode == "full":
@@ -121,14 +124,18 @@ def optimise(
     optimizer = torch.optim.AdamW(groups, weight_decay=tune.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     order = _endless(rows, min(tune.batch_size, len(rows)), rng)
+    device, losses = next(model.parameters()).device, list[Tensor]()  # losses that have not been looked at
     model.train()
     with StepProgress(quiet=not progress) as bar:
         for step in bar.track(range(steps), description=description):
             chosen = next(order)
             batch = data.batch(chosen, tune.augment, seed + step)
-            loss = task_loss(model(**batch), torch.from_numpy(targets[chosen]), model.head)
-            if not bool(torch.isfinite(loss)):
-                raise TrainingError(f"fine-tuning loss is {loss.item()} at step {step}; lower tune.learning_rate.")
+            truth = torch.from_numpy(targets[chosen]).to(device, non_blocking=True)
+            loss = task_loss(model(**model.inputs(batch)), truth, model.head)
+            losses.append(loss.detach())
+            if device.type == "cpu" or len(losses) == CHECK_EVERY or step + 1 == steps:
+                _demand_finite(torch.stack(losses).tolist(), step)
+                losses = []
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -149,7 +156,18 @@ def predict(model: TaskModel | SupervisedNetwork, data: TokenSet | FieldSet) -> 
     if isinstance(model, TaskModel) and model.seen is not None:
         model.seen.check(data.signals)
     model.eval()
-    return np.concatenate([_single(model(**batch)).numpy() for batch in data.batches()])
+    return torch.cat([_single(model(**model.inputs(batch))) for batch in data.batches()]).cpu().numpy()
+
+
+def _demand_finite(losses: list[float], last: int) -> None:
+    """Check the losses of the steps up to `last`.
+
+    Raises:
+        TrainingError: one is not finite.
+    """
+    for step, loss in enumerate(losses, last + 1 - len(losses)):
+        if not math.isfinite(loss):
+            raise TrainingError(f"fine-tuning loss is {loss} at step {step}; lower tune.learning_rate.")
 
 
 def _single(output: Tensor) -> Tensor:
@@ -169,7 +187,8 @@ def task_loss(output: Tensor, target: Tensor, head: StackedHead | LinearHead) ->
 def _has_learnt(model: TaskModel, data: TokenSet, rows: np.ndarray, targets: np.ndarray) -> bool:
     """Whether the training loss is clearly below that of the best constant prediction."""
     some = rows[:: 1 + (len(rows) - 1) // CHECKED]
-    output, truth = model(**data.batch(some)), torch.from_numpy(targets[some])
+    output = model(**model.inputs(data.batch(some)))
+    truth = torch.from_numpy(targets[some]).to(output.device)
     one = F.one_hot(truth, output.shape[1]).float().mean(0).log() if truth.dtype == torch.int64 else truth.mean(0)
     constant = task_loss(one.expand_as(output), truth, model.head)
     return bool(constant == 0) or bool(task_loss(output, truth, model.head) < 0.9 * constant)

@@ -11,6 +11,7 @@ from torch import nn
 
 from foundation.data.labelled import TokenSet, pieces
 from foundation.models import KernelHead, pool
+from foundation.models.structure import inputs_of
 
 #: Candidates (ridge, bandwidth) of a kernel head, from weak regularisation (clean labels, well separated classes) to
 #: strong (labels that other recordings contradict).
@@ -37,17 +38,20 @@ def pooled_features(
         seed: of the augmentation.
     """
     chosen = np.arange(len(data)) if rows is None else rows
-    found: dict[str, np.ndarray] = {}
+    device = next(encoder.parameters()).device
+    found: dict[str, torch.Tensor] = {}  # where the encoder is: each pooling is fetched once
     for start in range(0, len(chosen), 128):
         done = start
         for piece in pieces(data.batch(chosen[start : start + 128], augment, seed + start)):
-            output = encoder(**piece)
+            inputs = inputs_of(piece, len(data.spec.patch_shapes), device)
+            output = encoder(**inputs)
             for pooling in poolings:
-                part = pool(encoder, output, piece, pooling).float().numpy()
-                whole = found.setdefault(pooling, np.empty((len(chosen), part.shape[1]), np.float32))
-                whole[done : done + len(part)] = part
-            done += len(part)
-    return found
+                part = pool(encoder, output, inputs, pooling).float()
+                if pooling not in found:
+                    found[pooling] = part.new_empty(len(chosen), part.shape[1])
+                found[pooling][done : done + len(part)] = part
+            done += len(piece["kind"])
+    return {pooling: features.cpu().numpy() for pooling, features in found.items()}
 
 
 def training_features(

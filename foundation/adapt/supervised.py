@@ -26,6 +26,7 @@ def fit_supervised(
     target: Target,
     tune: TuneSection,
     seed: int,
+    device: torch.device | str = "cpu",
 ) -> SupervisedNetwork:
     """Train the network `name` from random weights on these rows of `data`; arguments as for `fit`.
 
@@ -39,6 +40,7 @@ def fit_supervised(
     model.standardise_by(**data.batch(rows[:: 1 + len(rows) // STANDARDISED]))
     if target.classes is None:
         _scale_targets(model.head, targets[rows])
+    model.to(device)
     groups = [{"params": list(model.parameters()), "lr": RATE}]
     optimise(model, groups, data, rows, targets, tune, max(STEPS, tune.steps), seed, f"fit {target.label} ({name})")
     return model

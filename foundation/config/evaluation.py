@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from foundation.config.section import Section
 from foundation.config.tasks import TaskSection, TuneSection
 from foundation.config.values import (
+    Device,
     FilePath,
     Name,
     Seed,
@@ -99,6 +100,7 @@ class EvaluateRecipe(Section):
     )
     tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
     workers: int = Field(1, ge=1, le=4096, description="processes that share the fits")
+    device: Device = Field("auto", description="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU")
     threads: Threads | None = Field(
         None, description="CPU threads with workers=1; null: OMP_NUM_THREADS, else as many as cores are free"
     )

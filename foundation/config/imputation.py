@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from foundation.config.section import Section
-from foundation.config.values import FilePath, Name, Seed, Steps
+from foundation.config.values import Device, FilePath, Name, Seed, Steps
 
 
 class ImputationSet(Section):
@@ -31,3 +31,4 @@ class ImputationRecipe(Section):
     sets: list[ImputationSet] = Field(min_length=1, description="data sets to impute")
     count: Steps = Field(64, description="windows per kind of signal of a set, evenly spaced over its samples")
     seed: Seed = Field(0, description="of the masks")
+    device: Device = Field("auto", description="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU")

@@ -10,6 +10,7 @@ from foundation.config.renamed import VALUES
 from foundation.config.section import Section
 from foundation.config.values import (
     Batch,
+    Device,
     FilePath,
     Name,
     Nepers,
@@ -91,6 +92,7 @@ class FinetuneRecipe(Section):
     fraction: Share = Field(1.0, description="share of the training labels to use, above 0 and at most 1")
     seed: Seed = Field(0, description="of the label subset and of the fit")
     tune: TuneSection = Field(TuneSection(), description="how the adapter is fitted")
+    device: Device = Field("auto", description="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU")
     threads: Threads | None = Field(
         None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch.utils.data
@@ -38,6 +39,8 @@ class ShardStream(torch.utils.data.IterableDataset):
         start: steps out of `steps` that are done.
         rank, world: rank of this process and number of ranks.
         augment: changes a signal, given a seed for it.
+        prepare: adds to a batch what a step needs besides, given its index among the batches of this rank in the whole
+            run; what it returns comes in the batch's place.
 
     Raises:
         ShardError: as `Corpus`, or there is less than one batch for every rank.
@@ -58,10 +61,12 @@ class ShardStream(torch.utils.data.IterableDataset):
         batch_tokens: int | None = None,
         temperature: float = 1.0,
         augment: Callable[[Signal, int], Signal] | None = None,
+        prepare: Callable[[Batch, int], Any] | None = None,
     ) -> None:
         self.batch_tokens = batch_tokens
         self.spec, self.batch_size, self.seed, self.steps = spec, batch_size, seed, steps
-        self.position, self.start, self.rank, self.world, self.augment = position, start, rank, world, augment
+        self.position, self.start, self.rank, self.world = position, start, rank, world
+        self.augment, self.prepare = augment, prepare
         self.corpora = [Corpus(part) for part in parts]
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
@@ -79,13 +84,15 @@ class ShardStream(torch.utils.data.IterableDataset):
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[tuple[Batch, int]]:
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
         worker = torch.utils.data.get_worker_info()
         index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self.length)
         # The loader takes batches from its workers in turn: together they yield the order of a single one.
-        for ranks in islice(every, index, self.steps - self.start, workers):
-            yield self._batch(ranks[self.rank]), ranks[-1].stop
+        numbered = enumerate(every, self.start)
+        for number, ranks in islice(numbered, index, self.steps - self.start, workers):
+            batch = self._batch(ranks[self.rank])
+            yield batch if self.prepare is None else self.prepare(batch, number), ranks[-1].stop
 
     def length(self, position: int) -> int:
         """Tokens of the sample at a position of the shared order."""

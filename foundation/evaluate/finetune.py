@@ -19,7 +19,7 @@ from foundation.evaluate.report.task_page import print_task, write_task_page
 from foundation.evaluate.task import Problem
 from foundation.evaluate.task_result import TaskResult, save_results
 from foundation.files import exclusive, refuse_existing
-from foundation.machine import set_threads
+from foundation.machine import on_device, set_threads
 from foundation.models.task import TaskModel
 
 RESULTS, PAGE = "predictions.json", "report.html"  # in the adapter folder
@@ -43,7 +43,7 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
 def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     assert isinstance(recipe.task.split, str)
     print(f"{recipe.out}: {set_threads(recipe.threads)}.", flush=True)
-    encoder = load_encoder(recipe.checkpoint)
+    encoder = on_device(load_encoder(recipe.checkpoint), recipe.device)
     problem = Problem.load(recipe.task, recipe.task.split)
     refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
     seen = Seen.of(problem.train)

@@ -24,6 +24,7 @@ from foundation.evaluate.cache import Outcome
 from foundation.evaluate.jobs import SUPERVISED, Job
 from foundation.evaluate.task import Problem, blocks
 from foundation.evaluate.transfer import reconfigured
+from foundation.machine import device_of, on_device
 from foundation.models import SupervisedName, WfmModel
 from foundation.models.config import DEFAULT_VIEWS
 from foundation.models.untrained import untrained
@@ -51,7 +52,9 @@ class Network:
 
     def _all(self, random: int | None) -> tuple[dict[str, np.ndarray], dict[str, Features]]:
         if self._kept is None or self._kept[0] != random:
-            encoder = self.encoder if random is None else untrained(WfmModel, self.encoder.config, random)
+            encoder = self.encoder
+            if random is not None:
+                encoder = on_device(untrained(WfmModel, encoder.config, random), str(encoder.device))
             copies = training_features(encoder, self.train, self.poolings, None, self.augment)
             tests = {part: pooled_features(encoder, data, self.poolings) for part, data in self.tests.items()}
             features: dict[str, Features] = {
@@ -108,7 +111,8 @@ class Bench:
     def _network_of(self, job: Job) -> Network:
         source = self.recipe.source(job.method, self.fold, job.seed)
         if self._network is None or self._network[0] != source:
-            self._network = (source, Network(load_encoder(source), self.problem, self.recipe.tune))
+            encoder = on_device(load_encoder(source), self.recipe.device)
+            self._network = (source, Network(encoder, self.problem, self.recipe.tune))
         return self._network[1]
 
     def _hand_features(self, section: BaselineSection) -> Features:
@@ -176,7 +180,8 @@ class Bench:
 
     def _supervised(self, name: SupervisedName, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         train, tests = self._fields
-        model = fit_supervised(name, train, rows, self.targets, self.problem.target, self.recipe.tune, seed)
+        known, device = (self.targets, self.problem.target, self.recipe.tune), device_of(self.recipe.device)
+        model = fit_supervised(name, train, rows, *known, seed, device)
         return {part: self._predicted(predict(model, data)) for part, data in tests.items()}
 
     def _sessions(self, rows: np.ndarray) -> list[str]:

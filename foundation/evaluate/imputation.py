@@ -23,6 +23,7 @@ from foundation.data.tokens import layout_of
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.generate import MASK_KINDS, Imputed, hold, impute, low_rank, mean_over_time
 from foundation.generate.nmse import error_and_power
+from foundation.machine import on_device
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.signal import Signal
 
@@ -102,7 +103,7 @@ def measure_imputation(recipe: ImputationRecipe, done: Callable[[str], None] = l
         RecipeError: the checkpoint was pretrained on a test recording.
         ShardError, CheckpointError: shards or the checkpoint cannot be read.
     """
-    model = load_masked(recipe.checkpoint)
+    model = on_device(load_masked(recipe.checkpoint), recipe.device)
     found = []
     for each in recipe.sets:
         tests = {part: read_part(each.shards, each.split, part) for part in each.parts}

@@ -12,7 +12,7 @@ from foundation.evaluate.generation import MODEL, decoder_rows
 from foundation.evaluate.leakage import refuse_overlaps
 from foundation.evaluate.runner import pool_folds, pooling_sentences, rows_of, run_jobs
 from foundation.evaluate.transfer_loss import loss_rows
-from foundation.machine import set_threads
+from foundation.machine import on_device, set_threads
 from foundation.progress import StepProgress
 from foundation.results.rows import Row, merge_rows
 
@@ -50,7 +50,8 @@ def decoder(recipe: EvaluateRecipe, command: str) -> list[Row]:
     names: dict[str, str] = {"set_name": recipe.set, "split": fold, "command": command}
     rows: list[Row] = []
     for name in recipe.sources:
-        found = decoder_rows(load_masked(recipe.source(name, fold, recipe.seeds[0])), chosen, **names)
+        model = on_device(load_masked(recipe.source(name, fold, recipe.seeds[0])), recipe.device)
+        found = decoder_rows(model, chosen, **names)
         # With several checkpoints rows carry their names; rows that do not depend on a checkpoint appear once.
         new = [_named(row, name) for row in found] if len(recipe.sources) > 1 else found
         rows = merge_rows(rows, new)

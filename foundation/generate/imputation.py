@@ -70,8 +70,7 @@ def impute(
         batch = tokenize(chosen, model.config)
         candidates = batch["observed"].any(-1)
         visible = draw_mask(batch["grid"], candidates, batch["static"], ratio, {kind: 1.0}, generator)
-        on_device = {name: value.to(model.device) for name, value in batch.items()}
-        raw = model.reconstruct(visible.to(model.device), **on_device).float().cpu().numpy()
+        raw = model.reconstruct(visible, **batch).float().cpu().numpy()
         seen = np.broadcast_to(visible.numpy()[..., None], raw.shape).astype(np.float32)
         imputed += [_to_signal_units(model, *each) for each in zip(chosen, raw, seen, strict=True)]
     return imputed

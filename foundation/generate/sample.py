@@ -11,6 +11,7 @@ import torch
 from foundation.data.tokens import tokenize, untokenize
 from foundation.data.views import made_linear, view_of
 from foundation.models import WfmForMaskedModeling
+from foundation.models.structure import Structure, to_device
 from foundation.signal import Signal
 
 
@@ -28,9 +29,10 @@ def sample_like(
     """
     batch: dict[str, Any] = dict(tokenize(templates, model.config))
     observed = batch["observed"].any(-1)
-    levels = model.encoder.components(batch, observed)
+    batch["structure"] = Structure.of(batch)
+    levels = model.encoder.components(*to_device((batch, observed), model.device))
     nothing = torch.zeros_like(observed)
-    raw = model.generate(nothing, generator, steps=steps, levels=levels, **batch).numpy()
+    raw = model.generate(nothing, generator, steps=steps, levels=levels, **batch).cpu().numpy()
     return [_signal(model, template, row) for template, row in zip(templates, raw, strict=True)]
 
 

@@ -4,12 +4,12 @@ Shapes in signatures use the axis names that `foundation.nn` lists.
 """
 
 from foundation.models.config import WfmConfig
-from foundation.models.embedding import CONTEXT_TOKENS
 from foundation.models.encoder import WfmModel
 from foundation.models.kernel_head import KernelHead, StackedHead
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.models.output import EncoderOutput
 from foundation.models.pooling import pool
+from foundation.models.structure import CONTEXT_TOKENS
 from foundation.models.supervised import LinearHead, SupervisedName, SupervisedNetwork
 from foundation.models.task import TaskModel
 

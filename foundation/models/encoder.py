@@ -148,9 +148,10 @@ class WfmModel(WfmPreTrainedModel):
                 entry.
             components: already normalised tokens, for generation, where nothing may be visible yet.
             output_hidden_states, return_dict: as everywhere in transformers; defaults are those of the configuration.
-            batch: maybe `structure`, see `foundation.models.structure`; the tensors of `foundation.data.tokens`: values, observed [batch, tokens, entries]; position
+            batch: the tensors of `foundation.data.tokens`: values, observed [batch, tokens, entries]; position
                 [batch, tokens, 6]; link [batch, tokens, 2]; grid [batch, tokens, 3]; column, shape, static
-                [batch, tokens]; kind, logarithmic [batch]; radio [batch, 3].
+                [batch, tokens]; kind, logarithmic [batch]; radio [batch, 3]. And `structure`, where it was made
+                before, see `foundation.models.structure`.
 
         Raises:
             SignalError: another tensor was given, or one is missing.

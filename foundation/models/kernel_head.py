@@ -150,12 +150,17 @@ class StackedHead(SinglePrecision):
     def __init__(self, parts: Sequence[KernelHead]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
+        self._ends: list[int] | None = None  # of the slices; kept, as asking a device for `start` would make it wait
         self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
         # In the precision of the outputs: shares that add up to 1 + 1e-7 would move large coordinates.
         self.register_buffer("share", torch.zeros(len(parts), dtype=parts[0].target_mean.dtype))
 
     def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        ends = [start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)]
+        if self._ends is None:
+            self._ends = [
+                start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)
+            ]
+        ends = self._ends
         if pooled.shape[1] != max(ends):
             raise SignalError(
                 f"a head fitted to {max(ends)} features was given {pooled.shape[1]}: these signals have other links or "

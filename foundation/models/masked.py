@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from foundation.models.batch import checked_batch
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
-from foundation.models.batch import checked_batch
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
 from foundation.models.output import EncoderOutput
 from foundation.models.statistics_head import Summaries
@@ -62,9 +62,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
     def fields(self, batch: dict[str, Tensor]) -> tuple[TokenField, ...]:
         """What `interpolate_tokens` needs of a batch; made where the batch is."""
-        return fields_of(
-            *(batch[name] for name in ("observed", "exists", "static", "grid", "shape")), self.config.patch_shapes
-        )
+        return fields_of(batch, self.config.patch_shapes)
 
     def gate(
         self,

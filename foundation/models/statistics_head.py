@@ -54,7 +54,9 @@ class StatisticsHead(nn.Module):
 
     def error(self, columns: Iterable[Summaries]) -> Float[Tensor, ""]:
         """Mean squared error of the prediction, for columns of which the encoder saw a part."""
-        total, count = (torch.stack(parts).sum() for parts in zip(*(self._error(*each) for each in columns), strict=True))
+        total, count = (
+            torch.stack(parts).sum() for parts in zip(*(self._error(*each) for each in columns), strict=True)
+        )
         return total / count.clamp(min=1)
 
     def _error(
@@ -73,9 +75,7 @@ class StatisticsHead(nn.Module):
         weight = self.known(observed, shape).to(target.dtype)
         return ((self(summary).float() - target).square() * weight).sum(), weight.sum()
 
-    def known(
-        self, observed: Bool[Tensor, "columns entries"], shape: int
-    ) -> Bool[Tensor, "columns rows slots"]:
+    def known(self, observed: Bool[Tensor, "columns entries"], shape: int) -> Bool[Tensor, "columns rows slots"]:
         """Which outputs have a target, given which entries of static tokens of this patch shape were measured."""
         seen = self._by_slot(observed, shape)
         slope = nn.functional.pad(seen[:, 0, 2:] & seen[:, 0, :-2], (0, 2))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Int
@@ -36,9 +36,9 @@ class Structure:
 
     columns: int
     links: int
-    samples: dict[int, Int[Tensor, "_"]]
+    samples: dict[int, Int[Tensor, " _"]]
     order: Int[Tensor, " batch"] | None
-    static: dict[int, Int[Tensor, "_"]]
+    static: dict[int, Int[Tensor, " _"]]
     packing: Packing
 
     @classmethod
@@ -75,8 +75,8 @@ class Visible:
     index: Int[Tensor, "batch visible"]
     real: Bool[Tensor, "batch visible"]
     packing: Packing
-    content: tuple[Int[Tensor, "_"], ...] | None
-    summary: dict[int, Int[Tensor, "_"]] | None
+    content: tuple[Int[Tensor, " _"], ...] | None
+    summary: dict[int, Int[Tensor, " _"]] | None
 
     @classmethod
     def of(cls, mask: Bool[Tensor, "batch tokens"], batch: Mapping[str, Tensor], shapes: int) -> Visible:
@@ -102,12 +102,22 @@ torch.export.register_dataclass(Structure)
 torch.export.register_dataclass(Visible)
 
 
-def rows_of(chosen: Bool[Tensor, "batch tokens"]) -> Int[Tensor, "_"]:
+def inputs_of(batch: Mapping[str, Tensor], shapes: int, device: torch.device | str) -> dict[str, Any]:
+    """Keyword arguments of an encoder that sees every measured token: the batch, what it asks of the host, on a device.
+
+    Args:
+        shapes: number of patch shapes of the network.
+    """
+    visible = Visible.of(batch["observed"].any(-1), batch, shapes)
+    return to_device({**batch, "structure": Structure.of(batch), "visible": visible}, device)
+
+
+def rows_of(chosen: Bool[Tensor, "batch tokens"]) -> Int[Tensor, " _"]:
     """Rows of the chosen tokens in the flattened batch."""
     return chosen.flatten().nonzero().squeeze(1)
 
 
-def batch_rows(index: Int[Tensor, "batch visible"], tokens: int) -> Int[Tensor, "_"]:
+def batch_rows(index: Int[Tensor, "batch visible"], tokens: int) -> Int[Tensor, " _"]:
     """Row in the flattened batch of every entry of an index into samples of so many tokens."""
     return (index + tokens * torch.arange(len(index), device=index.device)[:, None]).flatten()
 

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from foundation.models.structure import to_device
+
 SupervisedName = Literal["cnn", "resnet"]
 CNN_WIDTHS, CNN_FEATURES, CNN_CELLS = (32, 64, 96), 128, 4
 RESNET_WIDTHS, RESNET_BLOCKS = (16, 32, 64), 3
@@ -36,6 +38,10 @@ class SupervisedNetwork(nn.Module):
         self.register_buffer("std", torch.ones(shape[0], 1, 1))
         self.encoder, features = _cnn(shape) if name == "cnn" else _resnet(shape)
         self.head = LinearHead(features, outputs, dropout)
+
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Arguments of `forward` for a batch on the CPU, where the model is."""
+        return to_device(batch, self.mean.device)
 
     def standardise_by(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from foundation.models.kernel_head import StackedHead
 from foundation.models.pooling import pool
+from foundation.models.structure import inputs_of
 
 
 class TaskModel(nn.Module):
@@ -24,6 +25,11 @@ class TaskModel(nn.Module):
         super().__init__()
         self.encoder, self.head, self.pooling = encoder, head, pooling
 
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Any]:
+        """Arguments of `forward` for a batch on the CPU, where the model is."""
+        config: Any = self.encoder.config
+        return inputs_of(batch, len(config.patch_shapes), next(self.parameters()).device)
+
     def forward(self, **batch: Any) -> Float[Tensor, "batch outputs"]:
-        """Class logits or regression targets of a token batch, whose tensors `WfmModel.forward` lists."""
+        """Class logits or regression targets of a token batch; the arguments are those of `WfmModel.forward`."""
         return self.head(pool(self.encoder, self.encoder(return_dict=True, **batch), batch, self.pooling))

@@ -58,9 +58,9 @@ class Columns:
     widths: tuple[int, ...]
     count: int
     links: int
-    samples: dict[int, Int[Tensor, "_"]] | None = None
+    samples: dict[int, Int[Tensor, " _"]] | None = None
     order: Int[Tensor, " batch"] | None = None
-    static: dict[int, Int[Tensor, "_"]] | None = None
+    static: dict[int, Int[Tensor, " _"]] | None = None
 
     def to_slots(self, values: Float[Tensor, "batch tokens entries"]) -> Float[Tensor, "batch tokens slots"]:
         """Sum the entries of each dynamics token over its times."""
@@ -139,9 +139,7 @@ class Columns:
 
     def any_token(self, chosen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch columns"]:
         """Whether a column has a chosen token."""
-        found = torch.zeros(len(chosen), self.count, device=chosen.device).scatter_add_(
-            1, self.column, chosen.float()
-        )
+        found = torch.zeros(len(chosen), self.count, device=chosen.device).scatter_add_(1, self.column, chosen.float())
         return found > 0
 
     def link_mean(

@@ -77,8 +77,8 @@ class Experts(nn.Module):
     ) -> Float[Tensor, "routed width"]:
         """Each row through its expert; rows are sorted by expert.
 
-        On the CPU one product per expert. Elsewhere one grouped product for all, which exists in bfloat16 only: how many
-        tokens an expert gets is known on the device alone, and the host would have to wait for it.
+        On the CPU one product per expert. Elsewhere one grouped product for all, which exists in bfloat16 only: how
+        many tokens an expert gets is known on the device alone, and the host would have to wait for it.
         """
         # Also experts without a token: DDP and ZeRO want every parameter to take part in every step.
         if x.device.type == "cpu":

@@ -7,7 +7,7 @@ gate of the model mixes it with the network's prediction. The baseline on measur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -40,28 +40,23 @@ class TokenField:
 torch.export.register_dataclass(TokenField)
 
 
-def fields_of(
-    observed: Bool[Tensor, "batch tokens entries"],
-    exists: Bool[Tensor, "batch tokens"],
-    static: Bool[Tensor, "batch tokens"],
-    grid: Int[Tensor, "batch tokens 3"],
-    shape: Int[Tensor, "batch tokens"],
-    patch_shapes: Sequence[Sequence[int]],
-) -> tuple[TokenField, ...]:
+def fields_of(batch: Mapping[str, Tensor], patch_shapes: Sequence[Sequence[int]]) -> tuple[TokenField, ...]:
     """The fields of a batch. Asks its tensors for numbers, so it is called where the batch is made.
 
     Args:
-        grid: patch index along (time, link, response).
-        shape: index into `patch_shapes`, the same for all tokens of a sample.
+        batch: observed [batch, tokens, entries]; exists, static, shape [batch, tokens]; grid [batch, tokens, 3], the
+            patch index along (time, link, response).
     """
+    observed, exists, static, grid, shape = (batch[name] for name in ("observed", "exists", "static", "grid", "shape"))
     found = []
     for index in shape[:, 0].unique().tolist():
-        times, responses = patch_shapes[index]
+        pt, pr = patch_shapes[index]
         own = exists & (shape[:, :1] == index)
-        for chosen, patch in ((own & ~static, (times, responses)), (own & static, (1, responses))):
+        for chosen, patch in ((own & ~static, (pt, pr)), (own & static, (1, pr))):
             if not bool(chosen.any()):
                 continue
-            size = (len(grid), *(int(most) + 1 for most in grid[chosen].amax(0)))
+            times, links, responses = (int(most) + 1 for most in grid[chosen].amax(0))
+            size = len(grid), times, links, responses
             place = chosen.nonzero()[:, 0]
             for count, along in zip(size[1:], grid[chosen].unbind(-1), strict=True):
                 place = place * count + along

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -99,7 +100,8 @@ class MaskedObjective(ObjectiveSection):
         if practises:
             visible = draw_unmasked(candidates, static, generator)
         else:
-            visible = draw_mask(batch["grid"], candidates, static, self.ratio, self.masks, generator)
+            masks = cast(Mapping[str, float], self.masks)
+            visible = draw_mask(batch["grid"], candidates, static, self.ratio, masks, generator)
         is_hidden = candidates & ~visible
         hidden, part = rows_of(is_hidden), max(1, round(self.gate_share * len(visible)))
         # Reconstruction never predicts the static response of a column with a visible patch: it is visible.
@@ -113,7 +115,7 @@ class MaskedObjective(ObjectiveSection):
             hidden=hidden,
             practises=practises,
             gated=gated,
-            fields=fields_of(*(batch[name][:part] for name in names), spec.patch_shapes),
+            fields=fields_of({name: batch[name][:part] for name in names}, spec.patch_shapes),
             flow=chosen,
             times=times,
             tokens=int(candidates.sum()),

@@ -9,6 +9,7 @@ from foundation.data.loader import Loader
 from foundation.data.stream import ShardStream
 from foundation.signal import Signal
 from foundation.train.module import PretrainModule
+from foundation.train.tasks import Tasks
 from foundation.transforms.augment import device_response, random_subset
 
 
@@ -37,8 +38,9 @@ class Shards(L.LightningDataModule):
             batch_tokens=recipe.train.batch_tokens,
             temperature=recipe.data.temperature,
             augment=self._augment if recipe.data.augment or recipe.data.random_subset else None,
+            prepare=self._tasks(module),
         )
-        return Loader(stream, recipe.data.workers)
+        return Loader(stream, recipe.data.workers, self.trainer.strategy.root_device)
 
     def state_dict(self) -> dict[str, int]:
         assert self.trainer is not None
@@ -49,6 +51,11 @@ class Shards(L.LightningDataModule):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.position, self.first_step = state["position"], state["step"]
+
+    def _tasks(self, module: PretrainModule) -> Tasks:
+        assert self.trainer is not None
+        places = self.trainer.global_rank, self.trainer.world_size
+        return Tasks(module.objective, module.model.config, self.recipe.seed, self.recipe.train.accumulate, *places)
 
     def _augment(self, signal: Signal, seed: int) -> Signal:
         data = self.recipe.data

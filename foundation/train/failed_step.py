@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
 from foundation.objectives import MaskedObjective
+from foundation.train.tasks import draws_of
 
 _MODEL, _BATCH = "model.", "batch."
 
 
-def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], step: int, place: int, seed: int) -> Path:
+def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Any], step: int, place: int, seed: int) -> Path:
     """Write one safetensors file into `directory` and return its path; under ZeRO-3 it holds the batch only.
 
     Args:
@@ -25,7 +26,9 @@ def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Tensor], st
     weights = network.state_dict()
     if not all(weight.numel() for weight in weights.values()):
         weights = {}
-    tensors = {_MODEL + name: value for name, value in weights.items()} | {_BATCH + k: v for k, v in batch.items()}
+    tensors = {_MODEL + name: value for name, value in weights.items()} | {
+        _BATCH + name: value for name, value in batch.items() if isinstance(value, Tensor)
+    }
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step={step}-batch={place}.safetensors"
     metadata = {"step": str(step), "place": str(place), "seed": str(seed)}
@@ -51,9 +54,3 @@ def replay(path: Path, model: WfmForMaskedModeling, objective: MaskedObjective) 
         raise CheckpointError(f"{path}: is no dump of this network ({str(error).splitlines()[0]}).") from error
     batch = {name.removeprefix(_BATCH): x for name, x in tensors.items() if name.startswith(_BATCH)}
     return objective(model, batch, draws_of(seed, step, place))[0]
-
-
-def draws_of(seed: int, step: int, place: int) -> torch.Generator:
-    """Random generator of a batch, a function of seed, step and index of the batch within the step: a resumed run draws
-    the same numbers as an uninterrupted one."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 4096 + place)

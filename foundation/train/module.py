@@ -15,9 +15,11 @@ from foundation.config import PretrainRecipe
 from foundation.errors import TrainingError
 from foundation.models import WfmForMaskedModeling
 from foundation.models.config import model_config
+from foundation.models.structure import to_device
 from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
-from foundation.train.failed_step import draws_of, leave_dump
+from foundation.objectives.masked import Task
+from foundation.train.failed_step import leave_dump
 from foundation.train.gradient_check import LocalGradients
 from foundation.train.optim import parameter_groups, rate
 
@@ -34,7 +36,7 @@ class PretrainModule(L.LightningModule):
         self.objective = MaskedObjective(**recipe.objective.model_dump())
         for network in (self.model.encoder.transformer, self.model.decoder.transformer):
             network.gradient_checkpointing = recipe.train.activation_checkpointing
-        self.batch: dict[str, Tensor] | None = None  # current batch
+        self.batch: dict[str, Any] | None = None  # current batch
         self.position: int | None = None  # in the stream, after the current batch
         self.sums: dict[str, Tensor] = {}  # running mean of metrics over the batches of a step
         self.number = -1  # index of the batch within its step, on this process
@@ -45,15 +47,16 @@ class PretrainModule(L.LightningModule):
         if self.engine is not None:
             self.gradients = LocalGradients(self.model)
 
-    def training_step(self, drawn: tuple[dict[str, Tensor], int], batch_idx: int) -> dict[str, Any]:
-        self.batch, self.position = drawn
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return to_device(batch, device)  # where the loader has not sent it there already
+
+    def training_step(self, drawn: tuple[tuple[dict[str, Any], Task], int], batch_idx: int) -> dict[str, Any]:
+        (self.batch, task), self.position = drawn
         self.number = (self.number + 1) % self.recipe.train.accumulate
-        draws = draws_of(self.recipe.seed, self.global_step, self.place)
-        loss, metrics = self.objective(self.model, self.batch, draws)
+        loss, metrics = self.objective.loss(self.model, self.batch, task)
         self._demand_finite("loss", loss)
-        tokens = metrics.pop("tokens")
         self._log({"loss": loss.detach(), **metrics})
-        return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": tokens}
+        return {"loss": loss, "samples": len(self.batch["kind"]), "tokens": task.tokens}
 
     @property
     def ends_step(self) -> bool:

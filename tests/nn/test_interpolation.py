@@ -13,7 +13,7 @@ from foundation.nn.interpolation import METHODS, TokenField, fields_of, interpol
 
 
 def _fields(batch: Batch, config: WfmConfig) -> tuple[TokenField, ...]:
-    return fields_of(*(batch[name] for name in ("observed", "exists", "static", "grid", "shape")), config.patch_shapes)
+    return fields_of(batch, config.patch_shapes)
 
 
 @pytest.mark.parametrize("view", ["field", "log-amplitude"])

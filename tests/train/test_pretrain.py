@@ -169,7 +169,7 @@ def test_every_epoch_reads_every_batch_in_another_order(shards_dir: Path, tmp_pa
     plain = PretrainModule.training_step
 
     def remember(self: PretrainModule, drawn: Any, batch_idx: int) -> Any:
-        seen.append(drawn[0]["values"].sum((1, 2)))
+        seen.append(drawn[0][0]["values"].sum((1, 2)))
         return plain(self, drawn, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:

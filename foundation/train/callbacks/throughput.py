@@ -43,7 +43,7 @@ class Throughput(L.Callback):
         self._reset()
 
     def _reset(self) -> None:
-        self.samples, self.tokens, self.start = 0, 0.0, time.perf_counter()
+        self.samples, self.tokens, self.start = 0, 0, time.perf_counter()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         dtype = torch.bfloat16 if str(trainer.precision).startswith("bf16") else torch.float32
@@ -54,7 +54,7 @@ class Throughput(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.samples += outputs["samples"]
-        self.tokens += float(outputs["tokens"])
+        self.tokens += outputs["tokens"]
         assert isinstance(pl_module, PretrainModule)
         if trainer.global_step % self.every or not pl_module.ends_step:
             return
