@@ -113,7 +113,7 @@ class Originals:
     def check_encoder(self, model: WfmModel, held: Tensors, prefix: str) -> str:
         """What is wrong with an encoder, of which `held` is what the file holds; "" if nothing is."""
         state, before = model.state_dict(), self.encoder.state_dict()
-        there = {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
+        there = {name.removeprefix(prefix): value for name, value in held.items() if str(name).startswith(prefix)}
         if state.keys() != there.keys() or any(not _equal(state[name], there[name]) for name in state):
             return "its weights are not those of the file"
         with torch.no_grad():

@@ -30,7 +30,7 @@ from foundation.readers.arrays import hdf5
 #: Limits on processor time and on elapsed time: on a busy machine a new process may wait for seconds.
 LIMIT_S, TIMEOUT_S = 2.0, 60.0
 #: Memory that Python and NumPy need for any file, and the process that opens HDF5 files.
-ROOM, WORKER_ROOM = 4 * 2**20, 256 * 2**20
+ROOM, WORKER_ROOM = 4 * 2**20, 640 * 2**20  # a worker limits itself to 512 MiB, beside the libraries it has loaded
 _KEPT = 5
 _MOST_BYTES = 64
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -24,6 +25,9 @@ import h5py
 import numpy as np
 
 Answer = tuple[dict[str, Any], bytes]
+
+#: Bytes that a worker may allocate: several copies of a block of 64 MiB. The library believes the sizes in a file.
+MOST_BYTES = 512 * 2**20
 
 
 class Worker:
@@ -131,6 +135,9 @@ def _child() -> bytes:
 
 def main() -> None:
     """Serve with child after child until standard input ends or one crashes."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard == resource.RLIM_INFINITY or hard > MOST_BYTES:
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, hard))
     while answer := _child():
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()

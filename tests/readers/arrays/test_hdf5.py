@@ -185,3 +185,12 @@ def test_a_forked_process_has_a_worker_of_its_own(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _FORK, str(path)], capture_output=True, text=True, timeout=60)
     parent, child, again = map(int, done.stdout.split())
     assert parent == again != child
+
+
+def test_a_worker_takes_no_more_memory_than_it_needs(tmp_path: Path) -> None:
+    """A file of a few kilobytes may claim an array of 2 GiB."""
+    with h5py.File(tmp_path / "claims", "w") as file:
+        file.create_dataset("H", (2**28,), "f8", chunks=(2**16,))
+    with pytest.raises(ReadError, match="damaged"), hdf5.Hdf5File(tmp_path / "claims") as file:
+        file.read("H", [(0, 2**28)])
+    hdf5._end_idle()
