@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -20,6 +21,7 @@ from foundation.nn.blocks import compile_blocks
 from foundation.objectives import MaskedObjective
 from foundation.objectives.masked import Task
 from foundation.train.failed_step import leave_dump
+from foundation.train.finite import FiniteWatch
 from foundation.train.gradient_check import LocalGradients
 from foundation.train.optim import parameter_groups, rate
 
@@ -39,6 +41,8 @@ class PretrainModule(L.LightningModule):
         self.batch: dict[str, Any] | None = None  # current batch
         self.position: int | None = None  # in the stream, after the current batch
         self.sums: dict[str, Tensor] = {}  # running mean of metrics over the batches of a step
+        self.watch: FiniteWatch | None = None  # on an accelerator
+        self.broken: Tensor | None = None  # whether a gradient norm of this process was not finite, on an accelerator
         self.number = -1  # index of the batch within its step, on this process
 
     def on_fit_start(self) -> None:
@@ -46,6 +50,16 @@ class PretrainModule(L.LightningModule):
         self.engine = strategy if isinstance(strategy, DeepSpeedStrategy) else None
         if self.engine is not None:
             self.gradients = LocalGradients(self.model)
+        # On the CPU nothing has to be waited for, and the step that fails is the one that stops.
+        self.watch = None if self.device.type == "cpu" else FiniteWatch()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.watch is not None:
+            self.watch.look()
+
+    def on_train_end(self) -> None:
+        if self.watch is not None:
+            self.watch.look(wait=True)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return to_device(batch, device)  # where the loader has not sent it there already
@@ -95,18 +109,28 @@ class PretrainModule(L.LightningModule):
         """Clip the gradient and check its norm before the step. DeepSpeed clips itself."""
         if self.engine is None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
+            if self.watch is not None:
+                # A fused optimizer skips the step itself, on the device, and all after it: the weights stay those that
+                # the dump needs until the host knows.
+                bad = ~torch.isfinite(norm)
+                self.broken = bad if self.broken is None else self.broken | bad
+                optimizer.found_inf = self.broken.float()  # type: ignore[attr-defined]
             self._demand_finite("gradient norm", norm)
             self.log("gradient_norm", norm)
 
     def _demand_finite(self, name: str, value: Tensor) -> None:
-        if bool(torch.isfinite(value)):
-            return
         assert self.batch is not None
-        where = self.recipe.out / "dumps"
-        dump = leave_dump(where, self.model, self.batch, self.global_step, self.place, self.recipe.seed)
+        refuse = partial(self._refuse, name, self.batch, self.global_step, self.place)
+        if self.watch is not None:
+            self.watch.add(value, refuse)
+        elif not bool(torch.isfinite(value)):
+            refuse(value)
+
+    def _refuse(self, name: str, batch: dict[str, Any], step: int, place: int, value: Tensor) -> None:
+        dump = leave_dump(self.recipe.out / "dumps", self.model, batch, step, place, self.recipe.seed)
         raise TrainingError(
-            f"{name} is {value.item()} at step {self.global_step}; the optimizer did not step. The last checkpoint is "
-            "good: lower train.learning_rate or look at the data with 'wfm shards verify'. "
+            f"{name} is {value.item()} at step {step}; the optimizer did not step. The last checkpoint is good: lower "
+            "train.learning_rate or look at the data with 'wfm shards verify'. "
             f"{dump} repeats the step: foundation.train.failed_step.replay."
         )
 
@@ -121,4 +145,6 @@ class PretrainModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.watch is not None:
+            self.watch.look(wait=True)
         checkpoint["recipe"] = self.recipe.model_dump(mode="json")

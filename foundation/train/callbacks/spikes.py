@@ -11,6 +11,8 @@ import statistics
 from collections import deque
 
 import lightning as L
+import torch
+from torch import Tensor
 
 from foundation.train.callbacks.base import Stepwise
 from foundation.train.module import PretrainModule
@@ -42,7 +44,7 @@ class SpikeDetector:
 
 
 class Spikes(Stepwise):
-    """Checks every step and logs the number of spikes every `every` steps.
+    """Checks every step, and logs the number of spikes, every `every` steps.
 
     The first spike of a series prints one line; those of the next `WINDOW` steps are only counted, because a loss that
     stays high would otherwise print at every step until the median follows.
@@ -53,12 +55,26 @@ class Spikes(Stepwise):
         self.detectors = {name: SpikeDetector() for name in NAMES}
         self.counts = dict.fromkeys(NAMES, 0)
         self.quiet_until = dict.fromkeys(NAMES, 0)
+        self.unread: list[tuple[int, dict[str, Tensor]]] = []  # step -> values; to read one an accelerator would wait
 
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
-        metrics, step = trainer.callback_metrics, trainer.global_step - 1  # the log counts steps from 0
-        known = [name for name in NAMES if name in metrics]
-        for name in known:
-            value = float(metrics[name])
+        metrics = trainer.callback_metrics
+        known = {name: metrics[name].detach().clone() for name in NAMES if name in metrics}
+        self.unread.append((trainer.global_step - 1, known))  # the log counts steps from 0
+        if trainer.global_step % self.every == 0:
+            self._read(trainer)
+            module.log_dict({NAMES[name]: float(self.counts[name]) for name in known})
+            self.counts = dict.fromkeys(NAMES, 0)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._read(trainer)
+
+    def _read(self, trainer: L.Trainer) -> None:
+        """Look at the values of the last steps, in their order."""
+        unread, self.unread = self.unread, []
+        places = [(step, name) for step, known in unread for name in known]
+        tensors = [value.float() for _, known in unread for value in known.values()]
+        for (step, name), value in zip(places, torch.stack(tensors).tolist() if tensors else [], strict=True):
             median = self.detectors[name].update(value)
             if median is None:
                 continue
@@ -66,9 +82,6 @@ class Spikes(Stepwise):
             if trainer.is_global_zero and step >= self.quiet_until[name]:
                 self.quiet_until[name] = step + WINDOW
                 print(sentence(name, step, value, median), flush=True)
-        if trainer.global_step % self.every == 0:
-            module.log_dict({NAMES[name]: float(self.counts[name]) for name in known})
-            self.counts = dict.fromkeys(NAMES, 0)
 
 
 def sentence(name: str, step: int, value: float, median: float) -> str:

@@ -27,6 +27,10 @@ def slurm_environment() -> SLURMEnvironment | None:
     return SLURMEnvironment(auto_requeue=False) if by_srun else None
 
 
+#: Steps between two times that ranks with accelerators agree on whether to stop.
+AGREE_EVERY = 10
+
+
 class Stop(L.Callback):
     """Saves a checkpoint and stops at the end of the batch after a signal; of a requeued SLURM job, rank 0 requeues it.
 
@@ -45,6 +49,9 @@ class Stop(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not self._active or trainer.global_step >= trainer.max_steps:
+            return
+        # To agree, ranks wait for one another and for their accelerators.
+        if trainer.strategy.root_device.type != "cpu" and trainer.global_step % AGREE_EVERY:
             return
         if trainer.strategy.reduce_boolean_decision(told_to_stop() != 0, all=False):
             self.checkpointing.save(trainer)
