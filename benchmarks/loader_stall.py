@@ -16,6 +16,7 @@ from foundation.config import CorpusSection
 from foundation.data.loader import Loader
 from foundation.data.stream import ShardStream
 from foundation.train.module import PretrainModule
+from foundation.train.tasks import Tasks
 from foundation.transforms.augment import device_response
 
 STEPS, WARM = 40, 5
@@ -33,19 +34,18 @@ def stall(workers: int) -> tuple[float, float]:
         recipe.seed,
         STEPS,
         augment=lambda signal, seed: device_response(signal, seed, strength),
+        prepare=Tasks(module.objective, module.model.config, recipe.seed, 1, 0, 1),
     )
-    batches = iter(Loader(stream, workers))
+    batches = iter(Loader(stream, workers, device()))
     waited, begin = 0.0, 0.0
-    draws = torch.Generator().manual_seed(0)
-    batch, _ = next(batches)
-    step = step_of(module.model, lambda: module.objective(module.model, batch, draws)[0], torch.float32)
+    (batch, task), _ = next(batches)
+    step = step_of(module.model, lambda: module.objective.loss(module.model, batch, task)[0], torch.float32)
     for i in range(STEPS):
         if i == WARM:
             waited, begin = 0.0, time.perf_counter()
         if i:
             asked = time.perf_counter()
-            drawn, _ = next(batches)
-            batch = {name: value.to(device()) for name, value in drawn.items()}
+            (batch, task), _ = next(batches)
             waited += time.perf_counter() - asked
         step()
     return waited, time.perf_counter() - begin

@@ -17,8 +17,10 @@ from foundation.data.shards.write import write_shards
 from foundation.data.stream import ShardStream
 from foundation.datasets import open_dataset
 from foundation.models import WfmConfig
+from foundation.models.structure import to_device
 from foundation.objectives import MaskedObjective
 from foundation.train.module import PretrainModule
+from foundation.train.tasks import Tasks
 
 ROOT = Path(__file__).parents[1]
 #: Name of a size: its recipe, and samples of a step that are timed in seconds on two cores.
@@ -46,8 +48,8 @@ _kept: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def batch_of(config: WfmConfig, samples: int) -> dict[str, Tensor]:
-    batch, _ = next(iter(ShardStream([CorpusSection(shards=simulated())], config, samples, 0, 1)))
-    return {name: value.to(device()) for name, value in batch.items()}
+    batch: dict[str, Tensor] = next(iter(ShardStream([CorpusSection(shards=simulated())], config, samples, 0, 1)))[0]
+    return batch
 
 
 def fixed_share(objective: MaskedObjective, share: float) -> MaskedObjective:
@@ -59,7 +61,8 @@ def our_step(
     module: PretrainModule, batch: dict[str, Tensor], objective: MaskedObjective, dtype: torch.dtype
 ) -> Callable[[], None]:
     model = module.model
-    return step_of(model, lambda: objective(model, batch, torch.Generator().manual_seed(0))[0], dtype)
+    batch, task = to_device(Tasks(objective, model.config, 0, 1, 0, 1)(batch, 0), device())
+    return step_of(model, lambda: objective.loss(model, batch, task)[0], dtype)
 
 
 def step_of(model: nn.Module, loss: Callable[[], Tensor], dtype: torch.dtype) -> Callable[[], None]:

@@ -83,6 +83,23 @@ def test_a_pretraining_step(sizes: str, objective: str, batch: Batch) -> None:
     assert not unused or OBJECTIVES[objective].get("flow_weight") == 0
 
 
+def test_a_step_in_half_precision(batch: Batch) -> None:
+    """Attention is then one call for samples of any length, as on CUDA."""
+    config = CONFIGS["dense"]
+    model, called = on_meta(config).bfloat16(), list[str]()
+    tasks = Tasks(MaskedObjective(), config, 0, 1, 0, 1)
+    sent, task = to_device(tasks(batch, 0), "meta")
+
+    class Attention(Mixes):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.extend([str(func)] if "attn" in str(func) or "attention" in str(func) else [])
+            return super().__torch_dispatch__(func, types, args, kwargs)
+
+    with Attention():
+        step(lambda: tasks.objective.loss(model, sent, task)[0], list(model.parameters()))
+    assert len(called) == 2 * (config.depth + config.decoder_depth), "forward and backward of each block"
+
+
 def test_with_activation_checkpointing(batch: Batch) -> None:
     model = on_meta(CONFIGS["dense"])
     model.encoder.transformer.gradient_checkpointing = model.decoder.transformer.gradient_checkpointing = True

@@ -202,6 +202,19 @@ class TrainSection(Section):
     learning_rate: Rate = Field(1e-3, description="peak learning rate")
     weight_decay: Weight = Field(0.05, description="weight decay of AdamW")
     warmup_steps: int = Field(50, ge=0, le=10**9, description="steps over which the learning rate rises to its peak")
+    schedule: Literal["cosine", "wsd"] = Field(
+        "cosine",
+        description="learning rate after the warm-up: cosine, down to a tenth over all steps; wsd (warm-up, stable, "
+        "decay): at its peak, then down over the last decay_share, so that a run can be made longer at any time",
+    )
+    decay_share: Share = Field(0.2, description="of wsd: share of the steps over which the rate comes down to 0")
+    ema: float | None = Field(
+        None,
+        ge=0.5,
+        lt=1,
+        description="decay of a moving average of the weights, such as 0.999, which is what checkpoints and exports "
+        "then hold; null: none",
+    )
     clip_norm: float = Field(1.0, gt=0, le=1e9, description="gradients are scaled down to this norm")
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
     devices: int = Field(1, gt=0, le=4096, description="processes per node, one for each GPU")
@@ -240,6 +253,12 @@ class TrainSection(Section):
         least = {"none": None, "optimizer": 1, "parameters": 3}[self.offload]
         if least is not None and (self.zero_stage or 0) < least:
             raise ValueError(f"offload={self.offload} needs strategy zero-{least} or above, not {self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _average_of_whole_weights(self) -> TrainSection:
+        if self.ema is not None and self.zero_stage is not None:
+            raise ValueError(f"ema needs the whole weights in every process: take strategy ddp, not {self.strategy}")
         return self
 
     @property

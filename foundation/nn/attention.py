@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention.varlen import varlen_attn
 
 from foundation.nn.packing import Packing
 from foundation.nn.positions import Rotation, rotate
@@ -41,12 +42,25 @@ class Attention(nn.Module):
         packing: Packing,
     ) -> Float[Tensor, "packed width"]:
         """Values averaged by the attention weights within each sample, heads concatenated."""
+        if packing.ends is not None and takes_any_length(values):
+            q, k = queries_keys.unbind(1)
+            lengths = packing.ends, packing.ends, packing.longest, packing.longest
+            out = varlen_attn(q, k, values, *lengths)
+            assert isinstance(out, Tensor)
+            return out.flatten(1)
         mixed = []
         for group in packing.groups:
             q, k = group.padded(queries_keys).permute(2, 0, 3, 1, 4)
             out = attend(q, k, group.padded(values).transpose(1, 2), group.keep)
             mixed.append(group.packed(out.transpose(1, 2).flatten(2)))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+def takes_any_length(values: Float[Tensor, "packed heads head_width"]) -> bool:
+    """Whether one kernel computes samples of any length: FlashAttention (Dao 2023, arXiv 2307.08691), on CUDA in half
+    precision. `meta` stands in for CUDA."""
+    half = values.dtype in (torch.float16, torch.bfloat16)
+    return half and values.device.type in ("cuda", "meta") and values.shape[-1] % 8 == 0
 
 
 def attend(

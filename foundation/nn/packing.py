@@ -1,7 +1,8 @@
 """Packing: the real tokens of a padded batch as rows, so that linear layers and norms compute nothing on padding.
 
-Rows are ordered by sample, short samples first, so that the samples of one group are one slice of the rows. Attention
-runs one group at a time, padded to the longest sample of the group; where all are equally long, a group is a view.
+Rows are ordered by sample, short samples first, so that the samples of one group are one slice of the rows. On the CPU
+attention runs one group at a time, padded to the longest sample of the group; where all are equally long, a group is a
+view. On CUDA one call takes samples of any length.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
+from torch.nn import functional as F
 
 from foundation.nn.tracing import tracing
 
@@ -57,12 +59,16 @@ class Packing:
     Attributes:
         batch, length: shape of the padded batch.
         rows: index of each packed token in the flattened batch; None where all tokens stay, in their order.
+        ends: row at which each sample begins, and where the last one ends; None where a graph is recorded.
+        longest: tokens of the longest sample.
     """
 
     batch: int
     length: int
     rows: Int[Tensor, " packed"] | None
     groups: tuple[Group, ...]
+    ends: Int[Tensor, " ends"] | None
+    longest: int
 
     def pack(self, x: Shaped[Tensor, "batch tokens *rest"]) -> Shaped[Tensor, " packed *rest"]:
         """The real tokens of a padded batch."""
@@ -86,12 +92,16 @@ def pack(keep: Bool[Tensor, "batch tokens"] | None, batch: int, length: int) -> 
     """The packing of a batch [batch, length]; `keep` marks its real tokens (None: all), at least one per sample."""
     if keep is not None and tracing():  # how many tokens are real is not known: padding stays, hidden from attention
         group = Group(0, batch * length, batch, length, None, keep[:, None, None])
-        return Packing(batch, length, None, (group,))
+        return Packing(batch, length, None, (group,), None, length)
     if keep is None or bool(keep.all()):
-        return Packing(batch, length, None, (Group(0, batch * length, batch, length, None, None),))
+        ends = torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)
+        return Packing(batch, length, None, (Group(0, batch * length, batch, length, None, None),), ends, length)
     order = keep.sum(1).argsort(stable=True)
     sample, token = keep[order].nonzero(as_tuple=True)
-    return Packing(batch, length, order[sample] * length + token, _groups(keep.sum(1)[order], sample))
+    lengths = keep.sum(1)[order]
+    ends = F.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
+    groups = _groups(lengths, sample)
+    return Packing(batch, length, order[sample] * length + token, groups, ends, groups[-1].longest)
 
 
 def _groups(lengths: Int[Tensor, " batch"], sample: Int[Tensor, " packed"]) -> tuple[Group, ...]:

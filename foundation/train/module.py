@@ -139,9 +139,7 @@ class PretrainModule(L.LightningModule):
         optimizer = torch.optim.AdamW(
             parameter_groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate(step, train.warmup_steps, train.steps)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

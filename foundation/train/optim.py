@@ -7,12 +7,21 @@ from typing import Any
 
 import torch
 
+from foundation.config import TrainSection
 
-def rate(step: int, warmup: int, total: int) -> float:
-    """Factor of the learning rate at a step: linear warm-up, then cosine decay to 0.1."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    done = min(1.0, (step - warmup) / max(1, total - warmup))
+
+def rate(step: int, train: TrainSection) -> float:
+    """Factor of the learning rate at a step: linear warm-up, then cosine decay to 0.1, or `wsd`.
+
+    Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395): stays at 1 and comes down to 0 as one minus the root of
+    the share that is done (Haegele et al. 2024, arXiv 2405.18392).
+    """
+    if step < train.warmup_steps:
+        return (step + 1) / (train.warmup_steps + 1)
+    if train.schedule == "wsd":
+        length = max(1, round(train.decay_share * train.steps))
+        return 1 - math.sqrt(min(1.0, max(0.0, (step - train.steps + length) / length)))
+    done = min(1.0, (step - train.warmup_steps) / max(1, train.steps - train.warmup_steps))
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
 from foundation.config import PretrainRecipe
 from foundation.train.callbacks.heartbeat import HeartbeatCallback
@@ -13,8 +13,9 @@ from foundation.train.callbacks.throughput import Throughput
 
 
 def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
-    """Throughput, spike detection, heartbeat, progress line and, if the recipe sets `picture_every`, pictures."""
+    """Throughput, spike detection, heartbeat, progress line and, if the recipe asks for them, averages and pictures."""
     every = recipe.train.log_every
     pictures = [] if recipe.train.picture_every is None else [Reconstructions(recipe, recipe.train.picture_every)]
+    average = [] if recipe.train.ema is None else [EMAWeightAveraging(decay=recipe.train.ema, use_buffers=False)]
     # Progress prints metrics that the callbacks before it log.
-    return [Throughput(every), Spikes(every), HeartbeatCallback(recipe.out), Progress(every), *pictures]
+    return [Throughput(every), Spikes(every), HeartbeatCallback(recipe.out), Progress(every), *average, *pictures]
