@@ -23,28 +23,10 @@ from foundation.train.tasks import Tasks
 
 SAMPLES = 64
 #: Operations that only describe memory anew, or take it.
-FREE = frozenset(
-    [
-        "view",
-        "reshape",
-        "transpose",
-        "permute",
-        "expand",
-        "slice",
-        "select",
-        "squeeze",
-        "unsqueeze",
-        "detach",
-        "alias",
-        "split",
-        "unbind",
-        "as_strided",
-        "empty",
-        "unfold",
-        "diagonal",
-        "lift_fresh",
-        "_unsafe_view",
-        "t",
+FREE = (
+    *("view", "reshape", "transpose", "permute", "expand", "slice", "select", "squeeze", "unsqueeze", "detach"),
+    *("alias", "split", "unbind", "as_strided", "empty", "unfold", "diagonal", "lift_fresh", "_unsafe_view", "t"),
+    *(
         "split_with_sizes",
         "new_empty",
         "empty_like",
@@ -54,7 +36,7 @@ FREE = frozenset(
         "unflatten",
         "_reshape_alias",
         "view_as_real",
-    ]
+    ),
 )
 
 
