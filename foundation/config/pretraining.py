@@ -78,6 +78,10 @@ class DataSection(Section):
         description="share of the samples that keep a random subset of links, times or responses, antennas renumbered",
     )
 
+    held_out: CorpusSection | None = Field(
+        None, description="samples that training does not see: their loss under fixed masks is logged on the way"
+    )
+
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
         if (self.shards is None) == (not self.corpora) or (self.corpora and (self.split or self.part)):
@@ -243,6 +247,7 @@ class TrainSection(Section):
         None, description="checkpoints at multiples of so many steps are never deleted; null: none"
     )
     log_every: Steps = Field(10, description="steps between log entries")
+    held_out_every: Steps = Field(500, description="steps between two looks at data.held_out")
     picture_every: Steps | None = Field(1000, description="steps between figures of reconstructions; null: none")
     timeout_s: float = Field(
         900, gt=0, le=1e7, description="seconds that a process waits for the others before the run ends with an error"

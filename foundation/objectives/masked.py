@@ -148,7 +148,7 @@ class MaskedObjective(ObjectiveSection):
         full = model.encoder.components(batch, batch["observed"].any(-1))
         with watch_balance() as balances:
             condition, components, encoded = model(task.visible, components=full if task.practises else None, **batch)
-        hidden = _hidden(model, batch, task.hidden, condition, components)
+        hidden = hidden_tokens(model, batch, task.hidden, condition, components)
         mse = _weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         gated = self._gated(model, batch, task, components, hidden)
         statistics = model.statistics_loss(encoded, full, batch)
@@ -182,7 +182,7 @@ class MaskedObjective(ObjectiveSection):
         return _weighted_mean_square(gated - target, weight)
 
 
-def _hidden(
+def hidden_tokens(
     model: WfmForMaskedModeling,
     batch: dict[str, Any],
     rows: Int[Tensor, " hidden"],

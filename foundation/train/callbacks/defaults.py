@@ -6,6 +6,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
 from foundation.config import PretrainRecipe
 from foundation.train.callbacks.heartbeat import HeartbeatCallback
+from foundation.train.callbacks.held_out import HeldOutLoss
 from foundation.train.callbacks.progress import Progress
 from foundation.train.callbacks.reconstructions import Reconstructions
 from foundation.train.callbacks.spikes import Spikes
@@ -17,5 +18,7 @@ def callbacks_of(recipe: PretrainRecipe) -> list[Callback]:
     every = recipe.train.log_every
     pictures = [] if recipe.train.picture_every is None else [Reconstructions(recipe, recipe.train.picture_every)]
     average = [] if recipe.train.ema is None else [EMAWeightAveraging(decay=recipe.train.ema, use_buffers=False)]
+    held_out = [] if recipe.data.held_out is None else [HeldOutLoss(recipe, recipe.data.held_out)]
     # Progress prints metrics that the callbacks before it log.
-    return [Throughput(every), Spikes(every), HeartbeatCallback(recipe.out), Progress(every), *average, *pictures]
+    numbers = [Throughput(every), Spikes(every), HeartbeatCallback(recipe.out), *held_out, Progress(every)]
+    return [*numbers, *average, *pictures]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-TAIL = 1 << 16  # bytes at the end of a log that `last_loss` reads
+TAIL = 1 << 16  # bytes at the end of a log that `last_values` reads
 
 
 def log_files(run: Path) -> list[Path]:
@@ -35,8 +35,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return [rows[step] for step in sorted(rows)]
 
 
-def last_loss(path: Path) -> tuple[int, float] | None:
-    """(step, loss) of the last complete row of a log, from its last `TAIL` bytes; None if there is none."""
+def last_values(path: Path, *names: str) -> tuple[int, list[float]] | None:
+    """(step, values) of the last complete row of a log that has all these metrics, from its last `TAIL` bytes; None if
+    there is none."""
     with path.open("rb") as file:
         head = file.readline().decode(errors="replace").strip().split(",")
         file.seek(max(file.tell(), path.stat().st_size - TAIL))
@@ -44,7 +45,7 @@ def last_loss(path: Path) -> tuple[int, float] | None:
     for row in reversed(list(csv.reader(line for line in lines if line.endswith("\n")))):
         cells = dict(zip(head, row, strict=False))
         try:
-            return int(cells["step"]), float(cells["loss"])
+            return int(cells["step"]), [float(cells[name]) for name in names]
         except (KeyError, ValueError):
             continue
     return None

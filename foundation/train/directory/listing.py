@@ -15,7 +15,7 @@ from foundation.checkpoints.integrity import files_of, integrity_problem
 from foundation.checkpoints.layout import FINAL, FOLDER, numbered, step_of
 from foundation.errors import WfmError
 from foundation.train.directory.heartbeat import is_running, read_heartbeat
-from foundation.train.directory.history import last_loss, log_files
+from foundation.train.directory.history import last_values, log_files
 
 
 @dataclass
@@ -37,6 +37,8 @@ class RunState:
     step: int = 0
     steps: int | None = None
     loss: float | None = None
+    held_out: float | None = None
+    held_out_mean: float | None = None
     log_age_s: float | None = None
     checkpoint: str | None = None
     checkpoint_step: int | None = None
@@ -111,14 +113,16 @@ def _log(directory: Path, run: RunState) -> None:
     for path in reversed(log_files(directory)):
         if run.log_age_s is None:
             run.log_age_s = max(0.0, time.time() - path.stat().st_mtime)
-        last = last_loss(path)
+        last = last_values(path, "loss")
         if last is not None:
-            step, loss = last
+            step, (loss,) = last
             run.step = max(run.step, step + 1)  # rows count from 0
             if math.isfinite(loss):
                 run.loss = loss
             else:
                 run.problems.append(f"loss is {loss} at step {step}")
+            if (held_out := last_values(path, "held_out", "held_out_mean")) is not None:
+                run.held_out, run.held_out_mean = held_out[1]
             return
         run.problems.append(f"{path.relative_to(directory)} holds no row with a step and a loss")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from foundation.results.terminal import text_table
 from foundation.train.directory.listing import RunState
 
-HEAD = ("RUN", "STATE", "STEP", "LOSS", "LOGGED", "CHECKPOINT", "WRITTEN", "SIZE", "PATH")
+HEAD = ("RUN", "STATE", "STEP", "LOSS", "HELD OUT", "LOGGED", "CHECKPOINT", "WRITTEN", "SIZE", "PATH")
 
 
 def runs_text(runs: Sequence[RunState]) -> str:
@@ -25,6 +25,7 @@ def _row(run: RunState) -> tuple[str, ...]:
         run.state,
         f"{run.step:,} of {total}",
         "-" if run.loss is None else f"{run.loss:.4g}",
+        "-" if run.held_out is None else f"{run.held_out:.4g} (constant {run.held_out_mean:.4g})",
         _ago(run.log_age_s),
         "-" if run.checkpoint is None else run.checkpoint + step,
         _ago(run.checkpoint_age_s),

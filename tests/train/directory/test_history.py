@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.train.directory.history import last_loss, log_files, read_history
+from foundation.train.directory.history import last_values, log_files, read_history
 
 
 def _log(run: Path, version: str, text: str) -> Path:
@@ -40,4 +40,5 @@ def test_rows_of_all_starts_are_merged_by_step(tmp_path: Path) -> None:
     ids=["a row that is being written", "a long log", "no row", "an empty file"],
 )
 def test_the_last_complete_row_counts(text: str, found: tuple[int, float] | None, tmp_path: Path) -> None:
-    assert last_loss(_log(tmp_path, "0", text)) == found
+    last = last_values(_log(tmp_path, "0", text), "loss")
+    assert last == (None if found is None else (found[0], [found[1]]))
