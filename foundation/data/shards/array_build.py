@@ -18,7 +18,7 @@ from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest
 from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.worker_pool import in_order
-from foundation.data.shards.write import SHARD_BYTES, assemble, finished, jobs
+from foundation.data.shards.write import SHARD_BYTES, assemble, built, finished, jobs, tidy
 from foundation.errors import ShardError
 from foundation.files import write_atomically
 from foundation.progress import StepProgress
@@ -122,8 +122,10 @@ def _join(out: Path, folders: list[Path], max_bad: int | float | None) -> Manife
     """Write the shards of the parts, unless that is done, and remove the parts."""
     records = {folder: _load(folder) for folder in folders}
     plan = records[folders[0]].plan
-    manifest = finished(plan, out)
-    if manifest is None:
+    manifest = built(plan, out)
+    if manifest is not None:
+        tidy(out)
+    else:
         folder_of = _check(out, records)
         files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
         journal = Journal.open(plan, out)
