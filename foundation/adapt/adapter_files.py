@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,7 +72,13 @@ def weights_hash(encoder: WfmModel) -> str:
 
 
 def save_adapter(
-    model: TaskModel, target: Target, base: str, base_hash: str, folder: Path, seen: Seen | None = None
+    model: TaskModel,
+    target: Target,
+    base: str,
+    base_hash: str,
+    folder: Path,
+    seen: Seen | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a LoRA-adapted task model atomically to a new folder.
 
@@ -79,6 +86,7 @@ def save_adapter(
         base: name or path of the base model.
         base_hash: `weights_hash` of the base model.
         seen: the signals that it was fitted to, which `predict` compares with those it is given. None: not known.
+        beside: writes further files into the folder that it is given, which appear together with the adapter.
 
     Raises:
         CheckpointError: the folder exists, also if another command has made it meanwhile (nothing is overwritten), or
@@ -103,6 +111,8 @@ def save_adapter(
         (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
         safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
         (partial / "task.json").write_text(task.model_dump_json(indent=1), encoding="utf-8")
+        if beside is not None:
+            beside(partial)
 
 
 def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command, part_of_array
+from foundation.cli.common import command, part_of_array, refuse_unwritable
 
 EXAMPLES = """examples:
   wfm study recipes/studies/masks.yaml --dry-run                  the runs, and which are done
@@ -79,6 +79,7 @@ def _run(args: argparse.Namespace) -> None:
             known = "of a remote held-out set" if remote else state(study, run)
             print(f"{run.folder}  {known}  {' '.join(run.words)}".rstrip())
         return
+    refuse_unwritable(args.json, args.html, folders=[study.recipe.cache])
     problems = do_runs(study, runs, lambda text: print(text, flush=True))
     if args.array is not None:
         left = sum(state(study, run) != "done" for run in study.runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from foundation.adapt import fit, predict, save_adapter
@@ -51,44 +51,57 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
         seen.check(signals)
     data = TokenSet(problem.train, encoder.config)
     targets = problem.target.encode(problem.train)
+    truths = {part: problem.target.encode(signals) for part, signals in problem.tests.items()}  # refuses before the fit
     rows = label_subset(targets, recipe.fraction, recipe.seed)
     model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
-    _save(model, problem.target, recipe, weights_hash(encoder), seen)
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
-        truth = problem.target.encode(signals)
-        found[part] = TaskResult.of(problem.target, targets[rows], truth, predicted)
-    _publish(recipe.out, found, recipe, len(rows))
+        found[part] = TaskResult.of(problem.target, targets[rows], truths[part], predicted)
+    # In one folder with what it answers, which appears whole: a half that a stop leaves would refuse the next call.
+    _save(model, problem.target, recipe, weights_hash(encoder), seen, lambda to: _write(to, found, recipe, len(rows)))
+    _print(found, recipe)
     return found
 
 
-def _save(model: TaskModel, target: Target, recipe: FinetuneRecipe, base_hash: str, seen: Seen) -> None:
+def _save(
+    model: TaskModel,
+    target: Target,
+    recipe: FinetuneRecipe,
+    base_hash: str,
+    seen: Seen,
+    beside: Callable[[Path], None],
+) -> None:
     """Save the adapter; where its folder cannot be written any more, in the folder for temporary files.
+
+    Args:
+        beside: as of `save_adapter`.
 
     Raises:
         CheckpointError: it was saved elsewhere; says where.
     """
     try:
-        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out, seen)
+        save_adapter(model, target, recipe.checkpoint, base_hash, recipe.out, seen, beside)
     except OSError as problem:
         elsewhere = Path(tempfile.mkdtemp(prefix="wfm-adapter-")) / recipe.out.name
-        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere, seen)
+        save_adapter(model, target, recipe.checkpoint, base_hash, elsewhere, seen, beside)
         raise CheckpointError(
             f"{recipe.out} cannot be written ({(problem.strerror or str(problem)).lower()}); the adapter is kept in "
             f"{elsewhere}."
         ) from problem
 
 
-def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
-    save_results(folder / RESULTS, found)
-    first = environment_note(recipe.task, [str(recipe.task.split)])
-    if first:
+def _print(found: Mapping[str, TaskResult], recipe: FinetuneRecipe) -> None:
+    if first := environment_note(recipe.task, [str(recipe.task.split)]):
         print(first)
     print_task(found)
     if note := augment_note(recipe.task, recipe.tune, ["lora"]):
         print(note)
+
+
+def _write(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
+    save_results(folder / RESULTS, found)
     facts = {
         "checkpoint": recipe.checkpoint,
         "shards": str(recipe.task.shards),
@@ -98,4 +111,5 @@ def _publish(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneReci
         "LoRA rank": str(recipe.tune.lora_rank),
         "augmentation (tune.augment)": f"{recipe.tune.augment:g} neper",
     }
-    write_task_page(folder / PAGE, recipe.name, found, facts, first)
+    note = environment_note(recipe.task, [str(recipe.task.split)])
+    write_task_page(folder / PAGE, recipe.name, found, facts, note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.special import stdtrit
 
 from foundation.errors import ReadError
-from foundation.files import write_atomically
+from foundation.files import exclusive, write_atomically
 from foundation.json_file import load_json
 
 Key = tuple[str, str, str, str, float, str]
@@ -126,6 +127,16 @@ def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     merged = {row.key: row for row in old}
     merged.update({row.key: row for row in new})
     return [merged[key] for key in sorted(merged)]
+
+
+def rewriting(path: Path) -> AbstractContextManager[None]:
+    """Hold the right to write a file of rows from before it is read until it is replaced: several commands may do so at
+    once, and each takes less than a second.
+
+    Raises:
+        WfmError: another process has held it for a minute.
+    """
+    return exclusive(path, wait_s=60)
 
 
 def save_rows(path: Path, rows: Iterable[Row], beside: Mapping[str, object] | None = None) -> None:

@@ -13,7 +13,7 @@ from helpers.tiny import environment, pretrain_recipe, snapshot, write_recipe
 
 from foundation.cli import main
 
-COMMANDS = ("pretrain", "finetune", "evaluate", "inspect", "build", "export", "quickstart")
+COMMANDS = ("pretrain", "finetune", "evaluate", "inspect", "build", "export", "quickstart", "study", "merge")
 
 
 def _words(command: str, out: Path, shards: Path, trained: Path, folder: Path) -> list[str]:
@@ -35,6 +35,13 @@ def _words(command: str, out: Path, shards: Path, trained: Path, folder: Path) -
         return ["shards", "build", "simulated", "--count", "320", "--out", str(out)]
     if command == "export":
         return ["hub", "export", str(trained / "checkpoints" / "final.ckpt"), str(out)]
+    if command == "study":
+        write_recipe(folder / "base.yaml", pretrain_recipe(shards, folder / "unused", steps=1))
+        held_out = {"shards": str(shards), "split": "room", "part": "test", "samples": 8}
+        fields = {"name": "tiny", "pretrain": "base.yaml", "variants": {"base": []}, "seeds": [0], "held_out": held_out}
+        return ["study", str(write_recipe(config, {**fields, "cache": str(out)}))]
+    if command == "merge":
+        return ["shards", "merge", str(out)]
     return ["quickstart", "--tiny", "--out", str(out)]
 
 
@@ -57,13 +64,14 @@ def test_a_place_that_takes_no_files_is_one_sentence(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["pretrain", "finetune", "build", "export"])
+@pytest.mark.parametrize("command", ["pretrain", "finetune", "evaluate", "inspect", "build", "export", "quickstart"])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_done(
     command: str, shards_dir: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """Stand-in: no file may grow beyond 20 kB, which the system reports much as it does a full disk."""
+    """Stand-in: no file may grow beyond 20 kB (rows: 100 B), which the system reports much as it does a full disk."""
     words = _words(command, tmp_path / "out", shards_dir, trained, tmp_path)
-    limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, {resource.RLIM_INFINITY})); "
+    most = 100 if command == "evaluate" else 20_000
+    limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {resource.RLIM_INFINITY})); "
     code = f"{limit}from foundation.cli import main; sys.exit(main({words!r}))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(TMPDIR=str(tmp_path)), capture_output=True, text=True, timeout=300

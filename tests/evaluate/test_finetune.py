@@ -52,6 +52,25 @@ def test_the_document_tells_captures_with_a_saved_adapter(
         exec(text.replace("runs/finetune/activity", str(out["columns"])), {})
 
 
+def test_an_adapter_appears_with_what_it_answers_or_not_at_all(
+    trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would refuse the next call, and lack what a quickstart goes on from."""
+    task = {"shards": str(shards_dir), "label": "activity", "split": "room"}
+    fields = {"name": "tiny", "out": str(tmp_path / "adapter"), "checkpoint": str(trained / "model"), "task": task}
+    recipe = FinetuneRecipe.model_validate({**fields, "tune": {"steps": 1, "pooling": "moments"}, "fraction": 0.2})
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("foundation.evaluate.finetune.write_task_page", interrupted)
+        finetune(recipe)
+    assert not list(tmp_path.iterdir())
+    finetune(recipe)
+    assert {"task.json", "predictions.json", "report.html"} <= {path.name for path in recipe.out.iterdir()}
+
+
 def test_finetune_writes_an_adapter_once(
     trained: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

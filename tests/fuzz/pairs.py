@@ -26,6 +26,7 @@ from foundation.adapt import load_adapter, predict
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.cli import main as wfm
 from foundation.data.labelled import TokenSet
+from foundation.data.shards.array_build import write_part
 from foundation.data.shards.corpus import read_part
 from foundation.data.shards.verify import verify
 from foundation.data.shards.write import write_shards
@@ -35,15 +36,22 @@ from foundation.results.rows import load_rows
 
 MODEL = {"hidden_size": 32, "depth": 1, "heads": 2, "decoder_size": 32, "decoder_depth": 1, "decoder_heads": 2}
 TRAIN = {"steps": 2, "batch_size": 8, "accelerator": "cpu", "picture_every": None, "checkpoint_every": 1}
+IQ = ["raw_iq", "datatype=ci16_le", "sample_rate_hz=20e6"]
 
 
 class Bench:
     """What all pairs start from, and their folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder, self.shards, self.run = folder, folder / "shards", folder / "run"
         write_shards(open_dataset("simulated", count=320, seed=0), self.shards)
-        self.out = folder / "pair"
+        self.out, self.rng = folder / "pair", rng
+        self.capture, self.parts = folder / "capture.bin", folder / "parts"
+        self.capture.write_bytes(rng.randbytes(40_000))
+        assert wfm(["inspect", str(self.capture), "--png", str(folder / "alone.png"), "--format", *IQ]) == 0
+        self.figure = (folder / "alone.png").read_bytes()
+        for part in range(2):
+            write_part(open_dataset("simulated", count=320, seed=0), self.parts, part, 2)
         assert wfm(["pretrain", "--config", str(self.recipe("base", self.pretraining(self.run)))]) == 0
 
     def recipe(self, name: str, fields: dict) -> Path:
@@ -124,7 +132,64 @@ def export(bench: Bench) -> tuple[list[list[str]], Callable[[list[int]], str]]:
     return [words, words], check
 
 
-COMMANDS = {each.__name__: each for each in (pretrain, finetune, evaluate, build, export)}
+def inspect(bench: Bench) -> tuple[list[list[str]], Callable[[list[int]], str]]:
+    png = bench.out / "capture.png"
+    words = ["inspect", str(bench.capture), "--png", str(png), "--format", *IQ]
+
+    def check(statuses: list[int]) -> str:
+        whole = png.read_bytes() == bench.figure
+        return "" if statuses == [0, 0] and whole else f"{statuses}, figure whole: {whole}"
+
+    return [words, words], check
+
+
+def study(bench: Bench) -> tuple[list[list[str]], Callable[[list[int]], str]]:
+    """Two studies that share their runs, and a file for both: one of another name is refused that."""
+    fields = {"pretrain": "base.yaml", "variants": {"base": [], "masked": ["objective.flow_weight=0.0"]}, "seeds": [0]}
+    held_out = {"shards": str(bench.shards), "split": "room", "part": "test", "samples": 8}
+    common = {**fields, "held_out": held_out, "cache": str(bench.out / "runs")}
+    names = ["same", bench.rng.choice(["same", "other"])]
+    recipes = [str(bench.recipe(f"study-{name}", {**common, "name": name})) for name in names]
+    rows, page = bench.out / "rows.json", bench.out / "page.html"
+
+    def check(statuses: list[int]) -> str:
+        complete = {row.method for row in load_rows(rows)} == {"untrained", "base", "masked"}
+        ended = page.read_text().rstrip().endswith("</html>")
+        right = 0 in statuses and set(statuses) <= {0, 2} and complete and ended
+        return (
+            "" if right and (len(set(names)) == 1 or 2 in statuses) else f"{statuses} of {names}, {complete=} {ended=}"
+        )
+
+    return [["study", recipe, "--json", str(rows), "--html", str(page)] for recipe in recipes], check
+
+
+def merge(bench: Bench) -> tuple[list[list[str]], Callable[[list[int]], str]]:
+    out = bench.out / "shards"
+    shutil.copytree(bench.parts, out)
+
+    def check(statuses: list[int]) -> str:
+        problems = [*verify(out), *(path.name for path in out.glob("part-*"))]
+        return "" if 0 in statuses and set(statuses) <= {0, 2} and not problems else f"{statuses} {problems}"
+
+    return [["shards", "merge", str(out)]] * 2, check
+
+
+def quickstart(bench: Bench) -> tuple[list[list[str]], Callable[[list[int]], str]]:
+    out = bench.out / "quickstart"
+
+    def check(statuses: list[int]) -> str:
+        problems = verify(out / "shards")
+        load_adapter(out / "adapter", load_encoder(str(out / "pretrain" / "model")))
+        ended = (out / "report.html").read_text().rstrip().endswith("</html>") and load_rows(out / "scores.json")
+        return "" if sorted(statuses) == [0, 2] and not problems and ended else f"{statuses} {problems}"
+
+    return [["quickstart", "--tiny", "--out", str(out)]] * 2, check
+
+
+COMMANDS = {
+    each.__name__: each for each in (pretrain, finetune, evaluate, build, export, inspect, study, merge, quickstart)
+}
+SLOW = 10  # times fewer pairs of the quickstart, which is all of the others in a row
 
 
 def fork(words: list[str], delay_s: float, told: Path) -> int:
@@ -177,10 +242,11 @@ def main() -> int:
     warnings.simplefilter("ignore")
     rng, found = random.Random(args.seed), 0
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), rng)
         for command in args.commands or COMMANDS:
-            problems = [problem for _ in range(args.pairs) if (problem := pair(bench, command, rng))]
-            print(f"{command}: {args.pairs} pairs, {len(problems)} problems", *problems[:3], sep="\n  ", flush=True)
+            pairs = max(1, args.pairs // SLOW) if command == "quickstart" else args.pairs
+            problems = [problem for _ in range(pairs) if (problem := pair(bench, command, rng))]
+            print(f"{command}: {pairs} pairs, {len(problems)} problems", *problems[:3], sep="\n  ", flush=True)
             found += len(problems)
     return int(bool(found))
 

@@ -18,7 +18,7 @@ from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest
 from foundation.data.shards.pieces import PieceFile, PieceIndex, make_piece
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.worker_pool import in_order
-from foundation.data.shards.write import SHARD_BYTES, assemble, finished, jobs
+from foundation.data.shards.write import SHARD_BYTES, assemble, built, finished, jobs, tidy
 from foundation.errors import ShardError
 from foundation.files import write_atomically
 from foundation.progress import StepProgress
@@ -95,25 +95,42 @@ def merge_parts(out: Path, *, max_bad: int | float | None = None) -> Manifest:
 
     Raises:
         ShardError: a part is missing, unfinished, damaged, or of another build than the others.
+        WfmError: another process merges them.
     """
-    folders = sorted(path for path in out.glob("part-*-of-*") if path.is_dir())
-    for folder in [folder for folder in folders if not any(folder.iterdir())]:
-        folder.rmdir()
-        folders.remove(folder)
-    if not folders and (out / FILE_NAME).exists():
-        return Manifest.load(out)
-    if not folders:
+    if not _folders(out):
+        return _merged(out)
+    with build_lock(out):  # from before the parts are listed until they are removed: another merge may end meanwhile
+        folders = _folders(out)
+        for folder in [folder for folder in folders if not any(folder.iterdir())]:
+            folder.rmdir()
+            folders.remove(folder)
+        return _join(out, folders, max_bad) if folders else _merged(out)
+
+
+def _folders(out: Path) -> list[Path]:
+    return sorted(path for path in out.glob("part-*-of-*") if path.is_dir())
+
+
+def _merged(out: Path) -> Manifest:
+    """The manifest of a directory whose parts have been merged."""
+    if not (out / FILE_NAME).exists():
         raise ShardError(f"{out}: holds no parts; build them with 'wfm shards build NAME --array i/n --out {out}'.")
+    return Manifest.load(out)
+
+
+def _join(out: Path, folders: list[Path], max_bad: int | float | None) -> Manifest:
+    """Write the shards of the parts, unless that is done, and remove the parts."""
     records = {folder: _load(folder) for folder in folders}
     plan = records[folders[0]].plan
-    with build_lock(out):
-        manifest = finished(plan, out)
-        if manifest is None:
-            folder_of = _check(out, records)
-            files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
-            journal = Journal.open(plan, out)
-            indices = (_load_piece(file, plan) for file in files[journal.position.piece :])
-            manifest = assemble(journal, out, files, indices, consumed=lambda file: None, max_bad=max_bad)
+    manifest = built(plan, out)
+    if manifest is not None:
+        tidy(out)
+    else:
+        folder_of = _check(out, records)
+        files = [PieceFile(folder_of[number % len(folders)], number) for number in range(plan.pieces)]
+        journal = Journal.open(plan, out)
+        indices = (_load_piece(file, plan) for file in files[journal.position.piece :])
+        manifest = assemble(journal, out, files, indices, consumed=lambda file: None, max_bad=max_bad)
     for folder in folders:
         _remove(folder)
     return manifest

@@ -61,6 +61,8 @@ def write_shards(
     if (manifest := finished(plan, out)) is not None:
         return manifest
     with build_lock(out):
+        if (manifest := built(plan, out)) is not None:  # by another process, since we looked
+            return manifest
         journal = Journal.open(plan, out, workers)
         files = [PieceFile(out / PIECES_NAME, number) for number in range(plan.pieces)]
         with closing(in_order(make_piece, jobs(dataset, plan, files[journal.position.piece :]), workers)) as indices:
@@ -75,7 +77,25 @@ def jobs(dataset: Dataset, plan: Plan, files: list[PieceFile]) -> Iterator[Job]:
 
 
 def finished(plan: Plan, out: Path) -> Manifest | None:
-    """The manifest in `out`, after deleting temporary files; None if there is none yet.
+    """As `built`, and says so, after deleting what a killed build left. Not for one who holds the lock.
+
+    Raises:
+        ShardError: it belongs to another build.
+        WfmError: another process is about to finish it.
+    """
+    manifest = built(plan, out)
+    if manifest is None:
+        return None
+    if (out / LOCK_NAME).exists() or _temporary(out):
+        with build_lock(out):
+            tidy(out)
+    message = f"{out}: {plan.name} is already built ({manifest.count} samples); nothing to do."
+    Console(stderr=True).print(message, markup=False)
+    return manifest
+
+
+def built(plan: Plan, out: Path) -> Manifest | None:
+    """The manifest in `out`; None if there is none yet.
 
     Raises:
         ShardError: it belongs to another build.
@@ -87,9 +107,6 @@ def finished(plan: Plan, out: Path) -> Manifest | None:
         kept, _ = without_missing(plan.name, plan.splits, count_sessions(manifest.shards), manifest.left_out)
         plan = plan.model_copy(update={"splits": kept})
     plan.refuse_other(out, "a finished build", manifest.model_dump(mode="json"))
-    _tidy(out)
-    message = f"{out}: {plan.name} is already built ({manifest.count} samples); nothing to do."
-    Console(stderr=True).print(message, markup=False)
     return manifest
 
 
@@ -259,15 +276,17 @@ def _finish(out: Path, journal: Journal, summary: Summary, left_out: list[LeftOu
         left_out=left_out,
     )
     manifest.save(out)
-    _tidy(out)
+    tidy(out)
     return manifest
 
 
-def _tidy(out: Path) -> None:
-    """Delete the temporary files of finished and killed builds."""
-    for name in (JOURNAL_NAME, LOCK_NAME):
-        (out / name).unlink(missing_ok=True)
-    for name in (JOURNAL_NAME, FILE_NAME):
-        for left in out.glob(f".{name}.*.partial"):
-            left.unlink(missing_ok=True)
+def tidy(out: Path) -> None:
+    """Delete the temporary files of finished and killed builds, but the lock, which its holder deletes."""
+    for left in _temporary(out):
+        left.unlink(missing_ok=True)
     shutil.rmtree(out / PIECES_NAME, ignore_errors=True)
+
+
+def _temporary(out: Path) -> list[Path]:
+    partial = [left for name in (JOURNAL_NAME, FILE_NAME) for left in out.glob(f".{name}.*.partial")]
+    return partial + [path for path in (out / JOURNAL_NAME, *(out / PIECES_NAME).glob("*")) if path.exists()]

@@ -14,8 +14,7 @@ from foundation.evaluate.report.run_page import write_report
 from foundation.evaluate.report.suite_page import save_suite, write_suite_report
 from foundation.evaluate.suite import Measured, Suite
 from foundation.evaluate.suite_tests import paired_tests, rankings
-from foundation.files import exclusive
-from foundation.results.rows import Row, load_rows, merge_rows, save_rows
+from foundation.results.rows import Row, load_rows, merge_rows, rewriting, save_rows
 from foundation.results.tables import markdown_table
 from foundation.results.terminal import print_rows
 
@@ -40,7 +39,7 @@ def publish(recipe: EvaluateRecipe, rows: list[Row], json_path: Path | None, htm
     notes.append(augment_note(recipe.task, recipe.tune, recipe.modes))
     _say(notes[1:])
     if json_path is not None:
-        with exclusive(json_path, wait_s=60):  # several evaluations may write into one file
+        with rewriting(json_path):
             earlier = earlier_rows(json_path)
             save_rows(json_path, merge_rows(earlier, rows))
         replaced = len({row.key for row in earlier} & {row.key for row in rows})

@@ -18,7 +18,7 @@ from foundation.evaluate.statistics.ranks import Ranking
 from foundation.evaluate.suite import Measured
 from foundation.evaluate.suite_tests import PairedTest, headline_rows
 from foundation.results.page import commands_of, facts_list, figure, paragraphs, section, table_of, write_page
-from foundation.results.rows import Row, load_rows, merge_rows, save_rows
+from foundation.results.rows import Row, load_rows, merge_rows, rewriting, save_rows
 from foundation.results.tables import Pivot, metric_of, pivot
 
 NOTES = (
@@ -65,7 +65,8 @@ def save_suite(
             for part, sentences in _poolings(each).items()
         },
     }
-    save_rows(path, merge_rows(load_rows(path) if path.exists() else [], rows), beside)
+    with rewriting(path):
+        save_rows(path, merge_rows(load_rows(path) if path.exists() else [], rows), beside)
     return len(rows)
 
 

@@ -15,7 +15,7 @@ from foundation.evaluate.report.curves import curves as score_curves
 from foundation.json_file import load_json
 from foundation.redaction import published
 from foundation.results.page import commands_list, facts_list, figure, paragraphs, section, table_of, write_page
-from foundation.results.rows import Row, save_rows
+from foundation.results.rows import Row, rewriting, save_rows
 from foundation.results.tables import Pivot, pivot
 from foundation.results.terminal import print_pivot
 from foundation.study.compare import differences, rows_of
@@ -93,10 +93,6 @@ def save_findings(path: Path, found: Findings) -> None:
     Raises:
         RecipeError: the file is there and is not of this study.
     """
-    if path.exists() and _study_of(path) != found.study.recipe.name:
-        raise RecipeError(
-            f"{path} is there and is not of study {found.study.recipe.name!r}; it was left alone: name another file."
-        )
     beside: dict[str, Any] = {
         "study": found.study.recipe.model_dump(mode="json"),
         "command": found.study.command,
@@ -117,7 +113,13 @@ def save_findings(path: Path, found: Findings) -> None:
         ],
         "problems": list(found.problems),
     }
-    save_rows(path, found.rows, published(beside))
+    with rewriting(path):
+        if path.exists() and _study_of(path) != found.study.recipe.name:
+            raise RecipeError(
+                f"{path} is there and is not of study {found.study.recipe.name!r}; it was left alone: name another "
+                "file."
+            )
+        save_rows(path, found.rows, published(beside))
 
 
 def write_findings(path: Path, found: Findings) -> None:

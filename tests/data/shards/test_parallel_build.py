@@ -75,6 +75,25 @@ def test_parts_merge_to_the_bytes_of_a_whole_build(whole: dict[str, bytes], tmp_
     assert snapshot(tmp_path) == whole
 
 
+def test_one_process_merges_at_a_time(whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while it removes the parts: another would find half of them."""
+    _parts(tmp_path, 2)
+    remove, refused = array._remove, []
+
+    def remove_while_another_merges(folder: Path) -> None:
+        (folder / PART_NAME).rename(folder / "away")
+        with pytest.raises(WfmError, match="is writing it; wait until that has ended"):
+            merge_parts(tmp_path)
+        (folder / "away").rename(folder / PART_NAME)
+        refused.append(folder)
+        remove(folder)
+
+    monkeypatch.setattr(array, "_remove", remove_while_another_merges)
+    merge_parts(tmp_path)
+    assert len(refused) == 2
+    assert snapshot(tmp_path) == whole
+
+
 def test_missing_unfinished_damaged_and_foreign_parts_are_refused(whole: dict[str, bytes], tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="holds no parts"):
         merge_parts(tmp_path)

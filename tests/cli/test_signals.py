@@ -1,0 +1,97 @@
+"""Ctrl-C and SIGTERM end every command with its status and one sentence, and nothing half done under its final name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.tiny import environment, write_recipe
+
+from foundation.cli import main
+
+pytestmark = pytest.mark.slow
+SIGNALS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+
+
+def _stopped(words: list[str], number: signal.Signals, begun: str) -> str:
+    """Start `wfm WORDS` and send the signal a moment after a line with `begun`; returns what it said on stderr.
+
+    Ctrl-C of a terminal reaches all processes of a command, SIGTERM of a scheduler its first.
+    """
+    command = [sys.executable, "-m", "foundation.cli", *words]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # test processes may ignore it, and pass that on
+    child = subprocess.Popen(command, env=environment(PYTHONUNBUFFERED="1"), start_new_session=True, **pipes)
+    signal.signal(signal.SIGINT, outside)
+    watchdog = threading.Timer(120, child.kill)
+    watchdog.start()
+    assert child.stdout is not None
+    said = ""
+    while begun not in said and (line := child.stdout.readline()):
+        said += line
+    time.sleep(0.3)
+    (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
+    said += child.communicate()[0]
+    watchdog.cancel()
+    status, word = SIGNALS[number]
+    assert child.returncode == status, said
+    assert "Traceback" not in said
+    (sentence,) = (line for line in said.splitlines() if line.startswith("wfm: ") and "warning" not in line)
+    assert sentence == f"wfm: {word}; run the same command again to continue."
+    return said
+
+
+def _unfinished(folder: Path) -> list[str]:
+    """Locks and files in the making, but the pieces and the shard of a build, which goes on from them."""
+    left = [path for path in folder.rglob("*") if path.suffix in (".lock", ".partial")]
+    return [str(path) for path in left if ".pieces" not in path.parts and not path.name.endswith(".tar.partial")]
+
+
+@pytest.fixture
+def task(shards_dir: Path, trained: Path) -> dict[str, Any]:
+    task = {"shards": str(shards_dir), "label": "activity", "split": "room"}
+    return {"name": "tiny", "checkpoint": str(trained / "model"), "task": task}
+
+
+def test_finetuning_that_is_stopped_leaves_nothing_and_runs_again(task: dict[str, Any], tmp_path: Path) -> None:
+    fields = {**task, "out": str(tmp_path / "adapter"), "tune": {"steps": 30, "pooling": "moments"}}
+    words = ["finetune", "--config", str(write_recipe(tmp_path / "recipe.yaml", fields))]
+    for number in SIGNALS:
+        _stopped(words, number, "CPU thread")
+        assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    assert main(words) == 0
+
+
+def test_an_evaluation_that_is_stopped_goes_on_from_its_fits(task: dict[str, Any], tmp_path: Path) -> None:
+    fits = {"modes": ["lora"], "fractions": [0.1, 1.0], "seeds": [0], "workers": 1, "tune": {"steps": 20}}
+    fields = {**task, **fits, "set": "tiny", "cache": str(tmp_path / "cache")}
+    config, rows = write_recipe(tmp_path / "recipe.yaml", fields), tmp_path / "rows.json"
+    words = ["evaluate", "--config", str(config), "--json", str(rows)]
+    for number in SIGNALS:
+        _stopped(words, number, "CPU thread")
+        assert not rows.exists()
+        assert not _unfinished(tmp_path)
+    assert main(words) == 0
+    assert rows.is_file()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_quickstart_that_is_stopped_keeps_whole_steps(number: signal.Signals, tmp_path: Path) -> None:
+    _stopped(["quickstart", "--tiny", "--out", str(tmp_path / "quick")], number, "1/5")
+    assert not _unfinished(tmp_path)
+    assert not (tmp_path / "quick" / "report.html").exists()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_build_that_is_stopped_has_no_manifest(number: signal.Signals, tmp_path: Path) -> None:
+    words = ["shards", "build", "simulated", "--count", "6000", "--workers", "2", "--out", str(tmp_path / "out")]
+    _stopped(words, number, "simulated")
+    assert not _unfinished(tmp_path)
+    assert not (tmp_path / "out" / "manifest.json").exists()
