@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 SIZES = {
     "quickstart": (ROOT / "recipes" / "quickstart.yaml", 32),
     "base": (ROOT / "recipes" / "pretrain" / "base.yaml", 32),
+    "large": (ROOT / "recipes" / "pretrain" / "large.yaml", 8),
 }
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
