@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,11 @@ def add(commands: Any) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from foundation.train.callbacks.stop_signals import listening
+    from foundation.train.callbacks.stop_signals import is_requeued, listening
 
-    with listening():  # first of all: what follows takes seconds to load, and a time limit may be near
+    # First of all in a job: what follows takes seconds to load, and a time limit may be near. At a terminal a signal
+    # ends a study at once unless it pretrains: noted alone, it would have no effect while a run is measured.
+    with listening() if is_requeued() else nullcontext():
         _run(args)
 
 

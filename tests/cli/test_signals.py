@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.tiny import environment, write_recipe
+from helpers.tiny import environment, pretrain_recipe, write_recipe
 
 from foundation.cli import main
+from foundation.study.judge import Judge
 
 pytestmark = pytest.mark.slow
 SIGNALS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
@@ -50,9 +51,9 @@ def _stopped(words: list[str], number: signal.Signals, begun: str | Path) -> Non
 
 
 def _unfinished(folder: Path) -> list[str]:
-    """Locks and files in the making, but the pieces and the shard of a build, which goes on from them."""
+    """Locks and files in the making, but the pieces of a build, which goes on from them."""
     left = [path for path in folder.rglob("*") if path.suffix in (".lock", ".partial")]
-    return [str(path) for path in left if ".pieces" not in path.parts and not path.name.endswith(".tar.partial")]
+    return [str(path) for path in left if ".pieces" not in path.parts]
 
 
 @pytest.fixture
@@ -102,3 +103,18 @@ def test_a_build_that_is_stopped_has_no_manifest(tmp_path: Path) -> None:
         _stopped(words, number, out / ".pieces")
         assert not _unfinished(tmp_path)
         assert not (out / "manifest.json").exists()
+
+
+def test_a_study_that_only_measures_hears_a_signal(
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Noted for the end of a step of pretraining, it would have no effect."""
+    base = write_recipe(
+        tmp_path / "base.yaml", pretrain_recipe(shards_dir, tmp_path / "x", steps=1, picture_every=None)
+    )
+    held_out = {"shards": str(shards_dir), "split": "room", "part": "test", "samples": 16}
+    fields = {"name": "tiny", "pretrain": str(base), "variants": {"one": []}, "seeds": [3], "held_out": held_out}
+    config = write_recipe(tmp_path / "study.yaml", fields | {"cache": str(tmp_path / "runs")})
+    monkeypatch.setattr(Judge, "measure", lambda judge, run: signal.raise_signal(signal.SIGTERM))
+    assert main(["study", str(config)]) == 143
+    assert capsys.readouterr().err.endswith("wfm: terminated; run the same command again to continue.\n")

@@ -146,7 +146,7 @@ def _npz(archive: str, arrays: dict[str, np.ndarray], **options: Any) -> Iterato
 
 
 def _gzipped(files: Files) -> Files:
-    return {f"{name}.gz": gzip.compress(content, 1) for name, content in files.items()}
+    return {f"{name}.gz": gzip.compress(content, 1, mtime=0) for name, content in files.items()}
 
 
 def _deflated(files: Files) -> Files:

@@ -16,7 +16,7 @@ import shutil
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -137,7 +137,9 @@ def assemble(
         )
     joining = _Joining(journal, out)
     warned, warning, kept = 0, "", start
-    with StepProgress(transient=True) as progress:
+    with ExitStack() as stack:
+        stack.callback(joining.drop)
+        progress = stack.enter_context(StepProgress(transient=True))
         task = progress.add_task(plan.name, total=plan.pieces, completed=start)
         for file, index in zip(files[start:], indices, strict=True):
             joining.add(file, index)
@@ -147,7 +149,7 @@ def assemble(
                 consumed(done)
             kept = journal.position.piece
             progress.update(task, advance=1, description=f"{plan.name}, {len(journal.shards)} shards")
-    joining.end()
+        joining.end()
     if warned:
         console.print(f"{plan.name}: {warned} warnings while reading, such as: {warning}", markup=False)
     for sentence in sentences(joining.left_out):
@@ -196,6 +198,11 @@ class _Joining:
         if self.shard is not None:
             self._close(self.number, 0, Position(summary=self.summary, left_out=self.left_out))
 
+    def drop(self) -> None:
+        """Delete the shard that is not finished, if there is one."""
+        if self.shard is not None:
+            self.shard.drop()
+
     def _check(self, key: str, session: str) -> None:
         where = f"{self.plan.name}: sample {key}"
         if key <= self.last_key:
@@ -243,6 +250,11 @@ class _OpenShard:
             sha256=self.digest.hexdigest(),
             sessions=self.sessions,
         )
+
+    def drop(self) -> None:
+        with suppress(OSError):  # there may be no space for what is buffered
+            self.file.close()
+        self.temporary.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
         self.file.write(data)
