@@ -167,8 +167,20 @@ def _refused(*_: object) -> None:
 def test_what_computes_an_outcome_is_part_of_its_name() -> None:
     """Every module of the package that a fit imports is hashed; what only reads and shows is not."""
     hashed = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in hashed_files()}
-    # Where weights are read from and how recipes, rows and errors are written changes none: weights and job are named.
-    aside = ("errors", "files", "json_file", "progress", "redaction", "released", "checkpoints", "config", "results")
+    # Where weights are read from, how recipes, rows and errors are written, and on which device a fit runs changes none
+    # but by rounding: weights and job are named.
+    aside = (
+        "errors",
+        "files",
+        "json_file",
+        "machine",
+        "progress",
+        "redaction",
+        "released",
+        "checkpoints",
+        "config",
+        "results",
+    )
     reached, ahead = set[str](), ["foundation.evaluate.fits"]
     while ahead:
         name = ahead.pop()
