@@ -7,7 +7,18 @@ import sys
 
 from benchmarks.rows import README, render
 
-NAMES = ("vs_vitmae", "objective", "mfu", "kernels", "gpu", "compile", "loader_stall", "zero_memory", "scaling", "stream")
+NAMES = (
+    "vs_vitmae",
+    "objective",
+    "mfu",
+    "kernels",
+    "gpu",
+    "compile",
+    "loader_stall",
+    "zero_memory",
+    "scaling",
+    "stream",
+)
 
 if __name__ == "__main__":
     for name in NAMES:

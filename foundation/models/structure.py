@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from foundation.nn.packing import Packing, pack
+from foundation.nn.tracing import tracing
 
 CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
 
@@ -53,7 +54,7 @@ class Structure:
             samples=samples,
             order=torch.cat(list(samples.values())).argsort() if len(samples) > 1 else None,
             static={each: rows_of(static & (shape == each)[:, None]) for each in samples},
-            packing=pack(_with_context(exists), *_sequence(exists)),
+            packing=_packing(exists),
         )
 
 
@@ -65,7 +66,7 @@ class Visible:
         mask: over the tokens of the batch.
         index: of each visible token among the tokens of its sample; samples of fewer are padded with hidden ones.
         real: those of `index` that are no padding.
-        packing: of the context tokens and the real ones; None where a graph is recorded.
+        packing: of the context tokens and the real ones.
         content: for every embedding of contents (patch shapes, then static tokens), the rows of flattened `index` that
             it embeds; None where a graph is recorded.
         summary: patch shape -> rows of flattened `index` that summarise a column; None where a graph is recorded.
@@ -81,18 +82,17 @@ class Visible:
     @classmethod
     def of(cls, mask: Bool[Tensor, "batch tokens"], batch: Mapping[str, Tensor], shapes: int) -> Visible:
         """Of these tokens of a batch; `shapes` is the number of patch shapes of the network."""
-        graph = torch.compiler.is_compiling()
+        graph = tracing()
         most = mask.shape[1] if graph else max(1, int(mask.sum(1).max()))
         index = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
         real = mask.gather(1, index)
-        packing = pack(_with_context(real), *_sequence(real))
         if graph:
-            return cls(mask, index, real, packing, None, None)
+            return cls(mask, index, real, _packing(real), None, None)
         static, shape = (batch[name].gather(1, index) for name in ("static", "shape"))
         summary = summary_tokens(batch).gather(1, index) & real
         content = tuple(rows_of(real & ~static & (shape == each)) for each in range(shapes))
         return cls(
-            *(mask, index, real, packing),
+            *(mask, index, real, _packing(real)),
             content=(*content, rows_of(real & static)),
             summary={each: rows_of(summary & (shape == each)) for each in range(shapes)},
         )
@@ -134,9 +134,7 @@ def to_device(tree: T, device: torch.device | str) -> T:
     return moved
 
 
-def _with_context(real: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch sequence"]:
-    return torch.cat([real.new_ones(len(real), CONTEXT_TOKENS), real], dim=1)
-
-
-def _sequence(real: Bool[Tensor, "batch tokens"]) -> tuple[int, int]:
-    return real.shape[0], CONTEXT_TOKENS + real.shape[1]
+def _packing(real: Bool[Tensor, "batch tokens"]) -> Packing:
+    """Of the context tokens and these."""
+    keep = torch.cat([real.new_ones(len(real), CONTEXT_TOKENS), real], dim=1)
+    return pack(keep, *keep.shape)

@@ -13,7 +13,6 @@ import faulthandler
 import json
 import os
 import random
-import resource
 import shutil
 import sys
 import tempfile
@@ -30,6 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from checkpoint_mutants import KINDS
 from helpers.signals import make_signal, tiny_config
+from mutations import peak_memory
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
@@ -173,7 +173,7 @@ def _state(model: TaskModel) -> dict[str, Tensor]:
 def problem_of(check: Callable[[Path], str], folder: Path, watch: Watch) -> str:
     """What is wrong with how a folder is loaded; "" if nothing is."""
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    started, before = time.process_time(), _peak()
+    started, before = time.process_time(), peak_memory()
     watch.seen, watch.armed = [], True
     faulthandler.dump_traceback_later(60, exit=True)  # native code may wait where no Python handler is called
     wrong = ""
@@ -190,12 +190,8 @@ def problem_of(check: Callable[[Path], str], folder: Path, watch: Watch) -> str:
         return f"it did more than read: {watch.seen[0]}"
     if (spent := time.process_time() - started) > LIMIT_S:
         return f"it took {spent:.1f} s"
-    grown = _peak() - before
+    grown = peak_memory() - before
     return wrong or (f"it took {grown} bytes of memory for {size}" if grown > 10 * size + ROOM else "")
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> int:

@@ -1,9 +1,10 @@
-"""Mutations of bytes and of JSON values that several of these scripts make."""
+"""Mutations of bytes and of JSON values that several of these scripts make, and the memory that they look at."""
 
 from __future__ import annotations
 
 import copy
 import random
+import resource
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,3 +59,8 @@ def changed(rng: random.Random, raw: dict[str, Any], values: Sequence[Any] = NAS
         else:
             at[key] = copy.deepcopy(rng.choice(values))
     return raw
+
+
+def peak_memory() -> int:
+    """Bytes of the largest resident set that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

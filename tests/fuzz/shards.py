@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import json
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -26,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from helpers.manifests import reseal, rewrite_tar
 from helpers.small_set import SHARD_BYTES, _dataset
-from mutations import bytes_of, changed
+from mutations import bytes_of, changed, peak_memory
 
 from foundation.config import CorpusSection
 from foundation.data.shards.corpus import Corpus, read_part
@@ -123,7 +122,7 @@ def check(folder: Path, session_of: dict[bytes, str], splits: dict[str, dict[str
     size = sum(path.stat().st_size for path in folder.iterdir())
     started = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, 60)
-    before = _peak()
+    before = peak_memory()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -144,12 +143,8 @@ def check(folder: Path, session_of: dict[bytes, str], splits: dict[str, dict[str
         signal.setitimer(signal.ITIMER_REAL, 0)
     if (spent := time.process_time() - started) > LIMIT_S:
         return f"it took {spent:.1f} s"
-    grown = _peak() - before
+    grown = peak_memory() - before
     return f"it took {grown} bytes of memory for {size}" if grown > 10 * size + ROOM else ""
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> int:
