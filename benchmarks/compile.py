@@ -52,7 +52,8 @@ def _shortened(batch: dict[str, Tensor], times: int) -> dict[str, Tensor]:
     """Every second sample ends after so many patches in time: the rest is padding."""
     cut = (batch["grid"][..., 0] >= times) & ~batch["static"]
     cut[::2] = False
-    return batch | {"exists": batch["exists"] & ~cut, "observed": batch["observed"] & ~cut[..., None]}
+    left = {name: batch[name] & ~cut for name in ("exists", "measured")}
+    return {**batch, **left, "observed": batch["observed"] & ~cut[..., None]}
 
 
 def main() -> None:

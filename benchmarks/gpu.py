@@ -32,7 +32,7 @@ def measure(rows: Rows, size: str, samples: int) -> None:
     recipe = recipe_of(size)
     module = PretrainModule(recipe).to(device())
     batch = batch_of(module.model.config, samples)
-    tokens = int(batch["observed"].any(-1).sum())
+    tokens = int(batch["measured"].sum())
     step = our_step(module, batch, module.objective, DTYPES["bf16"])
     for _ in range(WARM):
         step()

@@ -21,7 +21,7 @@ def measure(rows: Rows, size: str, rounds: int) -> None:
     module, samples = PretrainModule(recipe_of(size)).to(device()), SIZES[size][1]
     batch = batch_of(module.model.config, samples)
     objective = fixed_share(module.objective, module.objective.hidden_share)
-    flops = training_flops(module.model, objective, samples, float(batch["observed"].any(-1).sum()))
+    flops = training_flops(module.model, objective, samples, float(batch["measured"].sum()))
     ways = {}
     for name, dtype in DTYPES.items():
         a, b = (torch.randn(SQUARE, SQUARE, device=device(), dtype=dtype) for _ in range(2))

@@ -31,7 +31,7 @@ def plain(objective: MaskedObjective) -> Loss:
     """Masked modelling with nothing beside it."""
 
     def loss(model: WfmForMaskedModeling, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        candidates = batch["observed"].any(-1)
+        candidates = batch["measured"]
         masks = objective.ratio, objective.masks
         visible = draw_mask(batch["grid"], candidates, batch["static"], *masks, generator)
         condition, components, _ = model(visible, **batch)

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "readers": {"signal", "config"},
     "simulate": {"signal", "transforms"},
     "inspect": {"signal", "transforms", "readers", "results"},
-    "data": {"signal", "transforms", "config"},
+    "data": {"signal", "transforms", "config", "nn"},
     "datasets": {"signal", "readers", "simulate", "data"},
     "nn": set(),
     "models": {"nn", "config", "released"},

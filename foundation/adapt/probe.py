@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 from torch import nn
 
-from foundation.data.labelled import TokenSet, pieces
+from foundation.data.labelled import TokenSet
 from foundation.models import KernelHead, pool
 from foundation.models.structure import inputs_of
 
@@ -42,7 +42,7 @@ def pooled_features(
     found: dict[str, torch.Tensor] = {}  # where the encoder is: each pooling is fetched once
     for start in range(0, len(chosen), 128):
         done = start
-        for piece in pieces(data.batch(chosen[start : start + 128], augment, seed + start)):
+        for piece in data.pieces(chosen[start : start + 128], augment, seed + start):
             inputs = inputs_of(piece, len(data.spec.patch_shapes), device)
             output = encoder(**inputs)
             for pooling in poolings:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from foundation.adapt.probe import probe_error
-from foundation.data.tokens import layout_of
+from foundation.data.layout import layout_of
 from foundation.errors import RecipeError
 from foundation.models.config import WfmConfig
 

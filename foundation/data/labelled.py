@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from foundation.data.labels import label_of
+from foundation.data.layout import PlainSpec, TokenSpec
 from foundation.data.shards.manifest import nearest
 from foundation.data.shards.spec import TaskType
-from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.data.tokens import Collated, Sample, collate, sample_of
 from foundation.errors import RecipeError
 from foundation.signal import Signal
 from foundation.transforms.augment import device_response
@@ -83,44 +84,44 @@ class Target:
 
 
 class TokenSet:
-    """Signals with their tokens, in batches. Tokens of the first signals are kept, up to `KEPT_BYTES`; those of the
-    others are made for each batch: 20,000 RSSI scans of 520 access points would take 14 GB."""
+    """Signals with their tokens, in batches that are collated but not cut. What is known of the first signals is kept,
+    up to `KEPT_BYTES`, for the others made anew: positions of 20,000 RSSI scans of 520 access points take 400 MB."""
 
     def __init__(self, signals: Sequence[Signal], spec: TokenSpec) -> None:
-        self.signals, self.spec = signals, spec
-        self._kept: list[dict[str, np.ndarray]] = []
+        self.signals, self.spec = signals, PlainSpec(spec)
+        self._kept: list[Sample] = []
         size = 0
         for signal in signals:
-            self._kept.append(tokenize_one(signal, spec))
-            size += sum(array.nbytes for array in self._kept[-1].values())
+            self._kept.append(sample_of(signal, self.spec))
+            size += self._kept[-1].position.nbytes + self._kept[-1].link.nbytes
             if size > KEPT_BYTES:
                 break
 
     def __len__(self) -> int:
         return len(self.signals)
 
-    def _tokens(self, row: int) -> dict[str, np.ndarray]:
-        return self._kept[row] if row < len(self._kept) else tokenize_one(self.signals[row], self.spec)
-
-    def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
+    def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Collated:
         """The batch of these rows; with `augment` > 0 each signal passes through a random device response first."""
-        if augment == 0:
-            return pad([self._tokens(int(i)) for i in rows])
-        changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
-        return pad([tokenize_one(signal, self.spec) for signal in changed])
+        return collate(self._samples(rows, augment, seed), self.spec)
 
-    def batches(self, size: int = 128) -> Iterator[Batch]:
+    def pieces(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Iterator[Collated]:
+        """As `batch`, in several where it would have more than `MOST_TOKENS`."""
+        samples = self._samples(rows, augment, seed)
+        tokens = max(sample.layout.tokens for sample in samples)
+        step = len(samples) if len(samples) * tokens <= MOST_TOKENS else max(1, MOST_TOKENS // 4 // tokens)
+        for start in range(0, len(samples), step):
+            yield collate(samples[start : start + step], self.spec)
+
+    def batches(self, size: int = 128) -> Iterator[Collated]:
         """All rows in order."""
         for start in range(0, len(self), size):
-            yield from pieces(self.batch(np.arange(start, min(start + size, len(self)))))
+            yield from self.pieces(np.arange(start, min(start + size, len(self))))
 
-
-def pieces(batch: Batch) -> Iterator[Batch]:
-    """A batch as a whole, or cut along its samples where it has more than `MOST_TOKENS`."""
-    samples, tokens = batch["exists"].shape
-    step = samples if samples * tokens <= MOST_TOKENS else max(1, MOST_TOKENS // 4 // tokens)
-    for start in range(0, samples, step):
-        yield {name: value[start : start + step] for name, value in batch.items()}
+    def _samples(self, rows: np.ndarray, augment: float, seed: int) -> list[Sample]:
+        if augment:
+            changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
+            return [sample_of(signal, self.spec) for signal in changed]
+        return [self._kept[i] if i < len(self._kept) else sample_of(self.signals[i], self.spec) for i in rows.tolist()]
 
 
 def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch.utils.data
 
 from foundation.config import CorpusSection
 from foundation.data.batching import cut
+from foundation.data.layout import PlainSpec, TokenSpec
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.tar_index import DamagedShardError
 from foundation.data.shuffle import Mixture, Order
-from foundation.data.tokens import Batch, TokenSpec, pad, tokenize_one
+from foundation.data.tokens import Collated, Sample, collate, sample_of
 from foundation.errors import ShardError
 from foundation.redaction import published
 from foundation.signal import Signal
@@ -61,10 +61,11 @@ class ShardStream(torch.utils.data.IterableDataset):
         batch_tokens: int | None = None,
         temperature: float = 1.0,
         augment: Callable[[Signal, int], Signal] | None = None,
-        prepare: Callable[[Batch, int], Any] | None = None,
+        prepare: Callable[[Collated, int], Any] | None = None,
     ) -> None:
         self.batch_tokens = batch_tokens
-        self.spec, self.batch_size, self.seed, self.steps = spec, batch_size, seed, steps
+        self.spec: TokenSpec = PlainSpec(spec)
+        self.batch_size, self.seed, self.steps = batch_size, seed, steps
         self.position, self.start, self.rank, self.world = position, start, rank, world
         self.augment, self.prepare = augment, prepare
         self.corpora = [Corpus(part) for part in parts]
@@ -99,18 +100,18 @@ class ShardStream(torch.utils.data.IterableDataset):
         which, within = self.mixture.at(position)
         return self.corpora[which].tokens(*self.orders[which].at(within), self.spec)
 
-    def _batch(self, positions: range) -> Batch:
-        samples = [tokens for position in positions if (tokens := self._tokens(position)) is not None]
+    def _batch(self, positions: range) -> Collated:
+        samples = [sample for position in positions if (sample := self._sample(position)) is not None]
         if not samples:
             raise ShardError(
                 f"no sample of a batch can be decoded (positions {positions}); see the skipped samples above."
             )
-        return pad(samples)
+        return collate(samples, self.spec)
 
-    def _tokens(self, position: int) -> dict[str, np.ndarray] | None:
+    def _sample(self, position: int) -> Sample | None:
         which, within = self.mixture.at(position)
         try:
-            signal = self.corpora[which].read(*self.orders[which].at(within))
+            signal = self.corpora[which].read(*self.orders[which].at(within), clean=False)
         except DamagedShardError:
             raise
         except ShardError as error:
@@ -121,4 +122,4 @@ class ShardStream(torch.utils.data.IterableDataset):
             return None
         if self.augment is not None:
             signal = self.augment(signal, self.seed * 1_000_003 + position)
-        return tokenize_one(signal, self.spec)
+        return sample_of(signal, self.spec)

@@ -5,65 +5,58 @@ sample also get one static token per column (link, response patch); its content 
 visible entries only, see `foundation.nn.decomposition`.
 
 Batch keys (B samples, N tokens padded, E entries): values float32, observed bool [B, N, E]; position float32 [B, N, 6];
-link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists bool [B, N]; kind int64, logarithmic
-bool [B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known).
+link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists, measured bool [B, N]; kind int64,
+logarithmic, real bool [B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known).
+A collated batch has `fields` instead of values and observed, which `foundation.nn.patches.cut` makes of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isqrt
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.data.layout import Layout, Place, TokenSpec, layout_of, places_of
 from foundation.data.views import VIEWS, view_of
 from foundation.errors import RecipeError, SignalError
+from foundation.nn.patches import Fields, cut, patch_places
 from foundation.signal import KINDS, Signal
 
 Batch = dict[str, Tensor]
-
-
-class TokenSpec(Protocol):
-    """The configuration of a model that tokenisation needs; `WfmConfig` has it."""
-
-    patch_shapes: list[list[int]]
-    views: dict[str, str]
-    links: int
-    positions: str
-
+Collated = dict[str, Any]  # not yet cut
 
 #: With index positions: step of each axis, as of 100 Hz packets of 20 MHz Wi-Fi and taps of 1 ns.
 INDEX_STEPS = {"time": 1e-2, "frequency": 312.5e3, "delay": 1e-9}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Patch grid of one signal: patch shape (pt, pr), counts (nt, links, nr), and whether it has static tokens."""
+class Sample:
+    """One signal, ready to be collated.
 
-    shape_index: int
-    pt: int
-    pr: int
-    nt: int
-    links: int
-    nr: int
-    static: bool
+    Attributes:
+        field: complex64 [T, L, R] as measured, but for a view that needs the whole field.
+        valid: bool [T, L, R]; None where all entries were measured.
+        layout: its patch grid.
+        position, link: of every token, see above.
+        amplitude: the network reads the logarithm of the magnitude.
+    """
 
-    @property
-    def tokens(self) -> int:
-        """Number of patches, plus a static token for every column."""
-        return (self.nt + self.static) * self.links * self.nr
-
-
-def layout_of(shape: tuple[int, ...], spec: TokenSpec) -> Layout:
-    """Patch grid of a shape (times, links, responses): the first patch shape not longer in time, else the last."""
-    times, links, responses = shape
-    index = next((i for i, (pt, _) in enumerate(spec.patch_shapes) if pt <= times), len(spec.patch_shapes) - 1)
-    pt, pr = spec.patch_shapes[index]
-    return Layout(index, pt, pr, -(-times // pt), links, -(-responses // pr), times > 1)
+    field: np.ndarray
+    valid: np.ndarray | None
+    layout: Layout
+    position: np.ndarray
+    link: np.ndarray
+    kind: int
+    logarithmic: bool
+    real: bool
+    amplitude: bool
+    radio: np.ndarray
 
 
 def tokenize(signals: Signal | Sequence[Signal], spec: TokenSpec) -> Batch:
@@ -76,76 +69,120 @@ def tokenize(signals: Signal | Sequence[Signal], spec: TokenSpec) -> Batch:
     signals = [signals] if isinstance(signals, Signal) else signals
     if not len(signals):
         raise SignalError("tokenize: no signals; a recording shorter than one window gives none.")
-    return pad([tokenize_one(signal, spec) for signal in signals])
+    return cut(collate([sample_of(signal, spec) for signal in signals], spec))
 
 
-def tokenize_one(signal: Signal, spec: TokenSpec) -> dict[str, np.ndarray]:
-    """One signal -> its unpadded arrays (without the batch axis). Raises as `tokenize`."""
-    cut = layout_of(signal.values.shape, spec)
+def sample_of(signal: Signal, spec: TokenSpec) -> Sample:
+    """One signal, with everything about its tokens that needs its axes. Raises as `tokenize`."""
+    grid = layout_of(signal.values.shape, spec)
     view, physical = view_of(signal, spec.views), spec.positions == "physical"
-    entries = 2 * max(pt * pr for pt, pr in spec.patch_shapes)
-    real = signal.is_real or view == "log-amplitude"
-    values = _patches(VIEWS[view](signal, signal.values), cut, entries)
-    parts = np.array([1, 0 if real else 1])
-    observed = _patches(signal.mask * (1 + 1j), cut, entries) * np.resize(parts, entries) > 0
-    grid = np.stack(np.meshgrid(*(np.arange(n) for n in (cut.nt, cut.links, cut.nr)), indexing="ij"), -1).reshape(-1, 3)
-    is_static = np.zeros(len(grid), bool)
-    if cut.static:
-        grid = np.concatenate([grid, grid[: cut.links * cut.nr]])  # rows of the first time patch: one per column
-        is_static = np.concatenate([is_static, np.ones(cut.links * cut.nr, bool)])
-        values = np.concatenate([values, np.zeros((cut.links * cut.nr, entries), np.float32)])
-        observed = np.concatenate([observed, _static_observed(observed, cut)])
+    amplitude = view == "log-amplitude"
+    position, interval_s = _positions(signal, grid, physical)
+    links = np.repeat(_links(signal, spec), grid.nr, axis=0)
+    return Sample(
+        field=signal.values if amplitude else VIEWS[view](signal, signal.values).astype(np.complex64, copy=False),
+        valid=None if signal.mask.all() else signal.mask,
+        layout=grid,
+        position=position,
+        link=np.tile(links, (grid.nt + grid.static, 1)),
+        kind=KINDS.index(signal.kind),
+        logarithmic=amplitude or signal.kind == "rssi",
+        real=signal.is_real or amplitude,
+        amplitude=amplitude,
+        radio=_log10([signal.carrier_hz, signal.bandwidth_hz, interval_s] if physical else [0.0, 0.0, 0.0]),
+    )
+
+
+def collate(samples: Sequence[Sample], spec: TokenSpec) -> Collated:
+    """One batch, not yet cut; shorter samples are padded with tokens whose `exists` and `measured` are False."""
+    most = max(sample.layout.tokens for sample in samples)
+    places = np.zeros((len(samples), most, len(Place)), np.int32)
+    position, link = np.zeros((len(samples), most, 6), np.float32), np.zeros((len(samples), most, 2), np.int64)
+    exists = np.zeros((len(samples), most), bool)
+    for row, sample in enumerate(samples):
+        count = sample.layout.tokens
+        places[row, :count] = places_of(sample.field.shape, sample.layout)
+        position[row, :count], link[row, :count], exists[row, :count] = sample.position, sample.link, True
+    starts, values, valid = _end_to_end(samples)
+    places[..., Place.START] += starts[:, None]
+    measured = exists if valid is None else exists.copy()
+    for row, sample in enumerate(samples):
+        if sample.valid is not None:
+            measured[row, : sample.layout.tokens] = _measured(sample.valid, sample.layout)
+    amplitude = torch.tensor([sample.amplitude for sample in samples])
+    whole = torch.from_numpy(places)
+    fields = Fields(
+        values=torch.from_numpy(values),
+        valid=None if valid is None else torch.from_numpy(valid),
+        start=whole[..., Place.START],
+        times=whole[..., Place.TIMES],
+        responses=whole[..., Place.RESPONSES],
+        stride=torch.tensor([sample.field[0].size for sample in samples], dtype=torch.int32),
+        amplitude=amplitude if bool(amplitude.any()) else None,
+        places=patch_places(tuple((pt, pr) for pt, pr in spec.patch_shapes)),
+    )
     return {
-        "values": values,
-        "observed": observed,
-        "position": _positions(signal, cut, grid, is_static, physical),
-        "link": _links(signal, spec)[grid[:, 1]],
-        "grid": grid,
-        "column": grid[:, 1] * cut.nr + grid[:, 2],
-        "shape": np.full(len(grid), cut.shape_index),
-        "static": is_static,
-        "exists": np.ones(len(grid), bool),
-        "kind": np.array(KINDS.index(signal.kind)),
-        "logarithmic": np.array(view == "log-amplitude" or signal.kind == "rssi"),
-        "radio": _log10([signal.carrier_hz, signal.bandwidth_hz, signal.interval_s] if physical else [0.0, 0.0, 0.0]),
+        "fields": fields,
+        "position": torch.from_numpy(position),
+        "link": torch.from_numpy(link),
+        "grid": whole[..., : Place.COLUMN].long(),
+        "column": whole[..., Place.COLUMN].long(),
+        "shape": whole[..., Place.SHAPE].long(),
+        "static": whole[..., Place.STATIC].bool(),
+        "exists": torch.from_numpy(exists),
+        "measured": torch.from_numpy(measured),
+        "kind": torch.tensor([sample.kind for sample in samples]),
+        "logarithmic": torch.tensor([sample.logarithmic for sample in samples]),
+        "real": torch.tensor([sample.real for sample in samples]),
+        "radio": torch.from_numpy(np.stack([sample.radio for sample in samples])),
     }
 
 
 def untokenize(values: np.ndarray, signal: Signal, spec: TokenSpec) -> np.ndarray:
     """Entries [N, E] of one signal's tokens (padding may follow) -> view-unit field complex64 [T, L, R]."""
-    cut = layout_of(signal.values.shape, spec)
-    used = values[: cut.nt * cut.links * cut.nr, : 2 * cut.pt * cut.pr]
+    grid = layout_of(signal.values.shape, spec)
+    used = values[: grid.nt * grid.links * grid.nr, : 2 * grid.pt * grid.pr]
     parts = np.ascontiguousarray(used, np.float32).view(np.complex64)
-    field = parts.reshape(cut.nt, cut.links, cut.nr, cut.pt, cut.pr).transpose(0, 3, 1, 2, 4)
+    field = parts.reshape(grid.nt, grid.links, grid.nr, grid.pt, grid.pr).transpose(0, 3, 1, 2, 4)
     times, _, responses = signal.values.shape
-    return field.reshape(cut.nt * cut.pt, cut.links, cut.nr * cut.pr)[:times, :, :responses]
+    return field.reshape(grid.nt * grid.pt, grid.links, grid.nr * grid.pr)[:times, :, :responses]
 
 
-def pad(samples: Sequence[dict[str, np.ndarray]]) -> Batch:
-    """Stack samples; shorter ones are padded with tokens whose `exists` and `observed` are False."""
-    count = max(len(sample["exists"]) for sample in samples)
-    batch: Batch = {}
-    for name, first in samples[0].items():
-        if first.ndim == 0 or name == "radio":
-            batch[name] = torch.from_numpy(np.stack([sample[name] for sample in samples]))
-            continue
-        out = np.zeros((len(samples), count, *first.shape[1:]), first.dtype)
-        for row, sample in zip(out, samples, strict=True):
-            row[: len(sample[name])] = sample[name]
-        batch[name] = torch.from_numpy(out)
-    return batch
+def _end_to_end(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Where each sample begins, and `values` and `valid` of `Fields`."""
+    sizes = [sample.field.size + 2 * sample.layout.static * sample.field[0].size for sample in samples]
+    ends = np.cumsum(sizes)
+    values = np.empty(ends[-1], np.complex64)
+    valid = None if all(sample.valid is None for sample in samples) else np.ones(ends[-1], bool)
+    for sample, end, size in zip(samples, ends, sizes, strict=True):
+        own = values[end - size : end]
+        own[: sample.field.size] = sample.field.reshape(-1)
+        own[sample.field.size :] = 0
+        if valid is not None and sample.valid is not None:
+            mask = valid[end - size : end]
+            mask[: sample.field.size] = sample.valid.reshape(-1)
+            if sample.layout.static:
+                mask[sample.field.size :] = _times_known(sample.valid, sample.layout.pt).reshape(-1)
+    return (ends - sizes).astype(np.int32), values, valid
 
 
-def _patches(field: np.ndarray, cut: Layout, entries: int) -> np.ndarray:
-    """[T, L, R] -> float32 [nt * L * nr, E], zero beyond the signal's end and beyond the patch's area."""
-    times, links, responses = field.shape
-    full = np.zeros((cut.nt * cut.pt, links, cut.nr * cut.pr), np.complex64)
-    full[:times, :, :responses] = field
-    grid = full.reshape(cut.nt, cut.pt, links, cut.nr, cut.pr).transpose(0, 2, 3, 1, 4)
-    flat = np.ascontiguousarray(grid).view(np.float32).reshape(cut.nt * links * cut.nr, -1)
-    out = np.zeros((len(flat), entries), np.float32)
-    out[:, : flat.shape[1]] = flat
-    return out
+def _times_known(valid: np.ndarray, pt: int) -> np.ndarray:
+    """bool [2, L, R]: entries that were measured at any time, and at two neighbouring times of a patch."""
+    both = valid[1:] & valid[:-1]
+    both[pt - 1 :: pt] = False  # from one patch to the next
+    return np.stack([valid.any(0), both.any(0)])
+
+
+def _measured(valid: np.ndarray, cut: Layout) -> np.ndarray:
+    """bool [N]: tokens of which an entry was measured."""
+    times, links, responses = valid.shape
+    padded = valid
+    if (whole := (cut.nt * cut.pt, links, cut.nr * cut.pr)) != valid.shape:
+        padded = np.zeros(whole, bool)
+        padded[:times, :, :responses] = valid
+    patches = padded.reshape(cut.nt, cut.pt, links, cut.nr, cut.pr).any(1).any(-1)  # both at once takes 3 times as long
+    columns = patches.any(axis=0, keepdims=True)
+    return np.concatenate([patches, columns] if cut.static else [patches]).reshape(-1)
 
 
 def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
@@ -160,40 +197,31 @@ def _links(signal: Signal, spec: TokenSpec) -> np.ndarray:
     return links
 
 
-def _static_observed(observed: np.ndarray, cut: Layout) -> np.ndarray:
-    """bool [L * nr, E]: which statistics of its column (see `foundation.nn.decomposition`) a static token has: those of
-    entries measured at any time; the change, where two neighbouring times of a patch were measured."""
-    width = 2 * cut.pr
-    grid = observed[:, : cut.pt * width].reshape(cut.nt, cut.links * cut.nr, cut.pt, width)
-    ever = grid.any(axis=(0, 2))
-    twice = (grid[:, :, 1:] & grid[:, :, :-1]).any(axis=(0, 2))
-    known = np.concatenate([ever, ever, twice, ever], axis=1)  # mean, deviation, change, trend
-    return np.pad(known, [(0, 0), (0, observed.shape[1])])[:, : observed.shape[1]]
-
-
-def _positions(signal: Signal, cut: Layout, grid: np.ndarray, static: np.ndarray, physical: bool) -> np.ndarray:
-    times, responses, interval = signal.time_s - signal.time_s[0], signal.response, signal.interval_s
+def _positions(signal: Signal, cut: Layout, physical: bool) -> tuple[np.ndarray, float]:
+    """float32 [N, 6] positions, and the interval between times in seconds."""
+    times, responses = signal.time_s - signal.time_s[0], signal.response
     if not physical:
-        interval = INDEX_STEPS["time"]
-        times = interval * np.arange(len(times), dtype=np.float64)
+        times = INDEX_STEPS["time"] * np.arange(len(times), dtype=np.float64)
         responses = INDEX_STEPS[signal.domain] * np.arange(len(responses), dtype=np.float64)
-    time, covered = _axis_patches(times, cut.pt, cut.nt)
-    response, width = _axis_patches(responses, cut.pr, cut.nr)
-    out = np.zeros((len(grid), 6), np.float32)
-    out[:, 0] = np.where(static, times[-1] / 2, time[grid[:, 0]])
-    out[:, 1] = np.where(static, times[-1] + interval, covered[grid[:, 0]])
     first = 2 if signal.domain == "frequency" else 4
-    out[:, first] = response[grid[:, 2]]
-    out[:, first + 1] = width[grid[:, 2]]
-    return out
+    out = np.zeros((cut.nt + cut.static, cut.links, cut.nr, 6), np.float32)
+    along, interval = _axis_patches(times.tobytes(), cut.pt)
+    out[: cut.nt, ..., :2] = along[:, None, None]
+    if cut.static:
+        out[-1, ..., :2] = times[-1] / 2, times[-1] + interval
+    out[..., first : first + 2], _ = _axis_patches(responses.tobytes(), cut.pr)
+    return out.reshape(-1, 6), interval
 
 
-def _axis_patches(axis: np.ndarray, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and extent of every patch of an axis; the last patch may have fewer entries than the others."""
-    step = float(np.median(np.diff(axis))) if len(axis) > 1 else 0.0
-    first = axis[np.arange(count) * size]
-    last = axis[np.minimum(np.arange(1, count + 1) * size, len(axis)) - 1]
-    return (first + last) / 2, last - first + step
+@lru_cache(maxsize=256)  # most windows of a recording have the same axes
+def _axis_patches(axis: bytes, size: int) -> tuple[np.ndarray, float]:
+    """float64 [n, 2], centre and extent of every patch of a float64 axis, of which the last may have fewer entries; and
+    the median step."""
+    entries = np.frombuffer(axis, np.float64)
+    step = float(np.median(np.diff(entries))) if len(entries) > 1 else 0.0
+    first = entries[::size]
+    last = np.append(entries[size - 1 :: size], entries[-1])[: len(first)]
+    return np.stack([(first + last) / 2, last - first + step], axis=1), step
 
 
 def _log10(values: Sequence[float]) -> np.ndarray:

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from foundation.errors import RecipeError
+from foundation.nn.patches import log_magnitude
 from foundation.signal import Signal
 from foundation.transforms.phase import phase_line
-
-#: Magnitudes are clipped from below at this share of the root mean square (-20 dB): in a deep fade the logarithm of
-#: noise would vary more than with any motion in the room.
-FLOOR = 0.1
 
 
 def field(signal: Signal, values: np.ndarray) -> np.ndarray:
@@ -33,9 +31,8 @@ def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
 
 
 def log_amplitude(signal: Signal, values: np.ndarray) -> np.ndarray:
-    magnitude = np.abs(values)
-    power = float(np.mean(np.square(magnitude[signal.mask]), dtype=np.float64))
-    return np.asarray(np.log(np.maximum(magnitude, FLOOR * np.sqrt(power) + np.finfo(np.float32).tiny)))
+    field, mask = torch.from_numpy(np.ascontiguousarray(values, np.complex64)), torch.tensor(signal.mask)
+    return log_magnitude(field[None], mask[None])[0].numpy()
 
 
 VIEWS: dict[str, Callable[[Signal, np.ndarray], np.ndarray]] = {

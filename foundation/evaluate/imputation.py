@@ -18,8 +18,8 @@ import torch
 
 from foundation.checkpoints.load import load_masked
 from foundation.config.imputation import ImputationRecipe
+from foundation.data.layout import layout_of
 from foundation.data.shards.corpus import read_part
-from foundation.data.tokens import layout_of
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.generate import MASK_KINDS, Imputed, hold, impute, low_rank, mean_over_time
 from foundation.generate.nmse import error_and_power

@@ -18,10 +18,11 @@ from foundation.nn.tracing import tracing
 #: What `foundation.tokenize` makes.
 KEYS = (
     *("values", "observed", "position", "link", "grid", "column", "shape", "static", "exists"),
-    *("kind", "logarithmic", "radio"),
+    *("measured", "kind", "logarithmic", "real", "radio"),
 )
-#: What is only read in places: padding by the decoder, values where they are not given as components.
-OPTIONAL = frozenset({"exists", "values"})
+#: What is only read in places: padding by the decoder, values where they are not given as components, the others where
+#: a batch is prepared.
+OPTIONAL = frozenset({"exists", "values", "measured", "real"})
 #: What the network makes of the others unless a batch brings it, see `foundation.models.structure`.
 STRUCTURE = "structure"
 

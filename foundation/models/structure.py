@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from foundation.nn.packing import Packing, pack
+from foundation.nn.patches import cut
 from foundation.nn.tracing import tracing
 
 CONTEXT_TOKENS = 2  # in front of every sequence: (kind, carrier, bandwidth, sampling interval); levels of the signal
@@ -43,7 +44,7 @@ class Structure:
     packing: Packing
 
     @classmethod
-    def of(cls, batch: Mapping[str, Tensor]) -> Structure:
+    def of(cls, batch: Mapping[str, Any]) -> Structure:
         """Of a batch of `foundation.data.tokens`; where it has no `exists`, all tokens are real."""
         shape, static = batch["shape"][:, 0], batch["static"]
         samples = {index: (shape == index).nonzero().squeeze(1) for index in shape.unique().tolist()}
@@ -80,7 +81,7 @@ class Visible:
     summary: dict[int, Int[Tensor, " _"]] | None
 
     @classmethod
-    def of(cls, mask: Bool[Tensor, "batch tokens"], batch: Mapping[str, Tensor], shapes: int) -> Visible:
+    def of(cls, mask: Bool[Tensor, "batch tokens"], batch: Mapping[str, Any], shapes: int) -> Visible:
         """Of these tokens of a batch; `shapes` is the number of patch shapes of the network."""
         graph = tracing()
         most = mask.shape[1] if graph else max(1, int(mask.sum(1).max()))
@@ -102,14 +103,15 @@ torch.export.register_dataclass(Structure)
 torch.export.register_dataclass(Visible)
 
 
-def inputs_of(batch: Mapping[str, Tensor], shapes: int, device: torch.device | str) -> dict[str, Any]:
+def inputs_of(batch: Mapping[str, Any], shapes: int, device: torch.device | str) -> dict[str, Any]:
     """Keyword arguments of an encoder that sees every measured token: the batch, what it asks of the host, on a device.
 
     Args:
+        batch: collated, or cut already.
         shapes: number of patch shapes of the network.
     """
-    visible = Visible.of(batch["observed"].any(-1), batch, shapes)
-    return to_device({**batch, "structure": Structure.of(batch), "visible": visible}, device)
+    visible = Visible.of(batch["measured"], batch, shapes)
+    return cut(to_device({**batch, "structure": Structure.of(batch), "visible": visible}, device))
 
 
 def rows_of(chosen: Bool[Tensor, "batch tokens"]) -> Int[Tensor, " _"]:
@@ -122,7 +124,7 @@ def batch_rows(index: Int[Tensor, "batch visible"], tokens: int) -> Int[Tensor, 
     return (index + tokens * torch.arange(len(index), device=index.device)[:, None]).flatten()
 
 
-def summary_tokens(batch: Mapping[str, Tensor]) -> Bool[Tensor, "batch tokens"]:
+def summary_tokens(batch: Mapping[str, Any]) -> Bool[Tensor, "batch tokens"]:
     """Which tokens summarise a column: static tokens, or the patches of a single snapshot, which has no static ones."""
     static = batch["static"]
     return static | ~static.any(1, keepdim=True)

@@ -25,7 +25,7 @@ class TaskModel(nn.Module):
         super().__init__()
         self.encoder, self.head, self.pooling = encoder, head, pooling
 
-    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Any]:
+    def inputs(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Arguments of `forward` for a batch on the CPU, where the model is."""
         config: Any = self.encoder.config
         return inputs_of(batch, len(config.patch_shapes), next(self.parameters()).device)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+FIELD_KEYS = ("exists", "static", "grid", "shape", "real")  # of a batch, for `fields_of`
 METHODS = 2  # ways to interpolate: along the response axis; along time, then along the response axis
 
 
@@ -40,14 +42,14 @@ class TokenField:
 torch.export.register_dataclass(TokenField)
 
 
-def fields_of(batch: Mapping[str, Tensor], patch_shapes: Sequence[Sequence[int]]) -> tuple[TokenField, ...]:
+def fields_of(batch: Mapping[str, Any], patch_shapes: Sequence[Sequence[int]]) -> tuple[TokenField, ...]:
     """The fields of a batch. Asks its tensors for numbers, so it is called where the batch is made.
 
     Args:
-        batch: observed [batch, tokens, entries]; exists, static, shape [batch, tokens]; grid [batch, tokens, 3], the
-            patch index along (time, link, response).
+        batch: exists, static, shape [batch, tokens]; grid [batch, tokens, 3], the patch index along (time, link,
+            response); real [batch], samples without imaginary parts.
     """
-    observed, exists, static, grid, shape = (batch[name] for name in ("observed", "exists", "static", "grid", "shape"))
+    exists, static, grid, shape, real = (batch[name] for name in FIELD_KEYS)
     found = []
     for index in shape[:, 0].unique().tolist():
         pt, pr = patch_shapes[index]
@@ -60,7 +62,7 @@ def fields_of(batch: Mapping[str, Tensor], patch_shapes: Sequence[Sequence[int]]
             place = chosen.nonzero()[:, 0]
             for count, along in zip(size[1:], grid[chosen].unbind(-1), strict=True):
                 place = place * count + along
-            parts = 2 if bool(observed[chosen][:, 1::2].any()) else 1
+            parts = 1 if bool(real[chosen.any(1)].all()) else 2
             found.append(TokenField(patch, parts, size, chosen.flatten().nonzero().squeeze(1), place))
     return tuple(found)
 

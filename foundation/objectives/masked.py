@@ -16,7 +16,7 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.models.structure import Structure, Visible, rows_of, to_device
 from foundation.nn.decomposition import CLIP, Components
 from foundation.nn.experts import watch_balance
-from foundation.nn.interpolation import TokenField, fields_of, interpolate_tokens
+from foundation.nn.interpolation import FIELD_KEYS, TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import BLOCK, draw_mask, draw_unmasked, has_visible_patch
 
 BALANCE_WEIGHT = 0.01  # of the experts' load-balancing loss, as in Switch Transformer
@@ -95,7 +95,7 @@ class MaskedObjective(ObjectiveSection):
 
     def draw(self, batch: dict[str, Any], spec: WfmConfig, generator: torch.Generator) -> Task:
         """Draw what is hidden, and which of it each loss is computed on. Nothing here depends on the network."""
-        candidates, static = batch["observed"].any(-1), batch["static"]
+        candidates, static = batch["measured"], batch["static"]
         practises = float(torch.rand((), generator=generator)) < self.generation_share
         if practises:
             visible = draw_unmasked(candidates, static, generator)
@@ -108,14 +108,13 @@ class MaskedObjective(ObjectiveSection):
         excluded = static & has_visible_patch(batch["grid"], static, visible)
         first = int(is_hidden[:part].sum())
         gated = (~excluded.flatten()[hidden[:first]]).nonzero().squeeze(1)
-        names = ("observed", "exists", "static", "grid", "shape")
         chosen, times = self._draw_flow(static.flatten()[hidden], generator)
         return Task(
             visible=Visible.of(visible, batch, len(spec.patch_shapes)),
             hidden=hidden,
             practises=practises,
             gated=gated,
-            fields=fields_of({name: batch[name][:part] for name in names}, spec.patch_shapes),
+            fields=fields_of({name: batch[name][:part] for name in FIELD_KEYS}, spec.patch_shapes),
             flow=chosen,
             times=times,
             tokens=int(candidates.sum()),
@@ -145,7 +144,7 @@ class MaskedObjective(ObjectiveSection):
             gate with interpolation; `statistics`, the loss of the statistics head; `flow`, the diffusion loss; with
             experts `balance`.
         """
-        full = model.encoder.components(batch, batch["observed"].any(-1))
+        full = model.encoder.components(batch, batch["measured"])
         with watch_balance() as balances:
             condition, components, encoded = model(task.visible, components=full if task.practises else None, **batch)
         hidden = hidden_tokens(model, batch, task.hidden, condition, components)

@@ -19,7 +19,7 @@ import numpy as np
 
 from foundation.errors import ShardError
 from foundation.json_file import parse_json
-from foundation.signal.signal import Link, Signal
+from foundation.signal.signal import Link, Signal, all_finite
 
 SCHEMA_VERSION = 1
 #: Largest deviation from a uniform time axis, relative to its step, that is stored as uniform.
@@ -48,12 +48,13 @@ def encode(signal: Signal) -> dict[str, bytes]:
     return members
 
 
-def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> Signal:
+def decode(members: Mapping[str, bytes | memoryview], where: str = "sample", *, clean: bool = True) -> Signal:
     """Decode the members written by `encode`. Arrays are never unpickled, and are not copied if every entry is valid.
 
     Args:
         members: member name -> bytes.
         where: shard and key, named in error messages.
+        clean: whether the noise-free truth is read where there is one; it is as large as the signal.
 
     Raises:
         ShardError: a member is missing or corrupt, or its schema version is newer than this code.
@@ -65,17 +66,17 @@ def decode(members: Mapping[str, bytes | memoryview], where: str = "sample") -> 
     try:
         meta = parse_json(members["meta.json"], finite=False)
         stored = _from_npy(members["signal.npy"])
-        clean = _from_npy(members["clean.npy"]) if "clean.npy" in members else None
+        truth = _from_npy(members["clean.npy"]) if clean and "clean.npy" in members else None
         version = meta["schema_version"]
         if version > SCHEMA_VERSION:
             raise ShardError(f"{where}: schema_version {version} is newer than {SCHEMA_VERSION}; update foundation.")
         _check_types(meta)
-        valid = np.isfinite(stored)
+        valid = None if all_finite(stored) else np.isfinite(stored)
         times, _, responses = stored.shape
         return Signal(
-            values=stored if valid.all() else np.where(valid, stored, 0),
+            values=stored,
             valid=valid,
-            clean=clean,
+            clean=truth,
             time_s=_unpack_axis(meta["time_s"], times),
             frequency_hz=_unpack_axis(meta["frequency_hz"], responses) if "frequency_hz" in meta else None,
             delay_s=_unpack_axis(meta["delay_s"], responses) if "delay_s" in meta else None,
@@ -107,10 +108,11 @@ def stored_shape(members: Mapping[str, bytes | memoryview]) -> tuple[int, int, i
 def _check_types(meta: Any) -> None:
     """Refuse metadata whose fields are not of their types; `Signal` checks what they hold."""
     wrong = [name for name in _TEXT if not isinstance(meta[name], str)]
-    wrong += [name for name in ("carrier_hz", "bandwidth_hz") if not isinstance(meta[name], int | float)]
+    wrong += [name for name in ("carrier_hz", "bandwidth_hz") if not isinstance(meta[name], (int, float))]
     for name, label in meta["labels"].items():
-        numbers = label if isinstance(label, list) else [label]
-        if not isinstance(label, str) and not all(isinstance(number, int | float) for number in numbers):
+        if isinstance(label, (str, int, float)):
+            continue
+        if not isinstance(label, list) or not all(isinstance(number, (int, float)) for number in label):
             wrong.append(f"labels.{name}")
     if wrong or not isinstance(meta["is_real"], bool):
         raise ValueError(f"{(wrong or ['is_real'])[0]} is not of its type")
@@ -178,5 +180,13 @@ def _unpack_axis(packed: Any, length: int) -> np.ndarray:
     if isinstance(packed, dict):
         if packed["count"] != length:
             raise ValueError(f"an axis has {packed['count']} entries where the array has {length}")
-        return np.asarray(packed["start"] + packed["step"] * np.arange(packed["count"]), dtype=np.float64)
+        return _uniform(packed["start"], packed["step"], length)
     return np.asarray(packed, dtype=np.float64)
+
+
+@lru_cache(maxsize=256)
+def _uniform(start: float, step: float, length: int) -> np.ndarray:
+    """Cached: most windows of a recording have the same axes."""
+    axis = np.asarray(start + step * np.arange(length), dtype=np.float64)
+    axis.flags.writeable = False
+    return axis

@@ -18,6 +18,7 @@ from foundation.models import WfmForMaskedModeling
 from foundation.models.config import model_config
 from foundation.models.structure import to_device
 from foundation.nn.blocks import compile_blocks
+from foundation.nn.patches import cut
 from foundation.objectives import MaskedObjective
 from foundation.objectives.masked import Task
 from foundation.train.failed_step import leave_dump
@@ -65,7 +66,8 @@ class PretrainModule(L.LightningModule):
         return to_device(batch, device)  # where the loader has not sent it there already
 
     def training_step(self, drawn: tuple[tuple[dict[str, Any], Task], int], batch_idx: int) -> dict[str, Any]:
-        (self.batch, task), self.position = drawn
+        (collated, task), self.position = drawn
+        self.batch = cut(collated)
         self.number = (self.number + 1) % self.recipe.train.accumulate
         loss, metrics = self.objective.loss(self.model, self.batch, task)
         self._demand_finite("loss", loss)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from foundation.models import WfmConfig
 from foundation.models.structure import Structure
@@ -30,7 +29,7 @@ class Tasks:
     rank: int
     world: int
 
-    def __call__(self, batch: dict[str, Tensor], number: int) -> tuple[dict[str, Any], Task]:
+    def __call__(self, batch: dict[str, Any], number: int) -> tuple[dict[str, Any], Task]:
         """Of batch `number` of this rank in the whole run."""
         step, within = divmod(number, self.accumulate)
         whole = {**batch, "structure": Structure.of(batch)}

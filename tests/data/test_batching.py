@@ -12,13 +12,15 @@ from helpers.signals import make_signal, tiny_config
 
 from foundation.config import CorpusSection
 from foundation.data.batching import cut
+from foundation.data.layout import layout_of
 from foundation.data.loader import Loader
 from foundation.data.shards.corpus import read_part
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.write import write_shards
 from foundation.data.stream import ShardStream
-from foundation.data.tokens import layout_of, tokenize
+from foundation.data.tokens import tokenize
 from foundation.errors import ShardError
+from foundation.nn.patches import cut as cut_patches
 from foundation.signal import Signal, encode, stored_shape
 
 CONFIG = tiny_config()
@@ -74,12 +76,12 @@ def test_the_number_of_samples_is_a_limit_too(shards: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 3])
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_and_workers_cut_alike(shards: Path, world: int, workers: int) -> None:
-    alone = [batch["values"] for batch, _ in _stream(shards)]
+    alone = [cut_patches(batch)["values"] for batch, _ in _stream(shards)]
     ranks = [list(Loader(_stream(shards, rank=rank, world=world, steps=8), workers)) for rank in range(world)]
     for step in zip(*ranks, strict=True):
         assert len({end for _, end in step}) == 1, "the position is that of all ranks"
         for batch, _ in step:
-            np.testing.assert_array_equal(batch["values"], alone.pop(0))
+            np.testing.assert_array_equal(cut_patches(batch)["values"], alone.pop(0))
 
 
 @pytest.mark.parametrize("at", [1, 6, STEPS - 1])
@@ -88,7 +90,7 @@ def test_any_step_can_be_resumed_by_its_position(shards: Path, at: int) -> None:
     resumed = list(_stream(shards, position=whole[at - 1][1], start=at))
     assert [end for _, end in resumed] == [end for _, end in whole[at:]]
     for (batch, _), (expected, _) in zip(resumed, whole[at:], strict=True):
-        np.testing.assert_array_equal(batch["values"], expected["values"])
+        np.testing.assert_array_equal(*(cut_patches(each)["values"] for each in (batch, expected)))
 
 
 def test_a_sample_longer_than_the_limit_is_an_error_that_says_what_to_do(shards: Path) -> None:

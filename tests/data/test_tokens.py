@@ -9,12 +9,19 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.data.tokens import Layout, layout_of, pad, tokenize, tokenize_one, untokenize
-from foundation.data.views import FLOOR, VIEWS, from_view
+from foundation.data.layout import Layout, layout_of
+from foundation.data.tokens import collate, sample_of, tokenize, untokenize
+from foundation.data.views import VIEWS, from_view
 from foundation.errors import RecipeError
-from foundation.signal import KINDS, Link
+from foundation.models import WfmConfig
+from foundation.nn.patches import FLOOR, Fields, cut
+from foundation.signal import KINDS, Link, Signal
 
 CONFIG = tiny_config()
+
+
+def tokenize_one(signal: Signal, config: WfmConfig) -> dict[str, np.ndarray]:
+    return {name: value[0].numpy() for name, value in tokenize(signal, config).items()}
 
 
 @settings(max_examples=60, deadline=None)
@@ -116,7 +123,7 @@ def test_padding_exists_nowhere_and_observes_nothing() -> None:
     assert batch["exists"].sum(1).tolist() == lengths
     assert len(set(lengths)) > 1
     padding = ~batch["exists"]
-    for name in ("values", "observed", "position", "link", "grid", "column", "shape", "static"):
+    for name in ("values", "observed", "position", "link", "grid", "column", "shape", "static", "measured"):
         assert (batch[name][padding] == 0).all(), name
     for i, signal in enumerate(signals):
         for name, array in tokenize_one(signal, CONFIG).items():
@@ -129,7 +136,7 @@ def test_dtypes_are_those_of_the_contract() -> None:
     kinds = {
         torch.float32: ("values", "position", "radio"),
         torch.int64: ("link", "grid", "column", "shape", "kind"),
-        torch.bool: ("observed", "static", "exists", "logarithmic"),
+        torch.bool: ("observed", "static", "exists", "measured", "logarithmic", "real"),
     }
     assert {name: dtype for dtype, names in kinds.items() for name in names} == {k: v.dtype for k, v in batch.items()}
 
@@ -213,9 +220,46 @@ def test_an_antenna_beyond_the_table_is_named_not_taken_for_another() -> None:
         tokenize([far], tiny_config(links=64))
 
 
-def test_pad_of_one_sample_is_the_sample() -> None:
-    one = tokenize_one(make_signal(0), CONFIG)
-    batch = pad([one])
-    assert batch.keys() == one.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(batch[name][0], array)
+def _patches_by_hand(field: np.ndarray) -> np.ndarray:
+    """[T, L, R] -> [tokens, entries], zero beyond the signal's end: patch by patch, in the order of the grid."""
+    cut_into = layout_of(field.shape, CONFIG)
+    rows = []
+    for t, link, r in np.ndindex(cut_into.nt, cut_into.links, cut_into.nr):
+        pt, pr = cut_into.pt, cut_into.pr
+        block = np.zeros((pt, pr), np.complex64)
+        own = field[t * pt : (t + 1) * pt, link, r * pr : (r + 1) * pr]
+        block[: own.shape[0], : own.shape[1]] = own
+        rows.append(np.pad(block.reshape(-1).view(np.float32), (0, CONFIG.entries - 2 * pt * pr)))
+    return np.stack(rows)
+
+
+def test_samples_of_any_shape_and_with_any_holes_are_cut_as_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(32, 2, 16), (21, 3, 9), (5, 1, 7), (1, 4, 5), (2, 1, 1), (8, 1, 40)]
+    signals = [make_signal(i, times=t, links=n, responses=r) for i, (t, n, r) in enumerate(shapes)]
+    holed = [each.with_(valid=rng.random(each.values.shape) > 0.4) for each in signals]
+    for group in (signals, holed, signals[:3] + holed[2:]):
+        batch = tokenize(group, CONFIG)
+        assert torch.equal(batch["measured"], batch["observed"].any(-1))
+        for row, signal in enumerate(group):
+            patches = _patches_by_hand(signal.values)
+            found = batch["values"][row]
+            np.testing.assert_array_equal(found[: len(patches)], patches)
+            assert not found[len(patches) :].any(), "static tokens and padding hold nothing"
+            masks = _patches_by_hand(signal.mask * np.complex64(1 + 1j))
+            np.testing.assert_array_equal(batch["observed"][row, : len(patches)], masks > 0)
+
+
+def test_fields_travel_as_they_were_stored_and_a_batch_without_holes_sends_no_mask() -> None:
+    signals = [make_signal(i, times=16, links=2, responses=8) for i in range(3)]
+    sent = collate([sample_of(signal, CONFIG) for signal in signals], CONFIG)
+    fields = sent["fields"]
+    assert isinstance(fields, Fields)
+    assert fields.valid is None
+    assert fields.values.dtype == torch.complex64
+    whole = fields.values.view(3, -1)
+    for row, signal in zip(whole, signals, strict=True):
+        np.testing.assert_array_equal(row[: signal.values.size], signal.values.reshape(-1))
+    assert whole.shape[1] == signals[0].values.size * 18 / 16, "two more times, for the static tokens"
+    assert "values" not in sent
+    assert cut(sent).keys() == (sent.keys() - {"fields"}) | {"values", "observed"}

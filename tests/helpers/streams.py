@@ -7,13 +7,14 @@ from pathlib import Path
 
 from foundation.config import CorpusSection
 from foundation.data.stream import ShardStream
-from foundation.data.tokens import Batch
+from foundation.data.tokens import Collated
+from foundation.nn.patches import cut
 from helpers.signals import tiny_config
 
 CONFIG = tiny_config()
 BATCH = 20
 STEPS = 24
-Drawn = tuple[Batch, int]
+Drawn = tuple[Collated, int]
 
 
 def stream_of(directory: Path | str, **changes: object) -> ShardStream:
@@ -31,9 +32,9 @@ def stream_of(directory: Path | str, **changes: object) -> ShardStream:
 
 def rows_of(drawn: Iterable[Drawn]) -> list[bytes]:
     """One fingerprint per sample."""
-    return [row.numpy().tobytes() for batch, _ in drawn for row in batch["values"][:, :2]]
+    return [row.numpy().tobytes() for batch, _ in drawn for row in cut(batch)["values"][:, :2]]
 
 
 def prints_of(drawn: Iterable[Drawn]) -> list[bytes]:
     """One fingerprint per batch, of every tensor and of the position behind it."""
-    return [b"".join(tensor.numpy().tobytes() for tensor in batch.values()) + b"%d" % end for batch, end in drawn]
+    return [b"".join(tensor.numpy().tobytes() for tensor in cut(batch).values()) + b"%d" % end for batch, end in drawn]

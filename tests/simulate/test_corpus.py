@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foundation.data.layout import layout_of
 from foundation.data.shards.verify import verify
 from foundation.data.shards.write import write_shards
-from foundation.data.tokens import layout_of
 from foundation.datasets import open_dataset
 from foundation.errors import RecipeError
 from foundation.models import WfmConfig

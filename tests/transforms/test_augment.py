@@ -10,8 +10,8 @@ import pytest
 from helpers.signals import make_signal, tiny_config
 
 from foundation.config import CorpusSection
+from foundation.data.layout import layout_of
 from foundation.data.stream import ShardStream
-from foundation.data.tokens import layout_of
 from foundation.signal import Link, Signal
 from foundation.transforms.augment import EXCHANGEABLE, random_subset
 

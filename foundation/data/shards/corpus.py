@@ -12,12 +12,12 @@ import numpy as np
 
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
+from foundation.data.layout import TokenSpec, layout_of
 from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.spec import split_problems
 from foundation.data.shards.subset import Selection, select_subset, sessions_of
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
-from foundation.data.tokens import TokenSpec, layout_of
 from foundation.errors import ShardError, SignalError
 from foundation.json_file import parse_json
 from foundation.redaction import published
@@ -60,15 +60,15 @@ class Corpus:
             counts.update(sessions_of(shard, indices).tolist())
         return dict(counts)
 
-    def read(self, shard: int, index: int) -> Signal:
-        """The `index`-th selected sample of a shard.
+    def read(self, shard: int, index: int, *, clean: bool = True) -> Signal:
+        """The `index`-th selected sample of a shard; `clean` as for `foundation.signal.decode`.
 
         Raises:
             ShardError: the shard is missing or damaged, or the sample cannot be decoded.
         """
         where, members = self.members(shard, index)
         try:
-            return decode(members, where)
+            return decode(members, where, clean=clean)
         except SignalError as error:
             raise ShardError(f"{where}: {error}") from error
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from foundation.config import CorpusSection, PretrainRecipe
+from foundation.data.layout import layout_of
 from foundation.data.shards.address import is_url
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
-from foundation.data.tokens import layout_of
 from foundation.errors import RecipeError, ShardError
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.models.config import model_config
