@@ -7,7 +7,7 @@ where a batch is made; a forward pass that was given none makes its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -42,6 +42,17 @@ class Structure:
     order: Int[Tensor, " batch"] | None
     static: dict[int, Int[Tensor, " _"]]
     packing: Packing
+
+    def twice(self) -> Structure:
+        """Of the batch followed by itself."""
+        batch, tokens = self.packing.batch, self.packing.length - CONTEXT_TOKENS
+        samples = {shape: torch.cat([rows, rows + batch]) for shape, rows in self.samples.items()}
+        return replace(
+            self,
+            samples=samples,
+            order=None if self.order is None else torch.cat(list(samples.values())).argsort(),
+            static={shape: torch.cat([rows, rows + batch * tokens]) for shape, rows in self.static.items()},
+        )
 
     @classmethod
     def of(cls, batch: Mapping[str, Any]) -> Structure:

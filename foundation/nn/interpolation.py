@@ -21,24 +21,37 @@ METHODS = 2  # ways to interpolate: along the response axis; along time, then al
 
 
 @dataclass(frozen=True)
-class TokenField:
-    """Where the tokens of one patch shape, either static or not, lie in the field that they were cut from.
+class Placed:
+    """Tokens of a batch in a field.
 
     Attributes:
-        patch: times and responses of a patch; a static token has one time.
-        parts: 1 where nothing imaginary was measured, which is half the work, else 2.
         size: samples, patches along time, links, patches along the response axis.
         rows: of the tokens in the flattened batch.
         place: of each of them in the flattened field.
     """
 
-    patch: tuple[int, int]
-    parts: int
     size: tuple[int, int, int, int]
     rows: Int[Tensor, " rows"]
     place: Int[Tensor, " rows"]
 
 
+@dataclass(frozen=True)
+class TokenField:
+    """Where the tokens of one patch shape lie in the fields that they were cut from.
+
+    Attributes:
+        patch: times and responses of a patch; a static token has one time.
+        parts: 1 where nothing imaginary was measured, which is half the work, else 2.
+        dynamic: the patches; `static`: the static tokens, a field of one time, or None where there are none.
+    """
+
+    patch: tuple[int, int]
+    parts: int
+    dynamic: Placed
+    static: Placed | None
+
+
+torch.export.register_dataclass(Placed)
 torch.export.register_dataclass(TokenField)
 
 
@@ -52,19 +65,23 @@ def fields_of(batch: Mapping[str, Any], patch_shapes: Sequence[Sequence[int]]) -
     exists, static, grid, shape, real = (batch[name] for name in FIELD_KEYS)
     found = []
     for index in shape[:, 0].unique().tolist():
-        pt, pr = patch_shapes[index]
         own = exists & (shape[:, :1] == index)
-        for chosen, patch in ((own & ~static, (pt, pr)), (own & static, (1, pr))):
-            if not bool(chosen.any()):
-                continue
-            times, links, responses = (int(most) + 1 for most in grid[chosen].amax(0))
-            size = len(grid), times, links, responses
-            place = chosen.nonzero()[:, 0]
-            for count, along in zip(size[1:], grid[chosen].unbind(-1), strict=True):
-                place = place * count + along
-            parts = 1 if bool(real[chosen.any(1)].all()) else 2
-            found.append(TokenField(patch, parts, size, chosen.flatten().nonzero().squeeze(1), place))
+        parts = 1 if bool(real[own.any(1)].all()) else 2
+        times, links, responses = (int(most) + 1 for most in grid[own].amax(0))
+        patches = _placed(own & ~static, grid, (len(grid), times, links, responses))
+        still = _placed(own & static, grid, (len(grid), 1, links, responses))
+        pt, pr = patch_shapes[index]
+        found.append(TokenField((pt, pr), parts, patches, still if len(still.rows) else None))
     return tuple(found)
+
+
+def _placed(
+    chosen: Bool[Tensor, "batch tokens"], grid: Int[Tensor, "batch tokens 3"], size: tuple[int, int, int, int]
+) -> Placed:
+    place = chosen.nonzero()[:, 0]
+    for count, along in zip(size[1:], grid[chosen].unbind(-1), strict=True):
+        place = place * count + along
+    return Placed(size, chosen.flatten().nonzero().squeeze(1), place)
 
 
 def interpolate_tokens(
@@ -74,7 +91,7 @@ def interpolate_tokens(
 ) -> tuple[Float[Tensor, "batch tokens entries methods"], Bool[Tensor, "batch tokens entries methods"]]:
     """Interpolate the tokens of each link by every one of the `METHODS`.
 
-    Dynamics and static tokens are two separate fields.
+    Dynamics and static tokens are two separate fields; of static tokens both methods are one.
 
     Args:
         values: normalised tokens; entries are (time, response, part), of static ones (response, part).
@@ -85,37 +102,44 @@ def interpolate_tokens(
         (interpolated values: known entries as they are, constant beyond the outermost; where a known entry was
         available to interpolate from, elsewhere the value is 0).
     """
-    out, available = (x.new_zeros(*x.shape, METHODS) for x in (values, known))
-    for each in fields:
-        found = _interpolate_field(values.flatten(0, 1)[each.rows], known.flatten(0, 1)[each.rows], each)
-        for whole, part in zip((out, available), found, strict=True):
-            whole.view(-1, *whole.shape[2:])[each.rows] = part
-    return out, available
+    out = values.new_zeros(*values.shape, METHODS), known.new_zeros(*known.shape, METHODS)
+    for field in fields:
+        patches = [_gathered(x, field.dynamic, field.patch, field.parts) for x in (values, known)]
+        times, by_time = patches[0].shape[1], patches
+        if times > 1:
+            by_time = [x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1).contiguous() for x in patches))]
+        # All that is interpolated along the response axis, at once: one time after the other.
+        lines = [patches, by_time]
+        if field.static is not None:
+            lines.append([_gathered(x, field.static, (1, field.patch[1]), field.parts) for x in (values, known)])
+        done = _along_last(*(torch.cat(each, dim=1) for each in zip(*lines, strict=True)))
+        for whole, x in zip(out, done, strict=True):
+            each, then, *still = x.split([times, times, x.shape[1] - 2 * times], dim=1)
+            _write(whole, field.dynamic, field.patch, field.parts, each, then)
+            if field.static is not None:
+                _write(whole, field.static, (1, field.patch[1]), field.parts, *still, *still)
+    return out
 
 
-def _interpolate_field(
-    values: Float[Tensor, "chosen entries"], known: Bool[Tensor, "chosen entries"], place: TokenField
-) -> tuple[Float[Tensor, "chosen entries methods"], Bool[Tensor, "chosen entries methods"]]:
-    """Interpolate the field of these tokens, and cut it into them again."""
-    patch, parts, width = place.patch, place.parts, values.shape[-1]
-    entries = slice(0, 2 * patch[0] * patch[1], 3 - parts)
-    measured = tuple(
-        _to_field(
-            x.new_zeros(prod(place.size), parts * patch[0] * patch[1])
-            .index_copy(0, place.place, x[:, entries])
-            .unflatten(0, place.size),
-            patch,
-            parts,
-        )
-        for x in (values, known)
-    )
-    by_time = (x.transpose(1, -1) for x in _along_last(*(x.transpose(1, -1).contiguous() for x in measured)))
-    found = []
-    for both in zip(_along_last(*measured), _along_last(*by_time), strict=True):
-        tokens = both[0].new_zeros(len(values), width, METHODS)
-        tokens[:, entries] = torch.stack([_to_patches(x, patch).flatten(0, 3)[place.place] for x in both], dim=-1)
-        found.append(tokens)
-    return found[0], found[1]
+def _gathered(
+    x: Shaped[Tensor, "batch tokens entries"], tokens: Placed, patch: tuple[int, int], parts: int
+) -> Shaped[Tensor, "batch times links parts responses"]:
+    """The field of these tokens, 0 where there is none."""
+    own = x.flatten(0, 1)[tokens.rows, : 2 * patch[0] * patch[1] : 3 - parts]
+    whole = own.new_zeros(prod(tokens.size), own.shape[1]).index_copy(0, tokens.place, own)
+    return _to_field(whole.unflatten(0, tokens.size), patch, parts)
+
+
+def _write(
+    out: Shaped[Tensor, "batch tokens entries methods"],
+    tokens: Placed,
+    patch: tuple[int, int],
+    parts: int,
+    *methods: Shaped[Tensor, "batch times links parts responses"],
+) -> None:
+    """Cut fields into the tokens that they were gathered from, one for each method."""
+    cut = torch.stack([_to_patches(x, patch).flatten(0, 3)[tokens.place] for x in methods], dim=-1)
+    out.flatten(0, 1)[tokens.rows, : 2 * patch[0] * patch[1] : 3 - parts] = cut
 
 
 def _to_field(

@@ -99,16 +99,17 @@ class _Rotate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cosine, sine = ctx.saved_tensors
-        return _rotated(gradient, cosine, -sine), None, None
+        return _rotated(gradient, cosine, sine, -1), None, None
 
 
-def _rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def _rotated(x: Tensor, cosine: Tensor, sine: Tensor, direction: int = 1) -> Tensor:
     size = cosine.shape[-1]
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     (a, b, rest), (left, right, end) = (t.split([size, size, x.shape[-1] - 2 * size], dim=-1) for t in (x, out))
-    torch.mul(a, cosine, out=left).addcmul_(b, sine, value=-1)
-    torch.mul(a, sine, out=right).addcmul_(b, cosine)
-    end.copy_(rest)
+    torch.mul(a, cosine, out=left).addcmul_(b, sine, value=-direction)
+    torch.mul(b, cosine, out=right).addcmul_(a, sine, value=direction)
+    if rest.numel():
+        end.copy_(rest)
     return out
 
 

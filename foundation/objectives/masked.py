@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foundation.config import ObjectiveSection
 from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.models.batch import checked_batch
 from foundation.models.structure import Structure, Visible, rows_of, to_device
 from foundation.nn.decomposition import CLIP, Components
 from foundation.nn.experts import watch_balance
@@ -144,9 +145,13 @@ class MaskedObjective(ObjectiveSection):
             gate with interpolation; `statistics`, the loss of the statistics head; `flow`, the diffusion loss; with
             experts `balance`.
         """
-        full = model.encoder.components(batch, batch["measured"])
+        batch = checked_batch(batch)
+        if task.practises:  # a state of generation knows the levels of the whole
+            full = own = model.encoder.components(batch, batch["measured"])
+        else:
+            full, own = model.encoder.components_of_both(batch, batch["measured"], task.visible.mask)
         with watch_balance() as balances:
-            condition, components, encoded = model(task.visible, components=full if task.practises else None, **batch)
+            condition, components, encoded = model(task.visible, components=own, **batch)
         hidden = hidden_tokens(model, batch, task.hidden, condition, components)
         mse = _weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         gated = self._gated(model, batch, task, components, hidden)
