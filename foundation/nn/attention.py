@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention.varlen import varlen_attn
@@ -19,7 +19,7 @@ MAX_EXPLICIT = 512
 class Attention(nn.Module):
     """Multi-head self-attention; each token attends to the tokens of its own sample.
 
-    Called in three steps, so that what follows `mix` can be compiled: `project`, `mix`, then the output layer `proj`.
+    Called in three steps: `project`, `mix` or `mix_any_length`, then the output layer `proj`.
     """
 
     def __init__(self, hidden: int, heads: int) -> None:
@@ -41,13 +41,7 @@ class Attention(nn.Module):
         values: Float[Tensor, "packed heads head_width"],
         packing: Packing,
     ) -> Float[Tensor, "packed width"]:
-        """Values averaged by the attention weights within each sample, heads concatenated."""
-        if packing.ends is not None and takes_any_length(values):
-            q, k = queries_keys.unbind(1)
-            lengths = packing.ends, packing.ends, packing.longest, packing.longest
-            out = varlen_attn(q, k, values, *lengths)
-            assert isinstance(out, Tensor)
-            return out.flatten(1)
+        """Values averaged by the attention weights within each sample, heads concatenated; group by group."""
         mixed = []
         for group in packing.groups:
             q, k = group.padded(queries_keys).permute(2, 0, 3, 1, 4)
@@ -55,12 +49,27 @@ class Attention(nn.Module):
             mixed.append(group.packed(out.transpose(1, 2).flatten(2)))
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
+    def mix_any_length(
+        self,
+        queries_keys: Float[Tensor, "packed 2 heads head_width"],
+        values: Float[Tensor, "packed heads head_width"],
+        ends: Int[Tensor, " ends"],
+        longest: int,
+    ) -> Float[Tensor, "packed width"]:
+        """As `mix`, in one kernel for samples of all lengths; see `takes_any_length`."""
+        q, k = queries_keys.unbind(1)
+        out = varlen_attn(q, k, values, ends, ends, longest, longest)
+        assert isinstance(out, Tensor)
+        return out.flatten(1)
 
-def takes_any_length(values: Float[Tensor, "packed heads head_width"]) -> bool:
-    """Whether one kernel computes samples of any length: FlashAttention (Dao 2023, arXiv 2307.08691), on CUDA in half
-    precision. `meta` stands in for CUDA."""
-    half = values.dtype in (torch.float16, torch.bfloat16)
-    return half and values.device.type in ("cuda", "meta") and values.shape[-1] % 8 == 0
+    def takes_any_length(self, x: Float[Tensor, "packed width"]) -> bool:
+        """Whether `mix_any_length` can be used: FlashAttention (Dao 2023, arXiv 2307.08691), on CUDA in half precision.
+        `meta` stands in for CUDA."""
+        device, dtype = x.device.type, x.dtype
+        if device == "cuda" and torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        half = dtype in (torch.float16, torch.bfloat16)
+        return half and device in ("cuda", "meta") and x.shape[-1] // self.heads % 8 == 0
 
 
 def attend(

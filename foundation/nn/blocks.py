@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -37,8 +37,23 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "packed width"], rotation: Rotation, packing: Packing
     ) -> Float[Tensor, "packed width"]:
+        if packing.ends is not None and self.attention.takes_any_length(x):
+            return self.whole(x, *rotation, packing.ends, packing.longest)
         queries_keys, values = self.attention.project(self.norm1(x), rotation)
         return self.after_attention(x, self.attention.mix(queries_keys, values, packing))
+
+    def whole(
+        self,
+        x: Float[Tensor, "packed width"],
+        cosine: Float[Tensor, "packed 1 1 pairs"],
+        sine: Float[Tensor, "packed 1 1 pairs"],
+        ends: Int[Tensor, " ends"],
+        longest: int,
+    ) -> Float[Tensor, "packed width"]:
+        """`forward` where attention is one kernel, whatever the lengths."""
+        queries_keys, values = self.attention.project(self.norm1(x), (cosine, sine))
+        mixed = self.attention.mix_any_length(queries_keys, values, ends, longest)
+        return Block.after_attention(self, x, mixed)  # not what `compile_blocks` has put in its place
 
     def after_attention(
         self, x: Float[Tensor, "packed width"], mixed: Float[Tensor, "packed width"]
@@ -50,10 +65,12 @@ class Block(nn.Module):
 
 
 def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile everything after attention in every block of a model, in place, for any number of tokens.
+    """Compile the blocks of a model, in place, for any number of tokens and samples.
 
-    Attention itself stays eager: its groups differ from batch to batch, and each new grouping would be recompiled.
+    Whole blocks where attention is one kernel, elsewhere what follows it: there attention stays eager, as its groups
+    differ from batch to batch, and each new grouping would be recompiled.
     """
+    whole = torch.compile(Block.whole, backend=backend, dynamic=True)
     compiled = torch.compile(Block.after_attention, backend=backend)
 
     def any_length(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
@@ -63,6 +80,7 @@ def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "induct
 
     for block in model.modules():
         if isinstance(block, Block):
+            block.whole = partial(whole, block)  # type: ignore[method-assign]
             block.after_attention = partial(any_length, block)  # type: ignore[method-assign]
 
 

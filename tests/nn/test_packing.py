@@ -9,7 +9,8 @@ import torch
 import torch._dynamo.testing
 from torch.nn import functional as F
 
-from foundation.nn.attention import MAX_EXPLICIT, attend
+from foundation.models.structure import to_device
+from foundation.nn.attention import MAX_EXPLICIT, Attention, attend
 from foundation.nn.blocks import Block, Transformer, compile_blocks
 from foundation.nn.packing import SPREAD, pack
 
@@ -99,3 +100,24 @@ def test_compiled_blocks_are_traced_once_for_all_lengths(monkeypatch: pytest.Mon
         torch.testing.assert_close(transformer(*x), want)
     assert traced.frame_count == 1
     assert transformer.state_dict().keys() == names
+
+
+def test_where_attention_is_one_kernel_whole_blocks_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device, which stands in for CUDA: forward and backward of 30 batches are one graph of a block."""
+    for name in ("whole", "after_attention"):
+        monkeypatch.setattr(Block, name, inspect.unwrap(getattr(Block, name)))
+    for name in ("project", "mix_any_length"):
+        monkeypatch.setattr(Attention, name, inspect.unwrap(getattr(Attention, name)))
+    with torch.device("meta"):
+        transformer = Transformer(hidden=64, depth=3, heads=4).bfloat16()
+    torch._dynamo.reset()
+    traced = torch._dynamo.testing.CompileCounter()
+    compile_blocks(transformer, backend=traced)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(30):
+        samples, longest = (int(torch.randint(2, most, (), generator=generator)) for most in (9, 80))
+        keep = torch.arange(longest) < torch.randint(1, longest + 1, (samples, 1), generator=generator)
+        packing = to_device(pack(keep, *keep.shape), "meta")
+        x = torch.randn(samples, longest, 64, device="meta", dtype=torch.bfloat16, requires_grad=True)
+        transformer(x, torch.rand(samples, longest, 6, device="meta"), packing).sum().backward()
+    assert traced.frame_count == 1
