@@ -96,7 +96,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         continue_from(module, recipe.init)
     _quieten()
     trainer = L.Trainer(
-        **trainer_options(recipe, last),
+        **trainer_options(recipe, last, checkpointing.files),
         max_steps=recipe.train.steps,
         accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
@@ -121,6 +121,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         ) from error
     if not stop.signal:
         trainer.save_checkpoint(final)
+        checkpointing.files.finish()
     if trainer.is_global_zero:
         clear_heartbeat(directory)
     if stop.signal:

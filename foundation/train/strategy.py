@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
 from torch import Tensor
 from torch.nn import Module
 
-from foundation.checkpoints.atomic import explained, force, list_files, renamed
+from foundation.checkpoints.atomic import explained, force, list_files
 from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
+from foundation.train.background_files import BackgroundFiles
 from foundation.train.callbacks.stop import slurm_environment
 
 
@@ -125,11 +125,12 @@ def _to_universal(path: Path, out: Path) -> None:
     (out / "latest_universal").write_text("checkpoint")
 
 
-def trainer_options(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
+def trainer_options(recipe: PretrainRecipe, resumed: Path | None, files: BackgroundFiles) -> dict[str, Any]:
     """Arguments of Lightning's `Trainer` for devices, strategy, precision and plugins.
 
     Args:
         resumed: the checkpoint that the run resumes from.
+        files: writes checkpoints, where DeepSpeed does not.
     """
     train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
@@ -145,7 +146,7 @@ def trainer_options(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, A
     strategy: str | Strategy = train.strategy
     if strategy == "ddp" or train.devices * train.nodes > 1:
         strategy = DDPStrategy(timeout=timeout)
-    return where | {"strategy": strategy, "precision": train.precision, "plugins": [AtomicFiles(), *_plugins()]}
+    return where | {"strategy": strategy, "precision": train.precision, "plugins": [files, *_plugins()]}
 
 
 def _plugins() -> list[Any]:
@@ -179,11 +180,3 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
     strategy.config["zero_force_ds_cpu_optimizer"] = False
     strategy.config["checkpoint"] = {"load_universal": universal}
     return strategy
-
-
-class AtomicFiles(TorchCheckpointIO):
-    """Atomic single-file checkpoints. Lightning's own pass through the temporary folder, often on another disk."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        with renamed(Path(path)) as partial, partial.open("wb") as file:
-            torch.save(checkpoint, file)

@@ -85,7 +85,7 @@ def test_the_second_call_says_it_is_done_and_changes_nothing(trained: Path, caps
 
 
 def _run_killed_at(step: int, config: Path) -> None:
-    """`wfm pretrain` in a process that is killed (kill -9) when it begins `step`."""
+    """`wfm pretrain` in a process that is killed (kill -9) when it begins `step`; the checkpoint before is written."""
     program = f"""
 import os, signal, sys
 from foundation.train.failed_step import replay
@@ -93,6 +93,7 @@ from foundation.train.module import PretrainModule
 plain = PretrainModule.training_step
 def killed(self, batch, batch_idx):
     if self.global_step == {step}:
+        self.trainer.strategy.checkpoint_io.finish()
         os.kill(os.getpid(), signal.SIGKILL)
     return plain(self, batch, batch_idx)
 PretrainModule.training_step = killed
