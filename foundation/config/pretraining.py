@@ -267,6 +267,11 @@ class TrainSection(Section):
         return self
 
     @property
+    def processes(self) -> int:
+        """Of all nodes."""
+        return self.devices * self.nodes
+
+    @property
     def zero_stage(self) -> int | None:
         """Stage of DeepSpeed ZeRO; None where it is not used."""
         return int(self.strategy.removeprefix("zero-")) if self.strategy.startswith("zero-") else None

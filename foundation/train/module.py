@@ -144,6 +144,13 @@ class PretrainModule(L.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count batches in those of this process: the run may have had another number of them in a step until now."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            more = checkpoint["global_step"] * self.recipe.train.accumulate - counts["ready"]
+            counts.update({name: count + more for name, count in counts.items()})
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.watch is not None:
             self.watch.look(wait=True)

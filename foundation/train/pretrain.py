@@ -74,7 +74,7 @@ def pretrain(recipe: PretrainRecipe) -> Run:
 
 
 def _pretrain(recipe: PretrainRecipe) -> Run:
-    take_ownership(recipe)
+    asked, recipe = recipe.train, take_ownership(recipe)
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
@@ -85,6 +85,12 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     threads = set_threads(recipe.train.threads, recipe.train.devices)
     if _rank() == 0:
         print(f"{directory}: {threads}.", flush=True)
+        if recipe.train.accumulate != asked.accumulate:
+            print(
+                f"{directory}: train.accumulate is {recipe.train.accumulate} in place of {asked.accumulate}, so that "
+                f"{asked.processes} process(es) make steps of as many samples as the run began with.",
+                flush=True,
+            )
     last = _resumed(recipe)
     if _rank() == 0:
         write_record(recipe, begun=last is not None)

@@ -139,12 +139,11 @@ def trainer_options(recipe: PretrainRecipe, resumed: Path | None, files: Backgro
         os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, perhaps by another library
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.zero_stage is not None:
-        world = train.devices * train.nodes
-        universal = resumed is not None and _differs(resumed, world)
+        universal = resumed is not None and _differs(resumed, train.processes)
         exact = _Exact(train.precision)
         return where | {"strategy": _deepspeed(train, timeout, universal, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
-    if strategy == "ddp" or train.devices * train.nodes > 1:
+    if strategy == "ddp" or train.processes > 1:
         strategy = DDPStrategy(timeout=timeout)
     return where | {"strategy": strategy, "precision": train.precision, "plugins": [files, *_plugins()]}
 
