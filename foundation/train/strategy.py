@@ -8,6 +8,7 @@ shared-memory collective that training never calls: disabling it saves the compi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from argparse import Namespace
 from contextlib import redirect_stdout
@@ -24,6 +25,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from foundation.checkpoints.atomic import explained, force, list_files
+from foundation.checkpoints.integrity import files_of
 from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
 from foundation.train.background_files import BackgroundFiles
@@ -50,19 +52,25 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
         return engine, optimizer
 
     def save_checkpoint(self, checkpoint: dict, filepath: str | Path, storage_options: Any | None = None) -> None:
-        """All ranks write into one temporary folder; rank 0 renames it once all are done."""
+        """All ranks write into one temporary folder, and flush what they wrote; rank 0 renames it once all are done."""
         path = Path(self.broadcast(str(filepath)))
         partial = path.with_name(path.name + PARTIAL)
         with explained(path):
             super().save_checkpoint(checkpoint, partial, storage_options)
-            for file in partial.rglob("*"):
-                force(file)
+            for file in files_of(partial):
+                if _writer(file) == self.global_rank:
+                    force(file)
             self.barrier()
             if self.is_global_zero:
                 list_files(partial)
                 partial.replace(path)
                 force(path.parent)
             self.barrier()
+
+    def will_load(self, path: Path | None, processes: int) -> None:
+        """Tell in which form a checkpoint will come, before the engine is built."""
+        assert isinstance(self.config, dict)
+        self.config["checkpoint"] = {"load_universal": path is not None and _differs(path, processes)}
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
         """Load directly for the same number of ranks, else through DeepSpeed's universal format."""
@@ -101,6 +109,12 @@ class _Exact(DeepSpeedPrecision):
         super().backward(tensor, *args, scale_wrt_gas=False, **kwargs)
 
 
+def _writer(file: Path) -> int:
+    """Rank of the process that writes a file of a ZeRO directory."""
+    partition = re.search(r"zero_pp_rank_(\d+)_", file.name)
+    return int(partition[1]) if partition else 0
+
+
 def _differs(path: Path, world: int) -> bool:
     """Whether a checkpoint is partitioned over another number of ranks; stage 0 and plain files are not partitioned."""
     return len(list(path.glob("checkpoint/*optim_states.pt"))) not in (0, world)
@@ -125,11 +139,10 @@ def _to_universal(path: Path, out: Path) -> None:
     (out / "latest_universal").write_text("checkpoint")
 
 
-def trainer_options(recipe: PretrainRecipe, resumed: Path | None, files: BackgroundFiles) -> dict[str, Any]:
+def trainer_options(recipe: PretrainRecipe, files: BackgroundFiles) -> dict[str, Any]:
     """Arguments of Lightning's `Trainer` for devices, strategy, precision and plugins.
 
     Args:
-        resumed: the checkpoint that the run resumes from.
         files: writes checkpoints, where DeepSpeed does not.
     """
     train = recipe.train
@@ -139,9 +152,8 @@ def trainer_options(recipe: PretrainRecipe, resumed: Path | None, files: Backgro
         os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, perhaps by another library
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.zero_stage is not None:
-        universal = resumed is not None and _differs(resumed, train.processes)
         exact = _Exact(train.precision)
-        return where | {"strategy": _deepspeed(train, timeout, universal, on_cpu), "plugins": [exact, *_plugins()]}
+        return where | {"strategy": _deepspeed(train, timeout, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
     if strategy == "ddp" or train.processes > 1:
         strategy = DDPStrategy(timeout=timeout)
@@ -153,7 +165,7 @@ def _plugins() -> list[Any]:
     return [] if environment is None else [environment]
 
 
-def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> AtomicDeepSpeedStrategy:
+def _deepspeed(train: TrainSection, timeout: timedelta, on_cpu: bool) -> AtomicDeepSpeedStrategy:
     """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
     options: dict[str, Any] = {
         "stage": train.zero_stage,
@@ -177,5 +189,4 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
     assert isinstance(strategy.config, dict)
     # Offloading may use torch's optimizer: DeepSpeed's would have to be compiled on the cluster first.
     strategy.config["zero_force_ds_cpu_optimizer"] = False
-    strategy.config["checkpoint"] = {"load_universal": universal}
     return strategy
