@@ -36,6 +36,7 @@ from foundation.train.directory.ownership import take_ownership
 from foundation.train.directory.provenance import write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
+from foundation.train.partition import PartitionedModule
 from foundation.train.resume import TOLD, rank, resumed
 from foundation.train.strategy import AtomicDeepSpeedStrategy, trainer_options
 
@@ -95,6 +96,8 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     checkpointing = Checkpointing(recipe)
     stop = Stop(checkpointing)
     _quieten()
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    module = (PartitionedModule if recipe.train.strategy == "fsdp" else PretrainModule)(recipe)
     trainer = L.Trainer(
         **trainer_options(recipe, checkpointing.files),
         max_steps=recipe.train.steps,
@@ -109,13 +112,12 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
+    trainer.strategy.connect(module)
     last = resumed(recipe, trainer.strategy)
     if isinstance(trainer.strategy, AtomicDeepSpeedStrategy):
         trainer.strategy.will_load(last, recipe.train.processes)
     if rank() == 0:
         write_record(recipe, begun=last is not None)
-    L.seed_everything(recipe.seed, workers=True, verbose=False)
-    module = PretrainModule(recipe)
     if recipe.init and last is None:
         continue_from(module, recipe.init)
     try:
@@ -148,6 +150,7 @@ def _quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")  # nothing changes it in place
 
 
 def continue_from(module: PretrainModule, source: str) -> None:

@@ -1,4 +1,4 @@
-"""Training strategies: a single process, DDP, or DeepSpeed ZeRO, also on CPU ranks.
+"""Training strategies: a single process, DDP, FSDP2, or DeepSpeed ZeRO, also on CPU ranks.
 
 Lightning 2.6 refuses a CPU accelerator for DeepSpeed in `setup_environment` and expects devices with an index ("cpu:1"
 is plain CPU to torch); the override adds one and leaves the CUDA path unchanged. On CPU, DeepSpeed would compile a
@@ -30,6 +30,7 @@ from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
 from foundation.train.background_files import BackgroundFiles
 from foundation.train.callbacks.stop import slurm_environment
+from foundation.train.partition import partitioned
 
 
 class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
@@ -155,7 +156,9 @@ def trainer_options(recipe: PretrainRecipe, files: BackgroundFiles) -> dict[str,
         exact = _Exact(train.precision)
         return where | {"strategy": _deepspeed(train, timeout, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
-    if strategy == "ddp" or train.processes > 1:
+    if strategy == "fsdp":
+        strategy = partitioned(train.processes, timeout)
+    elif strategy == "ddp" or train.processes > 1:
         strategy = DDPStrategy(timeout=timeout)
     return where | {"strategy": strategy, "precision": train.precision, "plugins": [files, *_plugins()]}
 

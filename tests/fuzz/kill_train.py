@@ -1,7 +1,7 @@
 """Pretraining killed at random moments: python tests/fuzz/kill_train.py [--kills 100] [--strategy zero-2] [--seed 0].
 
 Short runs are killed (SIGKILL, the whole process group) and started again until they are finished, under every rule of
-`train.checkpoint_every` and number of loader workers in turn; with --strategy as two processes that DDP or ZeRO joins.
+`train.checkpoint_every` and number of loader workers in turn; with --strategy as two processes that DDP, FSDP or ZeRO joins.
 Every step that any start of a run logged must have the loss that the undisturbed run logged, digit by digit, the final
 weights must be equal bit by bit, and no start may begin more than two checkpoint intervals before the last logged
 step: while one checkpoint is written in the background, training goes on until the next is due. Under ZeRO it is one.
@@ -38,7 +38,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--strategy", choices=["ddp", "zero-1", "zero-2", "zero-3"], help="two processes; default: one")
+    parser.add_argument(
+        "--strategy", choices=["ddp", "fsdp", "zero-1", "zero-2", "zero-3"], help="two processes; default: one"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)  # children are forked
     rng, kills, runs, wrong = random.Random(args.seed), 0, 0, 0

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.distributed, pytest.mark.slow, pytest.mark.xdist_group
 RUNS: dict[str, dict[str, Any]] = {
     "one process": {"devices": 1, "accumulate": 2},
     "ddp": {"strategy": "ddp", "activation_checkpointing": True, "log_every": 2},
+    "fsdp": {"strategy": "fsdp", "activation_checkpointing": True},
     "zero-0": {"strategy": "zero-0"},
     "zero-1": {"strategy": "zero-1", "offload": "optimizer"},
     "zero-2": {"strategy": "zero-2"},
@@ -39,8 +40,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "zero-3, offload": {"strategy": "zero-3", "offload": "parameters", "activation_checkpointing": True},
 }
 REFERENCE = "one process"
-RESUMED = ("zero-0", "zero-2", "zero-3")
-TAKEN_UP = ("ddp", "zero-0", "zero-1", "zero-2", "zero-3")
+RESUMED = ("fsdp", "zero-0", "zero-2", "zero-3")
+TAKEN_UP = ("ddp", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3")
 Train = Callable[[str], Path]
 
 
@@ -128,11 +129,11 @@ def test_every_strategy_has_the_losses_and_weights_of_one_process(finished: Trai
     assert _close(weights, _weights(reference))
 
 
-@pytest.mark.parametrize("name", ["ddp", "zero-2", "zero-3"])
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "zero-2", "zero-3"])
 def test_one_rank_draws_and_no_rank_waits_for_it(finished: Train, name: str) -> None:
-    """Under ZeRO-3 no rank holds the whole network."""
+    """Under FSDP and ZeRO-3 no rank holds the whole network."""
     drawn = {path.name for path in (finished(name) / "pictures").glob("*")}
-    assert drawn == (set() if name == "zero-3" else {"step=3.png", "step=6.png"})
+    assert drawn == (set() if name in ("fsdp", "zero-3") else {"step=3.png", "step=6.png"})
 
 
 @pytest.mark.parametrize("name", ["zero-1", "zero-2", "zero-3"])
