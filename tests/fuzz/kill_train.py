@@ -1,7 +1,7 @@
 """Pretraining killed at random moments: python tests/fuzz/kill_train.py [--kills 100] [--strategy zero-2] [--seed 0].
 
 Short runs are killed (SIGKILL, the whole process group) and started again until they are finished, under every rule of
-`train.checkpoint_every` and number of loader workers in turn; with --strategy as two processes that DDP, FSDP or ZeRO joins.
+`train.checkpoint_every` and number of loader workers in turn; with --strategy as two processes.
 Every step that any start of a run logged must have the loss that the undisturbed run logged, digit by digit, the final
 weights must be equal bit by bit, and no start may begin more than two checkpoint intervals before the last logged
 step: while one checkpoint is written in the background, training goes on until the next is due. Under ZeRO it is one.
