@@ -18,6 +18,7 @@ NAMES = (
     "zero_memory",
     "scaling",
     "stream",
+    "checkpoint",
 )
 
 if __name__ == "__main__":

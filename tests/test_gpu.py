@@ -19,6 +19,7 @@ from foundation.models.structure import to_device
 from foundation.nn.attention import Attention
 from foundation.nn.packing import pack
 from foundation.objectives import MaskedObjective
+from foundation.train.background_files import BackgroundFiles
 from foundation.train.tasks import Tasks
 
 pytestmark = [
@@ -87,3 +88,13 @@ def test_batches_sent_ahead_are_those_of_the_cpu(shards_dir: Path) -> None:
         return [leaf.cpu() for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
     assert all(torch.equal(one, two) for one, two in zip(batches("cpu"), batches("cuda"), strict=True))
+
+
+def test_a_checkpoint_holds_the_weights_of_before_although_the_training_goes_on(tmp_path: Path) -> None:
+    files = BackgroundFiles(lambda: None)
+    weights = torch.ones(2**26, device="cuda")
+    files.save_checkpoint({"weights": weights}, tmp_path / "a.ckpt")
+    files.hold()
+    weights.mul_(2)
+    files.finish()
+    assert bool((torch.load(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)["weights"] == 1).all())

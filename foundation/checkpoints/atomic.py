@@ -59,6 +59,10 @@ def force(path: Path) -> None:
 
 
 def list_files(folder: Path) -> None:
-    """Write the list of a directory's files and sizes, by which a missing file is detected later."""
-    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files_of(folder)}
+    """Write the list of a directory's files and sizes, by which a missing file is detected later; flush it and the
+    entries of the folders."""
+    files = files_of(folder)
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
     (folder / LIST).write_text(json.dumps(sizes, indent=1, sort_keys=True))
+    for path in (folder / LIST, *{file.parent for file in files}, folder):
+        force(path)

@@ -227,8 +227,10 @@ class TrainSection(Section):
         None, description="CPU threads of a process; null: OMP_NUM_THREADS, else as many as cores are free"
     )
     accumulate: Batch = Field(1, description="batches per process whose gradients are summed into one step")
-    strategy: Literal["auto", "ddp", "zero-0", "zero-1", "zero-2", "zero-3"] = Field(
-        "auto", description="ddp, or DeepSpeed ZeRO of this stage; auto: ddp where there are several processes"
+    strategy: Literal["auto", "ddp", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3"] = Field(
+        "auto",
+        description="ddp; fsdp (torch's fully_shard, which partitions like zero-3); or DeepSpeed ZeRO of this stage; "
+        "auto: ddp where there are several processes",
     )
     offload: Literal["none", "optimizer", "parameters"] = Field(
         "none",
@@ -262,9 +264,19 @@ class TrainSection(Section):
 
     @model_validator(mode="after")
     def _average_of_whole_weights(self) -> TrainSection:
-        if self.ema is not None and self.zero_stage is not None:
+        if self.ema is not None and self.strategy not in ("auto", "ddp"):
             raise ValueError(f"ema needs the whole weights in every process: take strategy ddp, not {self.strategy}")
         return self
+
+    @property
+    def processes(self) -> int:
+        """Of all nodes."""
+        return self.devices * self.nodes
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether no process holds the whole network."""
+        return self.strategy in ("fsdp", "zero-3")
 
     @property
     def zero_stage(self) -> int | None:

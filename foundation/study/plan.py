@@ -90,7 +90,7 @@ def _pretrain(
         found = load_recipe(base, PretrainRecipe, words)
     except RecipeError as error:
         raise RecipeError(f"{path}: variant {variant!r}: {error}") from None
-    if found.train.devices * found.train.nodes > 1:
+    if found.train.processes > 1:
         raise RecipeError(
             f"{base}: asks for {found.train.devices} x {found.train.nodes} processes, and a study trains with one; set "
             "train.devices=1 and train.nodes=1, and share the runs out with --array."

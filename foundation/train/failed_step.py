@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from foundation.errors import CheckpointError
 from foundation.models import WfmForMaskedModeling
@@ -18,13 +19,13 @@ _MODEL, _BATCH = "model.", "batch."
 
 
 def leave_dump(directory: Path, network: nn.Module, batch: dict[str, Any], step: int, place: int, seed: int) -> Path:
-    """Write one safetensors file into `directory` and return its path; under ZeRO-3 it holds the batch only.
+    """Write one safetensors file into `directory` and return its path; under ZeRO-3 and FSDP it holds the batch only.
 
     Args:
         place: index of the batch within the step, over all processes.
     """
     weights = network.state_dict()
-    if not all(weight.numel() for weight in weights.values()):
+    if any(isinstance(weight, DTensor) or not weight.numel() for weight in weights.values()):
         weights = {}
     tensors = {_MODEL + name: value for name, value in weights.items()} | {
         _BATCH + name: value for name, value in batch.items() if isinstance(value, Tensor)

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from foundation.config import PretrainRecipe
@@ -111,6 +112,8 @@ class PretrainModule(L.LightningModule):
         """Clip the gradient and check its norm before the step. DeepSpeed clips itself."""
         if self.engine is None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.train.clip_norm)
+            if isinstance(norm, DTensor):
+                norm = norm.full_tensor()
             if self.watch is not None:
                 # A fused optimizer skips the step itself, on the device, and all after it: the weights stay those that
                 # the dump needs until the host knows.
@@ -143,6 +146,13 @@ class PretrainModule(L.LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count batches in those of this process: the run may have had another number of them in a step until now."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            more = checkpoint["global_step"] * self.recipe.train.accumulate - counts["ready"]
+            counts.update({name: count + more for name, count in counts.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.watch is not None:

@@ -17,8 +17,7 @@ from pathlib import Path
 import lightning as L
 
 from foundation.checkpoints.exported import load_exported
-from foundation.checkpoints.integrity import newest
-from foundation.checkpoints.layout import FINAL, FOLDER, step_of
+from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.provenance import PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
@@ -33,11 +32,13 @@ from foundation.train.callbacks.stop import Stop
 from foundation.train.callbacks.stop_signals import is_requeued, release
 from foundation.train.datamodule import Shards
 from foundation.train.directory.heartbeat import clear_heartbeat
-from foundation.train.directory.ownership import refuse_foreign, take_ownership
+from foundation.train.directory.ownership import take_ownership
 from foundation.train.directory.provenance import write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
-from foundation.train.strategy import trainer_options
+from foundation.train.partition import PartitionedModule
+from foundation.train.resume import TOLD, rank, resumed
+from foundation.train.strategy import AtomicDeepSpeedStrategy, trainer_options
 
 
 @dataclass(frozen=True)
@@ -66,37 +67,39 @@ def pretrain(recipe: PretrainRecipe) -> Run:
         StoppedError: a signal or a scheduler stopped the run before its last step; its checkpoint is saved.
     """
     waits = 60.0 if is_requeued() else 0.0  # a requeued job may start before all of its predecessor is gone
-    with exclusive(recipe.out, waits) if _rank() == 0 else nullcontext():
+    with exclusive(recipe.out, waits) if rank() == 0 else nullcontext():
         try:
             return _pretrain(recipe)
         finally:
+            os.environ.pop(TOLD, None)
             release()
 
 
 def _pretrain(recipe: PretrainRecipe) -> Run:
-    take_ownership(recipe)
+    asked, recipe = recipe.train, take_ownership(recipe)
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
-        if _rank() == 0 and not (directory / PROVENANCE).is_file():  # it was trained by an earlier version
+        if rank() == 0 and not (directory / PROVENANCE).is_file():  # it was trained by an earlier version
             write_record(recipe, begun=True)
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
-        return Run(directory, final, is_writer=_rank() == 0)
+        return Run(directory, final, is_writer=rank() == 0)
     threads = set_threads(recipe.train.threads, recipe.train.devices)
-    if _rank() == 0:
+    if rank() == 0:
         print(f"{directory}: {threads}.", flush=True)
-    last = _resumed(recipe)
-    if _rank() == 0:
-        write_record(recipe, begun=last is not None)
+        if recipe.train.accumulate != asked.accumulate:
+            print(
+                f"{directory}: train.accumulate is {recipe.train.accumulate} in place of {asked.accumulate}, so that "
+                f"{asked.processes} process(es) make steps of as many samples as the run began with.",
+                flush=True,
+            )
     checkpointing = Checkpointing(recipe)
     stop = Stop(checkpointing)
-    L.seed_everything(recipe.seed, workers=True, verbose=False)
-    module = PretrainModule(recipe)
-    if recipe.init and last is None:
-        continue_from(module, recipe.init)
     _quieten()
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    module = (PartitionedModule if recipe.train.strategy == "fsdp" else PretrainModule)(recipe)
     trainer = L.Trainer(
-        **trainer_options(recipe, last),
+        **trainer_options(recipe, checkpointing.files),
         max_steps=recipe.train.steps,
         accumulate_grad_batches=recipe.train.accumulate,
         gradient_clip_val=recipe.train.clip_norm,
@@ -109,6 +112,14 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         enable_progress_bar=False,  # `Progress` knows the whole run, Lightning's an epoch
         num_sanity_val_steps=0,
     )
+    trainer.strategy.connect(module)
+    last = resumed(recipe, trainer.strategy)
+    if isinstance(trainer.strategy, AtomicDeepSpeedStrategy):
+        trainer.strategy.will_load(last, recipe.train.processes)
+    if rank() == 0:
+        write_record(recipe, begun=last is not None)
+    if recipe.init and last is None:
+        continue_from(module, recipe.init)
     try:
         with weights_only() if recipe.train.zero_stage is not None else nullcontext():
             trainer.fit(module, datamodule=Shards(recipe), ckpt_path=last, weights_only=True)
@@ -121,6 +132,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
         ) from error
     if not stop.signal:
         trainer.save_checkpoint(final)
+        checkpointing.files.finish()
     if trainer.is_global_zero:
         clear_heartbeat(directory)
     if stop.signal:
@@ -133,37 +145,12 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     return Run(directory, final, trainer.is_global_zero)
 
 
-def _resumed(recipe: PretrainRecipe) -> Path | None:
-    """The checkpoint to resume from; None before the first.
-
-    Raises:
-        CheckpointError: no checkpoint is intact, or the newest intact one was written with another recipe.
-    """
-    folder = recipe.out / FOLDER
-    last, problems = newest(folder)
-    if last is None and problems:
-        raise CheckpointError(f"{problems[0]}; no older one is intact. Move {folder} away to start over.")
-    if last is None:
-        return None
-    if _rank() == 0:
-        for problem in problems:
-            print(f"{problem}; an older one is taken.", flush=True)
-        print(f"{recipe.out}: resuming from step {step_of(last)} of {recipe.train.steps}.", flush=True)
-    if last.is_file():  # of a ZeRO directory each rank reads its own part
-        refuse_foreign(last, recipe)
-    return last
-
-
-def _rank() -> int:
-    """Rank of this process before a trainer exists: from torchrun, Lightning's launcher or srun."""
-    return next((int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0)
-
-
 def _quieten() -> None:
     """Silence library messages that the user cannot act on: advertisements and internal deprecations."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")  # nothing changes it in place
 
 
 def continue_from(module: PretrainModule, source: str) -> None:

@@ -1,4 +1,4 @@
-"""Training strategies: a single process, DDP, or DeepSpeed ZeRO, also on CPU ranks.
+"""Training strategies: a single process, DDP, FSDP2, or DeepSpeed ZeRO, also on CPU ranks.
 
 Lightning 2.6 refuses a CPU accelerator for DeepSpeed in `setup_environment` and expects devices with an index ("cpu:1"
 is plain CPU to torch); the override adds one and leaves the CUDA path unchanged. On CPU, DeepSpeed would compile a
@@ -8,6 +8,7 @@ shared-memory collective that training never calls: disabling it saves the compi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from argparse import Namespace
 from contextlib import redirect_stdout
@@ -17,17 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
 from torch import Tensor
 from torch.nn import Module
 
-from foundation.checkpoints.atomic import explained, force, list_files, renamed
+from foundation.checkpoints.atomic import explained, force, list_files
+from foundation.checkpoints.integrity import files_of
 from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
+from foundation.train.background_files import BackgroundFiles
 from foundation.train.callbacks.stop import slurm_environment
+from foundation.train.partition import partitioned
 
 
 class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
@@ -50,19 +53,25 @@ class AtomicDeepSpeedStrategy(DeepSpeedStrategy):
         return engine, optimizer
 
     def save_checkpoint(self, checkpoint: dict, filepath: str | Path, storage_options: Any | None = None) -> None:
-        """All ranks write into one temporary folder; rank 0 renames it once all are done."""
+        """All ranks write into one temporary folder, and flush what they wrote; rank 0 renames it once all are done."""
         path = Path(self.broadcast(str(filepath)))
         partial = path.with_name(path.name + PARTIAL)
         with explained(path):
             super().save_checkpoint(checkpoint, partial, storage_options)
-            for file in partial.rglob("*"):
-                force(file)
+            for file in files_of(partial):
+                if _writer(file) == self.global_rank:
+                    force(file)
             self.barrier()
             if self.is_global_zero:
                 list_files(partial)
                 partial.replace(path)
                 force(path.parent)
             self.barrier()
+
+    def will_load(self, path: Path | None, processes: int) -> None:
+        """Tell in which form a checkpoint will come, before the engine is built."""
+        assert isinstance(self.config, dict)
+        self.config["checkpoint"] = {"load_universal": path is not None and _differs(path, processes)}
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
         """Load directly for the same number of ranks, else through DeepSpeed's universal format."""
@@ -101,6 +110,12 @@ class _Exact(DeepSpeedPrecision):
         super().backward(tensor, *args, scale_wrt_gas=False, **kwargs)
 
 
+def _writer(file: Path) -> int:
+    """Rank of the process that writes a file of a ZeRO directory."""
+    partition = re.search(r"zero_pp_rank_(\d+)_", file.name)
+    return int(partition[1]) if partition else 0
+
+
 def _differs(path: Path, world: int) -> bool:
     """Whether a checkpoint is partitioned over another number of ranks; stage 0 and plain files are not partitioned."""
     return len(list(path.glob("checkpoint/*optim_states.pt"))) not in (0, world)
@@ -125,11 +140,11 @@ def _to_universal(path: Path, out: Path) -> None:
     (out / "latest_universal").write_text("checkpoint")
 
 
-def trainer_options(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, Any]:
+def trainer_options(recipe: PretrainRecipe, files: BackgroundFiles) -> dict[str, Any]:
     """Arguments of Lightning's `Trainer` for devices, strategy, precision and plugins.
 
     Args:
-        resumed: the checkpoint that the run resumes from.
+        files: writes checkpoints, where DeepSpeed does not.
     """
     train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
@@ -138,14 +153,14 @@ def trainer_options(recipe: PretrainRecipe, resumed: Path | None) -> dict[str, A
         os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, perhaps by another library
     where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
     if train.zero_stage is not None:
-        world = train.devices * train.nodes
-        universal = resumed is not None and _differs(resumed, world)
         exact = _Exact(train.precision)
-        return where | {"strategy": _deepspeed(train, timeout, universal, on_cpu), "plugins": [exact, *_plugins()]}
+        return where | {"strategy": _deepspeed(train, timeout, on_cpu), "plugins": [exact, *_plugins()]}
     strategy: str | Strategy = train.strategy
-    if strategy == "ddp" or train.devices * train.nodes > 1:
+    if strategy == "fsdp":
+        strategy = partitioned(train.processes, timeout)
+    elif strategy == "ddp" or train.processes > 1:
         strategy = DDPStrategy(timeout=timeout)
-    return where | {"strategy": strategy, "precision": train.precision, "plugins": [AtomicFiles(), *_plugins()]}
+    return where | {"strategy": strategy, "precision": train.precision, "plugins": [files, *_plugins()]}
 
 
 def _plugins() -> list[Any]:
@@ -153,7 +168,7 @@ def _plugins() -> list[Any]:
     return [] if environment is None else [environment]
 
 
-def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu: bool) -> AtomicDeepSpeedStrategy:
+def _deepspeed(train: TrainSection, timeout: timedelta, on_cpu: bool) -> AtomicDeepSpeedStrategy:
     """ZeRO stages (Rajbhandari et al. 2020, arXiv 1910.02054), with offload (Ren et al. 2021, arXiv 2101.06840)."""
     options: dict[str, Any] = {
         "stage": train.zero_stage,
@@ -177,13 +192,4 @@ def _deepspeed(train: TrainSection, timeout: timedelta, universal: bool, on_cpu:
     assert isinstance(strategy.config, dict)
     # Offloading may use torch's optimizer: DeepSpeed's would have to be compiled on the cluster first.
     strategy.config["zero_force_ds_cpu_optimizer"] = False
-    strategy.config["checkpoint"] = {"load_universal": universal}
     return strategy
-
-
-class AtomicFiles(TorchCheckpointIO):
-    """Atomic single-file checkpoints. Lightning's own pass through the temporary folder, often on another disk."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        with renamed(Path(path)) as partial, partial.open("wb") as file:
-            torch.save(checkpoint, file)

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.distributed, pytest.mark.slow, pytest.mark.xdist_group
 RUNS: dict[str, dict[str, Any]] = {
     "one process": {"devices": 1, "accumulate": 2},
     "ddp": {"strategy": "ddp", "activation_checkpointing": True, "log_every": 2},
+    "fsdp": {"strategy": "fsdp", "activation_checkpointing": True},
     "zero-0": {"strategy": "zero-0"},
     "zero-1": {"strategy": "zero-1", "offload": "optimizer"},
     "zero-2": {"strategy": "zero-2"},
@@ -39,13 +40,13 @@ RUNS: dict[str, dict[str, Any]] = {
     "zero-3, offload": {"strategy": "zero-3", "offload": "parameters", "activation_checkpointing": True},
 }
 REFERENCE = "one process"
-RESUMED = ("zero-0", "zero-2", "zero-3")
-TAKEN_UP = ("ddp", "zero-0", "zero-1", "zero-2", "zero-3")
+RESUMED = ("fsdp", "zero-0", "zero-2", "zero-3")
+TAKEN_UP = ("ddp", "fsdp", "zero-0", "zero-1", "zero-2", "zero-3")
 Train = Callable[[str], Path]
 
 
 def _recipe(shards: Path, out: Path, name: str, **train: Any) -> PretrainRecipe:
-    numbers = {"steps": 6, "checkpoint_every": 4, "picture_every": 3, "devices": 2, **RUNS[name], **train}
+    numbers = {"steps": 6, "checkpoint_every": 3, "picture_every": 3, "devices": 2, **RUNS[name], **train}
     return pretrain_recipe(shards, out, **numbers)
 
 
@@ -73,7 +74,7 @@ def finished(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Trai
 
 @pytest.fixture(scope="module")
 def resumed(finished: Train, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of two processes that stopped at step 4 and were taken up by two others."""
+    """Runs of two processes that stopped at step 3 and were taken up by two others."""
     folder = tmp_path_factory.mktemp("resumed")
     halfway = {name: _halfway(finished(name), folder / name) for name in RESUMED}
     return _train({name: _recipe(shards_dir, out, name) for name, out in halfway.items()})
@@ -81,11 +82,16 @@ def resumed(finished: Train, shards_dir: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def alone(finished: Train, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of two processes that stopped at step 4 and were taken up by one, and a run of one in bf16."""
-    folder, one = tmp_path_factory.mktemp("alone"), {"devices": 1, "accumulate": 2, "log_every": 1}
+    """Runs of two processes that stopped at step 3 and were taken up by one, and a run of one in bf16.
+
+    Nobody says that one process has to take two batches in a step; that step 3 is odd shows who counts batches.
+    """
+    folder, one = tmp_path_factory.mktemp("alone"), {"devices": 1, "log_every": 1}
     halfway = {name: _halfway(finished(name), folder / name) for name in TAKEN_UP}
     recipes = {name: _recipe(shards_dir, out, name, **one) for name, out in halfway.items()}
-    return _train({**recipes, "bf16": _recipe(shards_dir, folder / "bf16", "zero-1", **one, precision="bf16-mixed")})
+    return _train(
+        {**recipes, "bf16": _recipe(shards_dir, folder / "bf16", "zero-1", **one, accumulate=2, precision="bf16-mixed")}
+    )
 
 
 def _curve(run: Path) -> dict[int, list[float]]:
@@ -123,11 +129,11 @@ def test_every_strategy_has_the_losses_and_weights_of_one_process(finished: Trai
     assert _close(weights, _weights(reference))
 
 
-@pytest.mark.parametrize("name", ["ddp", "zero-2", "zero-3"])
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "zero-2", "zero-3"])
 def test_one_rank_draws_and_no_rank_waits_for_it(finished: Train, name: str) -> None:
-    """Under ZeRO-3 no rank holds the whole network."""
+    """Under FSDP and ZeRO-3 no rank holds the whole network."""
     drawn = {path.name for path in (finished(name) / "pictures").glob("*")}
-    assert drawn == (set() if name == "zero-3" else {"step=3.png", "step=6.png"})
+    assert drawn == (set() if name in ("fsdp", "zero-3") else {"step=3.png", "step=6.png"})
 
 
 @pytest.mark.parametrize("name", ["zero-1", "zero-2", "zero-3"])
@@ -155,16 +161,16 @@ def test_a_zero_checkpoint_without_a_rank_is_refused(finished: Train, tmp_path: 
 
 
 def _halfway(run: Path, to: Path) -> Path:
-    """A copy of a run as it stood at step 4."""
-    shutil.copytree(run, to, ignore=shutil.ignore_patterns("final.ckpt", "model", "logs"))
+    """A copy of a run as it stood at step 3."""
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("final.ckpt", "step=6.ckpt", "model", "logs"))
     return to
 
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_an_interrupted_run_resumes_to_the_same_weights(finished: Train, resumed: dict[str, Path], name: str) -> None:
     run = resumed[name]
-    assert set(_curve(run)) == {4, 5}
-    weights, whole, halfway = _weights(run), _weights(finished(name)), _weights(run, "step=4.ckpt")
+    assert set(_curve(run)) == {3, 4, 5}
+    weights, whole, halfway = _weights(run), _weights(finished(name)), _weights(run, "step=3.ckpt")
     assert all(torch.equal(whole[key], weights[key]) for key in whole)
     assert not all(torch.equal(whole[key], halfway[key]) for key in whole)
 
@@ -174,7 +180,7 @@ def test_one_process_goes_on_where_two_stopped(finished: Train, alone: dict[str,
     """And takes the samples that were left, each once: or the losses could not be those of the whole run."""
     run = alone[name]
     whole = _curve(finished(REFERENCE))
-    assert _curve(run) == {step: pytest.approx(whole[step][: _told(name)], rel=1e-5) for step in (4, 5)}
+    assert _curve(run) == {step: pytest.approx(whole[step][: _told(name)], rel=1e-5) for step in (3, 4, 5)}
     assert _close(_weights(run), _weights(finished(REFERENCE)))
     assert not list((run / "checkpoints").glob("*.partial"))
 

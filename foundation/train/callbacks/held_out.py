@@ -40,7 +40,8 @@ class HeldOutLoss(Stepwise):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._is_sharded and trainer.is_global_zero:
-            print("data.held_out is not looked at: under zero-3 no process holds the whole network.", flush=True)
+            strategy = self.recipe.train.strategy
+            print(f"data.held_out is not looked at: under {strategy} no process holds the whole network.", flush=True)
 
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
         if trainer.global_step % self.every or self._is_sharded or not trainer.is_global_zero:
@@ -59,7 +60,7 @@ class HeldOutLoss(Stepwise):
 
     @property
     def _is_sharded(self) -> bool:
-        return self.recipe.train.zero_stage == 3
+        return self.recipe.train.is_partitioned
 
     def _batches(self, module: PretrainModule, signals: list[Signal]) -> Iterator[tuple[dict[str, Any], Task]]:
         spec = module.model.config

@@ -34,7 +34,8 @@ class Reconstructions(Stepwise):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._is_sharded and trainer.is_global_zero and trainer.max_steps >= self.every:
-            print("no pictures are drawn: under zero-3 no process holds the whole network.", flush=True)
+            strategy = self.recipe.train.strategy
+            print(f"no pictures are drawn: under {strategy} no process holds the whole network.", flush=True)
 
     def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
         step = trainer.global_step
@@ -51,7 +52,7 @@ class Reconstructions(Stepwise):
 
     @property
     def _is_sharded(self) -> bool:
-        return self.recipe.train.zero_stage == 3
+        return self.recipe.train.is_partitioned
 
     def _draw(self, module: PretrainModule, step: int) -> bytes:
         from foundation.generate.figure import reconstruction_picture

@@ -2,7 +2,7 @@
 
 Lightning's `SLURMEnvironment(auto_requeue=True)` saves inside the signal handler, wherever each rank happens to be.
 Saving is a collective, so ranks at different points deadlock (Lightning issues #21406 and #21407; the broadcast in its
-SIGTERM handler too). Here the handler only sets a flag, and all ranks agree on it at the end of a batch.
+SIGTERM handler too). Here the handler only sets a flag, and all ranks agree on it at the end of a step.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import Any
 
 import lightning as L
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from foundation.errors import TrainingError
+from foundation.train.callbacks.base import Stepwise
 from foundation.train.callbacks.checkpointing import Checkpointing
 from foundation.train.callbacks.stop_signals import is_requeued, listen, told_to_stop
+from foundation.train.module import PretrainModule
 
 
 def slurm_environment() -> SLURMEnvironment | None:
@@ -31,8 +32,8 @@ def slurm_environment() -> SLURMEnvironment | None:
 AGREE_EVERY = 10
 
 
-class Stop(L.Callback):
-    """Saves a checkpoint and stops at the end of the batch after a signal; of a requeued SLURM job, rank 0 requeues it.
+class Stop(Stepwise):
+    """Saves a checkpoint and stops at the end of the step after a signal; of a requeued SLURM job, rank 0 requeues it.
 
     Attributes:
         signal: number of the signal that stopped training before its last step; 0 if none did.
@@ -45,9 +46,7 @@ class Stop(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         listen()  # again: Lightning has just replaced our SIGTERM handler
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: L.Trainer, module: PretrainModule) -> None:
         if not self._active or trainer.global_step >= trainer.max_steps:
             return
         # To agree, ranks wait for one another and for their accelerators.

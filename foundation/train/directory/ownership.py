@@ -13,8 +13,8 @@ from foundation.config.yaml_errors import read_mapping
 from foundation.errors import CheckpointError, RecipeError
 from foundation.files import write_atomically
 
-#: Keys that may change when a run resumes, because they do not define what is trained. With another number of
-#: processes the remaining samples are still read once each, in global batches of another size.
+#: Keys that may change when a run resumes, because they do not define what is trained. `accumulate` follows from the
+#: number of processes, see `_with_equal_steps`.
 FREE = {"out", "logger", "data.workers", "data.held_out"} | {
     f"train.{name}"
     for name in (
@@ -35,20 +35,24 @@ FREE = {"out", "logger", "data.workers", "data.held_out"} | {
 }
 
 
-def take_ownership(recipe: PretrainRecipe) -> None:
+def take_ownership(recipe: PretrainRecipe) -> PretrainRecipe:
     """Write the resolved recipe into the run directory, or check that it matches the stored one.
 
     Before the first checkpoint the stored recipe is replaced: nothing would be lost. So it is by one with more steps,
     as long as the run has not reached its last: the learning rate then follows the longer schedule.
 
+    Returns:
+        the recipe; where another number of processes resumes the run, with the `train.accumulate` that keeps its steps
+        as large as they were.
+
     Raises:
-        RecipeError: the directory has checkpoints of another recipe, or its recipe cannot be read.
+        RecipeError: the directory has checkpoints of another recipe, its recipe cannot be read, or so many processes
+            cannot share a step of the run.
     """
     path = recipe.out / "recipe.yaml"
-    text = dump_recipe(recipe)
     if not path.exists() or not any((recipe.out / FOLDER).glob("*.ckpt")):
-        write_atomically(path, text)
-        return
+        write_atomically(path, dump_recipe(recipe))
+        return recipe
     stored = read_mapping(path, RecipeError, "cannot be read; put back the recipe of this run.")
     changed, planned = changes(_lengthened(stored, recipe), recipe), stored.get("train", {}).get("steps")
     if not changed and planned is not None and recipe.train.steps != planned:
@@ -58,12 +62,36 @@ def take_ownership(recipe: PretrainRecipe) -> None:
                 f"new run from its weights, with init={recipe.out / 'model'} and another out=."
             )
         print(f"{recipe.out}: goes on to step {recipe.train.steps} in place of {planned}, on the longer schedule.")
-        write_atomically(path, text)
+        write_atomically(path, dump_recipe(_with_equal_steps(recipe, stored)))
     if changed:
         raise RecipeError(
             f"{recipe.out} was trained with another recipe ({'; '.join(changed[:3])}); "
             "set out= to a new directory, or restore the recipe to resume."
         )
+    return recipe if (recipe.out / FOLDER / FINAL).exists() else _with_equal_steps(recipe, stored)
+
+
+def _with_equal_steps(recipe: PretrainRecipe, stored: dict) -> PretrainRecipe:
+    """The recipe with as many batches in a step over all processes as the stored recipe of the run has.
+
+    Raises:
+        RecipeError: the processes cannot share them evenly, or the stored recipe is none.
+    """
+    try:
+        train, before = recipe.train, PretrainRecipe.model_validate(stored).train
+    except ValidationError:
+        raise RecipeError(f"{recipe.out / 'recipe.yaml'}: cannot be read; put back the recipe of this run.") from None
+    batches = before.accumulate * before.processes
+    accumulate, left = divmod(batches, train.processes)
+    if left:
+        shares = [number for number in range(1, batches + 1) if batches % number == 0]
+        near = [max(n for n in shares if n < train.processes), *[n for n in shares if n > train.processes][:1]]
+        raise RecipeError(
+            f"{recipe.out}: a step of this run is {batches} batches of train.batch_size={train.batch_size}, which "
+            f"{train.processes} processes (train.devices x train.nodes) cannot share evenly; resume with "
+            f"{' or '.join(map(str, near))}, or set out= to a new directory."
+        )
+    return recipe.model_copy(update={"train": train.model_copy(update={"accumulate": accumulate})})
 
 
 def changes(old: dict, recipe: PretrainRecipe) -> list[str]:

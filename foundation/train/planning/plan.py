@@ -127,7 +127,7 @@ def plan(
         ShardError: a manifest is damaged.
     """
     kind = find_gpu(gpu)
-    gpus = recipe.train.devices * recipe.train.nodes if gpus is None else gpus
+    gpus = recipe.train.processes if gpus is None else gpus
     if gpus < 1 or per_node < 1 or not 0 < mfu <= 1 or min(shape) < 1:
         raise RecipeError("plan: expected --gpus, --per-node and --shape of 1 or more, and --mfu above 0, at most 1.")
     load = _Load.of(recipe, shape)

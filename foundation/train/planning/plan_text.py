@@ -53,7 +53,7 @@ def _word(fits: bool | float) -> str:
 
 
 def _suggestion(plan: Plan) -> str:
-    own = int(plan.strategy[-1]) if plan.strategy.startswith("zero-") else 0
+    own = 3 if plan.strategy == "fsdp" else int(plan.strategy[-1]) if plan.strategy.startswith("zero-") else 0
     if plan.suggested is None:
         batch = plan.stages[-1].batch
         return f"  none fits: lower train.batch_size to {batch} at ZeRO-3." if batch else "  none fits: take more GPUs."

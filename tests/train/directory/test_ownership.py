@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from helpers.tiny import snapshot
 from foundation.checkpoints.layout import FINAL
 from foundation.config import PretrainRecipe, load_recipe
 from foundation.errors import RecipeError
+from foundation.train.directory.ownership import take_ownership
 from foundation.train.pretrain import pretrain
 
 
@@ -40,3 +42,38 @@ def test_another_recipe_in_the_same_directory_names_the_key(trained: Path) -> No
 def test_how_long_ranks_wait_and_what_is_drawn_is_no_part_of_a_run(change: str, trained: Path) -> None:
     recipe = load_recipe(trained / "recipe.yaml", PretrainRecipe, [change])
     assert pretrain(recipe).checkpoint == trained / "checkpoints" / FINAL
+
+
+@pytest.mark.parametrize(
+    ("devices", "nodes", "asked", "accumulate"), [(2, 2, 3, 3), (1, 3, 1, 4), (1, 1, 2, 12), (12, 1, 5, 1)]
+)
+def test_steps_stay_as_large_on_any_number_of_processes(
+    trained: Path, tmp_path: Path, devices: int, nodes: int, asked: int, accumulate: int
+) -> None:
+    raw = _begun_with_12_batches(trained, tmp_path)
+    raw["train"] |= {"devices": devices, "nodes": nodes, "accumulate": asked}
+    assert take_ownership(PretrainRecipe.model_validate(raw)).train.accumulate == accumulate
+    raw["train"]["steps"] += 1  # what is stored for a longer run asks for the same
+    take_ownership(PretrainRecipe.model_validate(raw))
+    assert load_recipe(tmp_path / "run" / "recipe.yaml", PretrainRecipe).train.accumulate == accumulate
+
+
+@pytest.mark.parametrize(("devices", "near"), [(5, "4 or 6"), (24, "12"), (9, "6 or 12")])
+def test_processes_that_cannot_share_a_step_are_told_which_can(
+    trained: Path, tmp_path: Path, devices: int, near: str
+) -> None:
+    raw = _begun_with_12_batches(trained, tmp_path)
+    raw["train"] |= {"devices": devices, "nodes": 1}
+    with pytest.raises(RecipeError, match=rf"12 batches of train.batch_size=8, which {devices} .* with {near}, or set"):
+        take_ownership(PretrainRecipe.model_validate(raw))
+
+
+def _begun_with_12_batches(trained: Path, tmp_path: Path) -> dict[str, Any]:
+    """A recipe of a run that two nodes of two processes began, three batches each."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "step=3.ckpt").touch()
+    raw: dict[str, Any] = yaml.safe_load((trained / "recipe.yaml").read_text()) | {"out": str(run)}
+    raw["train"] |= {"devices": 2, "nodes": 2, "accumulate": 3}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    return raw
