@@ -25,7 +25,7 @@ BATCH = 32  # samples of a batch that is measured
 
 @dataclass(frozen=True)
 class Decoding:
-    """Samples per CPU second that one worker decodes, augments, collates and draws tasks for, and of what it was measured."""
+    """Samples per CPU second that one worker makes batches and tasks of, and what it was measured on."""
 
     samples_per_s: float
     source: str

@@ -38,7 +38,9 @@ RECIPES = ROOT / "recipes" / "pretrain"
 
 
 def _recipe(name: str = "1b", *overrides: str) -> PretrainRecipe:
-    return load_recipe(RECIPES / f"{name}.yaml", PretrainRecipe, ["data.shards=nowhere", *overrides])
+    return load_recipe(
+        RECIPES / f"{name}.yaml", PretrainRecipe, ["data={shards: nowhere}", "train.batch_tokens=null", *overrides]
+    )
 
 
 def _batch(shards: Path, config: WfmConfig, size: int) -> dict[str, torch.Tensor]:
