@@ -34,7 +34,8 @@ def plain(objective: MaskedObjective) -> Loss:
         candidates = batch["measured"]
         masks = objective.ratio, objective.masks
         visible = draw_mask(batch["grid"], candidates, batch["static"], *masks, generator)
-        condition, components, _ = model(visible, **batch)
+        output = model(visible, **batch)
+        condition, components = output.condition, output.components
         hidden = candidates & ~visible
         error = model.mean(condition[hidden]).float() - components.values[hidden]
         weight = batch["observed"][hidden].to(error.dtype)

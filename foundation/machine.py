@@ -42,14 +42,21 @@ def set_threads(wanted: int | None, processes: int = 1) -> str:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of a recipe's `device`; `auto` is the first GPU where there is one, else the CPU.
+    """The device of a recipe's `device` or `train.accelerator`.
+
+    Args:
+        name: cpu, cuda, cuda:1 or mps; `gpu` is the first of a kind that is there; `auto` is the first CUDA GPU where
+            there is one, else the CPU.
 
     Raises:
         RecipeError: this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    found = name
+    if name == "gpu":
+        found = "mps" if torch.backends.mps.is_available() and not torch.cuda.is_available() else "cuda"
+    device = torch.device(found)
     count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 1)
     if (device.index or 0) >= count:
         raise RecipeError(f"device: {name} is not there: torch finds {count} {device.type} devices; use auto or cpu.")

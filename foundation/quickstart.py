@@ -22,6 +22,7 @@ from foundation.datasets import open_dataset
 from foundation.evaluate.finetune import finetune
 from foundation.evaluate.run import evaluate
 from foundation.files import exclusive, write_atomically
+from foundation.machine import device_of
 from foundation.quickstart_report import report
 from foundation.results.rows import load_rows, save_rows
 from foundation.results.terminal import print_rows
@@ -75,18 +76,22 @@ TINY = Scale(
 )
 
 
-def quickstart(out: Path, scale: Scale = FULL, recipes: Path = RECIPES) -> Path:
+def quickstart(out: Path, scale: Scale = FULL, recipes: Path = RECIPES, device: str = "auto") -> Path:
     """Run what is missing in `out` and return the path of the report.
 
+    Args:
+        device: of every step, as in recipes.
+
     Raises:
-        WfmError: another process works in `out`.
+        WfmError: another process works in `out`, or this machine has no such device.
         StoppedError: a signal stopped pretraining; the next call goes on.
     """
+    device_of(device)  # before anything is built
     with exclusive(out):
-        return _quickstart(out, scale, recipes)
+        return _quickstart(out, scale, recipes, device)
 
 
-def _quickstart(out: Path, scale: Scale, recipes: Path) -> Path:
+def _quickstart(out: Path, scale: Scale, recipes: Path, device: str) -> Path:
     shards, model, adapter = out / "shards", out / "pretrain" / "model", out / "adapter"
     scores, page = out / "scores.json", out / "report.html"
     if page.exists():
@@ -96,11 +101,11 @@ def _quickstart(out: Path, scale: Scale, recipes: Path) -> Path:
     with _step(out, 1, "build shards from the simulator"):
         write_shards(open_dataset("simulated", count=scale.count, seed=0), shards)
     with _step(out, 2, "pretrain by masked signal modelling and diffusion"):
-        changes = [f"data.shards={shards}", f"out={out / 'pretrain'}", *scale.pretrain]
+        changes = [f"data.shards={shards}", f"out={out / 'pretrain'}", f"train.accelerator={device}", *scale.pretrain]
         run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, changes))
         if not model.exists():
             export(run.checkpoint, model)
-    common = [f"checkpoint={model}", f"task.shards={shards}"]
+    common = [f"checkpoint={model}", f"task.shards={shards}", f"device={device}"]
     with _step(out, 3, "fine-tune with LoRA on a tenth of the labels and save the adapter"):
         if not adapter.exists():
             changes = [*common, f"out={adapter}", *scale.tune]
@@ -112,7 +117,7 @@ def _quickstart(out: Path, scale: Scale, recipes: Path) -> Path:
             save_rows(scores, evaluate(recipe, scale.command))
     print_rows(load_rows(scores))
     with _step(out, 5, "reconstruct, generate and write the report"):
-        report(page, out, scale.shown, scale.command, durations(out), scale.smoke)
+        report(page, out, scale.shown, scale.command, durations(out), scale.smoke, device)
     print(f"all steps together: {sum(durations(out).values()) / 60:.1f} min of computation")
     return page
 

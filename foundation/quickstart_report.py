@@ -17,6 +17,7 @@ from foundation.evaluate.report.quickstart_page import Quickstart, finding, writ
 from foundation.evaluate.task_result import load_results
 from foundation.generate import impute
 from foundation.generate.figure import reconstruction_picture
+from foundation.machine import on_device
 from foundation.models import WfmForMaskedModeling
 from foundation.results.rows import load_rows, save_rows
 from foundation.signal import Signal
@@ -25,14 +26,17 @@ from foundation.study.heldout import ALL, held_out_losses
 ACTIVITIES = ("walk", "wave", "sit_down")  # of the reconstructions
 
 
-def report(page: Path, out: Path, shown: int, command: str, seconds: Mapping[str, float], smoke: bool) -> None:
+def report(
+    page: Path, out: Path, shown: int, command: str, seconds: Mapping[str, float], smoke: bool, device: str
+) -> None:
     """Measure losses, reconstruction and generation, print the finding and write the page.
 
     Args:
         shown: windows that each of them is measured on.
         seconds: step -> what it took.
+        device: of the network, as in recipes.
     """
-    shards, model = out / "shards", load_masked(out / "pretrain" / "model")
+    shards, model = out / "shards", on_device(load_masked(out / "pretrain" / "model"), device)
     held_out, training = read_part(shards, "room", "test"), read_part(shards, "room", "train")
     rows, adapter = load_rows(out / "scores.json"), load_results(out / "adapter" / RESULTS)["test"]
     spread = _spread(held_out, shown)
@@ -45,7 +49,7 @@ def report(page: Path, out: Path, shown: int, command: str, seconds: Mapping[str
         rows=rows,
         decoder_rows=imputed + made,
         adapter=adapter,
-        losses=losses(out / "pretrain", spread, _spread(training, shown)),
+        losses=losses(out / "pretrain", spread, _spread(training, shown), device),
         reconstructions=[
             reconstruction_picture(one) for one in impute(model, first, "random", torch.Generator().manual_seed(0))
         ],
@@ -57,11 +61,11 @@ def report(page: Path, out: Path, shown: int, command: str, seconds: Mapping[str
     print(("smoke run, no result: " if smoke else "") + finding(rows, adapter.chance["accuracy"]))
 
 
-def losses(run: Path, held_out: list[Signal], training: list[Signal]) -> list[dict[str, float]]:
+def losses(run: Path, held_out: list[Signal], training: list[Signal], device: str) -> list[dict[str, float]]:
     """Masked loss of the saved checkpoints, see `held_out_losses`, by step."""
     found = []
     for path in sorted(numbered(run / FOLDER), key=lambda path: step_of(path) or 0):
-        model = load_masked(path)
+        model = on_device(load_masked(path), device)
         both = {"rooms never seen": held_out, "training rooms": training}
         found.append(
             {"step": float(step_of(path) or 0), **{name: held_out_losses(model, s)[ALL] for name, s in both.items()}}

@@ -76,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
             "evaluate",
             "results",
             "config",
+            "machine",
         ),
     },
 }

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from foundation import machine
+from foundation.errors import RecipeError
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,34 @@ def test_the_user_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert machine.set_threads(None) == "2 CPU threads (OMP_NUM_THREADS)"
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "cuda", "mps", "found"),
+    [
+        ("auto", 2, False, "cuda"),
+        ("auto", 0, True, "cpu"),
+        ("auto", 0, False, "cpu"),
+        ("gpu", 1, False, "cuda"),
+        ("gpu", 0, True, "mps"),
+        ("cuda:1", 2, False, "cuda:1"),
+        ("cuda:1", 1, False, None),
+        ("cuda", 0, False, None),
+        ("gpu", 0, False, None),
+        ("mps", 0, False, None),
+    ],
+)
+def test_a_device_is_there_or_one_sentence_says_that_it_is_not(
+    name: str, cuda: int, mps: bool, found: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    if found is None:
+        with pytest.raises(RecipeError, match=f"device: {name} is not there"):
+            machine.device_of(name)
+    else:
+        assert machine.device_of(name) == torch.device(found)
 
 
 def test_this_machine_can_be_looked_at() -> None:

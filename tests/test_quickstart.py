@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers.tiny import environment, snapshot, wfm
 
+from foundation.cli import main
 from foundation.quickstart import FULL, PROBE_CORE_S, TINY, announcement, probe
 
 
@@ -31,6 +32,15 @@ def test_a_tiny_quickstart_is_complete_and_a_second_call_changes_nothing(tmp_pat
     assert again.returncode == 0, again.stderr[-3000:]
     assert "all 5 steps are done" in again.stdout
     assert snapshot(out) == before
+
+
+def test_a_device_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert main(["quickstart", "--tiny", "--out", str(tmp_path / "quick"), "--device", "mps"]) == 2
+    assert "device: mps is not there" in capsys.readouterr().err
+    assert not (tmp_path / "quick").exists()
 
 
 def test_the_expected_time_follows_the_speed_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

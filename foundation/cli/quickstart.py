@@ -16,10 +16,15 @@ def add(commands: Any) -> None:
     quickstart.add_argument(
         "--tiny", action="store_true", help="a smoke run in less than a minute: it proves the installation, no result"
     )
+    quickstart.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU (%(default)s)",
+    )
 
 
 def _quickstart(args: argparse.Namespace) -> None:
     from foundation.quickstart import FULL, TINY, quickstart
 
     out = args.out or Path("runs/quickstart-tiny" if args.tiny else "runs/quickstart")
-    print(f"report: {quickstart(out, TINY if args.tiny else FULL)}")
+    print(f"report: {quickstart(out, TINY if args.tiny else FULL, device=args.device)}")

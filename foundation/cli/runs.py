@@ -40,7 +40,7 @@ def add_plan(commands: Any) -> None:
     parser.add_argument("--gpu", default="h100", metavar="TYPE", help="such as a100, h100, h200; default: %(default)s")
     parser.add_argument("--gpus", type=int, metavar="N", help="default: devices x nodes of the recipe")
     parser.add_argument("--per-node", type=int, default=8, metavar="N", help="GPUs of a node; default: %(default)s")
-    parser.add_argument("--mfu", type=float, metavar="SHARE", help="assumed model-FLOP utilisation; default: 0.3")
+    parser.add_argument("--mfu", type=float, metavar="SHARE", help="measured model-FLOP utilisation; default: computed")
     parser.add_argument(
         "--shape", type=_shape, metavar="TxLxR", help="times x links x responses of a sample, where no shards are built"
     )

@@ -80,10 +80,12 @@ def finetune_job(
         ClusterError: two adapters would share a folder, or all exist already.
     """
     runs: dict[Path, str] = {}
+    used = False
     for config in configs:
         for domain, changes in domains or [("", ())]:
             words = [*overrides, *changes]
             recipe = load_recipe(config, FinetuneRecipe, words)
+            used |= recipe.device != "cpu"
             out = recipe.out / domain
             if out in runs:
                 raise ClusterError(f"{config}: another adapter would be saved into {out}, too; set another out=.")
@@ -94,7 +96,8 @@ def finetune_job(
     cases = "\n".join(f"{number}) {command} ;;" for number, command in enumerate(todo))
     values = {"last": str(len(todo) - 1), "cases": cases}
     name = "-".join(config.stem for config in configs)
-    return _job("finetune", name, template or TEMPLATES / "finetune.sbatch", options, _one(options.gpus), values)
+    gpus = _gpus(options, used=used)
+    return _job("finetune", name, template or TEMPLATES / "finetune.sbatch", options, gpus, values)
 
 
 def evaluate_job(
@@ -114,7 +117,8 @@ def evaluate_job(
     """
     recipe = load_recipe(config, EvaluateRecipe, overrides)
     values = {"command": _wfm("evaluate", "--config", str(config), *overrides, *_outputs(json, html))}
-    return _job("evaluate", recipe.name, template or TEMPLATES / "evaluate.sbatch", options, _one(options.gpus), values)
+    gpus = _gpus(options, used=recipe.uses_gpu)
+    return _job("evaluate", recipe.name, template or TEMPLATES / "evaluate.sbatch", options, gpus, values)
 
 
 def suite_jobs(
@@ -133,10 +137,11 @@ def suite_jobs(
         RecipeError: the suite would be refused on the node, too.
         ClusterError: the template or a value cannot be used.
     """
-    suite, _ = load_suite(path, overrides)
+    suite, entries = load_suite(path, overrides)
     run = _wfm("evaluate", "--suite", str(path), *overrides)
     values = {"last": str(parts - 1), "parts": str(parts), "command": run}
-    array = _job("suite", suite.name, template or TEMPLATES / "shares.sbatch", options, _one(options.gpus), values)
+    gpus = _gpus(options, used=any(entry.recipe.uses_gpu for entry in entries))
+    array = _job("suite", suite.name, template or TEMPLATES / "shares.sbatch", options, gpus, values)
     merge = {"command": f"{run} {shlex.join(_outputs(json, html))}"}
     return array, _job("merge", suite.name, TEMPLATES / "merge.sbatch", options, 0, merge)
 
@@ -176,5 +181,8 @@ def _wfm(*words: str) -> str:
     return shlex.join([*WFM, *words])
 
 
-def _one(gpus: int | None) -> int:
-    return 1 if gpus is None else gpus
+def _gpus(options: Options, *, used: bool) -> int:
+    """GPUs of a job that computes in one process: none where none is used, else one unless more are asked for."""
+    if not used:
+        return 0
+    return 1 if options.gpus is None else options.gpus

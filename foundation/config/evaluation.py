@@ -133,6 +133,11 @@ class EvaluateRecipe(Section):
         return [mode for mode in self.modes if mode not in LABELS_ALONE] + ["decoder"] * self.decoder
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether a GPU has work, where there is one: hand-made features are computed on the CPU."""
+        return self.device != "cpu" and (self.decoder or self.modes != ["baseline"])
+
+    @property
     def sources(self) -> dict[str, str]:
         """Name in the rows -> checkpoint; a single one is named after the recipe, and none is needed by baselines."""
         if not self.needing:

@@ -11,6 +11,7 @@ from foundation.config.section import Section
 from foundation.config.values import (
     Batch,
     Depth,
+    Device,
     FilePath,
     Name,
     Nepers,
@@ -220,7 +221,9 @@ class TrainSection(Section):
         "then hold; null: none",
     )
     clip_norm: float = Field(1.0, gt=0, le=1e9, description="gradients are scaled down to this norm")
-    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
+    accelerator: Device = Field(
+        "auto", description="auto, cpu, gpu, cuda, cuda:1 or mps, as `device` elsewhere; auto: GPUs where there are any"
+    )
     devices: int = Field(1, gt=0, le=4096, description="processes per node, one for each GPU")
     nodes: int = Field(1, gt=0, le=10**5, description="number of machines")
     threads: Threads | None = Field(
@@ -260,6 +263,13 @@ class TrainSection(Section):
         least = {"none": None, "optimizer": 1, "parameters": 3}[self.offload]
         if least is not None and (self.zero_stage or 0) < least:
             raise ValueError(f"offload={self.offload} needs strategy zero-{least} or above, not {self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_process_on_one_device(self) -> TrainSection:
+        if ":" in self.accelerator and self.devices * self.nodes > 1:
+            processes = f"{self.devices} x {self.nodes} processes"
+            raise ValueError(f"accelerator={self.accelerator} is one device, for {processes}; take cuda instead")
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from foundation.config.pretraining import CorpusSection
 from foundation.config.section import Section
-from foundation.config.values import FilePath, Seed, Share
+from foundation.config.values import Device, FilePath, Seed, Share
 
 #: A grid axis of such a name is numeric: the quantity is measured in every run, and power laws are fitted to it.
 QUANTITIES = ("parameters", "samples", "sessions", "tokens", "steps")
@@ -67,6 +67,11 @@ class StudyRecipe(Section):
     tasks: list[StudyTask] = Field([], description="frozen probes, scored on left-out training sessions of each task")
     fractions: list[Share] = Field(
         [0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
+    )
+    device: Device | None = Field(
+        None,
+        description="where runs are trained and measured: auto, cpu, cuda, cuda:1 or mps, in place of "
+        "train.accelerator; null: as the pretraining recipe says",
     )
     cache: FilePath = Field(Path("runs/studies"), description="folder of the runs: cache/name/variant-seed")
 

@@ -25,7 +25,8 @@ Width = Annotated[int, Field(gt=0, le=2**17)]
 Depth = Annotated[int, Field(gt=0, le=4096)]
 Processes = Annotated[int, Field(ge=0, le=4096)]
 Threads = Annotated[int, Field(gt=0, le=4096)]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?|mps)$")]
+#: What `foundation.machine.device_of` understands.
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|gpu|cuda(:\d{1,3})?|mps)$")]
 Nepers = Annotated[float, Field(ge=0, le=10)]
 
 

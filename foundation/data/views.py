@@ -31,7 +31,7 @@ def sanitized(signal: Signal, values: np.ndarray) -> np.ndarray:
 
 
 def log_amplitude(signal: Signal, values: np.ndarray) -> np.ndarray:
-    field, mask = torch.from_numpy(np.ascontiguousarray(values, np.complex64)), torch.tensor(signal.mask)
+    field, mask = torch.tensor(values, dtype=torch.complex64), torch.tensor(signal.mask)
     return log_magnitude(field[None], mask[None])[0].numpy()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,6 +23,7 @@ KEYS = (
 #: What is only read in places: padding by the decoder, values where they are not given as components, the others where
 #: a batch is prepared.
 OPTIONAL = frozenset({"exists", "values", "measured", "real"})
+_OF_TASK = ("measured", "static", "shape", "grid", "column", "exists")
 #: What the network makes of the others unless a batch brings it, see `foundation.models.structure`.
 STRUCTURE = "structure"
 
@@ -39,12 +40,26 @@ def checked_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
         near = get_close_matches(unknown[0], KEYS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(KEYS)}."
         raise SignalError(f"the network has no input {unknown[0]!r}; {hint}")
-    if missing := [name for name in KEYS if name not in batch and name not in OPTIONAL]:
-        raise SignalError(f"the network lacks its input {missing[0]!r}; give it foundation.tokenize(signals, config).")
+    _refuse_missing(batch, (name for name in KEYS if name not in OPTIONAL))
     if not tracing():
         _refuse_coarse(batch["position"])
         structure = structure or Structure.of(batch)
     return {**{name: at_least_single(value) for name, value in batch.items()}, STRUCTURE: structure}
+
+
+def host_part(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What masks and structure are made of, on the CPU: an accelerator that holds the batch is waited for.
+
+    Raises:
+        SignalError: a tensor is missing.
+    """
+    _refuse_missing(batch, _OF_TASK)
+    return {name: batch[name].cpu() for name in _OF_TASK}
+
+
+def _refuse_missing(batch: Mapping[str, Any], names: Iterable[str]) -> None:
+    if missing := [name for name in names if name not in batch]:
+        raise SignalError(f"the network lacks its input {missing[0]!r}; give it foundation.tokenize(signals, config).")
 
 
 def _refuse_coarse(position: Tensor) -> None:

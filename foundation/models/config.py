@@ -6,7 +6,7 @@ import json
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import ValidationError
@@ -48,8 +48,8 @@ _OF_TRANSFORMERS: dict[str, tuple[type, ...]] = {
 _CHOICES = {
     "dtype": ("float32", "float16", "bfloat16", "float64"),
     "torch_dtype": ("float32", "float16", "bfloat16", "float64"),
-    "attn_implementation": ("sdpa", "eager"),  # another name is a repository, whose code would be run
-    "_attn_implementation": ("sdpa", "eager"),
+    "attn_implementation": ("sdpa",),  # an unknown name is a repository, whose code would be run
+    "_attn_implementation": ("sdpa",),
 }
 
 
@@ -65,6 +65,8 @@ class WfmConfig(PretrainedConfig):
     """
 
     model_type = "wfm"
+    #: Outputs that transformers' Trainer does not gather when it evaluates.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["hidden_states", "components", "encoded"]
     hidden_size: int
     depth: int
     heads: int
@@ -132,6 +134,11 @@ def _check_of_transformers(fields: dict[str, Any]) -> None:
             known = {str(key): each for key, each in value.items()} if small and isinstance(value, dict) else value
             allowed = name in _defaults() and small and known == _defaults()[name]
         if not allowed:
+            if name in ("attn_implementation", "_attn_implementation"):
+                raise CheckpointError(
+                    f"{name} may not be {repr(value)[:80]}: the network takes FlashAttention where a GPU has it and "
+                    "PyTorch's kernels elsewhere, by itself; leave it out, or take 'sdpa'."
+                )
             near = get_close_matches(name, ModelSection.model_fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "; this network has no such setting."
             raise CheckpointError(f"config.json: {name[:80]!r} may not be {repr(value)[:80]}{hint}")

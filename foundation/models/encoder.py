@@ -16,7 +16,7 @@ from foundation.models.batch import checked_batch
 from foundation.models.config import WfmConfig
 from foundation.models.embedding import Context, Tokenizer, with_context
 from foundation.models.folder import check_folder, local_folder
-from foundation.models.output import EncoderOutput, gather_tokens
+from foundation.models.output import EncoderOutput, asked_for, gather_tokens
 from foundation.models.pooling import pool
 from foundation.models.statistics_head import StatisticsHead
 from foundation.models.structure import CONTEXT_TOKENS, Structure, Visible, summary_tokens
@@ -36,6 +36,8 @@ class WfmPreTrainedModel(PreTrainedModel):
     base_model_prefix = "encoder"
     main_input_name = "values"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # of transformers' Trainer, such as the number of labels in a batch
+    _no_split_modules = ["Block"]  # noqa: RUF012  # as in transformers; `device_map` leaves each on one device
     _supports_sdpa = True  # `attn_implementation="sdpa"`, which `foundation.nn.attention` calls where it is fastest
 
     @classmethod
@@ -73,6 +75,9 @@ class WfmPreTrainedModel(PreTrainedModel):
         if source is not None:  # the name where it is a released one, which every installation has
             model.name_or_path = model.config.name_or_path = name_of(source)
         return (model, report) if wants_report else model
+
+    def enable_input_require_grads(self) -> None:
+        """Nothing: PEFT asks for it before gradient checkpointing, which here needs no gradient of the input."""
 
     def _init_weights(self, module: nn.Module) -> None:
         """Xavier weights (as masked autoencoders use) and zero biases; layers that start at zero (adaLN) stay so."""
@@ -185,7 +190,7 @@ class WfmModel(WfmPreTrainedModel):
         )
         context = self.context(batch["kind"], batch["radio"], components.levels())
         keep = torch.cat([index.new_ones(len(index), CONTEXT_TOKENS, dtype=torch.bool), visible.real], dim=1)
-        entered: list[Tensor] | None = [] if _chosen(output_hidden_states, self.config.output_hidden_states) else None
+        entered: list[Tensor] | None = [] if asked_for(output_hidden_states, self.config.output_hidden_states) else None
         sequence, position = torch.cat([context, tokens], dim=1), with_context(located["position"])
         hidden = self.transformer(sequence, position, visible.packing, entered)
         states = None if entered is None else (*entered, hidden)
@@ -194,11 +199,7 @@ class WfmModel(WfmPreTrainedModel):
         # Training has no use for it.
         pooled = None if self.training else pool(self, EncoderOutput(**parts), batch, "moments")
         output = EncoderOutput(pooler_output=pooled, hidden_states=states, **parts)
-        return output if _chosen(return_dict, self.config.return_dict) else output.to_tuple()
-
-
-def _chosen(given: bool | None, configured: bool | None) -> bool:
-    return bool(configured if given is None else given)
+        return output if asked_for(return_dict, self.config.return_dict) else output.to_tuple()
 
 
 _LOCATION = ("position", "link", "shape", "static")  # what `Placement` reads of a batch

@@ -6,35 +6,30 @@ distribution (for generation). Both read the same condition vectors, so one deco
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from foundation.models.batch import checked_batch
+from foundation.models.batch import STRUCTURE, checked_batch, host_part
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
-from foundation.models.output import EncoderOutput
+from foundation.models.masked_loss import draw_visible, hidden_tokens, weighted_mean_square
+from foundation.models.output import EncoderOutput, MaskedOutput, asked_for
 from foundation.models.statistics_head import Summaries
-from foundation.models.structure import CONTEXT_TOKENS, Visible, batch_rows, rows_of, to_device
+from foundation.models.structure import CONTEXT_TOKENS, Structure, Visible, batch_rows, rows_of, to_device
 from foundation.nn.decomposition import LEVELS, Components, restore
+from foundation.nn.experts import BALANCE_WEIGHT, watch_balance
 from foundation.nn.flow import FlowHead, cosine_counts
 from foundation.nn.interpolation import METHODS, TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 from foundation.nn.precision import without_autocast
 
 LEVEL_WEIGHT = 0.1  # levels are logarithms (RSSI: dBm) that differ by many units between devices
-
-
-class Prediction(NamedTuple):
-    """Condition vectors of all tokens for both heads, the normalised tokens, and the encoder's output."""
-
-    condition: Float[Tensor, "batch tokens width"]
-    components: Components
-    encoded: EncoderOutput
 
 
 class WfmForMaskedModeling(WfmPreTrainedModel):
@@ -51,14 +46,76 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.post_init()
 
     def forward(
-        self, visible: Bool[Tensor, "batch tokens"] | Visible, components: Components | None = None, **batch: Any
-    ) -> Prediction:
+        self,
+        visible: Bool[Tensor, "batch tokens"] | Visible | None = None,
+        components: Components | None = None,
+        return_loss: bool = True,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **batch: Any,
+    ) -> MaskedOutput | tuple[Any, ...]:
         """Condition vectors of all tokens given the visible ones.
 
-        Args as `WfmModel.forward`, and batch["exists"], bool [batch, tokens]: False for padding.
+        Without `visible` the call is a training step, as that of other models of transformers: torch's global generator
+        draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss of the mean
+        head with that of the statistics head (and of the balance of experts). The flow head and the gate are trained by
+        `foundation.objectives.MaskedObjective` alone.
+
+        Args:
+            visible: a mask, or what was made of it where the batch was made; who gives it has a loss of his own.
+            components, output_hidden_states, return_dict, batch: as for `WfmModel.forward`, and in the batch `exists`,
+                bool [batch, tokens]: False for padding.
+            return_loss: whether a call without `visible` computes the loss.
         """
-        output = self.encoder(visible=visible, components=components, return_dict=True, **batch)
-        return Prediction(self.decoder(output, batch["exists"], batch), output.components, output)
+        hidden = None
+        if visible is None:
+            batch[STRUCTURE], visible, hidden = self._draw(batch)
+        batch = checked_batch(batch)
+        # Who gives `visible` watches himself.
+        watched: AbstractContextManager[list[Tensor]] = nullcontext([]) if hidden is None else watch_balance()
+        with watched as balances:
+            encoded = self.encoder(
+                visible, components, output_hidden_states=output_hidden_states, return_dict=True, **batch
+            )
+            condition = self.decoder(encoded, batch["exists"], batch)
+        loss = None
+        if hidden is not None and return_loss:
+            loss = self._loss(batch, hidden, condition, encoded)
+            if balances:
+                loss = loss + BALANCE_WEIGHT * torch.stack(balances).mean()
+        output = MaskedOutput(
+            loss=loss,
+            condition=condition,
+            mask=batch["measured"] & ~encoded.visible.mask if hidden is not None else None,
+            hidden_states=encoded.hidden_states,
+            components=encoded.components,
+            encoded=encoded,
+        )
+        return output if asked_for(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _draw(self, batch: dict[str, Any]) -> tuple[Structure, Visible, Int[Tensor, " hidden"]]:
+        """What the host decides of a training step: structure, visible tokens, rows of the hidden ones; on its device.
+
+        A batch that is on an accelerator is fetched for it: `wfm pretrain` draws where batches are made, and never
+        waits.
+        """
+        host = host_part(batch)
+        mask = draw_visible(host, torch.default_generator)
+        structure, seen, hidden = Structure.of(host), self._visible(mask, host), rows_of(host["measured"] & ~mask)
+        return to_device((structure, seen, hidden), batch["grid"].device)
+
+    def _loss(
+        self,
+        batch: dict[str, Any],
+        rows: Int[Tensor, " hidden"],
+        condition: Float[Tensor, "batch tokens width"],
+        encoded: EncoderOutput,
+    ) -> Float[Tensor, ""]:
+        assert encoded.components is not None
+        hidden = hidden_tokens(self.mean, batch, rows, condition, encoded.components)
+        error = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
+        full = self.encoder.components(batch, batch["measured"])
+        return error + self.statistics_loss(encoded, full, batch)
 
     def fields(self, batch: dict[str, Tensor]) -> tuple[TokenField, ...]:
         """What `interpolate_tokens` needs of a batch; made where the batch is."""
@@ -130,7 +187,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         batch = checked_batch(batch)
         seen = self._visible(self._with_static(visible, batch), batch)
         batch, seen, fields = to_device((batch, seen, self.fields(batch)), self.device)
-        condition, components, _ = self(seen, **batch)
+        output = self(seen, return_dict=True, **batch)
+        condition, components = output.condition, output.components
         known = batch["observed"] & seen.mask[..., None]
         interpolated = interpolate_tokens(components.values, known, fields)
         predicted = self.gate(condition, self.mean(condition).float(), *interpolated)
@@ -166,7 +224,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         components = self.encoder.components(batch, mask) if levels is None else to_device(levels, self.device)
         values = torch.where(mask[..., None], components.values, 0.0)
         for seen, rows in stages:
-            condition, *_ = self(seen, components=replace(components, values=values), **batch)
+            condition = self(seen, replace(components, values=values), return_dict=True, **batch).condition
             # Entries beyond a patch's area, or never measured, stay 0, as they were in training.
             chosen, observed = condition.flatten(0, 1)[rows], batch["observed"].flatten(0, 1)[rows]
             sampled = self.flow.sample(chosen, observed, flow_steps, generator).float()

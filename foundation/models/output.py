@@ -37,6 +37,32 @@ class EncoderOutput(ModelOutput):
     visible: Visible | None = None
 
 
+@dataclass
+class MaskedOutput(ModelOutput):
+    """Output of `WfmForMaskedModeling`.
+
+    Attributes:
+        loss: where the call drew what is hidden; None where it was told what is visible.
+        condition: of every token, visible or hidden, from the decoder; what both heads read.
+        mask: True for the tokens that the call hid; None where it was told what is visible.
+        hidden_states: of the encoder, if asked for.
+        components: the normalised input.
+        encoded: output of the encoder.
+    """
+
+    loss: Float[Tensor, ""] | None = None
+    condition: Float[Tensor, "batch tokens width"] | None = None
+    mask: Bool[Tensor, "batch tokens"] | None = None
+    hidden_states: tuple[Float[Tensor, "batch sequence latent"], ...] | None = None
+    components: Components | None = None
+    encoded: EncoderOutput | None = None
+
+
+def asked_for(given: bool | None, configured: bool | None) -> bool:
+    """An option of a call, or of the configuration where the call leaves it open."""
+    return bool(configured if given is None else given)
+
+
 def gather_tokens(
     index: Int[Tensor, "batch visible"], *tensors: Shaped[Tensor, "batch tokens ..."]
 ) -> tuple[Shaped[Tensor, "batch visible ..."], ...]:

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from foundation.nn.tracing import tracing
 
+BALANCE_WEIGHT = 0.01  # of the balance loss, as in Switch Transformer
+
 _recorded: ContextVar[list[Tensor] | None] = ContextVar("_recorded", default=None)
 
 

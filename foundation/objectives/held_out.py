@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from foundation.models import WfmForMaskedModeling
-from foundation.objectives.masked import Task, hidden_tokens
+from foundation.models.masked_loss import hidden_tokens
+from foundation.objectives.masked import Task
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def held_out(model: WfmForMaskedModeling, given: Iterable[tuple[dict[str, Any], 
     """Errors over batches with their tasks, which are where the network is; it should be in evaluation mode."""
     total: Tensor | None = None
     for batch, task in given:
-        condition, components, _ = model(task.visible, **batch)
-        hidden = hidden_tokens(model, batch, task.hidden, condition, components)
+        output = model(task.visible, return_dict=True, **batch)
+        hidden = hidden_tokens(model.mean, batch, task.hidden, output.condition, output.components)
         static = batch["static"].flatten()[task.hidden].to(hidden.weight.dtype)[:, None]
         target, weight = hidden.target, hidden.weight
         error = ((hidden.predicted - target).square() * weight).sum(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,14 +14,13 @@ from torch import Tensor
 from foundation.config import ObjectiveSection
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.models.batch import checked_batch
+from foundation.models.masked_loss import Hidden, hidden_tokens, weighted_mean_square
 from foundation.models.structure import Structure, Visible, rows_of, to_device
-from foundation.nn.decomposition import CLIP, Components
-from foundation.nn.experts import watch_balance
+from foundation.nn.decomposition import Components
+from foundation.nn.experts import BALANCE_WEIGHT, watch_balance
 from foundation.nn.interpolation import FIELD_KEYS, TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import BLOCK, draw_mask, draw_unmasked, has_visible_patch
 
-BALANCE_WEIGHT = 0.01  # of the experts' load-balancing loss, as in Switch Transformer
-STATIC_WEIGHT = 0.5  # of the error of a static token; that of a dynamics token is 1
 #: Share of the hidden dynamics tokens on which the diffusion loss is computed: it is the most expensive loss, and a
 #: random subset of the tokens has the same expected gradient.
 FLOW_SHARE = 0.25
@@ -55,22 +54,6 @@ class Task:
 
 
 torch.export.register_dataclass(Task)
-
-
-class Hidden(NamedTuple):
-    """The hidden tokens of a batch, on which the losses are computed.
-
-    Attributes:
-        condition: from the decoder.
-        predicted: by the mean head.
-        target: normalised entries.
-        weight: of each entry's error; 0 where it was not measured.
-    """
-
-    condition: Float[Tensor, "masked width"]
-    predicted: Float[Tensor, "masked entries"]
-    target: Float[Tensor, "masked entries"]
-    weight: Float[Tensor, "masked entries"]
 
 
 class MaskedObjective(ObjectiveSection):
@@ -151,11 +134,12 @@ class MaskedObjective(ObjectiveSection):
         else:
             full, own = model.encoder.components_of_both(batch, batch["measured"], task.visible.mask)
         with watch_balance() as balances:
-            condition, components, encoded = model(task.visible, components=own, **batch)
-        hidden = hidden_tokens(model, batch, task.hidden, condition, components)
-        mse = _weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
+            output = model(task.visible, components=own, return_dict=True, **batch)
+        components = output.components
+        hidden = hidden_tokens(model.mean, batch, task.hidden, output.condition, components)
+        mse = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         gated = self._gated(model, batch, task, components, hidden)
-        statistics = model.statistics_loss(encoded, full, batch)
+        statistics = model.statistics_loss(output.encoded, full, batch)
         loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
         metrics = {"mse": mse.detach(), "gated": gated.detach(), "statistics": statistics.detach()}
         if self.flow_weight:
@@ -183,30 +167,7 @@ class MaskedObjective(ObjectiveSection):
         rows = task.hidden[task.gated]
         condition, predicted, target, weight = (each[task.gated] for each in hidden)
         gated = model.gate(condition, predicted, *(each.flatten(0, 1)[rows] for each in interpolated))
-        return _weighted_mean_square(gated - target, weight)
-
-
-def hidden_tokens(
-    model: WfmForMaskedModeling,
-    batch: dict[str, Any],
-    rows: Int[Tensor, " hidden"],
-    condition: Float[Tensor, "batch tokens width"],
-    components: Components,
-) -> Hidden:
-    """Gather the hidden tokens with their predictions, targets and weights."""
-    target = components.values.flatten(0, 1)[rows].clamp(-CLIP, CLIP)
-    static = batch["static"].flatten()[rows]
-    # Every token has the same weight, however many entries it has: static tokens have few.
-    observed = batch["observed"].flatten(0, 1)[rows].to(target.dtype)
-    weight = observed / observed.sum(-1, keepdim=True) * torch.where(static, STATIC_WEIGHT, 1.0)[:, None]
-    chosen = condition.flatten(0, 1)[rows]
-    return Hidden(chosen, model.mean(chosen).float(), target, weight)
-
-
-def _weighted_mean_square(
-    error: Float[Tensor, "masked entries"], weight: Float[Tensor, "masked entries"]
-) -> Float[Tensor, ""]:
-    return (error.square() * weight).sum() / weight.sum().clamp(min=1e-6)
+        return weighted_mean_square(gated - target, weight)
 
 
 def noise_like(values: Tensor, state: bytes) -> Tensor:

@@ -40,13 +40,13 @@ def held_out_losses(model: WfmForMaskedModeling, signals: Sequence[Signal]) -> d
 def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> float:
     # The gate between prediction and interpolation is expensive and not part of this loss: one sample is the minimum.
     objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, gate_share=1 / BATCH)
-    total = tokens = 0.0
+    errors, tokens = [], []  # the errors are where the model is: they are fetched once
     for start in range(0, len(signals), BATCH):
         batch = tokenize(signals[start : start + BATCH], model.config)
         _, metrics = objective(model, batch, torch.Generator().manual_seed(start))
-        total += float(metrics["mse"]) * float(metrics["tokens"])
-        tokens += float(metrics["tokens"])
-    return total / tokens
+        errors.append(metrics["mse"])
+        tokens.append(int(metrics["tokens"]))
+    return float(np.average(torch.stack(errors).tolist(), weights=tokens))
 
 
 def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:

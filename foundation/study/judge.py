@@ -14,6 +14,7 @@ from foundation.checkpoints.layout import FINAL, FOLDER
 from foundation.checkpoints.load import load_masked
 from foundation.data.labelled import TokenSet
 from foundation.data.shards.corpus import Corpus
+from foundation.machine import on_device
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.models.config import model_config
 from foundation.models.untrained import untrained
@@ -42,15 +43,18 @@ class Judge:
         self.tasks = [(task, Labelled.load(task)) for task in study.tasks]
 
     def measure(self, run: Run) -> Measured:
-        """Measure a run whose pretraining is finished, or the initial weights of its seed if it is not trained.
+        """Measure a run whose pretraining is finished, or the initial weights of its seed if it is not trained, on the
+        device that it is trained on.
 
         Raises:
             CheckpointError: the checkpoint is damaged.
+            RecipeError: this machine has no such device.
         """
         if run.trained:
             model = load_masked(run.folder / FOLDER / FINAL)
         else:
             model = untrained(WfmForMaskedModeling, model_config(run.pretrain), run.seed)
+        on_device(model, run.pretrain.train.accelerator)
         return Measured(
             losses=held_out_losses(model, self.signals) if self.signals else {},
             held_out=len(self.signals),

@@ -87,7 +87,8 @@ def _pretrain(
     path: Path, recipe: StudyRecipe, base: Path, variant: str, seed: int, words: Sequence[str]
 ) -> PretrainRecipe:
     try:
-        found = load_recipe(base, PretrainRecipe, words)
+        device = [] if recipe.device is None else [f"train.accelerator={recipe.device}"]
+        found = load_recipe(base, PretrainRecipe, [*words, *device])
     except RecipeError as error:
         raise RecipeError(f"{path}: variant {variant!r}: {error}") from None
     if found.train.processes > 1:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from foundation.errors import TrainingError
+from foundation.machine import device_of
 from foundation.study.cache import Measured, file_of, is_trained, load_measured, refuse_changed, save_measured
 from foundation.study.judge import Judge
 from foundation.study.plan import Run, Study
@@ -32,12 +33,14 @@ def do_runs(study: Study, runs: Sequence[Run], say: Callable[[str], None]) -> li
         One sentence per failed run.
 
     Raises:
-        RecipeError: a cached run has another recipe.
+        RecipeError: a cached run has another recipe, or this machine lacks the device of one.
         StoppedError: a signal stopped a pretraining, whose checkpoint is saved.
         ShardError, CheckpointError: shards are missing, or a checkpoint is damaged.
     """
     refuse_changed(study.runs)
     waiting = [run for run in runs if state(study, run) != "done"]
+    for run in waiting:
+        device_of(run.pretrain.train.accelerator)  # before anything is read
     say(f"{study.recipe.name}: {len(runs) - len(waiting)} of {len(runs)} runs are done.")
     judge, problems = Judge(study) if waiting else None, []
     for number, run in enumerate(waiting, start=1):

@@ -6,11 +6,9 @@ import lightning as L
 
 from foundation.config import PretrainRecipe
 from foundation.data.loader import Loader
-from foundation.data.stream import ShardStream
-from foundation.signal import Signal
 from foundation.train.module import PretrainModule
+from foundation.train.stream import stream_of
 from foundation.train.tasks import Tasks
-from foundation.transforms.augment import device_response, random_subset
 
 
 class Shards(L.LightningDataModule):
@@ -25,19 +23,14 @@ class Shards(L.LightningDataModule):
         assert self.trainer is not None
         recipe, module = self.recipe, self.trainer.lightning_module
         assert isinstance(module, PretrainModule)
-        stream = ShardStream(
-            recipe.data.sources,
+        stream = stream_of(
+            recipe,
             module.model.config,
             recipe.train.batch_size,
-            recipe.seed,
-            recipe.train.steps * recipe.train.accumulate,
             position=self.position,
             start=self.first_step * recipe.train.accumulate,
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
-            batch_tokens=recipe.train.batch_tokens,
-            temperature=recipe.data.temperature,
-            augment=self._augment if recipe.data.augment or recipe.data.random_subset else None,
             prepare=self._tasks(module),
         )
         return Loader(stream, recipe.data.workers, self.trainer.strategy.root_device)
@@ -56,7 +49,3 @@ class Shards(L.LightningDataModule):
         assert self.trainer is not None
         places = self.trainer.global_rank, self.trainer.world_size
         return Tasks(module.objective, module.model.config, self.recipe.seed, self.recipe.train.accumulate, *places)
-
-    def _augment(self, signal: Signal, seed: int) -> Signal:
-        data = self.recipe.data
-        return device_response(random_subset(signal, seed, data.random_subset), seed, data.augment)

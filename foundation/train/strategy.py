@@ -28,6 +28,8 @@ from foundation.checkpoints.atomic import explained, force, list_files
 from foundation.checkpoints.integrity import files_of
 from foundation.checkpoints.layout import PARTIAL
 from foundation.config import PretrainRecipe, TrainSection
+from foundation.errors import RecipeError
+from foundation.machine import device_of
 from foundation.train.background_files import BackgroundFiles
 from foundation.train.callbacks.stop import slurm_environment
 from foundation.train.partition import partitioned
@@ -145,13 +147,23 @@ def trainer_options(recipe: PretrainRecipe, files: BackgroundFiles) -> dict[str,
 
     Args:
         files: writes checkpoints, where DeepSpeed does not.
+
+    Raises:
+        RecipeError: this machine lacks the device, or has fewer GPUs than the recipe has processes for it.
     """
     train = recipe.train
     timeout = timedelta(seconds=train.timeout_s)
-    on_cpu = train.accelerator == "cpu" or not torch.cuda.is_available()
+    device = device_of(train.accelerator)
+    on_cpu = device.type != "cuda"
+    if not on_cpu and train.devices > torch.cuda.device_count():
+        raise RecipeError(
+            f"train.devices: {train.devices} GPUs of each node are asked for, and torch finds "
+            f"{torch.cuda.device_count()}; lower it, or take train.accelerator=cpu."
+        )
     if on_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, perhaps by another library
-    where = {"accelerator": train.accelerator, "devices": train.devices, "num_nodes": train.nodes}
+    devices = train.devices if device.index is None else [device.index]
+    where: dict[str, Any] = {"accelerator": device.type, "devices": devices, "num_nodes": train.nodes}
     if train.zero_stage is not None:
         exact = _Exact(train.precision)
         return where | {"strategy": _deepspeed(train, timeout, on_cpu), "plugins": [exact, *_plugins()]}

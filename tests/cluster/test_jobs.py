@@ -45,6 +45,30 @@ def test_nothing_is_asked_for_that_nobody_set(capsys: pytest.CaptureFixture[str]
     assert not any(f"--{option}" in text for option in ("gres", "account", "partition", "mem"))
 
 
+@pytest.mark.parametrize(
+    ("job", "gpus"),
+    [
+        (("pretrain", "--config", RECIPES / "quickstart.yaml"), 1),
+        (("pretrain", "--config", RECIPES / "quickstart.yaml", "train.accelerator=cuda:0"), 1),
+        (("finetune", "--config", RECIPES / "finetune" / "activity.yaml"), 1),
+        (("finetune", "--gpus", 2, "--config", RECIPES / "finetune" / "activity.yaml"), 2),
+        (("finetune", "--gpus", 2, "device=cpu", "--config", RECIPES / "finetune" / "activity.yaml"), 0),
+        (("evaluate", "--config", RECIPES / "evaluate" / "quickstart.yaml"), 1),
+        (("evaluate", "--config", RECIPES / "evaluate" / "quickstart.yaml", "device=cpu"), 0),
+        (("evaluate", "--config", RECIPES / "evaluate" / "quickstart.yaml", "modes=[baseline]"), 0),
+        (("evaluate", "--suite", RECIPES / "suite.yaml"), 1),
+        (("evaluate", "--suite", RECIPES / "suite.yaml", "device=cpu"), 0),
+        (("shards", "--parts", 2, "simulated", "--out", "runs/x"), 0),
+    ],
+)
+def test_a_gpu_is_asked_for_only_where_it_has_work(
+    job: tuple[object, ...], gpus: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script(capsys, *job).count("gres=gpu:") == (gpus > 0)
+    if gpus:
+        assert f"#SBATCH --gres=gpu:{gpus}\n" in script(capsys, *job)
+
+
 def test_fine_tuning_is_an_array_of_tasks_times_domains(capsys: pytest.CaptureFixture[str]) -> None:
     configs = [RECIPES / "finetune" / f"{name}.yaml" for name in ("activity", "localization")]
     domains = ("--domain", "home", "task.shards=runs/my home", "--domain", "office", "task.shards=runs/office")

@@ -10,9 +10,9 @@ from jaxtyping import TypeCheckError
 
 from foundation.data.tokens import tokenize
 from foundation.models import LinearHead, WfmModel
+from foundation.models.masked_loss import weighted_mean_square
 from foundation.nn.attention import attend
 from foundation.nn.masks import has_visible_patch
-from foundation.objectives.masked import _weighted_mean_square
 from helpers import ROOT
 from helpers.shapes import PACKAGES
 from helpers.signals import mixed_signals, tiny_config
@@ -25,7 +25,7 @@ def test_a_wrong_shape_is_an_error_in_every_package() -> None:
     with pytest.raises(TypeCheckError):
         LinearHead(4, 2)(torch.zeros(3, 5, 4))
     with pytest.raises(TypeCheckError):
-        _weighted_mean_square(torch.zeros(5, 2), torch.ones(5, 1))
+        weighted_mean_square(torch.zeros(5, 2), torch.ones(5, 1))
 
 
 def test_a_wrong_type_of_entry_is_an_error() -> None:

@@ -39,7 +39,7 @@ def test_padding_never_changes_an_output(model: WfmForMaskedModeling) -> None:
     assert (~batch["exists"]).any(1).sum() >= 5
     visible = hide(batch)
     encoded = model.encoder(visible=visible, **batch)
-    condition, *_ = model(visible, **batch)
+    condition = model(visible, **batch).condition
     imputed = model.reconstruct(visible, **batch)
     pooled = pool(model.encoder, encoded, batch, "moments")
     for i in range(len(visible)):

@@ -17,10 +17,9 @@ from foundation.config import ModelSection, PretrainRecipe
 from foundation.data.tokens import tokenize
 from foundation.models import WfmForMaskedModeling, WfmModel
 from foundation.nn.blocks import Block, compile_blocks
-from foundation.nn.experts import Experts, balance_loss, watch_balance
+from foundation.nn.experts import BALANCE_WEIGHT, Experts, balance_loss, watch_balance
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import weights
-from foundation.objectives.masked import BALANCE_WEIGHT
 from foundation.train.pretrain import pretrain
 
 CONFIG = tiny_config(experts=4)

@@ -31,8 +31,8 @@ def test_the_network_keeps_the_shapes_of_its_signatures() -> None:
 def test_nothing_is_checked_at_run_time(tmp_path: Path) -> None:
     code = (
         "import sys, torch\n"
-        "from foundation.objectives.masked import _weighted_mean_square\n"
-        "_weighted_mean_square(torch.zeros(5, 2), torch.ones(5, 1))\n"
+        "from foundation.models.masked_loss import weighted_mean_square\n"
+        "weighted_mean_square(torch.zeros(5, 2), torch.ones(5, 1))\n"
         "assert not {'beartype', 'typeguard'} & {name.split('.')[0] for name in sys.modules}\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -9,10 +9,10 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
+from foundation.models.masked_loss import CLIP, STATIC_WEIGHT
 from foundation.nn.interpolation import interpolate_tokens
 from foundation.nn.masks import draw_mask, has_visible_patch
 from foundation.objectives import MaskedObjective
-from foundation.objectives.masked import CLIP, STATIC_WEIGHT
 
 CONFIG = tiny_config()
 
@@ -135,7 +135,8 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     torch.rand((), generator=generator)  # the draw between imputation and generation
     visible = draw_mask(batch["grid"], candidates, batch["static"], objective.ratio, objective.masks, generator)
     with torch.no_grad():
-        condition, components, _ = model(visible, **batch)
+        output = model(visible, **batch)
+        condition, components = output.condition, output.components
         error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
     measured = batch["observed"].float()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)  # a token counts as one, large or small
@@ -158,7 +159,8 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
 def test_the_gate_has_no_gradient_in_the_encoder() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     visible = _some(batch)
-    condition, components, _ = model(visible, **batch)
+    output = model(visible, **batch)
+    condition, components = output.condition, output.components
     interpolated = _interpolated(model, visible, components.values, batch)
     model.gate(condition, model.mean(condition), *interpolated).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}

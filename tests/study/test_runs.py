@@ -111,6 +111,22 @@ def test_another_way_to_measure_keeps_the_pretraining_and_the_old_measurement(
     assert {name: after[name] for name in before} == before
 
 
+def test_a_device_is_that_of_training_and_measuring(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, path = snapshot(done), str(done / "study.yaml")
+    assert {run.pretrain.train.accelerator for run in Study.load(Path(path)).runs} == {TRAIN["accelerator"]}
+    assert {run.pretrain.train.accelerator for run in Study.load(Path(path), ["device=mps"]).runs} == {"mps"}
+    assert main(["study", path, "device=auto"]) == 0, "another device does not change what is trained"
+    assert snapshot(done) == before
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr(study_runs, "Judge", lambda _: pytest.fail("nothing is read for a device that is not there"))
+    capsys.readouterr()
+    assert main(["study", path, "device=mps", "fractions=[0.5]"]) == 2
+    assert "device: mps is not there: torch finds 0 mps devices; use auto or cpu." in capsys.readouterr().err
+    assert snapshot(done) == before
+
+
 def test_a_changed_recipe_is_refused_before_anything_is_run(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(done)
     assert main(["study", str(done / "study.yaml"), "overrides=[train.steps=9]", "seeds=[3, 4]"]) == 2

@@ -19,6 +19,7 @@ FREE = {"out", "logger", "data.workers", "data.held_out"} | {
     f"train.{name}"
     for name in (
         "timeout_s",
+        "accelerator",
         "log_every",
         "picture_every",
         "held_out_every",

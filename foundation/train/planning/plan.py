@@ -22,14 +22,16 @@ from foundation.models.config import model_config
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
 from foundation.objectives.masked import FLOW_SHARE
+from foundation.signal import Signal
 from foundation.train.planning.gpus import Gpu, find_gpu
+from foundation.train.planning.kernels import work_of
+from foundation.train.planning.loading import measure, noise, samples_of
 from foundation.train.planning.memory import STAGES, States, activation_bytes, model_states, parameter_count
+from foundation.train.planning.step import UPDATE_BYTES, Step
 
 #: Usable share of a GPU's memory: the rest is for CUDA, fragmentation and the optimizer's temporaries.
 USABLE = 0.9
-#: Assumed model-FLOP utilisation. Large transformers reach 0.38 to 0.46 on thousands of GPUs (PaLM, arXiv 2204.02311;
-#: Llama 3, arXiv 2407.21783); short, padded sequences of radio tokens reach less.
-MFU = 0.3
+COUNTED = 16  # samples of the batch whose calls and bytes are counted
 #: GPUs and samples of the extrapolation to a large run.
 MANY_GPUS, MANY_SAMPLES = 1024, 1_000_000_000
 DAY = 86_400.0
@@ -78,10 +80,37 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Loading:
+    """What the loader of a node delivers beside what its GPUs ask, in samples/s.
+
+    Attributes:
+        worker: of one worker, for each second of the processor, measured on this machine.
+        source: what it was measured on.
+        workers: of each GPU's process, 1 where the process itself reads.
+        needed: workers of each process that would do.
+    """
+
+    worker: float
+    source: str
+    workers: int
+    delivered: float
+    asked: float
+    needed: int
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the GPUs wait for the loader."""
+        return self.delivered < self.asked
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that `wfm plan` prints.
 
     Attributes:
+        step: of one GPU, at best.
+        mfu: model-FLOP utilisation: at most, by `step`, or as given.
+        measured: whether the utilisation was given.
         suggested: the smallest ZeRO stage that fits, None if none does.
         run, stages: for the requested number of GPUs.
         many, many_stages: for `MANY_GPUS` and `MANY_SAMPLES`.
@@ -91,7 +120,9 @@ class Plan:
     precision: str
     strategy: str
     gpu: Gpu
+    step: Step
     mfu: float
+    measured: bool
     per_node: int
     batch: float
     parameters: int
@@ -100,6 +131,7 @@ class Plan:
     stages: list[Stage]
     suggested: int | None
     run: Pace
+    loading: Loading
     many: Pace
     many_stages: list[Stage]
 
@@ -109,7 +141,7 @@ def plan(
     gpu: str,
     gpus: int | None = None,
     *,
-    mfu: float = MFU,
+    mfu: float | None = None,
     per_node: int = 8,
     shape: tuple[int, int, int] = (128, 2, 32),
 ) -> Plan:
@@ -118,7 +150,7 @@ def plan(
     Args:
         gpu: a name in `foundation.train.planning.gpus.GPUS`.
         gpus: number of ranks; default as in the recipe.
-        mfu: assumed model-FLOP utilisation, a share of the GPU's data-sheet peak.
+        mfu: measured model-FLOP utilisation, a share of the GPU's data-sheet peak; default: computed.
         per_node: GPUs per node.
         shape: (times, links, responses) of a sample, used if the recipe's shards are not built yet.
 
@@ -128,17 +160,22 @@ def plan(
     """
     kind = find_gpu(gpu)
     gpus = recipe.train.processes if gpus is None else gpus
-    if gpus < 1 or per_node < 1 or not 0 < mfu <= 1 or min(shape) < 1:
+    if gpus < 1 or per_node < 1 or not 0 < (1 if mfu is None else mfu) <= 1 or min(shape) < 1:
         raise RecipeError("plan: expected --gpus, --per-node and --shape of 1 or more, and --mfu above 0, at most 1.")
     load = _Load.of(recipe, shape)
-    speed = kind.peak(recipe.train.precision) * mfu / load.flops  # samples/s of one GPU
+    peak, step = kind.peak(recipe.train.precision), _step(recipe, kind, load, gpus, shape)
+    utilisation = step.utilisation(peak) if mfu is None else mfu
+    speed = peak * utilisation / load.flops  # samples/s of one GPU
     stages = _stages(load, kind, gpus)
+    run = _pace(load, speed, gpus, per_node, recipe.train.steps * load.samples_per_step * gpus)
     return Plan(
         name=recipe.name,
         precision=recipe.train.precision,
         strategy=recipe.train.strategy,
         gpu=kind,
-        mfu=mfu,
+        step=step,
+        mfu=utilisation,
+        measured=mfu is not None,
         per_node=per_node,
         batch=load.batch,
         parameters=load.parameters,
@@ -146,7 +183,8 @@ def plan(
         flops_per_sample=load.flops,
         stages=stages,
         suggested=next((stage.stage for stage in stages if stage.fits), None),
-        run=_pace(load, speed, gpus, per_node, recipe.train.steps * load.samples_per_step * gpus),
+        run=run,
+        loading=_loading(recipe, load, shape, run.node_samples_per_s, min(gpus, per_node)),
         many=_pace(load, speed, MANY_GPUS, per_node, MANY_SAMPLES),
         many_stages=_stages(load, kind, MANY_GPUS),
     )
@@ -182,6 +220,34 @@ class _Load:
         flops = training_flops(model, objective, 1, sample.tokens)
         count = parameter_count(model)
         return cls(count, train.precision, sample, batch, batch * train.accumulate, flops, (plain, checkpointed))
+
+
+def _step(recipe: PretrainRecipe, gpu: Gpu, load: _Load, gpus: int, shape: tuple[int, int, int]) -> Step:
+    """Counted on `COUNTED` samples and scaled to the batch: the number of calls depends on kinds and shapes alone."""
+    train = recipe.train
+    signals, tokens = _some(recipe, load, shape)
+    work = work_of(recipe, signals)
+    held_by = gpus if train.zero_stage else 1  # ranks that share the optimizer's state
+    update = UPDATE_BYTES * load.parameters / held_by / train.accumulate
+    moved = work.bytes * load.batch * load.sample.tokens / tokens
+    recomputed = train.activation_checkpointing
+    return Step.of(gpu, train.precision, load.flops * load.batch, moved + update, work.calls, recomputed)
+
+
+def _some(recipe: PretrainRecipe, load: _Load, shape: tuple[int, int, int]) -> tuple[list[Signal], float]:
+    """Samples of the recipe where they are here, else of this shape; and their tokens."""
+    config = model_config(recipe)
+    signals = samples_of(recipe, config, COUNTED) if load.sample.count else []
+    signals = signals or [noise(shape, seed) for seed in range(COUNTED)]
+    return signals, float(sum(layout_of(signal.values.shape, config).tokens for signal in signals))
+
+
+def _loading(recipe: PretrainRecipe, load: _Load, shape: tuple[int, int, int], asked: float, processes: int) -> Loading:
+    decoding = measure(recipe, model_config(recipe), shape, load.sample.count)
+    workers = max(1, recipe.data.workers)
+    needed = math.ceil(asked / processes / decoding.samples_per_s)
+    delivered = workers * processes * decoding.samples_per_s
+    return Loading(decoding.samples_per_s, decoding.source, workers, delivered, asked, needed)
 
 
 def _pace(load: _Load, speed: float, gpus: int, per_node: int, samples: float) -> Pace:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from foundation.results.terminal import text_table
 from foundation.train.directory.listing_text import duration
-from foundation.train.planning.plan import DAY, USABLE, Pace, Plan, Stage
+from foundation.train.planning.gpus import LAUNCH_S
+from foundation.train.planning.plan import DAY, USABLE, Loading, Pace, Plan, Stage
 
 
 def plan_text(plan: Plan) -> str:
@@ -22,9 +23,11 @@ def plan_text(plan: Plan) -> str:
         *_table(plan.stages),
         _suggestion(plan),
         "",
-        f"throughput at an ASSUMED MFU of {plan.mfu:.0%}, communication, padding, waiting included (a run logs `mfu`",
-        "against a measured GEMM peak; python benchmarks/stream.py DIR measures one loader):",
+        *_step(plan),
+        "",
+        "throughput at the given utilisation:" if plan.measured else "throughput at that pace:",
         *_pace(plan, plan.run),
+        *_loading(plan.loading),
         "",
         "on paper, at the same batch per rank:",
         *_pace(plan, plan.many),
@@ -65,12 +68,44 @@ def _suggestion(plan: Plan) -> str:
     return f"{text}; the recipe's {plan.strategy} {fits}."
 
 
+def _step(plan: Plan) -> list[str]:
+    step, gpu = plan.step, plan.gpu
+    parts = {
+        "products": f"{step.flops / 1e12:,.3g} TFLOP of the model at {gpu.peak(plan.precision) / 1e12:,.4g} TFLOP/s",
+        "bytes": f"{step.bytes / 1e9:,.3g} GB of all other calls and the optimizer at {gpu.bandwidth_gb_s:,g} GB/s",
+        "calls": f"{step.calls:,} eager calls of {LAUNCH_S * 1e6:g} us, issued by the host meanwhile",
+    }
+    seconds = {"products": step.products_s, "bytes": step.bytes_s, "calls": step.calls_s}
+    lines = [f"  {name:<9}{1e3 * seconds[name]:9,.2f} ms  {what}" for name, what in parts.items()]
+    said = "as given, not as computed" if plan.measured else "MFU at most"
+    own = step.utilisation(gpu.peak(plan.precision))
+    return [
+        "a step of one GPU at best: no communication, products at the peak (a run logs its `mfu`, which --mfu takes):",
+        *lines,
+        f"  limited by {step.limit}: {1e3 * step.seconds:,.2f} ms, {own:.0%} of the peak"
+        + (f"; {plan.mfu:.0%} {said}." if plan.measured else f" ({said})."),
+    ]
+
+
+def _loading(loading: Loading) -> list[str]:
+    each = f"{loading.workers} worker{'s' * (loading.workers > 1)} of each GPU at {loading.worker:,.0f} samples/s"
+    lines = [
+        f"  it delivers {loading.delivered:,.0f} samples/s: {each}, measured on this machine on {loading.source}",
+    ]
+    if loading.is_limit:
+        lines.append(
+            f"  WARNING: the loader is the limit, {loading.delivered / loading.asked:.0%} of what the GPUs ask; "
+            f"data.workers={loading.needed} would do."
+        )
+    return lines
+
+
 def _pace(plan: Plan, pace: Pace) -> list[str]:
     epochs = f", {pace.samples / plan.sample.count:,.1f} epochs" if plan.sample.count else ""
     return [
         f"  {pace.gpus:,} GPUs on {pace.nodes:,} nodes: {pace.samples_per_s:,.0f} samples/s, "
         f"{pace.samples_per_s * plan.sample.tokens:,.0f} tokens/s",
         f"  {pace.samples:,.0f} samples{epochs} in {pace.steps:,} steps: {duration(pace.days * DAY)}",
-        f"  loader of each node: {pace.node_samples_per_s:,.0f} samples/s, {pace.node_bytes_per_s / 1e6:,.1f} MB/s; "
-        f"read in all: {pace.read_bytes / 1e12:,.3g} TB",
+        f"  loader of each node is asked for {pace.node_samples_per_s:,.0f} samples/s, "
+        f"{pace.node_bytes_per_s / 1e6:,.1f} MB/s; read in all: {pace.read_bytes / 1e12:,.3g} TB",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,27 +16,35 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from foundation.cli import main
 from foundation.config import CorpusSection, PretrainRecipe, load_recipe
+from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest
 from foundation.data.stream import ShardStream
+from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
 from foundation.models import WfmConfig, WfmForMaskedModeling
+from foundation.nn.patches import cut
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
 from foundation.objectives.masked import FLOW_SHARE
 from foundation.train.module import PretrainModule
+from foundation.train.planning.gpus import LAUNCH_S
+from foundation.train.planning.kernels import DRAWS, Count, work_of
 from foundation.train.planning.memory import activation_bytes, model_states
 from foundation.train.planning.plan import plan
 from foundation.train.planning.plan_text import plan_text
+from foundation.train.tasks import Tasks
 
 RECIPES = ROOT / "recipes" / "pretrain"
 
 
 def _recipe(name: str = "1b", *overrides: str) -> PretrainRecipe:
-    return load_recipe(RECIPES / f"{name}.yaml", PretrainRecipe, ["data.shards=nowhere", *overrides])
+    return load_recipe(
+        RECIPES / f"{name}.yaml", PretrainRecipe, ["data={shards: nowhere}", "train.batch_tokens=null", *overrides]
+    )
 
 
 def _batch(shards: Path, config: WfmConfig, size: int) -> dict[str, torch.Tensor]:
-    return next(iter(ShardStream([CorpusSection(shards=shards)], config, size, seed=0, steps=1)))[0]
+    return cut(next(iter(ShardStream([CorpusSection(shards=shards)], config, size, seed=0, steps=1)))[0])
 
 
 def test_parameters_are_those_of_the_network(tmp_path: Path) -> None:
@@ -155,8 +164,8 @@ def test_the_smallest_stage_that_fits_is_suggested() -> None:
     assert not plan(_recipe("1b", f"train.batch_size={most + 1}"), "a100", 64).stages[-1].fits
 
 
-def test_pace_goes_with_gpus_peak_and_assumed_utilisation() -> None:
-    one, two = plan(_recipe(), "h100", 8), plan(_recipe(), "h100", 16, mfu=0.6)
+def test_pace_goes_with_gpus_and_a_given_utilisation() -> None:
+    one, two = plan(_recipe(), "h100", 8, mfu=0.3), plan(_recipe(), "h100", 16, mfu=0.6)
     assert two.run.samples_per_s == pytest.approx(4 * one.run.samples_per_s)
     assert two.many.days == pytest.approx(one.many.days / 2)
     assert two.run.steps == one.run.steps == 300_000
@@ -165,10 +174,78 @@ def test_pace_goes_with_gpus_peak_and_assumed_utilisation() -> None:
     assert one.many.gpus == 1024
     assert one.many.samples == 10**9
     assert one.many.node_samples_per_s == one.run.node_samples_per_s == pytest.approx(one.run.samples_per_s)
-    twice = plan(_recipe("1b", "train.accumulate=2"), "h100", 8)
+    twice = plan(_recipe("1b", "train.accumulate=2"), "h100", 8, mfu=0.3)
     assert (twice.run.steps, twice.run.samples) == (300_000, 2 * one.run.samples)
-    slow = plan(_recipe("1b", "train.precision=32-true"), "h100", 8)
+    slow = plan(_recipe("1b", "train.precision=32-true"), "h100", 8, mfu=0.3)
     assert slow.run.days == pytest.approx(one.run.days * 989.4 / 66.9)
+    assert "30% as given" in plan_text(one)
+
+
+def test_utilisation_is_computed_from_products_bytes_and_calls() -> None:
+    planned = plan(_recipe("base"), "h100", 8)
+    step = planned.step
+    assert step.flops == planned.flops_per_sample * planned.batch
+    assert step.products_s == pytest.approx(step.flops / 989.4e12)
+    assert step.bytes_s == pytest.approx(step.bytes / 3350e9)
+    assert step.calls_s == pytest.approx(step.calls * LAUNCH_S)
+    assert step.seconds == pytest.approx(max(step.products_s + step.bytes_s, step.calls_s))
+    assert planned.mfu == pytest.approx(step.products_s / step.seconds)
+    assert planned.run.samples_per_s == pytest.approx(8 * planned.batch / step.seconds)
+    text = plan_text(planned)
+    assert f"limited by {step.limit}" in text
+    assert all(f"\n  {part}" in text for part in ("products", "bytes", "calls"))
+
+
+def test_a_small_batch_is_limited_by_calls_and_a_wide_network_by_products() -> None:
+    few, wide = ("train.batch_size=1",), ("model.hidden_size=8192", "model.heads=64", "train.batch_size=512")
+    assert plan(_recipe("base", *few), "h200", 1).step.limit == "calls"
+    assert plan(_recipe("base", *wide), "h200", 1).step.limit == "products"
+    assert plan(_recipe("tiny", "train.precision=bf16-mixed", "train.batch_size=8192"), "h200", 1).step.limit == "bytes"
+    eager, again = (
+        plan(_recipe("base", f"train.activation_checkpointing={on}"), "h200", 1).step for on in ("false", "true")
+    )
+    assert again.products_s == pytest.approx(eager.products_s * 4 / 3)
+    assert again.calls > eager.calls
+
+
+def test_calls_and_bytes_are_those_of_a_step_with_content(shards_dir: Path, tmp_path: Path) -> None:
+    """The same operations run on the CPU, but for attention: there samples of one length are a group."""
+    recipe = pretrain_recipe(shards_dir, tmp_path)
+    signals = list(Corpus(CorpusSection(shards=shards_dir, samples=8)))
+    work = work_of(recipe, signals)
+    module = PretrainModule(recipe)
+    tasks = Tasks(module.objective, module.model.config, recipe.seed, 1, 0, 1)
+    calls, moved = [], []
+    for number in range(DRAWS):
+        batch, task = tasks(tokenize(signals, module.model.config), number)
+        with Count() as counted:
+            module.objective.loss(module.model, batch, task)[0].backward()
+        calls.append(sum(counted.calls.values()))
+        moved.append(counted.bytes)
+        module.zero_grad()
+    assert work.calls == pytest.approx(max(calls), rel=0.1)
+    assert work.bytes == pytest.approx(sum(moved) / DRAWS, rel=0.15)
+
+
+def test_the_loader_is_measured_beside_what_the_gpus_ask(shards_dir: Path, tmp_path: Path) -> None:
+    slow = plan(pretrain_recipe(shards_dir, tmp_path), "h100", 8, per_node=4, mfu=0.9)
+    loading = slow.loading
+    assert loading.source == "the recipe's shards"
+    assert loading.worker > 10
+    assert loading.delivered == pytest.approx(4 * loading.worker)
+    assert loading.asked == pytest.approx(slow.run.samples_per_s / 2)
+    assert loading.is_limit
+    assert (loading.needed - 1) * 4 * loading.worker < loading.asked <= loading.needed * 4 * loading.worker
+    (warning,) = [line for line in plan_text(slow).splitlines() if "WARNING" in line]
+    assert warning.endswith(f"data.workers={loading.needed} would do.")
+    fast = plan(pretrain_recipe(shards_dir, tmp_path), "h100", 8, mfu=1e-9)
+    assert not fast.loading.is_limit
+    assert "WARNING" not in plan_text(fast)
+    absent = plan(_recipe("tiny"), "h100", 1, shape=(32, 1, 16))
+    assert absent.loading.source == "noise of 32x1x16"
+    (tmp_path / "alone").mkdir()
+    shutil.copy(shards_dir / "manifest.json", tmp_path / "alone")
+    assert plan(pretrain_recipe(tmp_path / "alone", tmp_path), "h100", 1).loading.source.startswith("noise of")
 
 
 def test_the_loader_is_planned_from_the_manifest(shards_dir: Path, tmp_path: Path) -> None:
