@@ -12,16 +12,17 @@ import numpy as np
 
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
-from foundation.data.layout import TokenSpec, layout_of
+from foundation.data.layout import TokenSpec
 from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
+from foundation.data.shards.shapes import Run, shapes_in, token_counts
 from foundation.data.shards.spec import split_problems
 from foundation.data.shards.subset import Selection, select_subset, sessions_of
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.errors import ShardError, SignalError
 from foundation.json_file import parse_json
 from foundation.redaction import published
-from foundation.signal import Signal, decode, stored_shape
+from foundation.signal import Signal, decode
 
 OPEN_SHARDS = 48
 
@@ -42,6 +43,7 @@ class Corpus:
         self._entries = {shard.file: shard for shard in manifest.shards}
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)  # by file: a shard behind a URL is fetched once
         self._verified = _Stamps(list(self._entries))
+        self._shapes_found: dict[str, list[Run]] = {}
         if part.kinds is not None:
             self._keep_kinds(part.kinds, list(manifest.summary.kinds))
         if part.is_subset:
@@ -72,17 +74,28 @@ class Corpus:
         except SignalError as error:
             raise ShardError(f"{where}: {error}") from error
 
-    def tokens(self, shard: int, index: int, spec: TokenSpec) -> int:
-        """Number of tokens of the sample; 1 if its header is damaged, which `read` reports.
+    def tokens(self, pairs: np.ndarray, spec: TokenSpec) -> np.ndarray:
+        """Tokens int64 [n] of samples int [n, 2] (shard, selected sample): by the manifest, or where it is that of an
+        earlier version by the headers of the arrays, which are read once for a whole shard.
 
         Raises:
-            ShardError: the shard is missing or damaged.
+            ShardError: a shard whose headers are read is missing or damaged.
         """
-        tar, at = self._at(shard, index)
-        try:
-            return layout_of(stored_shape({"signal.npy": tar.head(at, "signal.npy")}), spec).tokens
-        except (ValueError, KeyError):
-            return 1
+        shards, samples = pairs[:, 0], pairs[:, 1]
+        present = np.flatnonzero(np.bincount(shards))
+        counts = [token_counts(self._shapes(shard), spec)[self.shards[shard][1]] for shard in present.tolist()]
+        first = np.zeros(len(self.shards), np.int64)
+        first[present] = np.cumsum([0, *(len(own) for own in counts[:-1])])
+        return np.asarray(np.concatenate(counts)[first[shards] + samples])
+
+    def _shapes(self, shard: int) -> list[Run]:
+        """Runs of the shapes of all samples of a shard file."""
+        entry = self.shards[shard][0]
+        if entry.shapes:
+            return entry.shapes
+        if entry.file not in self._shapes_found:
+            self._shapes_found[entry.file] = shapes_in(self._tar(entry.file))
+        return self._shapes_found[entry.file]
 
     def members(self, shard: int, index: int) -> tuple[str, Mapping[str, bytes]]:
         """Shard and key of a sample, for errors, and its members as stored.
@@ -96,11 +109,14 @@ class Corpus:
 
     def _at(self, shard: int, index: int) -> tuple[TarShard, int]:
         entry, indices = self.shards[shard]
-        tar = self._open(entry.file)
+        return self._tar(entry.file), int(indices[index])
+
+    def _tar(self, file: str) -> TarShard:
+        tar = self._open(file)
         if tar.has_changed:
             self._open.cache_clear()
-            tar = self._open(entry.file)
-        return tar, int(indices[index])
+            tar = self._open(file)
+        return tar
 
     def __iter__(self) -> Iterator[Signal]:
         for shard, count in enumerate(self.counts):

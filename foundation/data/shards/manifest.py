@@ -28,11 +28,15 @@ from foundation.files import read_regular, write_atomically
 from foundation.json_file import MOST_BYTES, parse_json
 from foundation.redaction import published
 
-SCHEMA_VERSION = 2  # 1: sessions of a shard as an object, whose order a program that sorts keys destroys
+#: 1: sessions of a shard as an object, whose order a program that sorts keys destroys. 2: no `shapes`.
+SCHEMA_VERSION = 3
 FILE_NAME = "manifest.json"
 #: Bytes of the smallest sample: two members of two tar blocks.
 SMALLEST_SAMPLE = 2048
 MOST_SHARD_BYTES = 2**36
+
+
+Positive = Annotated[Count, Field(ge=1)]
 
 
 class _Model(BaseModel):
@@ -51,10 +55,18 @@ def _ordered(raw: Any) -> Any:
     return found
 
 
+#: Samples in a row, and the shape (times, links, responses) of each of them.
+ShapeRun = tuple[Positive, Positive, Positive, Positive]
+
+
 class Shard(_Model):
     """One tar file. `sessions` maps each session to its number of samples in this shard, in stored order.
 
     Whoever opens a shard compares it with its bytes, SHA-256 and sessions; see `foundation.data.shards.tar_index`.
+
+    Attributes:
+        shapes: [[count, times, links, responses], ...] of its samples in stored order, from which their tokens are
+            counted without reading them; empty in manifests of earlier versions, see `foundation.data.shards.upgrade`.
     """
 
     # The name is joined to the directory, so it must never lead out of it.
@@ -63,10 +75,11 @@ class Shard(_Model):
     bytes: Annotated[Count, Field(le=MOST_SHARD_BYTES)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     sessions: Annotated[
-        dict[str, Annotated[Count, Field(ge=1)]],
+        dict[str, Positive],
         BeforeValidator(_ordered),
         PlainSerializer(lambda found: [list(pair) for pair in found.items()], when_used="json"),
     ]
+    shapes: list[ShapeRun] = []
 
     @model_validator(mode="after")
     def _agrees(self) -> Shard:
@@ -74,6 +87,10 @@ class Shard(_Model):
             raise ValueError(f"count is {self.count}, but the sessions add up to {sum(self.sessions.values())}")
         if self.count * SMALLEST_SAMPLE > self.bytes:
             raise ValueError(f"{self.count} samples do not fit into {self.bytes} bytes")
+        if self.shapes and sum(count for count, *_ in self.shapes) != self.count:
+            raise ValueError(f"count is {self.count}, but shapes are of another number of samples")
+        if any(times * links * responses > self.bytes for _, times, links, responses in self.shapes):
+            raise ValueError(f"a sample of its shapes does not fit into {self.bytes} bytes")
         return self
 
 

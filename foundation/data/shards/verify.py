@@ -18,6 +18,7 @@ from rich.text import Text
 
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.plausible import check_plausible
+from foundation.data.shards.shapes import Shape, shape_runs
 from foundation.data.shards.spec import TaskType, split_problems
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.tar_headers import members
@@ -42,12 +43,13 @@ class _Sample:
 
 @dataclass
 class _Report:
-    """Result of verifying one shard; `summary` is of its readable samples."""
+    """Result of verifying one shard; `summary` and `shapes` are of its readable samples."""
 
     file: str
     problems: list[str] = field(default_factory=list)
     samples: list[_Sample] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
+    shapes: list[Shape] = field(default_factory=list)
 
 
 @dataclass
@@ -182,6 +184,8 @@ def _verify_shard(item: tuple[Path, Shard, Mapping[str, TaskType]]) -> _Report:
             f"{shard.file}: the sessions of its samples, or their order, are not those in the manifest; restore the "
             "manifest as it was built, or rebuild."
         )
+    elif shard.shapes and shape_runs(report.shapes) != shard.shapes:
+        problems.append(f"{shard.file}: the shapes of its samples are not those in the manifest; rebuild.")
     return report
 
 
@@ -208,6 +212,7 @@ def _verify_sample(report: _Report, key: str, members: dict[str, bytes], tasks: 
         signal = decode(members, f"{report.file}: {key}")
         check_plausible(signal, f"{report.file}: {key}")
         report.summary.add(signal, tasks, f"{report.file}: {key}")
+        report.shapes.append(signal.values.shape)
     except WfmError as error:
         report.problems.append(str(error))
         report.samples.append(_Sample(key, "", None))

@@ -25,7 +25,8 @@ from foundation.data.shards.bad_files import refuse_more, root_of, sentences, wi
 from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
 from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
 from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest, Shard, count_sessions
-from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
+from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, PieceSample, make_piece
+from foundation.data.shards.shapes import shape_runs
 from foundation.data.shards.spec import Dataset, split_problems
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.worker_pool import in_order
@@ -176,19 +177,19 @@ class _Joining:
         before = Position(summary=self.summary.model_copy(deep=True), left_out=list(self.left_out))
         self.left_out += index.left_out
         if index.samples:
-            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
+            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0].key}")
         skip, self.skip = self.skip, 0
-        if skip and [key for key, _, _ in index.samples[skip - 1 : skip]] != [self.last_key]:
+        if skip and [sample.key for sample in index.samples[skip - 1 : skip]] != [self.last_key]:
             raise ShardError(
                 f"{self.plan.name}: piece {self.number} does not have {self.last_key} as sample {skip}, as the "
                 f"unfinished build says; the raw files changed: delete {self.out} and build again."
             )
         with file.blocks.open("rb") as blocks:
-            blocks.seek(sum(size for _, _, size in index.samples[:skip]))
-            for offset, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
-                self._check(key, session)
+            blocks.seek(sum(sample.bytes for sample in index.samples[:skip]))
+            for offset, sample in enumerate(index.samples[skip:], start=skip + 1):
+                self._check(sample.key, sample.session)
                 self.shard = self.shard or _OpenShard(self.out, f"{self.plan.name}-{len(self.journal.shards):06d}.tar")
-                self.shard.add(blocks.read(size), session)
+                self.shard.add(blocks.read(sample.bytes), sample)
                 if self.shard.bytes >= self.plan.shard_bytes:
                     self._close(self.number, offset, before)
         self.number += 1
@@ -231,10 +232,12 @@ class _OpenShard:
         self.digest = hashlib.sha256()
         self.bytes = 0
         self.sessions: dict[str, int] = {}
+        self.shapes: list[tuple[int, int, int]] = []
 
-    def add(self, blocks: bytes, session: str) -> None:
+    def add(self, blocks: bytes, sample: PieceSample) -> None:
         self._write(blocks)
-        self.sessions[session] = self.sessions.get(session, 0) + 1
+        self.sessions[sample.session] = self.sessions.get(sample.session, 0) + 1
+        self.shapes.append(sample.shape)
 
     def finish(self) -> Shard:
         end = 2 * tarfile.BLOCKSIZE
@@ -249,6 +252,7 @@ class _OpenShard:
             bytes=self.bytes,
             sha256=self.digest.hexdigest(),
             sessions=self.sessions,
+            shapes=shape_runs(self.shapes),
         )
 
     def drop(self) -> None:
