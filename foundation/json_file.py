@@ -23,18 +23,18 @@ _KEY = re.compile(r'"\s*:')  # the end of a key, or a part of a text that looks 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(data: bytes | memoryview | str, *, finite: bool = True) -> Any:
+def parse_json(data: bytes | memoryview | str, *, finite: bool = True, most_bytes: int = MOST_BYTES) -> Any:
     """The value of a JSON text in UTF-8, with or without a byte order mark.
 
     Args:
         finite: refuse NaN and infinity, which are no JSON; False takes the NaN that Python's own `json` writes.
 
     Raises:
-        ValueError: it is larger than `MOST_BYTES`, nested deeper than `MOST_DEPTH`, has a key twice, a number that is
+        ValueError: it is larger than `most_bytes`, nested deeper than `MOST_DEPTH`, has a key twice, a number that is
             not finite or half of a surrogate pair, or is no JSON.
     """
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"it has {len(data)} bytes; expected {MOST_BYTES} at most")
+    if len(data) > most_bytes:
+        raise ValueError(f"it has {len(data)} bytes; expected {most_bytes} at most")
     text = data if isinstance(data, str) else bytes(data).decode("utf-8-sig")
     options: dict[str, Any] = {"parse_constant": _refuse} if finite else {}
     if finite and _HUGE.search(text):

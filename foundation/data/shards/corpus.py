@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import mmap
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,16 @@ from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.shapes import Run, shapes_in, token_counts
 from foundation.data.shards.spec import split_problems
-from foundation.data.shards.subset import Selection, select_subset, sessions_of
+from foundation.data.shards.subset import (
+    Ranges,
+    Selection,
+    packed,
+    pieces_of,
+    ranges_of,
+    rows_in,
+    select_subset,
+    size_of,
+)
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.errors import ShardError, SignalError
 from foundation.json_file import parse_json
@@ -25,10 +38,15 @@ from foundation.redaction import published
 from foundation.signal import Signal, decode
 
 OPEN_SHARDS = 48
+STAT_THREADS = 16  # a network file system takes a millisecond to say how large a file is
 
 
 class Corpus:
     """Random access to the samples of a part, in shard order.
+
+    Attributes:
+        shards: the shards of the part, and which samples of each are in it.
+        counts: selected samples of every shard.
 
     Raises:
         ShardError: no such directory, split or part; only one of split and part is given (test sessions would be
@@ -42,24 +60,23 @@ class Corpus:
         self.shards = select_part(manifest, part.split, part.part)
         self._entries = {shard.file: shard for shard in manifest.shards}
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)  # by file: a shard behind a URL is fetched once
+        self._rows = lru_cache(maxsize=OPEN_SHARDS)(lambda shard: rows_in(self.shards[shard][1]))
         self._verified = _Stamps(list(self._entries))
         self._shapes_found: dict[str, list[Run]] = {}
         if part.kinds is not None:
             self._keep_kinds(part.kinds, list(manifest.summary.kinds))
         if part.is_subset:
+            self._rows.cache_clear()
             self.shards = select_subset(self.shards, part.sessions, part.samples, self.where)
-
-    @property
-    def counts(self) -> list[int]:
-        """Selected samples of every shard."""
-        return [len(indices) for _, indices in self.shards]
+        self.counts = [size_of(ranges) for _, ranges in self.shards]
 
     @property
     def sessions(self) -> dict[str, int]:
         """Selected samples of every session."""
         counts: Counter[str] = Counter()
-        for shard, indices in self.shards:
-            counts.update(sessions_of(shard, indices).tolist())
+        for shard, ranges in self.shards:
+            for session, first, end in pieces_of(shard, ranges):
+                counts[session] += end - first
         return dict(counts)
 
     def read(self, shard: int, index: int, *, clean: bool = True) -> Signal:
@@ -83,7 +100,7 @@ class Corpus:
         """
         shards, samples = pairs[:, 0], pairs[:, 1]
         present = np.flatnonzero(np.bincount(shards))
-        counts = [token_counts(self._shapes(shard), spec)[self.shards[shard][1]] for shard in present.tolist()]
+        counts = [token_counts(self._shapes(shard), spec)[self._rows(shard)] for shard in present.tolist()]
         first = np.zeros(len(self.shards), np.int64)
         first[present] = np.cumsum([0, *(len(own) for own in counts[:-1])])
         return np.asarray(np.concatenate(counts)[first[shards] + samples])
@@ -108,8 +125,7 @@ class Corpus:
         return f"{tar.where}:{key}", members
 
     def _at(self, shard: int, index: int) -> tuple[TarShard, int]:
-        entry, indices = self.shards[shard]
-        return self._tar(entry.file), int(indices[index])
+        return self._tar(self.shards[shard][0].file), int(self._rows(shard)[index])
 
     def _tar(self, file: str) -> TarShard:
         tar = self._open(file)
@@ -126,10 +142,12 @@ class Corpus:
     def _keep_kinds(self, kinds: Sequence[str], known: Sequence[str]) -> None:
         """Keep samples of these kinds. The manifest has totals only, so that the metadata of every sample is read."""
         kept = []
-        for number, (shard, indices) in enumerate(self.shards):
-            own = [self._kind(number, index) in kinds for index in range(len(indices))]
-            kept.append((shard, indices[np.array(own, bool)]))
-        self.shards = [(shard, indices) for shard, indices in kept if len(indices)]
+        for number, (shard, _) in enumerate(self.shards):
+            rows = self._rows(number)
+            own = [self._kind(number, index) in kinds for index in range(len(rows))]
+            kept.append((shard, packed(rows[np.array(own, bool)])))
+        self.shards = [(shard, ranges) for shard, ranges in kept if len(ranges)]
+        self._rows.cache_clear()
         if not self.shards:
             raise ShardError(f"{self.where}: no sample is of kind {', '.join(kinds)}; its kinds: {', '.join(known)}.")
 
@@ -183,15 +201,27 @@ def check_files(directory: str | Path, manifest: Manifest) -> None:
     Raises:
         ShardError: a shard is missing, or of another size.
     """
-    for shard in () if is_url(directory) else manifest.shards:
-        path = Path(local_path(str(directory)), shard.file)
-        size = path.stat().st_size if path.is_file() else None
+    if is_url(directory):
+        return
+    folder = local_path(str(directory))
+    with ThreadPoolExecutor(STAT_THREADS) as threads:
+        sizes = threads.map(lambda shard: _file_size(f"{folder}/{shard.file}"), manifest.shards, chunksize=256)
+    for shard, size in zip(manifest.shards, sizes, strict=True):
         if size != shard.bytes:
             what = "is missing" if size is None else f"has {size} bytes where the manifest says {shard.bytes}"
             raise DamagedShardError(
                 f"{directory}: shard {shard.file} of the manifest {what}; "
                 f"restore it or rebuild, then {advice_on_damage(directory)}."
             )
+
+
+def _file_size(path: str) -> int | None:
+    """Bytes of a regular file; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # of a Path takes twice as long
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str] | None) -> Selection:
@@ -208,16 +238,17 @@ def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str]
         problems = split_problems({split: manifest.splits[split]}, count_sessions(manifest.shards))
         if problems:
             raise ShardError(f"{manifest.name}: {problems[0]}")
-    found = [(shard, _indices(shard, wanted)) for shard in manifest.shards]
-    return [(shard, indices) for shard, indices in found if len(indices)]
+    found = [(shard, _ranges(shard, wanted)) for shard in manifest.shards]
+    return [(shard, ranges) for shard, ranges in found if len(ranges)]
 
 
-def _indices(shard: Shard, wanted: set[str] | None) -> np.ndarray:
-    """Indices int64 [n] of the samples of these sessions; sessions are stored in the order of the manifest."""
-    ends = np.cumsum(list(shard.sessions.values()))
-    ranges = [
-        np.arange(end - count, end)
-        for (session, count), end in zip(shard.sessions.items(), ends, strict=True)
-        if wanted is None or session in wanted
-    ]
-    return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+def _ranges(shard: Shard, wanted: set[str] | None) -> Ranges:
+    """The samples of these sessions, which are stored in the order of the manifest."""
+    ends = accumulate(shard.sessions.values())
+    return ranges_of(
+        [
+            (end - count, end)
+            for (session, count), end in zip(shard.sessions.items(), ends, strict=True)
+            if wanted is None or session in wanted
+        ]
+    )

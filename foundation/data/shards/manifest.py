@@ -20,12 +20,12 @@ from pydantic import (
 )
 
 from foundation.config.address import local_path
-from foundation.data.shards.address import fetch, is_url, join
+from foundation.data.shards.address import MOST_BYTES, fetch, is_url, join
 from foundation.data.shards.spec import Parameter, Splits, TaskType
 from foundation.data.shards.summary import Count, Summary
 from foundation.errors import ShardError
 from foundation.files import read_regular, write_atomically
-from foundation.json_file import MOST_BYTES, parse_json
+from foundation.json_file import parse_json
 from foundation.redaction import published
 
 #: 1: sessions of a shard as an object, whose order a program that sorts keys destroys. 2: no `shapes`.
@@ -142,7 +142,7 @@ class Manifest(Described):
         """
         path, data = published(join(directory, FILE_NAME)), _read(directory)
         try:
-            raw = parse_json(data)
+            raw = parse_json(data, most_bytes=MOST_BYTES)
             newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
             manifest = None if newer else cls.model_validate(raw)
         except ValidationError as error:
@@ -162,7 +162,11 @@ class Manifest(Described):
 
     def save(self, directory: Path) -> None:
         """Write `directory/manifest.json` atomically; the same manifest gives the same bytes."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        raw = self.model_dump(mode="json")
+        shards = [json.dumps(shard, ensure_ascii=False) for shard in raw["shards"]]
+        text = json.dumps(raw | {"shards": None}, indent=1, ensure_ascii=False)
+        # A line for each: there may be a hundred thousand. No text in it can hold this, since a line break is escaped.
+        text = text.replace('\n "shards": null', '\n "shards": [\n  ' + ",\n  ".join(shards) + "\n ]", 1)
         write_atomically(directory / FILE_NAME, text.encode() + b"\n")
 
     def fingerprint(self) -> str:
