@@ -21,6 +21,7 @@ from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.shapes import Run, shapes_in, token_counts
 from foundation.data.shards.spec import split_problems
+from foundation.data.shards.stated_hashes import load_stated
 from foundation.data.shards.subset import (
     Ranges,
     Selection,
@@ -55,7 +56,7 @@ class Corpus:
 
     def __init__(self, part: CorpusSection) -> None:
         self.directory, self.where = part.shards, published(part.shards)
-        manifest = Manifest.load(part.shards)
+        manifest = self._manifest = Manifest.load(part.shards)
         check_files(part.shards, manifest)
         self.shards = select_part(manifest, part.split, part.part)
         self._entries = {shard.file: shard for shard in manifest.shards}
@@ -104,6 +105,27 @@ class Corpus:
         first = np.zeros(len(self.shards), np.int64)
         first[present] = np.cumsum([0, *(len(own) for own in counts[:-1])])
         return np.asarray(np.concatenate(counts)[first[shards] + samples])
+
+    def stated_hashes(self) -> np.ndarray | None:
+        """Content hashes uint64 [n] of the selected samples in stored order, as the build wrote them; None if it did
+        not, or the shards are behind a URL.
+
+        Raises:
+            ShardError: they are not what the manifest says.
+        """
+        stated = None if is_url(self.directory) else load_stated(self.directory, self._manifest)
+        if stated is None:
+            return None
+        begins = dict(
+            zip(self._entries, accumulate((e.count for e in self._entries.values()), initial=0), strict=False)
+        )
+        out, at = np.empty(sum(self.counts), np.uint64), 0
+        for shard, ranges in self.shards:
+            begin = begins[shard.file]
+            for first, end in ranges.tolist():
+                out[at : at + end - first] = stated[begin + first : begin + end]
+                at += end - first
+        return out
 
     def _shapes(self, shard: int) -> list[Run]:
         """Runs of the shapes of all samples of a shard file."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,7 @@ from foundation.files import read_regular, write_atomically
 from foundation.json_file import parse_json
 from foundation.redaction import published
 
-#: 1: sessions of a shard as an object, whose order a program that sorts keys destroys. 2: no `shapes`.
+#: 1: sessions of a shard as an object, whose order a program that sorts keys destroys. 2: no `shapes`, no hashes.
 SCHEMA_VERSION = 3
 FILE_NAME = "manifest.json"
 #: Bytes of the smallest sample: two members of two tar blocks.
@@ -37,6 +37,7 @@ MOST_SHARD_BYTES = 2**36
 
 
 Positive = Annotated[Count, Field(ge=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Model(BaseModel):
@@ -73,7 +74,7 @@ class Shard(_Model):
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+-\d{6}\.tar$", max_length=200)]
     count: Count
     bytes: Annotated[Count, Field(le=MOST_SHARD_BYTES)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     sessions: Annotated[
         dict[str, Positive],
         BeforeValidator(_ordered),
@@ -92,6 +93,19 @@ class Shard(_Model):
         if any(times * links * responses > self.bytes for _, times, links, responses in self.shapes):
             raise ValueError(f"a sample of its shapes does not fit into {self.bytes} bytes")
         return self
+
+
+class HashFile(_Model):
+    """The file of the content hashes of all samples, see `foundation.data.shards.stated_hashes`.
+
+    Attributes:
+        sha256: of the file.
+        fingerprint: `Manifest.fingerprint` of the shards that were hashed.
+    """
+
+    file: Literal["content_hashes.npy"] = "content_hashes.npy"
+    sha256: Sha256
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class LeftOut(_Model):
@@ -126,6 +140,7 @@ class Manifest(Described):
     splits: Splits
     summary: Summary
     left_out: list[LeftOut] = []
+    content_hashes: HashFile | None = None
 
     @model_validator(mode="after")
     def _lists_each_once(self) -> Manifest:
@@ -171,7 +186,7 @@ class Manifest(Described):
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
-        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+        return fingerprint_of(self.shards)
 
     def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
         """Sessions of one part of a split, or of several together.
@@ -207,6 +222,11 @@ def _read(directory: str | Path) -> bytes:
         return read_regular(path, MOST_BYTES + 1)
     except OSError as error:
         raise ShardError(f"{path}: cannot be read ({error.strerror}); check the permissions and the disk.") from error
+
+
+def fingerprint_of(shards: Iterable[Shard]) -> str:
+    """As `Manifest.fingerprint`."""
+    return hashlib.sha256("".join(shard.sha256 for shard in shards).encode()).hexdigest()[:16]
 
 
 def count_sessions(shards: Iterable[Shard]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from foundation.data.shards.bad_files import UnreadableError, read_file
 from foundation.data.shards.manifest import LeftOut, sha256_of
 from foundation.data.shards.plausible import check_plausible
 from foundation.data.shards.spec import Sample, TaskType, files_of
+from foundation.data.shards.stated_hashes import content_hash
 from foundation.data.shards.summary import Summary
 from foundation.errors import ShardError
 from foundation.files import write_atomically
@@ -30,12 +31,13 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # one dot-free tar name of at most 10
 
 
 class PieceSample(NamedTuple):
-    """One sample of a piece: its key, its session, its bytes as tar blocks, and its shape."""
+    """One sample of a piece: its key, its session, its bytes as tar blocks, its shape, and its content hash."""
 
     key: str
     session: str
     bytes: int
     shape: tuple[int, int, int]
+    content: int
 
 
 class PieceIndex(BaseModel):
@@ -124,8 +126,9 @@ def make_piece(job: Job) -> PieceIndex:
                 for key, signal in read_file(job.name, entry, job.root):
                     _check(f"{job.name}: sample {key}", key, signal)
                     summary.add(signal, job.tasks, f"{job.name}: {key}")
-                    size = _write(file, key, encode(signal))
-                    samples.append(PieceSample(key, signal.session, size, signal.values.shape))
+                    members = encode(signal)
+                    size, content = _write(file, key, members), content_hash(members["signal.npy"])
+                    samples.append(PieceSample(key, signal.session, size, signal.values.shape, content))
             except UnreadableError as error:
                 left_out.append(error.left_out)
                 summary = before

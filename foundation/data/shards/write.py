@@ -4,8 +4,9 @@ Workers read and encode pieces (`foundation.data.shards.pieces`); one process jo
 their size. So the bytes depend on the samples alone, not on the number of workers or of the parts of an array
 (`foundation.data.shards.array_build`), and any number of workers may resume a build.
 
-During a build, `.build.jsonl` beside the shards lists the finished ones, and `.pieces` holds samples not yet in a
-shard. The manifest is written last, so a directory without one is not a data set; building into it again resumes.
+During a build, `.build.jsonl` beside the shards lists the finished ones, `.build.hashes` holds the content hashes of
+their samples, and `.pieces` samples not yet in a shard. The manifest is written last, so a directory without one is not
+a data set; building into it again resumes.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from rich.console import Console
 
 from foundation.data.shards.bad_files import refuse_more, root_of, sentences, without_missing
 from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
-from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
+from foundation.data.shards.journal import JOURNAL_HASHES, JOURNAL_NAME, Journal, Position
 from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest, Shard, count_sessions
 from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, PieceSample, make_piece
 from foundation.data.shards.shapes import shape_runs
 from foundation.data.shards.spec import Dataset, split_problems
+from foundation.data.shards.stated_hashes import FILE_NAME as HASHES
+from foundation.data.shards.stated_hashes import save_stated
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
@@ -218,7 +221,7 @@ class _Joining:
         """Finish the open shard and record it with the position after it; `before` is what was before the piece."""
         assert self.shard is not None
         after = before.model_copy(update={"piece": piece, "offset": offset, "last_key": self.last_key})
-        self.journal.add(self.shard.finish(), after)
+        self.journal.add(self.shard.finish(), after, self.shard.hashes)
         self.shard = None
 
 
@@ -233,11 +236,13 @@ class _OpenShard:
         self.bytes = 0
         self.sessions: dict[str, int] = {}
         self.shapes: list[tuple[int, int, int]] = []
+        self.hashes: list[int] = []
 
     def add(self, blocks: bytes, sample: PieceSample) -> None:
         self._write(blocks)
         self.sessions[sample.session] = self.sessions.get(sample.session, 0) + 1
         self.shapes.append(sample.shape)
+        self.hashes.append(sample.content)
 
     def finish(self) -> Shard:
         end = 2 * tarfile.BLOCKSIZE
@@ -290,6 +295,7 @@ def _finish(out: Path, journal: Journal, summary: Summary, left_out: list[LeftOu
         shards=journal.shards,
         summary=summary,
         left_out=left_out,
+        content_hashes=save_stated(out, journal.hashes, journal.shards),
     )
     manifest.save(out)
     tidy(out)
@@ -304,5 +310,6 @@ def tidy(out: Path) -> None:
 
 
 def _temporary(out: Path) -> list[Path]:
-    partial = [left for name in (JOURNAL_NAME, FILE_NAME) for left in out.glob(f".{name}.*.partial")]
-    return partial + [path for path in (out / JOURNAL_NAME, *(out / PIECES_NAME).glob("*")) if path.exists()]
+    partial = [left for name in (JOURNAL_NAME, FILE_NAME, HASHES) for left in out.glob(f".{name}.*.partial")]
+    ours = (out / JOURNAL_NAME, out / JOURNAL_HASHES, *(out / PIECES_NAME).glob("*"))
+    return partial + [path for path in ours if path.exists()]
