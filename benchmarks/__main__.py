@@ -18,6 +18,7 @@ NAMES = (
     "zero_memory",
     "scaling",
     "stream",
+    "start",
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import lightning as L
 from foundation.checkpoints.exported import load_exported
 from foundation.checkpoints.integrity import newest
 from foundation.checkpoints.layout import FINAL, FOLDER, step_of
-from foundation.checkpoints.provenance import PROVENANCE
+from foundation.checkpoints.provenance import PENDING, PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError, StoppedError, TrainingError
@@ -34,7 +34,7 @@ from foundation.train.callbacks.stop_signals import is_requeued, release
 from foundation.train.datamodule import Shards
 from foundation.train.directory.heartbeat import clear_heartbeat
 from foundation.train.directory.ownership import refuse_foreign, take_ownership
-from foundation.train.directory.provenance import write_record
+from foundation.train.directory.provenance import finish_record, write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
 from foundation.train.strategy import trainer_options
@@ -78,16 +78,15 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
-        if _rank() == 0 and not (directory / PROVENANCE).is_file():  # it was trained by an earlier version
-            write_record(recipe, begun=True)
+        if _rank() == 0 and (not (directory / PROVENANCE).is_file() or (directory / PENDING).is_file()):
+            finish_record(recipe, write_record(recipe, begun=True))  # an earlier version, or a stop, left it without
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=_rank() == 0)
     threads = set_threads(recipe.train.threads, recipe.train.devices)
     if _rank() == 0:
         print(f"{directory}: {threads}.", flush=True)
     last = _resumed(recipe)
-    if _rank() == 0:
-        write_record(recipe, begun=last is not None)
+    hashing = write_record(recipe, begun=last is not None) if _rank() == 0 else None
     checkpointing = Checkpointing(recipe)
     stop = Stop(checkpointing)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
@@ -130,6 +129,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
             stop.signal,
             is_requeued(),
         )
+    finish_record(recipe, hashing)
     return Run(directory, final, trainer.is_global_zero)
 
 

@@ -33,7 +33,8 @@ Hashes = NDArray[np.uint64]
 def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
     """Sorted unique hashes, uint64 [n], of all samples of some parts.
 
-    A build writes them beside its shards; of other directories every sample is read, with a progress bar. Samples without an array are left out: no stream can decode them.
+    A build writes them beside its shards; of other directories every sample is read, with a progress bar. Samples
+    without an array are left out: no stream can decode them.
 
     Raises:
         ShardError: as `Corpus`, or a shard is missing or damaged.
