@@ -19,6 +19,7 @@ from foundation.config import CorpusSection
 from foundation.data.batching import cut
 from foundation.data.layout import PlainSpec, TokenSpec
 from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.data.shards.tar_index import DamagedShardError
 from foundation.data.shuffle import Mixture, Order
 from foundation.data.tokens import Collated, Sample, collate, sample_of
@@ -43,6 +44,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         augment: changes a signal, given a seed for it.
         prepare: adds to a batch what a step needs besides, given its index among the batches of this rank in the whole
             run; what it returns comes in the batch's place.
+        cache: of shards behind URLs.
 
     Raises:
         ShardError: as `Corpus`, or there is less than one batch for every rank.
@@ -64,13 +66,14 @@ class ShardStream(torch.utils.data.IterableDataset):
         temperature: float = 1.0,
         augment: Callable[[Signal, int], Signal] | None = None,
         prepare: Callable[[Collated, int], Any] | None = None,
+        cache: ShardCache | None = None,
     ) -> None:
         self.batch_tokens = batch_tokens
         self.spec: TokenSpec = PlainSpec(spec)
         self.batch_size, self.seed, self.steps = batch_size, seed, steps
         self.position, self.start, self.rank, self.world = position, start, rank, world
         self.augment, self.prepare = augment, prepare
-        self.corpora = [Corpus(part) for part in parts]
+        self.corpora = [Corpus(part, cache) for part in parts]
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
         if self.total < batch_size * world or not all(order.total for order in self.orders):

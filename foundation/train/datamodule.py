@@ -6,6 +6,7 @@ import lightning as L
 
 from foundation.config import PretrainRecipe
 from foundation.data.loader import Loader
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.data.stream import ShardStream
 from foundation.signal import Signal
 from foundation.train.module import PretrainModule
@@ -39,6 +40,7 @@ class Shards(L.LightningDataModule):
             temperature=recipe.data.temperature,
             augment=self._augment if recipe.data.augment or recipe.data.random_subset else None,
             prepare=self._tasks(module),
+            cache=ShardCache.of(recipe.data.cache, recipe.data.cache_gb),
         )
         return Loader(stream, recipe.data.workers, self.trainer.strategy.root_device)
 

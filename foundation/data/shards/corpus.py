@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from foundation.data.layout import TokenSpec
 from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.shapes import Run, shapes_in, token_counts
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.data.shards.spec import split_problems
 from foundation.data.shards.stated_hashes import load_stated
 from foundation.data.shards.subset import (
@@ -39,11 +40,14 @@ from foundation.redaction import published
 from foundation.signal import Signal, decode
 
 OPEN_SHARDS = 48
-STAT_THREADS = 16  # a network file system takes a millisecond to say how large a file is
+STAT_THREADS, STAT_FILES = 16, 256  # a network file system takes a millisecond to say how large a file is
 
 
 class Corpus:
     """Random access to the samples of a part, in shard order.
+
+    Args:
+        cache: as for `open_shard`.
 
     Attributes:
         shards: the shards of the part, and which samples of each are in it.
@@ -54,7 +58,8 @@ class Corpus:
             read); or there is less in the part than requested.
     """
 
-    def __init__(self, part: CorpusSection) -> None:
+    def __init__(self, part: CorpusSection, cache: ShardCache | None = None) -> None:
+        self.cache = cache
         self.directory, self.where = part.shards, published(part.shards)
         manifest = self._manifest = Manifest.load(part.shards)
         check_files(part.shards, manifest)
@@ -182,7 +187,7 @@ class Corpus:
 
     def _opened(self, file: str) -> TarShard:
         try:
-            tar = open_shard(self.directory, self._entries[file], self._verified[file])
+            tar = open_shard(self.directory, self._entries[file], self._verified[file], self.cache)
         except DamagedShardError as error:
             raise DamagedShardError(f"{error} ({advice_on_damage(self.directory)}).") from error
         self._verified[file] = tar.stamp
@@ -226,8 +231,10 @@ def check_files(directory: str | Path, manifest: Manifest) -> None:
     if is_url(directory):
         return
     folder = local_path(str(directory))
+    paths = [f"{folder}/{shard.file}" for shard in manifest.shards]
+    some = [paths[first : first + STAT_FILES] for first in range(0, len(paths), STAT_FILES)]
     with ThreadPoolExecutor(STAT_THREADS) as threads:
-        sizes = threads.map(lambda shard: _file_size(f"{folder}/{shard.file}"), manifest.shards, chunksize=256)
+        sizes = chain.from_iterable(threads.map(lambda each: list(map(_file_size, each)), some))
     for shard, size in zip(manifest.shards, sizes, strict=True):
         if size != shard.bytes:
             what = "is missing" if size is None else f"has {size} bytes where the manifest says {shard.bytes}"

@@ -15,7 +15,7 @@ from foundation.files import write_atomically
 
 #: Keys that may change when a run resumes, because they do not define what is trained. With another number of
 #: processes the remaining samples are still read once each, in global batches of another size.
-FREE = {"out", "logger", "data.workers", "data.held_out"} | {
+FREE = {"out", "logger", "data.workers", "data.held_out", "data.cache", "data.cache_gb"} | {
     f"train.{name}"
     for name in (
         "timeout_s",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 
 from foundation.checkpoints.provenance import (
@@ -52,7 +53,10 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
         CheckpointError: the run began on other shards; or the record of `init`, or the run's own, is damaged.
         ShardError: shards are missing or damaged.
     """
-    contents, pending, sources = recipe.out / CONTENT_HASHES, recipe.out / PENDING, _sources(recipe)
+    manifests = [
+        Manifest.load(source.shards) for source in recipe.data.sources
+    ]  # once: of 10**9 samples it takes seconds
+    contents, pending, sources = recipe.out / CONTENT_HASHES, recipe.out / PENDING, _key(recipe, manifests)
     known = pending.read_text() if pending.is_file() else load_sources(contents) if contents.is_file() else None
     if begun and known not in (None, sources):
         raise CheckpointError(
@@ -62,9 +66,9 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
     if begun and known is not None and (recipe.out / PROVENANCE).is_file() and not pending.is_file():
         return None
     write_atomically(pending, sources)
-    record = Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
+    record = Record(recipe=recipe.model_dump(mode="json"), datasets=_datasets(recipe, manifests))
     save_record(recipe.out / PROVENANCE, record)
-    if _effort(recipe) <= MOST_AT_START:
+    if _effort(recipe, manifests) <= MOST_AT_START:
         _hash(recipe, sources)
         return None
     process = multiprocessing.get_context("spawn").Process(target=_hash_aside, args=(recipe, sources), daemon=True)
@@ -81,7 +85,7 @@ def finish_record(recipe: PretrainRecipe, process: BaseProcess | None) -> None:
     if process is not None:
         process.join()
         if process.exitcode:
-            _hash(recipe, _sources(recipe))
+            _hash(recipe, (recipe.out / PENDING).read_text())
 
 
 def _hash(recipe: PretrainRecipe, sources: str) -> None:
@@ -94,13 +98,13 @@ def _hash_aside(recipe: PretrainRecipe, sources: str) -> None:
     _hash(recipe, sources)
 
 
-def _effort(recipe: PretrainRecipe) -> int:
+def _effort(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> int:
     """Samples to sort; reading and hashing one takes as long as sorting a thousand."""
-    effort = 0
-    for source in (source for source in recipe.data.sources if not is_url(source.shards)):
-        manifest = Manifest.load(source.shards)
-        effort += manifest.count * (1 if is_stated(source.shards, manifest) else 1000)
-    return effort
+    return sum(
+        manifest.count * (1 if is_stated(source.shards, manifest) else 1000)
+        for source, manifest in zip(recipe.data.sources, manifests, strict=True)
+        if not is_url(source.shards)
+    )
 
 
 def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
@@ -118,8 +122,7 @@ def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
         ShardError: shards are missing.
         CheckpointError: as `record_of`.
     """
-    before = record_of(recipe.init) if recipe.init else None
-    return [*(before.datasets if before else []), *(_seen(source) for source in recipe.data.sources)]
+    return _datasets(recipe, [Manifest.load(source.shards) for source in recipe.data.sources])
 
 
 def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
@@ -132,8 +135,12 @@ def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, in
     return counts
 
 
-def _seen(source: CorpusSection) -> Seen:
-    manifest = Manifest.load(source.shards)
+def _datasets(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> list[Seen]:
+    before = record_of(recipe.init) if recipe.init else None
+    return [*(before.datasets if before else []), *map(_seen, recipe.data.sources, manifests)]
+
+
+def _seen(source: CorpusSection, manifest: Manifest) -> Seen:
     sessions = training_sessions(source, manifest)
     return Seen(
         name=manifest.name,
@@ -150,13 +157,13 @@ def _seen(source: CorpusSection) -> Seen:
     )
 
 
-def _sources(recipe: PretrainRecipe) -> str:
+def _key(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> str:
     """Key of the training samples: a subset adds its selection, a full part does not (as in earlier versions)."""
-    parts = [source for source in recipe.data.sources if not is_url(source.shards)]
-    subsets = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]
     return json.dumps(
         [
-            [Manifest.load(part.shards).fingerprint(), part.split, part.part, *subset]
-            for part, subset in zip(parts, subsets, strict=True)
+            [manifest.fingerprint(), part.split, part.part]
+            + ([part.kinds, part.sessions, part.samples] if part.is_subset else [])
+            for part, manifest in zip(recipe.data.sources, manifests, strict=True)
+            if not is_url(part.shards)
         ]
     )
