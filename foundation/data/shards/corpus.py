@@ -35,7 +35,7 @@ from foundation.data.shards.subset import (
 )
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.errors import ShardError, SignalError
-from foundation.json_file import parse_json
+from foundation.json_file import parse_json, without_collection
 from foundation.redaction import published
 from foundation.signal import Signal, decode
 
@@ -63,7 +63,8 @@ class Corpus:
         self.directory, self.where = part.shards, published(part.shards)
         manifest = self._manifest = Manifest.load(part.shards)
         check_files(part.shards, manifest)
-        self.shards = select_part(manifest, part.split, part.part)
+        with without_collection():
+            self.shards = select_part(manifest, part.split, part.part)
         self._entries = {shard.file: shard for shard in manifest.shards}
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)  # by file: a shard behind a URL is fetched once
         self._rows = lru_cache(maxsize=OPEN_SHARDS)(lambda shard: rows_in(self.shards[shard][1]))
@@ -73,7 +74,8 @@ class Corpus:
             self._keep_kinds(part.kinds, list(manifest.summary.kinds))
         if part.is_subset:
             self._rows.cache_clear()
-            self.shards = select_subset(self.shards, part.sessions, part.samples, self.where)
+            with without_collection():
+                self.shards = select_subset(self.shards, part.sessions, part.samples, self.where)
         self.counts = [size_of(ranges) for _, ranges in self.shards]
 
     @property

@@ -43,9 +43,10 @@ def packed(rows: np.ndarray) -> Ranges:
 
 def rows_in(ranges: Ranges) -> np.ndarray:
     """The selected samples of a shard, int64 [n]."""
-    sizes = np.diff(ranges.astype(np.int64), axis=1)[:, 0]
+    sizes = ranges[:, 1].astype(np.int64) - ranges[:, 0]
     skipped = ranges[:, 0] - (np.cumsum(sizes) - sizes)  # before each range, by those that are not selected
-    return np.arange(sizes.sum()) + np.repeat(skipped, sizes)
+    rows: np.ndarray = np.arange(sizes.sum()) + np.repeat(skipped, sizes)
+    return rows
 
 
 def size_of(ranges: Ranges) -> int:
@@ -122,7 +123,7 @@ def _quota(sizes: np.ndarray, samples: int) -> np.ndarray:
     while low < high:
         turns = (low + high + 1) // 2
         low, high = (turns, high) if np.minimum(sizes, turns).sum() <= samples else (low, turns - 1)
-    quota = np.minimum(sizes, low)
+    quota: np.ndarray = np.minimum(sizes, low)
     quota[np.flatnonzero(sizes > low)[: samples - quota.sum()]] += 1
     return quota
 
