@@ -19,6 +19,7 @@ from foundation.errors import ShardError
 #: int32 [k, 2]: the selected samples of a shard, as increasing ranges (first, end).
 Ranges = np.ndarray
 Selection = list[tuple[Shard, Ranges]]
+SESSIONS = 4096  # whose samples are chosen at a time
 
 
 def ranges_of(pairs: Sequence[tuple[int, int]]) -> Ranges:
@@ -104,17 +105,24 @@ def _balanced(table: np.ndarray, samples: int) -> dict[int, Ranges]:
     length = table[:, 3] - table[:, 2]
     begins = np.searchsorted(table[:, 0], np.arange(table[-1, 0] + 2))
     before = np.append(0, np.cumsum(length))
-    quota = _quota(np.diff(before[begins]), samples)
-    rows: dict[int, list[np.ndarray]] = {}
-    for begin, end, own in zip(begins[:-1], begins[1:], quota, strict=True):
-        ends = before[begin + 1 : end + 1] - before[begin]
-        middles = (2 * np.arange(own) + 1) * ends[-1] // (2 * max(1, own))
-        cuts = np.searchsorted(middles, ends)  # how many of them lie before the end of each piece
-        for piece, start, stop in zip(range(begin, end), np.append(0, cuts), cuts, strict=False):
-            if start < stop:
-                within = middles[start:stop] - (before[piece] - before[begin]) + table[piece, 2]
-                rows.setdefault(int(table[piece, 1]), []).append(within.astype(np.int32))
-    return {number: packed(np.sort(np.concatenate(found))) for number, found in rows.items()}
+    sizes = np.diff(before[begins])
+    quota = _quota(sizes, samples)
+    found = []
+    for first in range(0, len(quota), SESSIONS):
+        own = quota[first : first + SESSIONS]
+        owner = np.repeat(np.arange(first, first + len(own)), own)
+        turn = np.arange(len(owner)) - np.repeat(np.cumsum(own) - own, own)
+        at = before[begins[owner]] + (2 * turn + 1) * sizes[owner] // (2 * quota[owner])
+        piece = np.searchsorted(before, at, side="right") - 1
+        found.append(table[piece, 1] << 32 | (at - before[piece] + table[piece, 2]))
+    places = np.concatenate(found)  # shard and row in one number
+    if (places[1:] < places[:-1]).any():  # a session in two places
+        places.sort()
+    borders = np.flatnonzero(np.diff(places) != 1) + 1
+    firsts, lasts = places[np.append(0, borders)], places[np.append(borders, len(places)) - 1]
+    ranges = np.stack([firsts & (2**32 - 1), (lasts & (2**32 - 1)) + 1], axis=1).astype(np.int32)
+    cuts = np.flatnonzero(np.diff(firsts >> 32)) + 1
+    return dict(zip((firsts >> 32)[np.append(0, cuts)].tolist(), np.split(ranges, cuts), strict=True))
 
 
 def _quota(sizes: np.ndarray, samples: int) -> np.ndarray:
