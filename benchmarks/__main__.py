@@ -19,6 +19,7 @@ NAMES = (
     "scaling",
     "stream",
     "checkpoint",
+    "start",
 )
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from foundation.checkpoints.provenance import (
     load_record,
     record_of,
     refuse_earlier_name,
+    refuse_pending,
 )
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
@@ -73,12 +74,13 @@ def content_hashes(source: str | Path) -> Hashes | None:
         source: as for `load_encoder`.
 
     Raises:
-        CheckpointError: as `provenance`.
+        CheckpointError: as `provenance`, or its run has not prepared them yet.
     """
     if not _is_training(source):
         return hashes_seen_by(source)
     path = run_of(Path(source)) / CONTENT_HASHES
     refuse_earlier_name(path.parent)
+    refuse_pending(path.parent)
     return load_hashes(path) if path.is_file() else None
 
 

@@ -22,6 +22,8 @@ from foundation.redaction import published
 from foundation.released import resolve
 
 PROVENANCE = "pretraining.json"
+#: In the directory of a run whose content hashes are still being prepared; holds the text of `load_sources`.
+PENDING = ".content_hashes.pending"
 
 
 class Seen(BaseModel):
@@ -86,6 +88,19 @@ def hashes_seen_by(source: str | Path) -> Hashes | None:
     """The content hashes of the samples; otherwise as `record_of`."""
     path = _beside(source, CONTENT_HASHES)
     return None if path is None else load_hashes(path)
+
+
+def refuse_pending(run: Path) -> None:
+    """Check that the content hashes of a run are there, if it writes any.
+
+    Raises:
+        CheckpointError: they are still being prepared, or the run was stopped before they were.
+    """
+    if (run / PENDING).exists():
+        raise CheckpointError(
+            f"{run}: the hashes of its training samples are not ready, so overlaps cannot be checked; wait until the "
+            "run has prepared them, or run 'wfm pretrain' with its recipe once more."
+        )
 
 
 def refuse_earlier_name(folder: Path) -> None:

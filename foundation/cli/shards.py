@@ -1,4 +1,4 @@
-"""`wfm shards`: build, merge, verify and describe."""
+"""`wfm shards`: build, merge, verify, upgrade and describe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    about = "build, merge, verify and describe WebDataset shards"
+    about = "build, merge, verify, upgrade and describe WebDataset shards"
     actions = commands.add_parser("shards", help=about).add_subparsers(required=True, metavar="ACTION")
     build = command(
         actions, "build", _build, "write a data set as shards with a manifest; resumes an interrupted build"
@@ -54,6 +54,11 @@ def add(commands: Any) -> None:
         help="also report samples that are in these directories too, or near duplicates of theirs",
     )
     verify.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    upgrade = command(
+        actions, "upgrade", _upgrade, "add to the shards of an earlier version what their manifest does not say yet"
+    )
+    upgrade.add_argument("directory", type=Path)
+    upgrade.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     info = command(actions, "info", _info, "print the contents of a shard directory")
     info.add_argument("directory", type=Path)
 
@@ -130,6 +135,13 @@ def _verify(args: argparse.Namespace) -> None:
             sentences(args.directory, found), f"{args.directory}: {len(found)} samples are in another directory too."
         )
         print(f"{args.directory}: none of its samples is in {', '.join(map(str, args.against))}.")
+
+
+def _upgrade(args: argparse.Namespace) -> None:
+    from foundation.data.shards.upgrade import upgrade
+
+    what = "is of the current version now" if upgrade(args.directory, workers=args.workers) else "is complete already"
+    print(f"{args.directory}: its manifest {what}; its shards are as they were.")
 
 
 def _refuse(problems: Sequence[str], message: str) -> None:

@@ -69,6 +69,18 @@ class DataSection(Section):
     workers: Processes = Field(
         0, description="data loader processes of each training process; 0: in the process itself"
     )
+    cache: FilePath | None = Field(
+        None,
+        description="folder where the processes of a node keep the shards that they fetch from URLs, best on a local "
+        "disk; null: wfm/shards in the user's cache directory",
+    )
+    cache_gb: float = Field(
+        50.0,
+        ge=0,
+        le=1e6,
+        description="size of that folder in GB (10**9 bytes), beyond which shards that were not read for long are "
+        "deleted; 0: every process keeps what it fetches in its own memory",
+    )
     augment: Nepers = Field(
         0.0, description="standard deviation of a random device response on each sample, in nepers; 0: none"
     )

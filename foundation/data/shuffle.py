@@ -10,7 +10,7 @@ good as a permutation of the epoch, while only the files of a window are open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,22 +19,34 @@ WINDOW = 16  # shards
 
 
 class Order:
-    """The order of the samples of shards with `counts` samples each."""
+    """The order of the samples of shards with `counts` samples each.
+
+    `window(epoch, number)` is the [n, 2] (shard, sample) of one window, in the order they are read.
+    """
 
     def __init__(self, counts: Sequence[int], seed: int) -> None:
         self.counts = np.asarray(counts, np.int64)
         self.seed = seed
         self.total = int(self.counts.sum())
-        self._window = lru_cache(maxsize=2)(self._mixed)
+        self.window = lru_cache(maxsize=2)(self._mixed)
         self._epoch = lru_cache(maxsize=2)(self._shuffled)
 
     def at(self, position: int) -> tuple[int, int]:
         """(shard, sample within the shard) at a position."""
-        epoch, within = divmod(position, self.total)
-        ends = self._epoch(epoch)[1]
-        window = int(np.searchsorted(ends, within, side="right"))
-        shard, sample = self._window(epoch, window)[within - (int(ends[window - 1]) if window else 0)]
+        ((epoch, window, where),) = self.spans(position, position + 1)
+        shard, sample = self.window(epoch, window)[where.start]
         return int(shard), int(sample)
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, int, slice]]:
+        """The positions from `start` to before `stop`, as (epoch, window, rows of the window)."""
+        while start < stop:
+            epoch, within = divmod(start, self.total)
+            ends = self._epoch(epoch)[1]
+            window = int(np.searchsorted(ends, within, side="right"))
+            first = int(ends[window - 1]) if window else 0
+            last = min(int(ends[window]), within + stop - start)
+            yield epoch, window, slice(within - first, last - first)
+            start += last - within
 
     def _shuffled(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Shards in the order of an epoch, and the end position of each window."""
@@ -43,12 +55,11 @@ class Order:
         return order, np.cumsum(sizes)
 
     def _mixed(self, epoch: int, window: int) -> np.ndarray:
-        """[n, 2] (shard, sample) of one window, in the order they are read."""
         shards = self._epoch(epoch)[0][window * WINDOW : (window + 1) * WINDOW]
-        pairs = np.concatenate(
-            [np.stack([np.full(self.counts[s], s), np.arange(self.counts[s])], axis=1) for s in shards]
-        )
-        return np.random.default_rng((self.seed, epoch, window)).permutation(pairs)
+        counts = self.counts[shards]
+        samples = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        order = np.random.default_rng((self.seed, epoch, window)).permutation(len(samples))
+        return np.stack([np.repeat(shards, counts), samples], axis=1)[order]
 
 
 class Mixture:
@@ -75,6 +86,17 @@ class Mixture:
         block, within = divmod(position, self.size)
         which, before = self._block(block)
         return int(which[within]), block * int(self.counts[which[within]]) + int(before[within])
+
+    def between(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sequences and positions within them, int64 [n] each, of the positions from `start` to before `stop`."""
+        if len(self.counts) == 1:
+            return np.zeros(stop - start, np.int64), np.arange(start, stop)
+        blocks = range(start // self.size, -(-stop // self.size))
+        found = [(self._block(block), block) for block in blocks]
+        skip = blocks.start * self.size
+        which = np.concatenate([which for (which, _), _ in found])[start - skip : stop - skip]
+        before = np.concatenate([block * self.counts[which] + before for (which, before), block in found])
+        return which, before[start - skip : stop - skip]
 
     def _mixed(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         which = np.repeat(np.arange(len(self.counts)), self.counts)

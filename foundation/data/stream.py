@@ -8,15 +8,18 @@ number of processes; it comes with every batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch.utils.data
 
 from foundation.config import CorpusSection
 from foundation.data.batching import cut
 from foundation.data.layout import PlainSpec, TokenSpec
 from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.data.shards.tar_index import DamagedShardError
 from foundation.data.shuffle import Mixture, Order
 from foundation.data.tokens import Collated, Sample, collate, sample_of
@@ -41,6 +44,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         augment: changes a signal, given a seed for it.
         prepare: adds to a batch what a step needs besides, given its index among the batches of this rank in the whole
             run; what it returns comes in the batch's place.
+        cache: of shards behind URLs.
 
     Raises:
         ShardError: as `Corpus`, or there is less than one batch for every rank.
@@ -62,13 +66,14 @@ class ShardStream(torch.utils.data.IterableDataset):
         temperature: float = 1.0,
         augment: Callable[[Signal, int], Signal] | None = None,
         prepare: Callable[[Collated, int], Any] | None = None,
+        cache: ShardCache | None = None,
     ) -> None:
         self.batch_tokens = batch_tokens
         self.spec: TokenSpec = PlainSpec(spec)
         self.batch_size, self.seed, self.steps = batch_size, seed, steps
         self.position, self.start, self.rank, self.world = position, start, rank, world
         self.augment, self.prepare = augment, prepare
-        self.corpora = [Corpus(part) for part in parts]
+        self.corpora = [Corpus(part, cache) for part in parts]
         self.orders = [Order(corpus.counts, seed) for corpus in self.corpora]
         self.total = sum(order.total for order in self.orders)
         if self.total < batch_size * world or not all(order.total for order in self.orders):
@@ -80,6 +85,7 @@ class ShardStream(torch.utils.data.IterableDataset):
         sizes = [order.total ** (1 / temperature) for order in self.orders]
         shares = [part.weight * size for part, size in zip(parts, sizes, strict=True)]
         self.mixture = Mixture(shares, seed)
+        self._tokens = lru_cache(maxsize=2 * len(parts))(self._window_tokens)
         self.skipped = 0
 
     def __len__(self) -> int:
@@ -88,17 +94,27 @@ class ShardStream(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         worker = torch.utils.data.get_worker_info()
         index, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self.length)
+        every = cut(self.position, self.world, self.batch_size, self.batch_tokens, self.lengths)
         # The loader takes batches from its workers in turn: together they yield the order of a single one.
         numbered = enumerate(every, self.start)
         for number, ranks in islice(numbered, index, self.steps - self.start, workers):
             batch = self._batch(ranks[self.rank])
             yield batch if self.prepare is None else self.prepare(batch, number), ranks[-1].stop
 
-    def length(self, position: int) -> int:
-        """Tokens of the sample at a position of the shared order."""
-        which, within = self.mixture.at(position)
-        return self.corpora[which].tokens(*self.orders[which].at(within), self.spec)
+    def lengths(self, start: int, stop: int) -> np.ndarray:
+        """Tokens int64 [n] of the samples at the positions from `start` to before `stop` of the shared order."""
+        which, within = self.mixture.between(start, stop)
+        tokens = np.empty(stop - start, np.int64)
+        for number, order in enumerate(self.orders):
+            own = within[which == number]  # of every sequence one span without a gap
+            if len(own):
+                spans = order.spans(int(own[0]), int(own[-1]) + 1)
+                tokens[which == number] = np.concatenate([self._tokens(number, *at)[rows] for *at, rows in spans])
+        return tokens
+
+    def _window_tokens(self, number: int, epoch: int, window: int) -> np.ndarray:
+        """int64 [n], of the samples of a window in the order they are read."""
+        return self.corpora[number].tokens(self.orders[number].window(epoch, window), self.spec)
 
     def _batch(self, positions: range) -> Collated:
         samples = [sample for position in positions if (sample := self._sample(position)) is not None]

@@ -8,11 +8,9 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
 from foundation.checkpoints.load import content_hashes, provenance
 from foundation.config import CorpusSection, EvaluateRecipe
-from foundation.data.shards.content_hashes import Hashes, hashes_of
+from foundation.data.shards.content_hashes import Hashes, hashes_of, known_among
 from foundation.data.shards.manifest import Manifest
 from foundation.errors import RecipeError
 
@@ -58,7 +56,7 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
         return
     for part in tests:
         hashes = _hashes(str(shards), manifest.fingerprint(), split, part)
-        if seen_too := int(np.isin(hashes, known).sum()):
+        if seen_too := known_among(hashes, known):
             raise RecipeError(
                 f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
                 "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "

@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from foundation.config import CorpusSection, TaskSection, TuneSection
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest
-from foundation.data.shards.subset import sessions_of
+from foundation.data.shards.subset import pieces_of
 from foundation.errors import ShardError
 
 SHOWN = 3  # names in a sentence
@@ -60,9 +58,11 @@ def _environments(shards: Path, split: str, parts: list[str]) -> set[str]:
     """
     corpus = Corpus(CorpusSection(shards=str(shards), split=split, part=parts))
     found = set()
-    for number, (shard, indices) in enumerate(corpus.shards):
-        for first in np.unique(sessions_of(shard, indices), return_index=True)[1]:
-            where, members = corpus.members(number, int(first))
+    for number, (shard, ranges) in enumerate(corpus.shards):
+        begin = 0
+        for _, first, end in pieces_of(shard, ranges):
+            where, members = corpus.members(number, begin)
+            begin += end - first
             try:
                 found.add(str(json.loads(bytes(members["meta.json"]))["environment"]))
             except (KeyError, ValueError, TypeError) as error:

@@ -50,7 +50,7 @@ def facts_of(recipe: PretrainRecipe, model: WfmForMaskedModeling, trained: bool)
     )
     seconds = seen / len(paces) * sum(1 / pace for pace in paces) if paces else math.nan
     took = {"train_s": seconds, "steps_per_s": steps / seconds} if math.isfinite(seconds) else {}
-    tokens = sum(stream.length(position) for position in range(seen))
+    tokens = int(stream.lengths(0, seen).sum())
     return found | {"steps": steps, "samples_seen": seen, "tokens": tokens, **took}
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from foundation.config.study import HeldOutSection
 from foundation.data.shards.address import is_url
-from foundation.data.shards.content_hashes import hashes_of
+from foundation.data.shards.content_hashes import hashes_of, known_among
 from foundation.data.shards.manifest import Manifest
 from foundation.data.tokens import tokenize
 from foundation.errors import RecipeError
@@ -72,7 +71,7 @@ def refuse_seen(held_out: HeldOutSection, runs: Sequence[Run]) -> None:
                     f"held_out: variant {run.variant!r} trains on session {both[0]!r} of {held_out.shards}, which is "
                     "held out; hold out another part, or train on less."
                 )
-        if overlap := int(np.isin(hashes, hashes_in_training(run.pretrain)).sum()):
+        if overlap := known_among(hashes, hashes_in_training(run.pretrain)):
             raise RecipeError(
                 f"held_out: variant {run.variant!r} trains on {overlap} of the {len(hashes)} samples of "
                 f"{held_out.shards} that are held out, from shards or sessions of another name; train without them."

@@ -6,6 +6,7 @@ import lightning as L
 
 from foundation.config import PretrainRecipe
 from foundation.data.loader import Loader
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.train.module import PretrainModule
 from foundation.train.stream import stream_of
 from foundation.train.tasks import Tasks
@@ -32,6 +33,7 @@ class Shards(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
             prepare=self._tasks(module),
+            cache=ShardCache.of(recipe.data.cache, recipe.data.cache_gb),
         )
         return Loader(stream, recipe.data.workers, self.trainer.strategy.root_device)
 

@@ -18,7 +18,7 @@ import lightning as L
 
 from foundation.checkpoints.exported import load_exported
 from foundation.checkpoints.layout import FINAL, FOLDER
-from foundation.checkpoints.provenance import PROVENANCE
+from foundation.checkpoints.provenance import PENDING, PROVENANCE
 from foundation.checkpoints.training import weights_only
 from foundation.config import PretrainRecipe
 from foundation.errors import CheckpointError, StoppedError, TrainingError
@@ -33,7 +33,7 @@ from foundation.train.callbacks.stop_signals import is_requeued, release
 from foundation.train.datamodule import Shards
 from foundation.train.directory.heartbeat import clear_heartbeat
 from foundation.train.directory.ownership import take_ownership
-from foundation.train.directory.provenance import write_record
+from foundation.train.directory.provenance import finish_record, write_record
 from foundation.train.loggers import loggers_of
 from foundation.train.module import PretrainModule
 from foundation.train.partition import PartitionedModule
@@ -80,8 +80,8 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     directory = recipe.out
     final = directory / FOLDER / FINAL
     if final.exists():
-        if rank() == 0 and not (directory / PROVENANCE).is_file():  # it was trained by an earlier version
-            write_record(recipe, begun=True)
+        if rank() == 0 and (not (directory / PROVENANCE).is_file() or (directory / PENDING).is_file()):
+            finish_record(recipe, write_record(recipe, begun=True))  # an earlier version, or a stop, left it without
         print(f"{directory}: already trained to step {recipe.train.steps}; nothing to do.")
         return Run(directory, final, is_writer=rank() == 0)
     threads = set_threads(recipe.train.threads, recipe.train.devices)
@@ -116,8 +116,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
     last = resumed(recipe, trainer.strategy)
     if isinstance(trainer.strategy, AtomicDeepSpeedStrategy):
         trainer.strategy.will_load(last, recipe.train.processes)
-    if rank() == 0:
-        write_record(recipe, begun=last is not None)
+    hashing = write_record(recipe, begun=last is not None) if rank() == 0 else None
     if recipe.init and last is None:
         continue_from(module, recipe.init)
     try:
@@ -142,6 +141,7 @@ def _pretrain(recipe: PretrainRecipe) -> Run:
             stop.signal,
             is_requeued(),
         )
+    finish_record(recipe, hashing)
     return Run(directory, final, trainer.is_global_zero)
 
 

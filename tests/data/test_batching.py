@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from helpers.manifests import edit_manifest
 from helpers.signals import make_signal, tiny_config
 
 from foundation.config import CorpusSection
+from foundation.data import batching
 from foundation.data.batching import cut
 from foundation.data.layout import layout_of
 from foundation.data.loader import Loader
+from foundation.data.shards import corpus
 from foundation.data.shards.corpus import read_part
 from foundation.data.shards.spec import Dataset
 from foundation.data.shards.write import write_shards
@@ -107,9 +112,61 @@ def test_a_length_is_read_without_the_sample(shards: Path) -> None:
         assert layout_of(shape, CONFIG).tokens == tokenize([signal], CONFIG)["exists"].shape[1]
 
 
+def _without_shapes(raw: dict[str, Any]) -> None:
+    raw["schema_version"] = 2
+    for shard in raw["shards"]:
+        del shard["shapes"]
+
+
+def test_the_manifest_of_an_earlier_version_gives_the_same_batches(shards: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(shards, tmp_path / "old"))
+    edit_manifest(old, _without_shapes)
+    ours, theirs = list(_stream(shards)), list(_stream(old))
+    assert [end for _, end in ours] == [end for _, end in theirs]
+    for (batch, _), (expected, _) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(*(cut_patches(each)["values"] for each in (batch, expected)))
+
+
+def test_lengths_are_known_without_opening_a_shard(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [CorpusSection(shards=shards, samples=60), CorpusSection(shards=shards, weight=2.0)]
+    stream = ShardStream(parts, CONFIG, 40, 0, STEPS, batch_tokens=LIMIT)
+    one_by_one = ShardStream(parts, CONFIG, 1, 0, 2500)
+    found = [int(batch["exists"].sum()) for batch, _ in one_by_one]
+    monkeypatch.setattr(corpus, "open_shard", None)
+    lengths = stream.lengths(0, 2500)
+    assert lengths.tolist() == found, "over epochs and blocks of the mixture"
+    assert stream.lengths(995, 1733).tolist() == found[995:1733]
+
+
+def _one_by_one(first: int, samples: int, limit: int, lengths: list[int]) -> int:
+    """End of the batch that begins at `first`, as it is defined."""
+    end = first
+    while end - first < samples and sum(lengths[first : end + 1]) <= limit:
+        end += 1
+    return end
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 2**14])
+@pytest.mark.parametrize(("start", "world", "samples"), [(0, 1, 5), (7, 3, 40), (100, 8, 64)])
+def test_the_cut_by_running_sums_is_the_cut_by_definition(
+    start: int, world: int, samples: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "AHEAD", ahead)
+    lengths = np.random.default_rng(0).integers(1, 100, 20_000)
+    ends = [each.stop for step in itertools.islice(cut(start, world, samples, 300, _of(lengths)), 40) for each in step]
+    expected = [start]
+    for _ in ends:
+        expected.append(_one_by_one(expected[-1], samples, 300, lengths.tolist()))
+    assert [start, *ends] == expected
+
+
+def _of(lengths: np.ndarray) -> batching.Lengths:
+    return lambda start, stop: lengths[start:stop]
+
+
 def test_without_a_limit_no_length_is_asked() -> None:
-    def never(position: int) -> int:
-        raise AssertionError(position)
+    def never(start: int, stop: int) -> np.ndarray:
+        raise AssertionError(start, stop)
 
     steps = list(itertools.islice(cut(7, 2, 5, None, never), 2))
     assert steps == [[range(7, 12), range(12, 17)], [range(17, 22), range(22, 27)]]

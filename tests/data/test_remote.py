@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import gzip
 import http.server
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import webdataset
+from helpers.servers import Server
 from helpers.streams import BATCH, prints_of, stream_of
 
 from benchmarks.servers import s3_server
@@ -28,39 +28,6 @@ from foundation.data.shards.corpus import Corpus, read_part
 from foundation.data.shards.manifest import Manifest
 from foundation.data.webdataset import pipeline
 from foundation.errors import ShardError
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Plain HTTP on loopback. `requests` counts paths; `failures`: statuses of the next answers, 0 breaks one off."""
-
-    daemon_threads = True
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-        self.requests: Counter[str] = Counter()
-        self.authorizations: list[str | None] = []
-        self.failures: list[int] = []
-        self.address = f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests[self.path] += 1
-        self.server.authorizations.append(self.headers["Authorization"])
-        if not self.server.failures:
-            super().do_GET()
-        elif status := self.server.failures.pop(0):
-            self.send_error(status)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"{")
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from foundation.redaction import LEFT_OUT, published
 
 CONNECT_S, READ_S = 10, 60  # without an answer, or without a byte
 LEAST_RATE = 20_000  # bytes per second over a whole file: a server that sends a byte a minute is as good as none
-MOST_BYTES = 64 * 2**20  # of a manifest
+MOST_BYTES = 256 * 2**20  # of a manifest, which has some 300 bytes for a shard
 _CHUNK = 2**20
 #: Pauses in seconds before a failed http request is repeated; the libraries behind s3 and gs repeat by themselves.
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)

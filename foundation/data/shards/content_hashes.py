@@ -8,8 +8,7 @@ shards verify --against` finds those, see `foundation.data.shards.near_duplicate
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from safetensors.numpy import save
 
 from foundation.config import CorpusSection
 from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.stated_hashes import content_hash
 from foundation.errors import CheckpointError
 from foundation.files import write_atomically
 from foundation.progress import StepProgress
@@ -31,27 +31,43 @@ Hashes = NDArray[np.uint64]
 
 
 def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
-    """Sorted unique hashes, uint64 [n], of all samples of some parts; shows a progress bar.
+    """Sorted unique hashes, uint64 [n], of all samples of some parts.
 
-    Samples without an array are left out: no stream can decode them.
+    A build writes them beside its shards; of other directories every sample is read, with a progress bar. Samples
+    without an array are left out: no stream can decode them.
 
     Raises:
         ShardError: as `Corpus`, or a shard is missing or damaged.
     """
-    corpora = [Corpus(part) for part in parts]
-    total = sum(sum(corpus.counts) for corpus in corpora)
+    return unique([_hashes(Corpus(part)) for part in parts])
+
+
+def unique(found: Sequence[Hashes]) -> Hashes:
+    """The different hashes of several arrays, sorted. One array is sorted in place: there may be a billion."""
+    values = found[0] if len(found) == 1 else np.concatenate([*found, np.empty(0, np.uint64)])
+    values.sort()
+    is_new = np.append(True, values[1:] != values[:-1])[: len(values)]
+    return values if is_new.all() else values[is_new]
+
+
+def known_among(hashes: Hashes, known: Hashes) -> int:
+    """How many of some hashes are among sorted ones."""
+    places = np.searchsorted(known, hashes)
+    return int((known[np.minimum(places, len(known) - 1)] == hashes).sum()) if len(known) else 0
+
+
+def _hashes(corpus: Corpus) -> Hashes:
+    """Of all selected samples, in stored order: those that the build wrote, or else computed."""
+    if (stated := corpus.stated_hashes()) is not None:
+        return stated
+    values = []
     with StepProgress(transient=True) as progress:
-        found = (value for corpus in corpora for value in _values(corpus))
-        values = np.fromiter(progress.track(found, total=total, description="hash samples"), np.uint64)
-    return np.unique(values)
-
-
-def _values(corpus: Corpus) -> Iterator[int]:
-    for shard, count in enumerate(corpus.counts):
-        for index in range(count):
+        every = ((shard, index) for shard, count in enumerate(corpus.counts) for index in range(count))
+        for shard, index in progress.track(every, total=sum(corpus.counts), description="hash samples"):
             members = corpus.members(shard, index)[1]
             if "signal.npy" in members:
-                yield int.from_bytes(hashlib.sha256(members["signal.npy"]).digest()[:8], "little")
+                values.append(content_hash(members["signal.npy"]))
+    return np.array(values, np.uint64)
 
 
 def save_hashes(path: Path, hashes: Hashes, sources: str = "") -> None:

@@ -3,61 +3,88 @@
 from __future__ import annotations
 
 import mmap
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
 
 from foundation.config import CorpusSection
 from foundation.config.address import local_path
-from foundation.data.layout import TokenSpec, layout_of
+from foundation.data.layout import TokenSpec
 from foundation.data.shards.address import is_url
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
+from foundation.data.shards.shapes import Run, shapes_in, token_counts
+from foundation.data.shards.shard_cache import ShardCache
 from foundation.data.shards.spec import split_problems
-from foundation.data.shards.subset import Selection, select_subset, sessions_of
+from foundation.data.shards.stated_hashes import load_stated
+from foundation.data.shards.subset import (
+    Ranges,
+    Selection,
+    packed,
+    pieces_of,
+    ranges_of,
+    rows_in,
+    select_subset,
+    size_of,
+)
 from foundation.data.shards.tar_index import DamagedShardError, TarShard, open_shard
 from foundation.errors import ShardError, SignalError
-from foundation.json_file import parse_json
+from foundation.json_file import parse_json, without_collection
 from foundation.redaction import published
-from foundation.signal import Signal, decode, stored_shape
+from foundation.signal import Signal, decode
 
 OPEN_SHARDS = 48
+STAT_THREADS, STAT_FILES = 16, 256  # a network file system takes a millisecond to say how large a file is
 
 
 class Corpus:
     """Random access to the samples of a part, in shard order.
+
+    Args:
+        cache: as for `open_shard`.
+
+    Attributes:
+        shards: the shards of the part, and which samples of each are in it.
+        counts: selected samples of every shard.
 
     Raises:
         ShardError: no such directory, split or part; only one of split and part is given (test sessions would be
             read); or there is less in the part than requested.
     """
 
-    def __init__(self, part: CorpusSection) -> None:
+    def __init__(self, part: CorpusSection, cache: ShardCache | None = None) -> None:
+        self.cache = cache
         self.directory, self.where = part.shards, published(part.shards)
-        manifest = Manifest.load(part.shards)
+        manifest = self._manifest = Manifest.load(part.shards)
         check_files(part.shards, manifest)
-        self.shards = select_part(manifest, part.split, part.part)
+        with without_collection():
+            self.shards = select_part(manifest, part.split, part.part)
         self._entries = {shard.file: shard for shard in manifest.shards}
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._opened)  # by file: a shard behind a URL is fetched once
+        self._rows = lru_cache(maxsize=OPEN_SHARDS)(lambda shard: rows_in(self.shards[shard][1]))
         self._verified = _Stamps(list(self._entries))
+        self._shapes_found: dict[str, list[Run]] = {}
         if part.kinds is not None:
             self._keep_kinds(part.kinds, list(manifest.summary.kinds))
         if part.is_subset:
-            self.shards = select_subset(self.shards, part.sessions, part.samples, self.where)
-
-    @property
-    def counts(self) -> list[int]:
-        """Selected samples of every shard."""
-        return [len(indices) for _, indices in self.shards]
+            self._rows.cache_clear()
+            with without_collection():
+                self.shards = select_subset(self.shards, part.sessions, part.samples, self.where)
+        self.counts = [size_of(ranges) for _, ranges in self.shards]
 
     @property
     def sessions(self) -> dict[str, int]:
         """Selected samples of every session."""
         counts: Counter[str] = Counter()
-        for shard, indices in self.shards:
-            counts.update(sessions_of(shard, indices).tolist())
+        for shard, ranges in self.shards:
+            for session, first, end in pieces_of(shard, ranges):
+                counts[session] += end - first
         return dict(counts)
 
     def read(self, shard: int, index: int, *, clean: bool = True) -> Signal:
@@ -72,17 +99,49 @@ class Corpus:
         except SignalError as error:
             raise ShardError(f"{where}: {error}") from error
 
-    def tokens(self, shard: int, index: int, spec: TokenSpec) -> int:
-        """Number of tokens of the sample; 1 if its header is damaged, which `read` reports.
+    def tokens(self, pairs: np.ndarray, spec: TokenSpec) -> np.ndarray:
+        """Tokens int64 [n] of samples int [n, 2] (shard, selected sample): by the manifest, or where it is that of an
+        earlier version by the headers of the arrays, which are read once for a whole shard.
 
         Raises:
-            ShardError: the shard is missing or damaged.
+            ShardError: a shard whose headers are read is missing or damaged.
         """
-        tar, at = self._at(shard, index)
-        try:
-            return layout_of(stored_shape({"signal.npy": tar.head(at, "signal.npy")}), spec).tokens
-        except (ValueError, KeyError):
-            return 1
+        shards, samples = pairs[:, 0], pairs[:, 1]
+        present = np.flatnonzero(np.bincount(shards))
+        counts = [token_counts(self._shapes(shard), spec)[self._rows(shard)] for shard in present.tolist()]
+        first = np.zeros(len(self.shards), np.int64)
+        first[present] = np.cumsum([0, *(len(own) for own in counts[:-1])])
+        return np.asarray(np.concatenate(counts)[first[shards] + samples])
+
+    def stated_hashes(self) -> np.ndarray | None:
+        """Content hashes uint64 [n] of the selected samples in stored order, as the build wrote them; None if it did
+        not, or the shards are behind a URL.
+
+        Raises:
+            ShardError: they are not what the manifest says.
+        """
+        stated = None if is_url(self.directory) else load_stated(self.directory, self._manifest)
+        if stated is None:
+            return None
+        begins = dict(
+            zip(self._entries, accumulate((e.count for e in self._entries.values()), initial=0), strict=False)
+        )
+        out, at = np.empty(sum(self.counts), np.uint64), 0
+        for shard, ranges in self.shards:
+            begin = begins[shard.file]
+            for first, end in ranges.tolist():
+                out[at : at + end - first] = stated[begin + first : begin + end]
+                at += end - first
+        return out
+
+    def _shapes(self, shard: int) -> list[Run]:
+        """Runs of the shapes of all samples of a shard file."""
+        entry = self.shards[shard][0]
+        if entry.shapes:
+            return entry.shapes
+        if entry.file not in self._shapes_found:
+            self._shapes_found[entry.file] = shapes_in(self._tar(entry.file))
+        return self._shapes_found[entry.file]
 
     def members(self, shard: int, index: int) -> tuple[str, Mapping[str, bytes]]:
         """Shard and key of a sample, for errors, and its members as stored.
@@ -95,12 +154,14 @@ class Corpus:
         return f"{tar.where}:{key}", members
 
     def _at(self, shard: int, index: int) -> tuple[TarShard, int]:
-        entry, indices = self.shards[shard]
-        tar = self._open(entry.file)
+        return self._tar(self.shards[shard][0].file), int(self._rows(shard)[index])
+
+    def _tar(self, file: str) -> TarShard:
+        tar = self._open(file)
         if tar.has_changed:
             self._open.cache_clear()
-            tar = self._open(entry.file)
-        return tar, int(indices[index])
+            tar = self._open(file)
+        return tar
 
     def __iter__(self) -> Iterator[Signal]:
         for shard, count in enumerate(self.counts):
@@ -110,10 +171,12 @@ class Corpus:
     def _keep_kinds(self, kinds: Sequence[str], known: Sequence[str]) -> None:
         """Keep samples of these kinds. The manifest has totals only, so that the metadata of every sample is read."""
         kept = []
-        for number, (shard, indices) in enumerate(self.shards):
-            own = [self._kind(number, index) in kinds for index in range(len(indices))]
-            kept.append((shard, indices[np.array(own, bool)]))
-        self.shards = [(shard, indices) for shard, indices in kept if len(indices)]
+        for number, (shard, _) in enumerate(self.shards):
+            rows = self._rows(number)
+            own = [self._kind(number, index) in kinds for index in range(len(rows))]
+            kept.append((shard, packed(rows[np.array(own, bool)])))
+        self.shards = [(shard, ranges) for shard, ranges in kept if len(ranges)]
+        self._rows.cache_clear()
         if not self.shards:
             raise ShardError(f"{self.where}: no sample is of kind {', '.join(kinds)}; its kinds: {', '.join(known)}.")
 
@@ -126,7 +189,7 @@ class Corpus:
 
     def _opened(self, file: str) -> TarShard:
         try:
-            tar = open_shard(self.directory, self._entries[file], self._verified[file])
+            tar = open_shard(self.directory, self._entries[file], self._verified[file], self.cache)
         except DamagedShardError as error:
             raise DamagedShardError(f"{error} ({advice_on_damage(self.directory)}).") from error
         self._verified[file] = tar.stamp
@@ -167,15 +230,29 @@ def check_files(directory: str | Path, manifest: Manifest) -> None:
     Raises:
         ShardError: a shard is missing, or of another size.
     """
-    for shard in () if is_url(directory) else manifest.shards:
-        path = Path(local_path(str(directory)), shard.file)
-        size = path.stat().st_size if path.is_file() else None
+    if is_url(directory):
+        return
+    folder = local_path(str(directory))
+    paths = [f"{folder}/{shard.file}" for shard in manifest.shards]
+    some = [paths[first : first + STAT_FILES] for first in range(0, len(paths), STAT_FILES)]
+    with ThreadPoolExecutor(STAT_THREADS) as threads:
+        sizes = chain.from_iterable(threads.map(lambda each: list(map(_file_size, each)), some))
+    for shard, size in zip(manifest.shards, sizes, strict=True):
         if size != shard.bytes:
             what = "is missing" if size is None else f"has {size} bytes where the manifest says {shard.bytes}"
             raise DamagedShardError(
                 f"{directory}: shard {shard.file} of the manifest {what}; "
                 f"restore it or rebuild, then {advice_on_damage(directory)}."
             )
+
+
+def _file_size(path: str) -> int | None:
+    """Bytes of a regular file; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # of a Path takes twice as long
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str] | None) -> Selection:
@@ -192,16 +269,17 @@ def select_part(manifest: Manifest, split: str | None, part: str | Sequence[str]
         problems = split_problems({split: manifest.splits[split]}, count_sessions(manifest.shards))
         if problems:
             raise ShardError(f"{manifest.name}: {problems[0]}")
-    found = [(shard, _indices(shard, wanted)) for shard in manifest.shards]
-    return [(shard, indices) for shard, indices in found if len(indices)]
+    found = [(shard, _ranges(shard, wanted)) for shard in manifest.shards]
+    return [(shard, ranges) for shard, ranges in found if len(ranges)]
 
 
-def _indices(shard: Shard, wanted: set[str] | None) -> np.ndarray:
-    """Indices int64 [n] of the samples of these sessions; sessions are stored in the order of the manifest."""
-    ends = np.cumsum(list(shard.sessions.values()))
-    ranges = [
-        np.arange(end - count, end)
-        for (session, count), end in zip(shard.sessions.items(), ends, strict=True)
-        if wanted is None or session in wanted
-    ]
-    return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+def _ranges(shard: Shard, wanted: set[str] | None) -> Ranges:
+    """The samples of these sessions, which are stored in the order of the manifest."""
+    ends = accumulate(shard.sessions.values())
+    return ranges_of(
+        [
+            (end - count, end)
+            for (session, count), end in zip(shard.sessions.items(), ends, strict=True)
+            if wanted is None or session in wanted
+        ]
+    )

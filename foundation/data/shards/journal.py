@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.data.shards.build_plan import Plan
@@ -15,6 +17,7 @@ from foundation.errors import ShardError
 from foundation.files import write_atomically
 
 JOURNAL_NAME = ".build.jsonl"
+JOURNAL_HASHES = ".build.hashes"
 
 
 class Position(BaseModel):
@@ -42,14 +45,20 @@ class _Line(BaseModel):
 
 
 class Journal:
-    """The journal in `out`; it lists a shard once its file is complete on disk."""
+    """The journal in `out`; it lists a shard once its file is complete on disk.
+
+    Attributes:
+        hashes: file of the content hashes of all samples in the shards, 8 bytes each.
+    """
 
     def __init__(self, plan: Plan, out: Path, lines: list[_Line]) -> None:
-        self.plan, self.path = plan, out / JOURNAL_NAME
+        self.plan, self.path, self.hashes = plan, out / JOURNAL_NAME, out / JOURNAL_HASHES
         self.shards = [line.shard for line in lines]
         self.position = lines[-1].after if lines else Position()
         text = "".join(f"{entry.model_dump_json()}\n" for entry in (plan, *lines))
         write_atomically(self.path, text)
+        with self.hashes.open("ab") as file:  # those of a shard that was not listed any more are written again
+            file.truncate(8 * self.count)
 
     @classmethod
     def open(cls, plan: Plan, out: Path, workers: int = 1) -> Journal:
@@ -76,6 +85,10 @@ class Journal:
         files = [out / line.shard.file for line in lines]
         wanted = [line.shard.sha256 for line in lines]
         intact = all(file.is_file() for file in files) and list(in_order(sha256_of, files, workers)) == wanted
+        hashes, count = out / JOURNAL_HASHES, sum(line.shard.count for line in lines)
+        # An earlier version wrote neither shapes nor hashes.
+        intact = intact and all(line.shard.shapes for line in lines)
+        intact = intact and hashes.is_file() and hashes.stat().st_size >= 8 * count
         return cls(plan, out, lines if intact else [])
 
     @property
@@ -83,10 +96,14 @@ class Journal:
         """Samples in finished shards."""
         return sum(shard.count for shard in self.shards)
 
-    def add(self, shard: Shard, after: Position) -> None:
-        """Append a shard, flushed to disk."""
+    def add(self, shard: Shard, after: Position, hashes: Sequence[int]) -> None:
+        """Append a shard and the content hashes of its samples, flushed to disk."""
         self.shards.append(shard)
         self.position = after
+        with self.hashes.open("ab") as file:
+            file.write(np.array(hashes, "<u8").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
         with self.path.open("ab") as file:
             file.write(_Line(shard=shard, after=after).model_dump_json().encode() + b"\n")
             file.flush()

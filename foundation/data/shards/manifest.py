@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,19 +20,24 @@ from pydantic import (
 )
 
 from foundation.config.address import local_path
-from foundation.data.shards.address import fetch, is_url, join
+from foundation.data.shards.address import MOST_BYTES, fetch, is_url, join
 from foundation.data.shards.spec import Parameter, Splits, TaskType
 from foundation.data.shards.summary import Count, Summary
 from foundation.errors import ShardError
 from foundation.files import read_regular, write_atomically
-from foundation.json_file import MOST_BYTES, parse_json
+from foundation.json_file import parse_json, without_collection
 from foundation.redaction import published
 
-SCHEMA_VERSION = 2  # 1: sessions of a shard as an object, whose order a program that sorts keys destroys
+#: 1: sessions of a shard as an object, whose order a program that sorts keys destroys. 2: no `shapes`, no hashes.
+SCHEMA_VERSION = 3
 FILE_NAME = "manifest.json"
 #: Bytes of the smallest sample: two members of two tar blocks.
 SMALLEST_SAMPLE = 2048
 MOST_SHARD_BYTES = 2**36
+
+
+Positive = Annotated[Count, Field(ge=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Model(BaseModel):
@@ -51,22 +56,31 @@ def _ordered(raw: Any) -> Any:
     return found
 
 
+#: Samples in a row, and the shape (times, links, responses) of each of them.
+ShapeRun = tuple[Positive, Positive, Positive, Positive]
+
+
 class Shard(_Model):
     """One tar file. `sessions` maps each session to its number of samples in this shard, in stored order.
 
     Whoever opens a shard compares it with its bytes, SHA-256 and sessions; see `foundation.data.shards.tar_index`.
+
+    Attributes:
+        shapes: [[count, times, links, responses], ...] of its samples in stored order, from which their tokens are
+            counted without reading them; empty in manifests of earlier versions, see `foundation.data.shards.upgrade`.
     """
 
     # The name is joined to the directory, so it must never lead out of it.
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+-\d{6}\.tar$", max_length=200)]
     count: Count
     bytes: Annotated[Count, Field(le=MOST_SHARD_BYTES)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     sessions: Annotated[
-        dict[str, Annotated[Count, Field(ge=1)]],
+        dict[str, Positive],
         BeforeValidator(_ordered),
         PlainSerializer(lambda found: [list(pair) for pair in found.items()], when_used="json"),
     ]
+    shapes: list[ShapeRun] = []
 
     @model_validator(mode="after")
     def _agrees(self) -> Shard:
@@ -74,7 +88,24 @@ class Shard(_Model):
             raise ValueError(f"count is {self.count}, but the sessions add up to {sum(self.sessions.values())}")
         if self.count * SMALLEST_SAMPLE > self.bytes:
             raise ValueError(f"{self.count} samples do not fit into {self.bytes} bytes")
+        if self.shapes and sum(count for count, *_ in self.shapes) != self.count:
+            raise ValueError(f"count is {self.count}, but shapes are of another number of samples")
+        if any(times * links * responses > self.bytes for _, times, links, responses in self.shapes):
+            raise ValueError(f"a sample of its shapes does not fit into {self.bytes} bytes")
         return self
+
+
+class HashFile(_Model):
+    """The file of the content hashes of all samples, see `foundation.data.shards.stated_hashes`.
+
+    Attributes:
+        sha256: of the file.
+        fingerprint: `Manifest.fingerprint` of the shards that were hashed.
+    """
+
+    file: Literal["content_hashes.npy"] = "content_hashes.npy"
+    sha256: Sha256
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class LeftOut(_Model):
@@ -109,6 +140,7 @@ class Manifest(Described):
     splits: Splits
     summary: Summary
     left_out: list[LeftOut] = []
+    content_hashes: HashFile | None = None
 
     @model_validator(mode="after")
     def _lists_each_once(self) -> Manifest:
@@ -125,9 +157,10 @@ class Manifest(Described):
         """
         path, data = published(join(directory, FILE_NAME)), _read(directory)
         try:
-            raw = parse_json(data)
-            newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
-            manifest = None if newer else cls.model_validate(raw)
+            with without_collection():
+                raw = parse_json(data, most_bytes=MOST_BYTES)
+                newer = isinstance(raw, dict) and raw.get("schema_version", 0) > SCHEMA_VERSION
+                manifest = None if newer else cls.model_validate(raw)
         except ValidationError as error:
             first = error.errors()[0]
             at = ".".join(str(part) for part in first["loc"])[:200]
@@ -145,12 +178,16 @@ class Manifest(Described):
 
     def save(self, directory: Path) -> None:
         """Write `directory/manifest.json` atomically; the same manifest gives the same bytes."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        raw = self.model_dump(mode="json")
+        shards = [json.dumps(shard, ensure_ascii=False) for shard in raw["shards"]]
+        text = json.dumps(raw | {"shards": None}, indent=1, ensure_ascii=False)
+        # A line for each: there may be a hundred thousand. No text in it can hold this, since a line break is escaped.
+        text = text.replace('\n "shards": null', '\n "shards": [\n  ' + ",\n  ".join(shards) + "\n ]", 1)
         write_atomically(directory / FILE_NAME, text.encode() + b"\n")
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the content of all shards: equal builds have equal ones."""
-        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+        return fingerprint_of(self.shards)
 
     def sessions(self, split: str, part: str | Sequence[str]) -> list[str]:
         """Sessions of one part of a split, or of several together.
@@ -186,6 +223,11 @@ def _read(directory: str | Path) -> bytes:
         return read_regular(path, MOST_BYTES + 1)
     except OSError as error:
         raise ShardError(f"{path}: cannot be read ({error.strerror}); check the permissions and the disk.") from error
+
+
+def fingerprint_of(shards: Iterable[Shard]) -> str:
+    """As `Manifest.fingerprint`."""
+    return hashlib.sha256("".join(shard.sha256 for shard in shards).encode()).hexdigest()[:16]
 
 
 def count_sessions(shards: Iterable[Shard]) -> dict[str, int]:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +21,7 @@ from foundation.data.shards.bad_files import UnreadableError, read_file
 from foundation.data.shards.manifest import LeftOut, sha256_of
 from foundation.data.shards.plausible import check_plausible
 from foundation.data.shards.spec import Sample, TaskType, files_of
+from foundation.data.shards.stated_hashes import content_hash
 from foundation.data.shards.summary import Summary
 from foundation.errors import ShardError
 from foundation.files import write_atomically
@@ -29,13 +30,23 @@ from foundation.signal import Signal, encode
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # one dot-free tar name of at most 100 characters with its extension
 
 
+class PieceSample(NamedTuple):
+    """One sample of a piece: its key, its session, its bytes as tar blocks, its shape, and its content hash."""
+
+    key: str
+    session: str
+    bytes: int
+    shape: tuple[int, int, int]
+    content: int
+
+
 class PieceIndex(BaseModel):
     """Index of a piece.
 
     Attributes:
         build: the build it belongs to, see `Plan.build`.
         sha256: hash of the blocks.
-        samples: key, session and bytes of each sample, in order.
+        samples: what the blocks hold, in order.
         warnings: number of warnings while reading; `warning` is the first.
         left_out: raw files that cannot be read, which gave no sample.
     """
@@ -44,7 +55,7 @@ class PieceIndex(BaseModel):
 
     build: str
     sha256: str
-    samples: list[tuple[str, str, int]]
+    samples: list[PieceSample]
     summary: Summary
     warnings: int
     warning: str
@@ -103,7 +114,7 @@ def make_piece(job: Job) -> PieceIndex:
     if present is not None and present.build == job.build and not present.left_out:
         return present
     job.file.folder.mkdir(parents=True, exist_ok=True)
-    samples: list[tuple[str, str, int]] = []
+    samples: list[PieceSample] = []
     left_out: list[LeftOut] = []
     summary = Summary()
     temporary = job.file.blocks.with_suffix(f".{os.getpid()}.partial")
@@ -115,7 +126,9 @@ def make_piece(job: Job) -> PieceIndex:
                 for key, signal in read_file(job.name, entry, job.root):
                     _check(f"{job.name}: sample {key}", key, signal)
                     summary.add(signal, job.tasks, f"{job.name}: {key}")
-                    samples.append((key, signal.session, _write(file, key, signal)))
+                    members = encode(signal)
+                    size, content = _write(file, key, members), content_hash(members["signal.npy"])
+                    samples.append(PieceSample(key, signal.session, size, signal.values.shape, content))
             except UnreadableError as error:
                 left_out.append(error.left_out)
                 summary = before
@@ -144,10 +157,10 @@ def _check(where: str, key: str, signal: Signal) -> None:
     check_plausible(signal, where)
 
 
-def _write(file: BinaryIO, key: str, signal: Signal) -> int:
+def _write(file: BinaryIO, key: str, members: Mapping[str, bytes]) -> int:
     """Write the tar blocks of one sample; returns their size in bytes."""
     start = file.tell()
-    for extension, data in encode(signal).items():
+    for extension, data in members.items():
         member = tarfile.TarInfo(f"{key}.{extension}")  # mtime, uid and gid 0, mode 644: equal bytes every time
         member.size = len(data)
         file.write(member.tobuf(tarfile.USTAR_FORMAT))

@@ -2,17 +2,71 @@
 
 Training data vary in amount (samples) and in diversity (sessions: rooms, days, devices). To vary one and hold the other
 constant, a part is cut to a number of sessions, and of those to a number of samples, balanced over the sessions.
+
+What is selected is held as ranges, so that a part of a billion samples takes the memory of its shards and sessions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
 from foundation.data.shards.manifest import Shard
 from foundation.errors import ShardError
 
-#: Shards, each with the sorted indices int64 [n] of the selected samples in it.
-Selection = list[tuple[Shard, np.ndarray]]
+#: int32 [k, 2]: the selected samples of a shard, as increasing ranges (first, end).
+Ranges = np.ndarray
+Selection = list[tuple[Shard, Ranges]]
+SESSIONS = 4096  # whose samples are chosen at a time
+
+
+def ranges_of(pairs: Sequence[tuple[int, int]]) -> Ranges:
+    """Ranges of (first, end) pairs; those that touch are joined."""
+    joined: list[list[int]] = []
+    for first, end in pairs:
+        if joined and joined[-1][1] == first:
+            joined[-1][1] = end
+        else:
+            joined.append([first, end])
+    return np.array(joined, np.int32).reshape(-1, 2)
+
+
+def packed(rows: np.ndarray) -> Ranges:
+    """Ranges of increasing indices [n]."""
+    if not len(rows):
+        return np.empty((0, 2), np.int32)
+    borders = np.flatnonzero(np.diff(rows) != 1) + 1
+    firsts, ends = rows[np.append(0, borders)], rows[np.append(borders, len(rows)) - 1] + 1
+    return np.stack([firsts, ends], axis=1).astype(np.int32)
+
+
+def rows_in(ranges: Ranges) -> np.ndarray:
+    """The selected samples of a shard, int64 [n]."""
+    sizes = ranges[:, 1].astype(np.int64) - ranges[:, 0]
+    skipped = ranges[:, 0] - (np.cumsum(sizes) - sizes)  # before each range, by those that are not selected
+    rows: np.ndarray = np.arange(sizes.sum()) + np.repeat(skipped, sizes)
+    return rows
+
+
+def size_of(ranges: Ranges) -> int:
+    """Number of selected samples of a shard."""
+    return int((ranges[:, 1] - ranges[:, 0]).sum(dtype=np.int64))
+
+
+def pieces_of(shard: Shard, ranges: Ranges) -> list[tuple[str, int, int]]:
+    """The ranges of a shard, cut where its sessions end: (session, first, end)."""
+    ends = list(accumulate(shard.sessions.values()))
+    found, names = [], list(shard.sessions)
+    at = 0
+    for first, end in ranges.tolist():
+        while first < end:
+            while ends[at] <= first:
+                at += 1
+            found.append((names[at], first, min(end, ends[at])))
+            first = found[-1][2]
+    return found
 
 
 def select_subset(selection: Selection, sessions: int | None, samples: int | None, where: str) -> Selection:
@@ -23,36 +77,63 @@ def select_subset(selection: Selection, sessions: int | None, samples: int | Non
     Raises:
         ShardError: there are fewer than requested; a smaller subset than stated would invalidate a comparison.
     """
-    names = np.concatenate([sessions_of(*each) for each in selection]) if selection else np.empty(0, str)
-    order = {name: number for number, name in enumerate(dict.fromkeys(names.tolist()))}
-    session = np.array([order[name] for name in names.tolist()], np.int64)
+    pieces = [
+        (name, number, first, end)
+        for number, (shard, ranges) in enumerate(selection)
+        for name, first, end in pieces_of(shard, ranges)
+    ]
+    order = {name: number for number, name in enumerate(dict.fromkeys(name for name, *_ in pieces))}
     _require(len(order), sessions, "sessions", where)
-    rows = np.flatnonzero(session < (len(order) if sessions is None else sessions))
-    _require(len(rows), samples, "samples", where)
-    if samples is not None:
-        rows = rows[_balanced(session[rows], samples)]
-    keep = np.zeros(len(names), bool)
-    keep[rows] = True
-    ends = np.cumsum([len(indices) for _, indices in selection])
-    parts = np.split(keep, ends[:-1])
-    kept = [(shard, indices[part]) for (shard, indices), part in zip(selection, parts, strict=True)]
-    return [(shard, indices) for shard, indices in kept if len(indices)]
+    table = np.array([(order[name], *rest) for name, *rest in pieces], np.int64).reshape(-1, 4)
+    table = table[table[:, 0] < (len(order) if sessions is None else sessions)]
+    _require(int((table[:, 3] - table[:, 2]).sum()), samples, "samples", where)
+    kept = _whole(table) if samples is None else _balanced(table, samples)
+    return [(selection[number][0], ranges) for number, ranges in sorted(kept.items()) if len(ranges)]
 
 
-def sessions_of(shard: Shard, indices: np.ndarray) -> np.ndarray:
-    """The session of each of these samples of a shard."""
-    ends = np.cumsum(list(shard.sessions.values()))
-    return np.asarray(list(shard.sessions))[np.searchsorted(ends, indices, side="right")]
+def _whole(table: np.ndarray) -> dict[int, Ranges]:
+    """Shard -> ranges of all pieces; `table` is int64 [n, 4]: session, shard, first, end."""
+    pairs: dict[int, list[tuple[int, int]]] = {}
+    for _, number, first, end in table.tolist():
+        pairs.setdefault(number, []).append((first, end))
+    return {number: ranges_of(found) for number, found in pairs.items()}
 
 
-def _balanced(session: np.ndarray, samples: int) -> np.ndarray:
-    """Rows of `samples` samples: sessions contribute one each, round robin, until there are enough."""
-    own = [np.flatnonzero(session == each) for each in np.unique(session)]
-    turns = np.concatenate([np.arange(len(rows)) for rows in own])
-    owner = np.repeat(np.arange(len(own)), [len(rows) for rows in own])
-    quota = np.bincount(owner[np.lexsort((owner, turns))[:samples]], minlength=len(own))
-    middles = ((2 * np.arange(q) + 1) * len(rows) // (2 * max(1, q)) for q, rows in zip(quota, own, strict=True))
-    return np.concatenate([rows[at] for rows, at in zip(own, middles, strict=True)])
+def _balanced(table: np.ndarray, samples: int) -> dict[int, Ranges]:
+    """Shard -> ranges of `samples` samples: sessions contribute one each, round robin, until there are enough."""
+    table = table[np.argsort(table[:, 0], kind="stable")]  # the pieces of a session, in stored order
+    length = table[:, 3] - table[:, 2]
+    begins = np.searchsorted(table[:, 0], np.arange(table[-1, 0] + 2))
+    before = np.append(0, np.cumsum(length))
+    sizes = np.diff(before[begins])
+    quota = _quota(sizes, samples)
+    found = []
+    for first in range(0, len(quota), SESSIONS):
+        own = quota[first : first + SESSIONS]
+        owner = np.repeat(np.arange(first, first + len(own)), own)
+        turn = np.arange(len(owner)) - np.repeat(np.cumsum(own) - own, own)
+        at = before[begins[owner]] + (2 * turn + 1) * sizes[owner] // (2 * quota[owner])
+        piece = np.searchsorted(before, at, side="right") - 1
+        found.append(table[piece, 1] << 32 | (at - before[piece] + table[piece, 2]))
+    places = np.concatenate(found)  # shard and row in one number
+    if (places[1:] < places[:-1]).any():  # a session in two places
+        places.sort()
+    borders = np.flatnonzero(np.diff(places) != 1) + 1
+    firsts, lasts = places[np.append(0, borders)], places[np.append(borders, len(places)) - 1]
+    ranges = np.stack([firsts & (2**32 - 1), (lasts & (2**32 - 1)) + 1], axis=1).astype(np.int32)
+    cuts = np.flatnonzero(np.diff(firsts >> 32)) + 1
+    return dict(zip((firsts >> 32)[np.append(0, cuts)].tolist(), np.split(ranges, cuts), strict=True))
+
+
+def _quota(sizes: np.ndarray, samples: int) -> np.ndarray:
+    """Samples of every session: as many turns as all can have, and the turn that is not complete from the first on."""
+    low, high = 0, int(sizes.max())
+    while low < high:
+        turns = (low + high + 1) // 2
+        low, high = (turns, high) if np.minimum(sizes, turns).sum() <= samples else (low, turns - 1)
+    quota: np.ndarray = np.minimum(sizes, low)
+    quota[np.flatnonzero(sizes > low)[: samples - quota.sum()]] += 1
+    return quota
 
 
 def _require(found: int, requested: int | None, what: str, where: str) -> None:

@@ -3,11 +3,13 @@
 A shard is believed only after its size, SHA-256 and sessions have been compared with the manifest: once per file and
 run, by whichever process opens it first. A local shard is read by `pread`, not through a memory map: a file that
 becomes shorter meanwhile is an error that can be told, where a map kills the process (SIGBUS). A shard behind a URL is
-fetched once, as a whole, by every process that reads it.
+fetched as a whole: once per node with a cache (`foundation.data.shards.shard_cache`), else by every process that reads
+it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import weakref
@@ -19,8 +21,9 @@ from pathlib import Path
 from typing import Protocol
 
 from foundation.config.address import local_path
-from foundation.data.shards.address import fetch, is_url, join
+from foundation.data.shards.address import LEAST_RATE, READ_S, fetch, is_url, join
 from foundation.data.shards.manifest import Shard
+from foundation.data.shards.shard_cache import ShardCache, lock_file
 from foundation.data.shards.tar_headers import members
 from foundation.errors import ShardError
 from foundation.files import open_regular
@@ -113,11 +116,12 @@ class Members(Mapping[str, bytes]):
         return len(self.spans)
 
 
-def open_shard(directory: str | Path, shard: Shard, verified: int = 0) -> TarShard:
+def open_shard(directory: str | Path, shard: Shard, verified: int = 0, cache: ShardCache | None = None) -> TarShard:
     """Open or fetch a shard of a directory, compare it with its entry in the manifest, and index it.
 
     Args:
         verified: the `stamp` of the file when it was last compared; the same one is not compared again.
+        cache: where shards behind a URL are kept; None keeps them in the memory of each process.
 
     Raises:
         DamagedShardError: it is missing, is not what the manifest says, or is not a complete tar file.
@@ -125,11 +129,28 @@ def open_shard(directory: str | Path, shard: Shard, verified: int = 0) -> TarSha
     """
     address = join(directory, shard.file)
     where = published(address)
-    source: Source = (
-        Fetched(fetch(address, shard.bytes))
-        if is_url(directory)
-        else Local(Path(local_path(str(directory)), shard.file))
-    )
+    if not is_url(directory):
+        return _checked(where, Local(Path(local_path(str(directory)), shard.file)), shard, verified)
+    if cache is not None and (tar := _cached(where, cache, address, shard, verified)) is not None:
+        return tar
+    return _checked(where, Fetched(fetch(address, shard.bytes)), shard, verified)
+
+
+def _cached(where: str, cache: ShardCache, address: str, shard: Shard, verified: int) -> TarShard | None:
+    """A shard from a cache, fetched again where the file has been damaged; None where the cache has no place for it."""
+    wait_s = READ_S + shard.bytes / LEAST_RATE
+    for _ in range(2):
+        path = cache.open(shard, lambda: fetch(address, shard.bytes), wait_s)
+        if path is None:
+            return None
+        with contextlib.suppress(DamagedShardError):
+            return _checked(where, Local(path, locked=True), shard, verified)
+        cache.drop(shard)
+    return None  # what is behind the address is damaged too, which is said without the cache
+
+
+def _checked(where: str, source: Source, shard: Shard, verified: int) -> TarShard:
+    """The index of a shard that has been compared with its entry in the manifest. Raises as `open_shard`."""
     if source.size != shard.bytes:
         raise DamagedShardError(
             f"{where}: has {source.size} bytes where its manifest says {shard.bytes}; copy it again or rebuild"
@@ -188,14 +209,19 @@ class Fetched:
 class Local:
     """A shard on disk.
 
+    Args:
+        locked: others may delete it, but not while it is open.
+
     Raises:
         DamagedShardError: it is missing, no regular file, or shorter than when it was opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, locked: bool = False) -> None:
         self.path = path
         try:
             self.file: FileIO = open_regular(path)
+            if locked:
+                lock_file(self.file.fileno())
         except OSError as error:
             raise DamagedShardError(f"{path}: {error.strerror}; restore it or rebuild") from error
         weakref.finalize(self, self.file.close)  # a stream lets go of shards as it moves on

@@ -18,7 +18,9 @@ from rich.text import Text
 
 from foundation.data.shards.manifest import Manifest, Shard, count_sessions
 from foundation.data.shards.plausible import check_plausible
+from foundation.data.shards.shapes import Shape, shape_runs
 from foundation.data.shards.spec import TaskType, split_problems
+from foundation.data.shards.stated_hashes import content_hash, load_stated
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.tar_headers import members
 from foundation.data.shards.tar_index import DamagedShardError, Local, sha256_of_source
@@ -42,12 +44,14 @@ class _Sample:
 
 @dataclass
 class _Report:
-    """Result of verifying one shard; `summary` is of its readable samples."""
+    """Result of verifying one shard; `summary`, `shapes` and content `hashes` are of its readable samples."""
 
     file: str
     problems: list[str] = field(default_factory=list)
     samples: list[_Sample] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
+    shapes: list[Shape] = field(default_factory=list)
+    hashes: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -75,6 +79,7 @@ def verify(directory: Path, *, workers: int = 1) -> list[str]:
     }
     index, summary = _Index(), Summary()
     problems: list[str] = []
+    hashes: list[int] = []
     shards = [(directory, shard, manifest.tasks) for shard in manifest.shards]
     with (
         StepProgress(transient=True) as progress,
@@ -82,13 +87,14 @@ def verify(directory: Path, *, workers: int = 1) -> list[str]:
     ):
         for report in progress.track(reports, total=len(shards), description=f"verify {manifest.name}"):
             problems += report.problems + _verify_unique(report, index, part_of)
+            hashes += report.hashes
             try:
                 summary.merge(report.summary, report.file)
             except ShardError as error:
                 problems.append(str(error))
     problems += _verify_totals(manifest, index)
     if not problems:
-        problems += _verify_summary(manifest, summary)
+        problems += _verify_summary(manifest, summary) + _verify_hashes(directory, manifest, hashes)
     known = {shard.file for shard in manifest.shards}
     extra = sorted(path.name for path in directory.glob("*.tar") if path.name not in known)
     problems += [f"{name}: is not in the manifest; remove it." for name in extra]
@@ -114,6 +120,16 @@ def _verify_totals(manifest: Manifest, index: _Index) -> list[str]:
         seen.add(session)
         last = session
     return problems
+
+
+def _verify_hashes(directory: Path, manifest: Manifest, hashes: list[int]) -> list[str]:
+    try:
+        stated = load_stated(directory, manifest)
+    except ShardError as error:
+        return [str(error)]
+    if stated is None or np.array_equal(stated, np.array(hashes, np.uint64)):
+        return []
+    return [f"{manifest.name}: the content hashes beside its shards are not those of the samples; rebuild."]
 
 
 def _verify_summary(manifest: Manifest, summary: Summary) -> list[str]:
@@ -182,6 +198,8 @@ def _verify_shard(item: tuple[Path, Shard, Mapping[str, TaskType]]) -> _Report:
             f"{shard.file}: the sessions of its samples, or their order, are not those in the manifest; restore the "
             "manifest as it was built, or rebuild."
         )
+    elif shard.shapes and shape_runs(report.shapes) != shard.shapes:
+        problems.append(f"{shard.file}: the shapes of its samples are not those in the manifest; rebuild.")
     return report
 
 
@@ -208,6 +226,8 @@ def _verify_sample(report: _Report, key: str, members: dict[str, bytes], tasks: 
         signal = decode(members, f"{report.file}: {key}")
         check_plausible(signal, f"{report.file}: {key}")
         report.summary.add(signal, tasks, f"{report.file}: {key}")
+        report.shapes.append(signal.values.shape)
+        report.hashes.append(content_hash(members["signal.npy"]))
     except WfmError as error:
         report.problems.append(str(error))
         report.samples.append(_Sample(key, "", None))

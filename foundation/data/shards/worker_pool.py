@@ -34,7 +34,7 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Genera
     if workers == 1:
         yield from map(call, items)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin_worker)
     try:
         waiting: deque[Future[R]] = deque()
         for item in items:
@@ -51,8 +51,8 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Genera
         pool.shutdown(cancel_futures=True)
 
 
-def _start() -> None:
-    """Initialise a worker process."""
+def begin_worker() -> None:
+    """Initialise a process that works for this one, and ends with it."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the processes are the parallelism; numpy is not loaded yet
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the pool

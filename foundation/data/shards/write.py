@@ -4,8 +4,9 @@ Workers read and encode pieces (`foundation.data.shards.pieces`); one process jo
 their size. So the bytes depend on the samples alone, not on the number of workers or of the parts of an array
 (`foundation.data.shards.array_build`), and any number of workers may resume a build.
 
-During a build, `.build.jsonl` beside the shards lists the finished ones, and `.pieces` holds samples not yet in a
-shard. The manifest is written last, so a directory without one is not a data set; building into it again resumes.
+During a build, `.build.jsonl` beside the shards lists the finished ones, `.build.hashes` holds the content hashes of
+their samples, and `.pieces` samples not yet in a shard. The manifest is written last, so a directory without one is not
+a data set; building into it again resumes.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from rich.console import Console
 
 from foundation.data.shards.bad_files import refuse_more, root_of, sentences, without_missing
 from foundation.data.shards.build_plan import LOCK_NAME, Plan, build_lock
-from foundation.data.shards.journal import JOURNAL_NAME, Journal, Position
+from foundation.data.shards.journal import JOURNAL_HASHES, JOURNAL_NAME, Journal, Position
 from foundation.data.shards.manifest import FILE_NAME, LeftOut, Manifest, Shard, count_sessions
-from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, make_piece
+from foundation.data.shards.pieces import Job, PieceFile, PieceIndex, PieceSample, make_piece
+from foundation.data.shards.shapes import shape_runs
 from foundation.data.shards.spec import Dataset, split_problems
+from foundation.data.shards.stated_hashes import FILE_NAME as HASHES
+from foundation.data.shards.stated_hashes import save_stated
 from foundation.data.shards.summary import Summary
 from foundation.data.shards.worker_pool import in_order
 from foundation.errors import ShardError
@@ -176,19 +180,19 @@ class _Joining:
         before = Position(summary=self.summary.model_copy(deep=True), left_out=list(self.left_out))
         self.left_out += index.left_out
         if index.samples:
-            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0][0]}")
+            self.summary.merge(index.summary, f"{self.plan.name}: {index.samples[0].key}")
         skip, self.skip = self.skip, 0
-        if skip and [key for key, _, _ in index.samples[skip - 1 : skip]] != [self.last_key]:
+        if skip and [sample.key for sample in index.samples[skip - 1 : skip]] != [self.last_key]:
             raise ShardError(
                 f"{self.plan.name}: piece {self.number} does not have {self.last_key} as sample {skip}, as the "
                 f"unfinished build says; the raw files changed: delete {self.out} and build again."
             )
         with file.blocks.open("rb") as blocks:
-            blocks.seek(sum(size for _, _, size in index.samples[:skip]))
-            for offset, (key, session, size) in enumerate(index.samples[skip:], start=skip + 1):
-                self._check(key, session)
+            blocks.seek(sum(sample.bytes for sample in index.samples[:skip]))
+            for offset, sample in enumerate(index.samples[skip:], start=skip + 1):
+                self._check(sample.key, sample.session)
                 self.shard = self.shard or _OpenShard(self.out, f"{self.plan.name}-{len(self.journal.shards):06d}.tar")
-                self.shard.add(blocks.read(size), session)
+                self.shard.add(blocks.read(sample.bytes), sample)
                 if self.shard.bytes >= self.plan.shard_bytes:
                     self._close(self.number, offset, before)
         self.number += 1
@@ -217,7 +221,7 @@ class _Joining:
         """Finish the open shard and record it with the position after it; `before` is what was before the piece."""
         assert self.shard is not None
         after = before.model_copy(update={"piece": piece, "offset": offset, "last_key": self.last_key})
-        self.journal.add(self.shard.finish(), after)
+        self.journal.add(self.shard.finish(), after, self.shard.hashes)
         self.shard = None
 
 
@@ -231,10 +235,14 @@ class _OpenShard:
         self.digest = hashlib.sha256()
         self.bytes = 0
         self.sessions: dict[str, int] = {}
+        self.shapes: list[tuple[int, int, int]] = []
+        self.hashes: list[int] = []
 
-    def add(self, blocks: bytes, session: str) -> None:
+    def add(self, blocks: bytes, sample: PieceSample) -> None:
         self._write(blocks)
-        self.sessions[session] = self.sessions.get(session, 0) + 1
+        self.sessions[sample.session] = self.sessions.get(sample.session, 0) + 1
+        self.shapes.append(sample.shape)
+        self.hashes.append(sample.content)
 
     def finish(self) -> Shard:
         end = 2 * tarfile.BLOCKSIZE
@@ -249,6 +257,7 @@ class _OpenShard:
             bytes=self.bytes,
             sha256=self.digest.hexdigest(),
             sessions=self.sessions,
+            shapes=shape_runs(self.shapes),
         )
 
     def drop(self) -> None:
@@ -286,6 +295,7 @@ def _finish(out: Path, journal: Journal, summary: Summary, left_out: list[LeftOu
         shards=journal.shards,
         summary=summary,
         left_out=left_out,
+        content_hashes=save_stated(out, journal.hashes, journal.shards),
     )
     manifest.save(out)
     tidy(out)
@@ -300,5 +310,6 @@ def tidy(out: Path) -> None:
 
 
 def _temporary(out: Path) -> list[Path]:
-    partial = [left for name in (JOURNAL_NAME, FILE_NAME) for left in out.glob(f".{name}.*.partial")]
-    return partial + [path for path in (out / JOURNAL_NAME, *(out / PIECES_NAME).glob("*")) if path.exists()]
+    partial = [left for name in (JOURNAL_NAME, FILE_NAME, HASHES) for left in out.glob(f".{name}.*.partial")]
+    ours = (out / JOURNAL_NAME, out / JOURNAL_HASHES, *(out / PIECES_NAME).glob("*"))
+    return partial + [path for path in ours if path.exists()]

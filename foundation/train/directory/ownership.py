@@ -15,7 +15,7 @@ from foundation.files import write_atomically
 
 #: Keys that may change when a run resumes, because they do not define what is trained. `accumulate` follows from the
 #: number of processes, see `_with_equal_steps`.
-FREE = {"out", "logger", "data.workers", "data.held_out"} | {
+FREE = {"out", "logger", "data.workers", "data.held_out", "data.cache", "data.cache_gb"} | {
     f"train.{name}"
     for name in (
         "timeout_s",

@@ -1,23 +1,46 @@
-"""Writes the provenance record of a run (data sets, sessions, content hashes) before its first step."""
+"""Writes the provenance record of a run (data sets, sessions, content hashes) before its first step.
+
+The hashes of a billion samples take minutes to sort, and those of directories without hashes hours to compute. Then
+another process does it while the run trains; a hidden file says meanwhile that they are missing, so that no evaluation
+takes the run for one without a record.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 
-import numpy as np
-
-from foundation.checkpoints.provenance import PROVENANCE, Record, Seen, hashes_seen_by, record_of, save_record
+from foundation.checkpoints.provenance import (
+    PENDING,
+    PROVENANCE,
+    Record,
+    Seen,
+    hashes_seen_by,
+    record_of,
+    save_record,
+)
 from foundation.config import CorpusSection, PretrainRecipe
 from foundation.data.shards.address import is_url
 from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
-from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes
+from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes, unique
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
+from foundation.data.shards.stated_hashes import is_stated
+from foundation.data.shards.worker_pool import begin_worker
 from foundation.errors import CheckpointError
+from foundation.files import write_atomically
+
+#: Samples whose hashes are sorted before the first step: two seconds.
+MOST_AT_START = 2**24
 
 
-def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
+def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
     """Write `pretraining.json` and the content hashes into the run directory; a resumed run that has both keeps them.
+
+    Returns:
+        The process that prepares the hashes, where that takes longer than a start may; see `finish_record`.
 
     Before the first checkpoint the recipe may change, so both files are rewritten. A run begun by an earlier version
     lacks `pretraining.json` and the hashes of the data of `init`. Shards behind URLs are recorded by their sessions
@@ -30,26 +53,66 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> None:
         CheckpointError: the run began on other shards; or the record of `init`, or the run's own, is damaged.
         ShardError: shards are missing or damaged.
     """
-    contents, sources = recipe.out / CONTENT_HASHES, _sources(recipe)
-    known = load_sources(contents) if contents.is_file() else None
+    manifests = [
+        Manifest.load(source.shards) for source in recipe.data.sources
+    ]  # once: of 10**9 samples it takes seconds
+    contents, pending, sources = recipe.out / CONTENT_HASHES, recipe.out / PENDING, _key(recipe, manifests)
+    known = pending.read_text() if pending.is_file() else load_sources(contents) if contents.is_file() else None
     if begun and known not in (None, sources):
         raise CheckpointError(
             f"{recipe.out}: its shards are not those that it began with; restore them, or set out= to a new directory "
             "to train on their current content."
         )
-    if begun and known is not None and (recipe.out / PROVENANCE).is_file():
-        return
-    save_hashes(contents, hashes_in_training(recipe), sources)
-    record = Record(recipe=recipe.model_dump(mode="json"), datasets=seen_in_training(recipe))
+    if begun and known is not None and (recipe.out / PROVENANCE).is_file() and not pending.is_file():
+        return None
+    write_atomically(pending, sources)
+    record = Record(recipe=recipe.model_dump(mode="json"), datasets=_datasets(recipe, manifests))
     save_record(recipe.out / PROVENANCE, record)
+    if _effort(recipe, manifests) <= MOST_AT_START:
+        _hash(recipe, sources)
+        return None
+    process = multiprocessing.get_context("spawn").Process(target=_hash_aside, args=(recipe, sources), daemon=True)
+    process.start()
+    return process
+
+
+def finish_record(recipe: PretrainRecipe, process: BaseProcess | None) -> None:
+    """Wait for what `write_record` gave. A process that failed is repeated here, which says why.
+
+    Raises:
+        ShardError, CheckpointError: as `write_record`.
+    """
+    if process is not None:
+        process.join()
+        if process.exitcode:
+            _hash(recipe, (recipe.out / PENDING).read_text())
+
+
+def _hash(recipe: PretrainRecipe, sources: str) -> None:
+    save_hashes(recipe.out / CONTENT_HASHES, hashes_in_training(recipe), sources)
+    (recipe.out / PENDING).unlink(missing_ok=True)
+
+
+def _hash_aside(recipe: PretrainRecipe, sources: str) -> None:
+    begin_worker()
+    _hash(recipe, sources)
+
+
+def _effort(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> int:
+    """Samples to sort; reading and hashing one takes as long as sorting a thousand."""
+    return sum(
+        manifest.count * (1 if is_stated(source.shards, manifest) else 1000)
+        for source, manifest in zip(recipe.data.sources, manifests, strict=True)
+        if not is_url(source.shards)
+    )
 
 
 def hashes_in_training(recipe: PretrainRecipe) -> Hashes:
     """Sorted hashes of the samples of a recipe's local shards and of those that its `init` model was trained on."""
     found = [hashes_of([source for source in recipe.data.sources if not is_url(source.shards)])]
     if recipe.init and (before := hashes_seen_by(recipe.init)) is not None:
-        found.append(before)
-    return np.unique(np.concatenate(found))
+        return unique([*found, before])
+    return found[0]
 
 
 def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
@@ -59,8 +122,7 @@ def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
         ShardError: shards are missing.
         CheckpointError: as `record_of`.
     """
-    before = record_of(recipe.init) if recipe.init else None
-    return [*(before.datasets if before else []), *(_seen(source) for source in recipe.data.sources)]
+    return _datasets(recipe, [Manifest.load(source.shards) for source in recipe.data.sources])
 
 
 def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
@@ -73,8 +135,12 @@ def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, in
     return counts
 
 
-def _seen(source: CorpusSection) -> Seen:
-    manifest = Manifest.load(source.shards)
+def _datasets(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> list[Seen]:
+    before = record_of(recipe.init) if recipe.init else None
+    return [*(before.datasets if before else []), *map(_seen, recipe.data.sources, manifests)]
+
+
+def _seen(source: CorpusSection, manifest: Manifest) -> Seen:
     sessions = training_sessions(source, manifest)
     return Seen(
         name=manifest.name,
@@ -91,13 +157,13 @@ def _seen(source: CorpusSection) -> Seen:
     )
 
 
-def _sources(recipe: PretrainRecipe) -> str:
+def _key(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> str:
     """Key of the training samples: a subset adds its selection, a full part does not (as in earlier versions)."""
-    parts = [source for source in recipe.data.sources if not is_url(source.shards)]
-    subsets = [[part.kinds, part.sessions, part.samples] if part.is_subset else [] for part in parts]
     return json.dumps(
         [
-            [Manifest.load(part.shards).fingerprint(), part.split, part.part, *subset]
-            for part, subset in zip(parts, subsets, strict=True)
+            [manifest.fingerprint(), part.split, part.part]
+            + ([part.kinds, part.sessions, part.samples] if part.is_subset else [])
+            for part, manifest in zip(recipe.data.sources, manifests, strict=True)
+            if not is_url(part.shards)
         ]
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.tiny import pretrain_recipe
 
 from foundation.config import CorpusSection, PretrainRecipe, load_recipe
 from foundation.data.shards.content_hashes import hashes_of, load_hashes
 from foundation.data.shards.corpus import Corpus
+from foundation.data.shards.manifest import Shard
+from foundation.data.shards.subset import packed, pieces_of, rows_in, select_subset, size_of
 from foundation.data.shards.write import write_shards
 from foundation.data.stream import ShardStream
 from foundation.datasets import open_dataset
@@ -97,3 +101,33 @@ def test_an_item_of_a_list_can_be_overridden(tmp_path: Path, shards_dir: Path) -
     assert found.data.corpora == [CorpusSection(shards="a"), CorpusSection(shards="b", sessions=7)]
     with pytest.raises(RecipeError, match=r"2 is not an index into a list of 2 items"):
         load_recipe(path, PretrainRecipe, ["data.corpora.2.sessions=7"])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ranges_select_what_sorting_sample_by_sample_would(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    selection, of_session = [], list[str]()
+    for number in range(rng.integers(1, 6)):
+        sessions = {f"s{number + k}": int(rng.integers(1, 12)) for k in range(rng.integers(1, 4))}
+        count = sum(sessions.values())
+        shard = Shard(file=f"x-{number:06d}.tar", count=count, bytes=4096 * count, sha256="0" * 64, sessions=sessions)
+        rows = np.flatnonzero(rng.random(count) < 0.8)
+        assert rows_in(packed(rows)).tolist() == rows.tolist()
+        selection.append((shard, packed(rows)))
+        of_session += [name for row in rows for name in [np.repeat(list(sessions), list(sessions.values()))[row]]]
+    turns = Counter[str]()
+    first = {name: place for place, name in reversed(list(enumerate(of_session)))}
+    ranked = []  # round robin: by how many of its session come before, then by the session
+    for name in of_session:
+        ranked.append((turns[name], first[name]))
+        turns[name] += 1
+    for samples in {1, len(of_session) // 2, len(of_session)} - {0}:
+        found = select_subset(selection, None, samples, "here")
+        assert sum(size_of(ranges) for _, ranges in found) == samples
+        counts = Counter[int](place for _, place in sorted(ranked)[:samples])
+        kept = Counter(name for shard, ranges in found for name in _names(shard, ranges))
+        assert kept == {of_session[place]: count for place, count in counts.items()}
+
+
+def _names(shard: Shard, ranges: np.ndarray) -> list[str]:
+    return [name for name, first, end in pieces_of(shard, ranges) for _ in range(first, end)]

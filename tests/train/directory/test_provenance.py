@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers.tiny import pretrain_recipe
@@ -13,17 +15,19 @@ from helpers.tiny import pretrain_recipe
 from foundation.checkpoints.export import export
 from foundation.checkpoints.layout import FINAL
 from foundation.checkpoints.load import content_hashes, load_encoder, provenance
-from foundation.checkpoints.provenance import PROVENANCE, Record, load_record, save_record
+from foundation.checkpoints.provenance import PENDING, PROVENANCE, Record, load_record, save_record
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
 from foundation.data.shards.content_hashes import FILE_NAME, load_hashes
 from foundation.data.shards.manifest import Manifest
+from foundation.data.shards.stated_hashes import FILE_NAME as STATED
 from foundation.data.shards.write import write_shards
 from foundation.datasets import open_dataset
-from foundation.errors import CheckpointError
+from foundation.errors import CheckpointError, ShardError
 from foundation.evaluate.leakage import refuse_overlap
 from foundation.redaction import published
-from foundation.train.directory.provenance import write_record
+from foundation.train.directory import provenance as provenance_module
+from foundation.train.directory.provenance import finish_record, write_record
 from foundation.train.pretrain import pretrain
 
 
@@ -96,6 +100,52 @@ def test_a_finished_run_of_an_earlier_version_gets_its_record_and_can_be_exporte
     record = provenance(export(checkpoint, tmp_path / "model"))
     assert record is not None
     assert [seen.name for seen in record.datasets] == ["simulated"]
+
+
+def test_hashes_that_take_long_are_prepared_beside_the_run(
+    trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = pretrain_recipe(shards_dir, tmp_path)
+    monkeypatch.setattr(provenance_module, "MOST_AT_START", 10)
+    process = write_record(recipe, begun=False)
+    assert process is not None
+    assert load_record(tmp_path / PROVENANCE).datasets, "the record is there before the first step"
+    finish_record(recipe, process)
+    assert process.exitcode == 0
+    assert not (tmp_path / PENDING).exists()
+    assert np.array_equal(load_hashes(tmp_path / FILE_NAME), load_hashes(trained / FILE_NAME))
+    assert write_record(recipe, begun=True) is None, "a resumed run keeps them"
+
+
+def test_until_its_hashes_are_ready_a_run_is_not_evaluated(
+    trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    recipe = pretrain_recipe(shards_dir, run, steps=1)
+    with monkeypatch.context() as patch:  # as a run that was killed leaves it
+        patch.setattr(provenance_module, "_hash", lambda *_: None)
+        checkpoint = pretrain(recipe).checkpoint
+    with pytest.raises(CheckpointError, match="are not ready, so overlaps cannot be checked; wait"):
+        refuse_overlap(str(checkpoint), shards_dir, "room", ["test"])
+    with pytest.raises(CheckpointError, match="are not ready"):
+        export(checkpoint, tmp_path / "model")
+    with pytest.raises(CheckpointError, match="its shards are not those that it began with"):
+        write_record(pretrain_recipe(shards_dir, run, "room/test"), begun=True)
+    assert pretrain(recipe).checkpoint == checkpoint, "the same command again prepares them"
+    assert np.array_equal(load_hashes(run / FILE_NAME), load_hashes(trained / FILE_NAME))
+    refuse_overlap(str(checkpoint), shards_dir, "room", ["test"])
+
+
+def test_what_fails_beside_the_run_is_said_at_its_end(
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(shards_dir, tmp_path / "copy"))
+    recipe = pretrain_recipe(copy, tmp_path / "run")
+    (copy / STATED).write_bytes(b"nothing")
+    monkeypatch.setattr(provenance_module, "MOST_AT_START", 10)
+    process = write_record(recipe, begun=False)
+    with pytest.raises(ShardError, match=r"content_hashes\.npy: its bytes are not those"):
+        finish_record(recipe, process)
 
 
 def _elsewhere(trained: Path, tmp_path: Path, **data: Any) -> Path:
