@@ -18,6 +18,7 @@ from foundation.data.stream import ShardStream
 from foundation.datasets import open_dataset
 from foundation.models import WfmConfig
 from foundation.models.structure import to_device
+from foundation.nn.patches import cut
 from foundation.objectives import MaskedObjective
 from foundation.train.module import PretrainModule
 from foundation.train.tasks import Tasks
@@ -49,8 +50,9 @@ _kept: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def batch_of(config: WfmConfig, samples: int) -> dict[str, Tensor]:
-    batch: dict[str, Tensor] = next(iter(ShardStream([CorpusSection(shards=simulated())], config, samples, 0, 1)))[0]
-    return batch
+    """Simulated windows, cut into tokens."""
+    stream = ShardStream([CorpusSection(shards=simulated())], config, samples, 0, 1)
+    return cut(next(iter(stream))[0])
 
 
 def fixed_share(objective: MaskedObjective, share: float) -> MaskedObjective:

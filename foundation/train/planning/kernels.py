@@ -16,8 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foundation.config import PretrainRecipe
-from foundation.data.tokens import tokenize
+from foundation.data.tokens import collate, sample_of
 from foundation.models.structure import to_device
+from foundation.nn.patches import cut
 from foundation.signal import Signal
 from foundation.train.module import PretrainModule
 from foundation.train.tasks import Tasks
@@ -85,12 +86,15 @@ def work_of(recipe: PretrainRecipe, signals: Sequence[Signal]) -> Work:
     if recipe.train.precision.startswith("bf16"):
         module.bfloat16()
     config = module.model.config
-    tasks, batch = Tasks(module.objective, config, recipe.seed, 1, 0, 1), tokenize(signals, config)
+    tasks, batch = (
+        Tasks(module.objective, config, recipe.seed, 1, 0, 1),
+        collate([sample_of(each, config) for each in signals], config),
+    )
     found = []
     for number in range(DRAWS):
         drawn, task = to_device(tasks(batch, number), "meta")
         with Count() as forward:
-            loss, _ = module.objective.loss(module.model, drawn, task)
+            loss, _ = module.objective.loss(module.model, cut(drawn), task)
         with Count() as backward:
             loss.backward()
         module.zero_grad()
