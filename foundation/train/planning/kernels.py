@@ -86,10 +86,8 @@ def work_of(recipe: PretrainRecipe, signals: Sequence[Signal]) -> Work:
     if recipe.train.precision.startswith("bf16"):
         module.bfloat16()
     config = module.model.config
-    tasks, batch = (
-        Tasks(module.objective, config, recipe.seed, 1, 0, 1),
-        collate([sample_of(each, config) for each in signals], config),
-    )
+    tasks = Tasks(module.objective, config, recipe.seed, 1, 0, 1)
+    batch = collate([sample_of(each, config) for each in signals], config)
     found = []
     for number in range(DRAWS):
         drawn, task = to_device(tasks(batch, number), "meta")
