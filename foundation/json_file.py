@@ -26,16 +26,18 @@ _KEY = re.compile(r'"\s*:')  # the end of a key, or a part of a text that looks 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(data: bytes | memoryview | str, *, finite: bool = True, most_bytes: int = MOST_BYTES) -> Any:
+def parse_json(data: bytes | memoryview | str, *, finite: bool = True, most_bytes: int | None = None) -> Any:
     """The value of a JSON text in UTF-8, with or without a byte order mark.
 
     Args:
         finite: refuse NaN and infinity, which are no JSON; False takes the NaN that Python's own `json` writes.
+        most_bytes: None for `MOST_BYTES`.
 
     Raises:
         ValueError: it is larger than `most_bytes`, nested deeper than `MOST_DEPTH`, has a key twice, a number that is
             not finite or half of a surrogate pair, or is no JSON.
     """
+    most_bytes = MOST_BYTES if most_bytes is None else most_bytes
     if len(data) > most_bytes:
         raise ValueError(f"it has {len(data)} bytes; expected {most_bytes} at most")
     text = data if isinstance(data, str) else bytes(data).decode("utf-8-sig")

@@ -110,19 +110,20 @@ def _balanced(table: np.ndarray, samples: int) -> dict[int, Ranges]:
     found = []
     for first in range(0, len(quota), SESSIONS):
         own = quota[first : first + SESSIONS]
+        if not own.any():
+            continue
         owner = np.repeat(np.arange(first, first + len(own)), own)
         turn = np.arange(len(owner)) - np.repeat(np.cumsum(own) - own, own)
         at = before[begins[owner]] + (2 * turn + 1) * sizes[owner] // (2 * quota[owner])
         piece = np.searchsorted(before, at, side="right") - 1
-        found.append(table[piece, 1] << 32 | (at - before[piece] + table[piece, 2]))
-    places = np.concatenate(found)  # shard and row in one number
-    if (places[1:] < places[:-1]).any():  # a session in two places
-        places.sort()
-    borders = np.flatnonzero(np.diff(places) != 1) + 1
-    firsts, lasts = places[np.append(0, borders)], places[np.append(borders, len(places)) - 1]
-    ranges = np.stack([firsts & (2**32 - 1), (lasts & (2**32 - 1)) + 1], axis=1).astype(np.int32)
-    cuts = np.flatnonzero(np.diff(firsts >> 32)) + 1
-    return dict(zip((firsts >> 32)[np.append(0, cuts)].tolist(), np.split(ranges, cuts), strict=True))
+        places = np.sort(table[piece, 1] << 32 | (at - before[piece] + table[piece, 2]))  # shard and row in one number
+        borders = np.flatnonzero(np.diff(places) != 1) + 1
+        firsts, lasts = places[np.append(0, borders)], places[np.append(borders, len(places)) - 1]
+        found.append(np.stack([firsts >> 32, firsts & (2**32 - 1), (lasts & (2**32 - 1)) + 1], 1).astype(np.int32))
+    ranges = np.concatenate(found)
+    ranges = ranges[np.lexsort((ranges[:, 1], ranges[:, 0]))]
+    cuts = np.flatnonzero(np.diff(ranges[:, 0])) + 1
+    return dict(zip(ranges[np.append(0, cuts), 0].tolist(), np.split(ranges[:, 1:], cuts), strict=True))
 
 
 def _quota(sizes: np.ndarray, samples: int) -> np.ndarray:
