@@ -20,6 +20,7 @@ from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import CheckpointError
 from foundation.models import TaskModel
+from foundation.nn.patches import cut
 
 
 def test_a_saved_adapter_predicts_the_same_bits_in_a_fresh_process(
@@ -71,7 +72,7 @@ def test_head_and_task_lie_beside_the_adapter(saved: Path, fitted: TaskModel, ta
 
 def test_peft_alone_loads_the_folder(saved: Path, fitted: TaskModel, trained: Path, data: TokenSet) -> None:
     alone = PeftModel.from_pretrained(load_encoder(trained / "model"), saved).eval()
-    batch = data.batch(np.arange(4))
+    batch = cut(data.batch(np.arange(4)))
     with torch.no_grad():
         assert torch.equal(alone(**batch).last_hidden_state, fitted.encoder(**batch).last_hidden_state)
 

@@ -16,10 +16,11 @@ from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError
 from foundation.models import TaskModel
+from foundation.nn.patches import cut
 
 
 def test_lora_changes_what_the_encoder_says(fitted: TaskModel, trained: Path, data: TokenSet) -> None:
-    batch = data.batch(np.arange(4))
+    batch = cut(data.batch(np.arange(4)))
     plain = load_encoder(trained / "model")
     with torch.no_grad():
         assert not torch.equal(fitted.encoder(**batch).last_hidden_state, plain(**batch).last_hidden_state)

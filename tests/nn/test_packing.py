@@ -102,7 +102,7 @@ def test_compiled_blocks_are_traced_once_for_all_lengths(monkeypatch: pytest.Mon
     assert transformer.state_dict().keys() == names
 
 
-def test_where_attention_is_one_kernel_whole_blocks_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_whole_blocks_are_traced_once_where_attention_is_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the meta device, which stands in for CUDA: forward and backward of 30 batches are one graph of a block."""
     for name in ("whole", "after_attention"):
         monkeypatch.setattr(Block, name, inspect.unwrap(getattr(Block, name)))

@@ -53,9 +53,8 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
         CheckpointError: the run began on other shards; or the record of `init`, or the run's own, is damaged.
         ShardError: shards are missing or damaged.
     """
-    manifests = [
-        Manifest.load(source.shards) for source in recipe.data.sources
-    ]  # once: of 10**9 samples it takes seconds
+    # Once: of 10**9 samples it takes seconds.
+    manifests = [Manifest.load(source.shards) for source in recipe.data.sources]
     contents, pending, sources = recipe.out / CONTENT_HASHES, recipe.out / PENDING, _key(recipe, manifests)
     known = pending.read_text() if pending.is_file() else load_sources(contents) if contents.is_file() else None
     if begun and known not in (None, sources):
@@ -65,12 +64,13 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
         )
     if begun and known is not None and (recipe.out / PROVENANCE).is_file() and not pending.is_file():
         return None
-    write_atomically(pending, sources)
     record = Record(recipe=recipe.model_dump(mode="json"), datasets=_datasets(recipe, manifests))
-    save_record(recipe.out / PROVENANCE, record)
     if _effort(recipe, manifests) <= MOST_AT_START:
-        _hash(recipe, sources)
+        _hash(recipe, sources)  # before anything is written: a shard may be missing
+        save_record(recipe.out / PROVENANCE, record)
         return None
+    write_atomically(pending, sources)
+    save_record(recipe.out / PROVENANCE, record)
     process = multiprocessing.get_context("spawn").Process(target=_hash_aside, args=(recipe, sources), daemon=True)
     process.start()
     return process

@@ -18,7 +18,7 @@ from foundation.checkpoints.load import content_hashes, load_encoder, provenance
 from foundation.checkpoints.provenance import PENDING, PROVENANCE, Record, load_record, save_record
 from foundation.checkpoints.training import load_checkpoint
 from foundation.config import PretrainRecipe
-from foundation.data.shards.content_hashes import FILE_NAME, load_hashes
+from foundation.data.shards.content_hashes import FILE_NAME, load_hashes, load_sources
 from foundation.data.shards.manifest import Manifest
 from foundation.data.shards.stated_hashes import FILE_NAME as STATED
 from foundation.data.shards.write import write_shards
@@ -117,14 +117,12 @@ def test_hashes_that_take_long_are_prepared_beside_the_run(
     assert write_record(recipe, begun=True) is None, "a resumed run keeps them"
 
 
-def test_until_its_hashes_are_ready_a_run_is_not_evaluated(
-    trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_until_its_hashes_are_ready_a_run_is_not_evaluated(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     recipe = pretrain_recipe(shards_dir, run, steps=1)
-    with monkeypatch.context() as patch:  # as a run that was killed leaves it
-        patch.setattr(provenance_module, "_hash", lambda *_: None)
-        checkpoint = pretrain(recipe).checkpoint
+    checkpoint = pretrain(recipe).checkpoint
+    (run / PENDING).write_text(load_sources(run / FILE_NAME))  # as a run on many samples that was killed leaves it
+    (run / FILE_NAME).unlink()
     with pytest.raises(CheckpointError, match="are not ready, so overlaps cannot be checked; wait"):
         refuse_overlap(str(checkpoint), shards_dir, "room", ["test"])
     with pytest.raises(CheckpointError, match="are not ready"):
