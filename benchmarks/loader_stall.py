@@ -15,6 +15,7 @@ from benchmarks.steps import recipe_of, simulated, step_of
 from foundation.config import CorpusSection
 from foundation.data.loader import Loader
 from foundation.data.stream import ShardStream
+from foundation.nn.patches import cut
 from foundation.train.module import PretrainModule
 from foundation.train.tasks import Tasks
 from foundation.transforms.augment import device_response
@@ -39,7 +40,7 @@ def stall(workers: int) -> tuple[float, float]:
     batches = iter(Loader(stream, workers, device()))
     waited, begin = 0.0, 0.0
     (batch, task), _ = next(batches)
-    step = step_of(module.model, lambda: module.objective.loss(module.model, batch, task)[0], torch.float32)
+    step = step_of(module.model, lambda: module.objective.loss(module.model, cut(batch), task)[0], torch.float32)
     for i in range(STEPS):
         if i == WARM:
             waited, begin = 0.0, time.perf_counter()

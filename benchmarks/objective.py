@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
     batch = batch_of(module.model.config, samples)
     losses: dict[str, Loss] = {
         "plain": plain(module.objective),
-        "without flow": lambda *given: replace(module.objective, flow_weight=0.0)(*given)[0],
+        "without flow": lambda *given: module.objective.model_copy(update={"flow_weight": 0.0})(*given)[0],
         "whole objective": lambda *given: module.objective(*given)[0],
         "with experts": lambda *given: module.objective(*given)[0],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def batch_of(config: WfmConfig, samples: int) -> dict[str, Tensor]:
 
 def fixed_share(objective: MaskedObjective, share: float) -> MaskedObjective:
     """The objective with one kind of mask, which always hides the same share."""
-    return replace(objective, ratio=(share, share), masks={"random": 1.0}, generation_share=0.0)
+    return objective.model_copy(update={"ratio": (share, share), "masks": {"random": 1.0}, "generation_share": 0.0})
 
 
 def our_step(
