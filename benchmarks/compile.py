@@ -1,6 +1,6 @@
 """Training steps with and without `train.compile`, and the number of compilations over a stream of mixed shapes.
 
-Here, without a CUDA device, the part after attention of each block is compiled; every batch has other lengths. There are two
+Without a CUDA device the part after attention of each block is compiled; every batch has other lengths. There are two
 graphs, one for the encoder's blocks and one for the decoder's, independent of the lengths.
 """
 
