@@ -124,10 +124,19 @@ class ShardStream(torch.utils.data.IterableDataset):
             )
         return collate(samples, self.spec)
 
-    def _sample(self, position: int) -> Sample | None:
+    def signal(self, position: int) -> Signal:
+        """The signal at a position of the shared order, as augmented.
+
+        Raises:
+            ShardError: the shard is missing or damaged, or the sample cannot be decoded.
+        """
         which, within = self.mixture.at(position)
+        signal = self.corpora[which].read(*self.orders[which].at(within), clean=False)
+        return signal if self.augment is None else self.augment(signal, self.seed * 1_000_003 + position)
+
+    def _sample(self, position: int) -> Sample | None:
         try:
-            signal = self.corpora[which].read(*self.orders[which].at(within), clean=False)
+            signal = self.signal(position)
         except DamagedShardError:
             raise
         except ShardError as error:
@@ -136,6 +145,4 @@ class ShardStream(torch.utils.data.IterableDataset):
             if self.skipped > BAD_SAMPLES:
                 raise ShardError(f"more than {BAD_SAMPLES} samples cannot be decoded, the last: {error}") from error
             return None
-        if self.augment is not None:
-            signal = self.augment(signal, self.seed * 1_000_003 + position)
         return sample_of(signal, self.spec)

@@ -69,7 +69,12 @@ def tokenize(signals: Signal | Sequence[Signal], spec: TokenSpec) -> Batch:
     signals = [signals] if isinstance(signals, Signal) else signals
     if not len(signals):
         raise SignalError("tokenize: no signals; a recording shorter than one window gives none.")
-    return cut(collate([sample_of(signal, spec) for signal in signals], spec))
+    return cut(collated(signals, spec))
+
+
+def collated(signals: Sequence[Signal], spec: TokenSpec) -> Collated:
+    """As `tokenize`, of one signal at least, not yet cut."""
+    return collate([sample_of(signal, spec) for signal in signals], spec)
 
 
 def sample_of(signal: Signal, spec: TokenSpec) -> Sample:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from foundation.config import ObjectiveSection
 from foundation.models import WfmConfig, WfmForMaskedModeling
-from foundation.models.batch import checked_batch
 from foundation.models.masked_loss import Hidden, hidden_tokens, weighted_mean_square
 from foundation.models.structure import Structure, Visible, rows_of, to_device
 from foundation.nn.decomposition import Components
@@ -128,7 +127,6 @@ class MaskedObjective(ObjectiveSection):
             gate with interpolation; `statistics`, the loss of the statistics head; `flow`, the diffusion loss; with
             experts `balance`.
         """
-        batch = checked_batch(batch)
         if task.practises:  # a state of generation knows the levels of the whole
             full = own = model.encoder.components(batch, batch["measured"])
         else:

@@ -31,14 +31,6 @@ from foundation.errors import ShardError
 
 
 @pytest.fixture
-def server(shards_dir: Path) -> Iterator[Server]:
-    with Server(shards_dir) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
 def served(server: Server) -> str:
     return server.address
 

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foundation.config import PretrainRecipe
-from foundation.data.tokens import collate, sample_of
+from foundation.data.tokens import collated
 from foundation.models.structure import to_device
 from foundation.nn.patches import cut
 from foundation.signal import Signal
@@ -87,7 +87,7 @@ def work_of(recipe: PretrainRecipe, signals: Sequence[Signal]) -> Work:
         module.bfloat16()
     config = module.model.config
     tasks = Tasks(module.objective, config, recipe.seed, 1, 0, 1)
-    batch = collate([sample_of(each, config) for each in signals], config)
+    batch = collated(signals, config)
     found = []
     for number in range(DRAWS):
         drawn, task = to_device(tasks(batch, number), "meta")

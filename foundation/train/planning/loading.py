@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from foundation.config import PretrainRecipe
-from foundation.data.tokens import collate, sample_of
+from foundation.data.tokens import collated
 from foundation.errors import ShardError
 from foundation.models import WfmConfig
 from foundation.objectives import MaskedObjective
@@ -55,16 +55,11 @@ def measure(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, in
 
 def samples_of(recipe: PretrainRecipe, config: WfmConfig, count: int) -> list[Signal]:
     """The first samples that a run of this recipe would read, as augmented; none where its shards are not here."""
-    change, found = augmentation(recipe.data), []
     try:
         stream = stream_of(recipe, config, 1)
-        for position in range(min(count, stream.total)):
-            which, within = stream.mixture.at(position)
-            signal = stream.corpora[which].read(*stream.orders[which].at(within), clean=False)
-            found.append(signal if change is None else change(signal, position))
+        return [stream.signal(position) for position in range(min(count, stream.total))]
     except ShardError:
         return []
-    return found
 
 
 def noise(shape: tuple[int, int, int], seed: int = 0) -> Signal:
@@ -90,7 +85,7 @@ def _made_up(recipe: PretrainRecipe, config: WfmConfig, shape: tuple[int, int, i
         signals = [decode(stored, clean=False) for _ in range(BATCH)]
         if change is not None:
             signals = [change(signal, seed) for seed, signal in enumerate(signals)]
-        yield tasks(collate([sample_of(signal, config) for signal in signals], config), number)[0]
+        yield tasks(collated(signals, config), number)[0]
         number += 1
 
 

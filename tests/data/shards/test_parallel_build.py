@@ -8,15 +8,12 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT
 from helpers.small_set import COUNT, SHARD_BYTES, _dataset, _samples
 from helpers.tiny import snapshot
 
@@ -34,7 +31,6 @@ from foundation.data.shards.write import PIECES_NAME, write_shards
 from foundation.datasets import DATASETS, open_dataset
 from foundation.errors import ShardError, WfmError
 
-KILLER = ROOT / "tests" / "fuzz" / "kill_build.py"
 SMALL: Any = {"shard_bytes": SHARD_BYTES}
 
 
@@ -347,11 +343,3 @@ def test_the_command_line_builds_parts_and_merges_them(tmp_path: Path, capfd: py
     told = capfd.readouterr().out
     assert "320 samples of" in told
     assert "the values are equal" in told
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_it_writes_the_same_bytes() -> None:
-    command = [sys.executable, str(KILLER), "--kills", "3", "--seed", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "3 kills" in done.stdout

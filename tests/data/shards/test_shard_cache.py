@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +37,6 @@ tar_index.fetch = lambda *given: (fetched.append(given), fetch(*given))[1]
 print(len(list(Corpus(CorpusSection(shards=sys.argv[1]), ShardCache(Path(sys.argv[2]), int(sys.argv[3]))))))
 print(len(fetched))
 """
-
-
-@pytest.fixture
-def server(shards_dir: Path) -> Iterator[Server]:
-    with Server(shards_dir) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from foundation.config import CorpusSection, PretrainRecipe, load_recipe
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest
 from foundation.data.stream import ShardStream
-from foundation.data.tokens import collate, sample_of
+from foundation.data.tokens import collated
 from foundation.errors import RecipeError
 from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.nn.patches import cut
@@ -218,7 +218,7 @@ def test_calls_and_bytes_are_those_of_a_step_with_content(shards_dir: Path, tmp_
     tasks = Tasks(module.objective, config, recipe.seed, 1, 0, 1)
     calls, moved = [], []
     for number in range(DRAWS):
-        batch, task = tasks(collate([sample_of(each, config) for each in signals], config), number)
+        batch, task = tasks(collated(signals, config), number)
         with Count() as counted:
             module.objective.loss(module.model, cut(batch), task)[0].backward()
         calls.append(sum(counted.calls.values()))
