@@ -1,7 +1,8 @@
 """Simulated Wi-Fi channel state information of people moving in furnished rooms, with the noise-free truth.
 
 Origin: `foundation.simulate`; no file is needed. Licence: CC0-1.0.
-Labels: `activity`; `position` (x, y) and `velocity` (vx, vy) of the person, in metres and metres per second.
+Labels: `activity`; `people`, how many; `position` (x, y) and `velocity` (vx, vy) of the person, in metres and metres
+per second; `torso_speed`, `limb_speed`, `lift_speed` and `path_speed`, in eight parts of the window, likewise.
 Splits: `room` (rooms that training never saw) and `recording` (other recordings in the training rooms).
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from foundation.data.shards.spec import Dataset, Sample
+from foundation.simulate.facts import MOTION_TASKS
 from foundation.simulate.generate import simulate, simulated_splits
 
 PIECE = 64  # windows, 8 sessions: about 8 MB
@@ -24,7 +26,7 @@ def build(count: int, seed: int = 0) -> Dataset:
         licence="CC0-1.0",
         citation="foundation.simulate",
         homepage="",
-        tasks={"activity": "classification", "position": "regression", "velocity": "regression"},
+        tasks=MOTION_TASKS,
         pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
         splits=lambda: simulated_splits(count, seed),
         parameters={"count": count, "seed": seed},

@@ -3,7 +3,7 @@
 Origin: `foundation.simulate.corpus`; no file is needed. Licence: CC0-1.0.
 Samples: sizes, carriers (0.9 to 77 GHz), rates, bandwidths, rooms, people and devices differ from session to session;
 few samples have more than 150 tokens at the default patch shapes.
-Labels, where they are known: `activity`, `position`, `velocity`, `visibility`, `distance`, `modulation`, `snr`.
+Labels, where they are known: those of `simulated`, and `visibility`, `distance`, `modulation`, `snr`.
 Split: `room`, train and valid: every eleventh room is held out.
 """
 
@@ -14,6 +14,7 @@ from functools import partial
 
 from foundation.data.shards.spec import Dataset, Sample
 from foundation.simulate.corpus import corpus, corpus_splits
+from foundation.simulate.facts import MOTION_TASKS
 
 PIECE = 256  # windows: about 6 MB
 
@@ -27,9 +28,7 @@ def build(count: int, seed: int = 0) -> Dataset:
         citation="foundation.simulate.corpus",
         homepage="",
         tasks={
-            "activity": "classification",
-            "position": "regression",
-            "velocity": "regression",
+            **MOTION_TASKS,
             "visibility": "classification",
             "distance": "regression",
             "modulation": "classification",

@@ -6,7 +6,8 @@ visible entries only, see `foundation.nn.decomposition`.
 
 Batch keys (B samples, N tokens padded, E entries): values float32, observed bool [B, N, E]; position float32 [B, N, 6];
 link int64 [B, N, 2]; grid int64 [B, N, 3]; column, shape int64, static, exists, measured bool [B, N]; kind int64,
-logarithmic, real bool [B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known).
+logarithmic, real bool [B]; radio float32 [B, 3] (log10 of carrier, bandwidth, sampling interval; NaN where not known);
+facts float32 [B, F] (NaN where not known), which only pretraining reads.
 A collated batch has `fields` instead of values and observed, which `foundation.nn.patches.cut` makes of them.
 """
 
@@ -27,6 +28,7 @@ from foundation.data.views import VIEWS, view_of
 from foundation.errors import RecipeError, SignalError
 from foundation.nn.patches import Fields, cut, patch_places
 from foundation.signal import KINDS, Signal
+from foundation.signal.facts import facts_of
 
 Batch = dict[str, Tensor]
 Collated = dict[str, Any]  # not yet cut
@@ -45,6 +47,7 @@ class Sample:
         layout: its patch grid.
         position, link: of every token, see above.
         amplitude: the network reads the logarithm of the magnitude.
+        facts: see `foundation.signal.facts`.
     """
 
     field: np.ndarray
@@ -57,6 +60,7 @@ class Sample:
     real: bool
     amplitude: bool
     radio: np.ndarray
+    facts: np.ndarray
 
 
 def tokenize(signals: Signal | Sequence[Signal], spec: TokenSpec) -> Batch:
@@ -95,6 +99,7 @@ def sample_of(signal: Signal, spec: TokenSpec) -> Sample:
         real=signal.is_real or amplitude,
         amplitude=amplitude,
         radio=_log10([signal.carrier_hz, signal.bandwidth_hz, interval_s] if physical else [0.0, 0.0, 0.0]),
+        facts=facts_of(signal),
     )
 
 
@@ -140,6 +145,7 @@ def collate(samples: Sequence[Sample], spec: TokenSpec) -> Collated:
         "logarithmic": torch.tensor([sample.logarithmic for sample in samples]),
         "real": torch.tensor([sample.real for sample in samples]),
         "radio": torch.from_numpy(np.stack([sample.radio for sample in samples])),
+        "facts": torch.from_numpy(np.stack([sample.facts for sample in samples])),
     }
 
 

@@ -18,11 +18,11 @@ from foundation.nn.tracing import tracing
 #: What `foundation.tokenize` makes.
 KEYS = (
     *("values", "observed", "position", "link", "grid", "column", "shape", "static", "exists"),
-    *("measured", "kind", "logarithmic", "real", "radio"),
+    *("measured", "kind", "logarithmic", "real", "radio", "facts"),
 )
-#: What is only read in places: padding by the decoder, values where they are not given as components, the others where
-#: a batch is prepared.
-OPTIONAL = frozenset({"exists", "values", "measured", "real"})
+#: What is only read in places: padding by the decoder, values where they are not given as components, facts by an
+#: objective, the others where a batch is prepared.
+OPTIONAL = frozenset({"exists", "values", "measured", "real", "facts"})
 _OF_TASK = ("measured", "static", "shape", "grid", "column", "exists")
 #: What the network makes of the others unless a batch brings it, see `foundation.models.structure`.
 STRUCTURE = "structure"

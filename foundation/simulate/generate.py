@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import RecipeError
-from foundation.signal import Label, Link, Signal
+from foundation.signal import Link, Signal
 from foundation.simulate.channel import Field, moving_response, shadow, static_response
 from foundation.simulate.config import SimulationConfig
+from foundation.simulate.facts import Present, facts_of_people
 from foundation.simulate.impairments import Device, draw_noise, draw_packets, draw_valid, make_device
-from foundation.simulate.people import Person, make_person, move
-from foundation.simulate.rooms import Array, Room, make_room
+from foundation.simulate.people import CHEST, Person, make_person, move
+from foundation.simulate.rooms import Room, make_room
 
 #: Standard deviation by which furniture is displaced between recordings.
 CLUTTER_SHIFT_M = 0.02
@@ -34,8 +35,7 @@ def simulate(count: int, seed: int, config: SimulationConfig | None = None, *, f
     """Generate `count` windows of CSI with ground truth, starting at window `first`.
 
     Window i depends on (seed, i, config) only. `clean` has the impairments of `values` but neither thermal noise nor
-    lost packets. Labels: `activity`, and unless the room is empty `position` (x, y), the mean position of the torso in
-    metres, and `velocity` (vx, vy), its mean velocity in m/s. The subject of an empty room is "".
+    lost packets. Labels: see `foundation.simulate.facts`. The subject of an empty room is "".
 
     Args:
         count: number of windows; `config.windows_per_session` consecutive windows form a session.
@@ -111,8 +111,8 @@ def occupied_channel(
     people: Sequence[tuple[Person, Sequence[str]]],
     carrier: float,
     config: SimulationConfig,
-) -> tuple[Field, list[list[Array]]]:
-    """The channel of B windows, complex64 [B, T, links, F], and the torso trajectories [3, T] of the people in each.
+) -> tuple[Field, list[list[Present]]]:
+    """The channel of B windows, complex64 [B, T, links, F], and the people in each.
 
     Args:
         people: each with one activity per window, `empty` if absent.
@@ -121,19 +121,18 @@ def occupied_channel(
     windows = len(people[0][1])
     field = np.empty((windows, config.times, *sight.shape), np.complex64)
     field[:] = sight + rest
-    ways: list[list[Array]] = [[] for _ in range(windows)]
+    present: list[list[Present]] = [[] for _ in range(windows)]
     for person, activities in people:
         inside = [i for i, activity in enumerate(activities) if activity != "empty"]
         if not inside:
             continue
         points, rcs = move(rng, [activities[i] for i in inside], person, room.size_m, config)
-        torso = points[:, :, :2].mean(axis=2)
         moving = moving_response(room, points, rcs, carrier, config.frequency_hz)
-        moving += (shadow(room, torso) - 1)[..., None] * sight
+        moving += (shadow(room, points[:, :, CHEST].mean(axis=2)) - 1)[..., None] * sight
         field[inside] += moving
-        for i, way in zip(inside, torso, strict=True):
-            ways[i].append(way)
-    return field, ways
+        for i, own in zip(inside, points, strict=True):
+            present[i].append((activities[i], own))
+    return field, present
 
 
 def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
@@ -144,7 +143,7 @@ def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
     device = make_device(seed, device_index, config)
     carrier = float(rng.choice(config.carriers_hz))
     activities = [str(a) for a in rng.choice(config.activities, config.windows_per_session)]
-    field, ways = occupied_channel(rng, room, [(make_person(seed, person_index), activities)], carrier, config)
+    field, present = occupied_channel(rng, room, [(make_person(seed, person_index), activities)], carrier, config)
     recording = record(rng, field, device, config)
     links = links_of(room)
     return [
@@ -164,17 +163,10 @@ def _session(seed: int, session: int, config: SimulationConfig) -> list[Signal]:
             session=session_name(session, config),
             source="foundation.simulate",
             licence="CC0-1.0",
-            labels={"activity": activity, **(motion_labels(ways[i][0], config.time_s) if ways[i] else {})},
+            labels=facts_of_people(present[i], config.time_s, room.tx_m[0], room.rx_m[0]),
         )
         for i, activity in enumerate(activities)
     ]
-
-
-def motion_labels(torso_m: Array, time_s: Array) -> dict[str, Label]:
-    """Labels `position` (m) and `velocity` (m/s), means in the horizontal plane; torso_m is [3, T]."""
-    x, y = torso_m[:2].mean(axis=1)
-    vx, vy = (torso_m[:2, -1] - torso_m[:2, 0]) / (time_s[-1] - time_s[0])
-    return {"position": (float(x), float(y)), "velocity": (float(vx), float(vy))}
 
 
 def links_of(room: Room) -> tuple[Link, ...]:

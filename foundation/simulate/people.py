@@ -19,7 +19,8 @@ MARGIN_M = 0.4
 #: Candidate trajectories, of which the one that fits the room best is taken.
 _CANDIDATES = 4
 _SIDE = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])  # left, right
-_CHEST, _HANDS, _LEGS = slice(0, 2), slice(2, 4), slice(4, 6)
+CHEST, LIMBS = slice(0, 2), slice(2, 6)
+_HANDS, _LEGS = slice(2, 4), slice(4, 6)
 # Bistatic radar cross sections of an adult; in total more than the usual 1 m2 of backscatter, due to forward scatter.
 _RCS_M2 = np.array([1.2, 1.2, 0.3, 0.3, 0.5, 0.5])
 
@@ -127,7 +128,7 @@ def _posture(rng: np.random.Generator, drawn: dict[str, Array], height: float, t
     forward[:, _LEGS] += drawn["leg"][:, None] * swing[:, _LEGS]
     forward[:, _HANDS] -= drawn["arm"][:, None] * swing[:, _HANDS]
     up[:, _LEGS] += 0.2 * drawn["leg"][:, None] * (1 + np.cos(stride) * _SIDE[_LEGS, None])
-    up[:, _CHEST] += 0.08 * drawn["leg"][:, None] * np.cos(2 * stride)
+    up[:, CHEST] += 0.08 * drawn["leg"][:, None] * np.cos(2 * stride)
     _breathe_and_sway(rng, forward, left, t)
     _wave(rng, drawn, left, up, height, t)
     _sit(rng, drawn, forward, up, t)
@@ -138,7 +139,7 @@ def _breathe_and_sway(rng: np.random.Generator, forward: Array, left: Array, t: 
     """Add breathing (4 to 8 mm at 0.2 to 0.4 Hz) and the postural sway of a standing body (1 to 4 mm)."""
     count = len(forward)
     breath = rng.uniform(0.004, 0.008, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.4), t))
-    forward[:, _CHEST] += breath[:, None]
+    forward[:, CHEST] += breath[:, None]
     for axis in (forward, left):
         axis[:, :4] += (rng.uniform(0.001, 0.004, (count, 1)) * np.sin(_turns(rng, count, (0.2, 0.6), t)))[:, None]
 

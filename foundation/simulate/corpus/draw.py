@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foundation.signal import SPEED_OF_LIGHT, Label
+from foundation.signal import SPEED_OF_LIGHT
 from foundation.simulate.config import ACTIVITIES, SimulationConfig
-from foundation.simulate.generate import motion_labels
 from foundation.simulate.people import Person, make_person
 from foundation.simulate.rooms import Array, Room, make_room
 
@@ -25,13 +25,15 @@ NOBODY = 0.08
 #: Largest length of an antenna array.
 ARRAY_M = 1.5
 #: Carriers and their bandwidths: IEEE 802.11ah, b to ax (2.4 GHz, 5 and 6 GHz), cellular millimetre wave, 802.11ay.
-_BANDS = (
+Band = tuple[tuple[float, float], tuple[float, float]]
+_BANDS: tuple[Band, ...] = (
     ((0.9e9, 0.93e9), (1e6, 16e6)),
     ((2.4e9, 2.484e9), (20e6, 40e6)),
     ((5.15e9, 7.1e9), (20e6, 320e6)),
     ((26e9, 30e9), (50e6, 400e6)),
     ((57e9, 71e9), (100e6, 1760e6)),
 )
+WIFI = _BANDS[1:3]
 _RATE_HZ, _USUAL_RATE_HZ = (5.0, 4000.0), (20.0, 400.0)
 
 #: People, each with an activity per window.
@@ -80,10 +82,11 @@ def draw_sizes(
             return drawn
 
 
-def draw_band(rng: np.random.Generator) -> tuple[float, float]:
-    """Draw carrier and bandwidth in hertz: of a standard, or any from 0.9 to 77 GHz."""
-    if rng.random() < 0.6:
-        carriers, widths = _BANDS[rng.integers(len(_BANDS))]
+def draw_band(rng: np.random.Generator, bands: Sequence[Band] | None = None) -> tuple[float, float]:
+    """Draw carrier and bandwidth in hertz: of these bands; by default of a standard, or any from 0.9 to 77 GHz."""
+    if bands is not None or rng.random() < 0.6:
+        bands = bands or _BANDS
+        carriers, widths = bands[int(rng.integers(len(bands)))]
         return float(rng.uniform(*carriers)), log_uniform(rng, *widths)
     carrier = log_uniform(rng, 0.9e9, 77e9)
     return carrier, log_uniform(rng, 1e6, min(400e6, carrier / 8))
@@ -124,11 +127,3 @@ def draw_people(rng: np.random.Generator, seed: int, most: int = 3, windows: int
         )
         for _ in range(max(1, count))
     ]
-
-
-def labels_of(people: People, window: int, ways: list[Array], time_s: Array) -> dict[str, Label]:
-    """Labels of an empty room or a single person; none for several people. `ways`: trajectories of those present."""
-    doing = [activities[window] for _, activities in people if activities[window] != "empty"]
-    if len(doing) > 1:
-        return {}
-    return {"activity": doing[0], **motion_labels(ways[0], time_s)} if doing else {"activity": "empty"}

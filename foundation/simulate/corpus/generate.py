@@ -12,13 +12,13 @@ from foundation.simulate.corpus.draw import WINDOWS
 from foundation.simulate.corpus.positioning import cir, rssi
 from foundation.simulate.corpus.radar import radar
 from foundation.simulate.corpus.waveforms import iq, spectrogram
-from foundation.simulate.corpus.wifi import channel, csi, csi_amplitude
+from foundation.simulate.corpus.wifi import channel, csi, csi_amplitude, sensing, sensing_amplitude
 
 Draw = Callable[[np.random.Generator, int, int], list[Signal]]
 #: Kinds of consecutive sessions; most indoor measurements are Wi-Fi.
 SCHEDULE: tuple[Draw, ...] = (
-    csi, radar, csi_amplitude, cir, csi, iq, channel, csi_amplitude, csi, spectrogram, rssi, csi, radar, csi_amplitude,
-    cir, channel,
+    csi, radar, csi_amplitude, cir, sensing, iq, channel, sensing_amplitude, sensing, spectrogram, rssi, csi, radar,
+    sensing_amplitude, cir, channel, sensing, radar, sensing, iq,
 )  # fmt: skip
 #: Every n-th room is held out; coprime to the length of the schedule, so that all kinds are.
 HELD_OUT_EVERY = 11
@@ -32,8 +32,8 @@ def corpus(count: int, seed: int, *, first: int = 0) -> Iterator[Signal]:
     """Generate `count` windows, starting at window `first`; window i depends on (seed, i) only.
 
     Sizes, carriers, rates, bandwidths, rooms, people and devices are drawn per session; the module of each kind has the
-    ranges. Labels, if known: `activity` of a single person (or `empty`), `position` (m), `velocity` (m/s),
-    `visibility`, `distance` (m), `modulation`, `snr` (dB).
+    ranges. Labels, if known: those of `foundation.simulate.facts`, `visibility`, `distance` (m), `modulation`, `snr`
+    (dB).
 
     Raises:
         RecipeError: `count`, `seed` or `first` is negative.

@@ -24,7 +24,8 @@ from foundation.simulate.corpus.rays import (
     steps,
     uniform,
 )
-from foundation.simulate.people import Person, move
+from foundation.simulate.facts import facts_of_people
+from foundation.simulate.people import move
 from foundation.simulate.rooms import Array, Room
 
 _CARRIERS_HZ = ((24.0e9, 24.25e9), (57e9, 64e9), (76e9, 77e9), (5.8e9, 77e9))
@@ -110,21 +111,16 @@ def _windows(
     for _ in range(WINDOWS):
         people = draw_people(rng, seed, most=2, windows=1)
         inside = [(person, doing[0]) for person, doing in people if doing[0] != "empty"]
-        tracks = [_track(rng, person, doing, room, carrier, config) for person, doing in inside]
-        labels: dict[str, Label] = {"activity": inside[0][1] if inside else "empty"} if len(inside) < 2 else {}
+        moved = [move(rng, [doing], person, room.size_m, config) for person, doing in inside]
+        tracks = [bounces(room, points[0], rcs[0], carrier) for points, rcs in moved]
+        present = [(doing, points[0]) for (_, doing), (points, _) in zip(inside, moved, strict=True)]
+        labels = facts_of_people(present, config.time_s, room.tx_m[0], room.rx_m[0])
         if not tracks:
             shape = (1, times, len(room.tx_m), len(room.rx_m))
             tracks = [(np.full(shape, 1e-12), np.ones(shape))]
         amplitudes, lengths = zip(*tracks, strict=True)
         windows.append(((np.concatenate(amplitudes), np.concatenate(lengths)), labels))
     return windows
-
-
-def _track(
-    rng: np.random.Generator, person: Person, doing: str, room: Room, carrier: float, config: SimulationConfig
-) -> Rays:
-    points, rcs = move(rng, [doing], person, room.size_m, config)
-    return bounces(room, points[0], rcs[0], carrier)
 
 
 def _field(

@@ -15,11 +15,11 @@ from foundation.simulate.corpus.draw import (
     draw_people,
     draw_room,
     draw_sizes,
-    labels_of,
     log_uniform,
 )
 from foundation.simulate.corpus.modulation import MODULATIONS, modulated
 from foundation.simulate.corpus.rays import Field, add_noise, frequency_response, static_rays, steps, uniform
+from foundation.simulate.facts import facts_of_people
 from foundation.simulate.generate import occupied_channel
 from foundation.simulate.rooms import Room
 from foundation.transforms.doppler import doppler
@@ -108,11 +108,11 @@ def _of_people(rng: np.random.Generator, seed: int, session: int) -> list[Signal
         times=size + hop * (frames - 1), interval_s=1 / rate, rx_antennas=rx, subcarriers=1, bandwidth_hz=1e6
     )
     room, people = draw_room(rng, seed, session, carrier, 1, rx), draw_people(rng, seed, most=2)
-    field, ways = occupied_channel(rng, room, people, carrier, config)
+    field, present = occupied_channel(rng, room, people, carrier, config)
     field = add_noise(rng, field, rng.uniform(15, 40))
     bins = 2 * size if rng.random() < 0.3 else size
     signals = []
-    for values, inside, index in zip(field, ways, range(WINDOWS), strict=True):
+    for values, inside in zip(field, present, strict=True):
         window = Signal(
             values=values,
             time_s=config.time_s,
@@ -121,7 +121,7 @@ def _of_people(rng: np.random.Generator, seed: int, session: int) -> list[Signal
             kind="csi",
             carrier_hz=carrier,
             bandwidth_hz=1e6,
-            labels=labels_of(people, index, inside, config.time_s),
+            labels=facts_of_people(inside, config.time_s, room.tx_m[0], room.rx_m[0]),
         )
         signals.append(_spectrogram(window, size, hop, True, bins))
     return signals

@@ -9,6 +9,7 @@ import numpy as np
 from foundation.signal import Signal
 from foundation.simulate.config import SimulationConfig
 from foundation.simulate.corpus.draw import (
+    WIFI,
     WINDOWS,
     Sizes,
     antennas,
@@ -17,10 +18,10 @@ from foundation.simulate.corpus.draw import (
     draw_people,
     draw_room,
     draw_sizes,
-    labels_of,
     log_uniform,
 )
 from foundation.simulate.corpus.rays import Rays, add_noise, frequency_response, static_rays, steps, uniform
+from foundation.simulate.facts import facts_of_people
 from foundation.simulate.generate import links_of, occupied_channel, record
 from foundation.simulate.impairments import make_device
 from foundation.simulate.rooms import Array, Room
@@ -29,6 +30,8 @@ from foundation.simulate.rooms import Array, Room
 _TIMES = ((16, 128), (16, 128), (4, 15), (1, 3))
 _RESPONSES = ((16, 256), (1, 32), (8, 512), (64, 2048))
 _SHARES = (0.55, 0.15, 0.2, 0.1)
+#: Packets per second, and seconds of a window, of recordings for sensing.
+_SENSING_HZ, _SENSING_S = (30.0, 250.0), (0.8, 4.0)
 #: Ranges of base station antennas, terminal antennas and subcarriers: many antennas or many subcarriers.
 _ARRAYS = (((1, 64), (1, 4), (4, 256)), ((1, 2), (1, 2), (128, 2048)))
 
@@ -38,12 +41,34 @@ def csi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     carrier, bandwidth = draw_band(rng)
     which = rng.choice(len(_TIMES), p=_SHARES)
     sizes = draw_sizes(rng, _TIMES[which], (1, 8), (1, 8), _RESPONSES[which])
-    config = _config(rng, sizes, carrier, bandwidth)
-    room = draw_room(rng, seed, session, carrier, sizes.tx, sizes.rx)
-    people = draw_people(rng, seed)
-    field, ways = occupied_channel(rng, room, people, carrier, config)
+    config = _config(rng, sizes, carrier, bandwidth, draw_interval(rng))
+    return _recording(rng, seed, session, config, sizes.times, most=3)
+
+
+def sensing(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
+    """As `csi`, as people record it for sensing: long enough to see a movement, in a Wi-Fi band, mostly one person."""
+    carrier, bandwidth = draw_band(rng, WIFI)
+    interval = 1 / log_uniform(rng, *_SENSING_HZ)
+    times = int(np.clip(rng.uniform(*_SENSING_S) / interval, 32, 192))
+    sizes = draw_sizes(rng, (times, times), (1, 2), (1, 4), (8, 128))
+    config = _config(rng, sizes, carrier, bandwidth, interval)
+    return _recording(rng, seed, session, config, times, most=1 if rng.random() < 0.75 else 3)
+
+
+def sensing_amplitude(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
+    """As `sensing`, without the phase."""
+    return [_amplitude(window) for window in sensing(rng, seed, session)]
+
+
+def _recording(
+    rng: np.random.Generator, seed: int, session: int, config: SimulationConfig, times: int, most: int
+) -> list[Signal]:
+    carrier = config.carriers_hz[0]
+    room = draw_room(rng, seed, session, carrier, config.tx_antennas, config.rx_antennas)
+    people = draw_people(rng, seed, most)
+    field, present = occupied_channel(rng, room, people, carrier, config)
     recording = record(rng, field, make_device(seed, session, config), config)
-    measured = _subcarriers(rng, sizes.responses)
+    measured = _subcarriers(rng, config.subcarriers)
     drop = rng.random() < 0.5
     signals = []
     for i in range(WINDOWS):
@@ -55,17 +80,20 @@ def csi(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
             links=links_of(room),
             kind="csi",
             carrier_hz=carrier,
-            bandwidth_hz=bandwidth,
-            labels=labels_of(people, i, ways[i], config.time_s),
+            bandwidth_hz=config.bandwidth_hz,
+            labels=facts_of_people(present[i], config.time_s, room.tx_m[0], room.rx_m[0]),
         )
-        signals.append(_as_captured(window, sizes.times, recording.valid[i, :, 0, 0], drop))
+        signals.append(_as_captured(window, times, recording.valid[i, :, 0, 0], drop))
     return signals
 
 
 def csi_amplitude(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     """As `csi`, without the phase."""
-    windows = csi(rng, seed, session)
-    return [window.with_(values=np.abs(window.values), is_real=True, kind="csi-amplitude") for window in windows]
+    return [_amplitude(window) for window in csi(rng, seed, session)]
+
+
+def _amplitude(window: Signal) -> Signal:
+    return window.with_(values=np.abs(window.values), is_real=True, kind="csi-amplitude")
 
 
 def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
@@ -101,11 +129,13 @@ def channel(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     return signals
 
 
-def _config(rng: np.random.Generator, sizes: Sizes, carrier: float, bandwidth: float) -> SimulationConfig:
+def _config(
+    rng: np.random.Generator, sizes: Sizes, carrier: float, bandwidth: float, interval_s: float
+) -> SimulationConfig:
     low = float(rng.uniform(5, 30))
     return SimulationConfig(
         times=max(sizes.times, 2),
-        interval_s=draw_interval(rng),
+        interval_s=interval_s,
         tx_antennas=sizes.tx,
         rx_antennas=sizes.rx,
         subcarriers=sizes.responses,

@@ -1,0 +1,103 @@
+"""Facts head: predicts what a simulator knows of a window (`foundation.signal.facts`) from the visible tokens alone."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foundation.models.output import EncoderOutput
+from foundation.models.structure import CONTEXT_TOKENS
+from foundation.signal.facts import FACTS, PARTS
+
+PROFILES = sum(fact.is_profile for fact in FACTS)
+OUTPUTS = sum(0 if fact.is_profile else len(fact.classes or "x") for fact in FACTS)
+
+
+class FactsHead(nn.Module):
+    """Reads the mean and deviation of the dynamics tokens, the mean of all, and the context; profiles of motion are
+    predicted from the tokens of each part of the window, so that these hold what moved when."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * width)
+        self.hidden = nn.Linear(4 * width, 2 * width)
+        self.out = nn.Linear(2 * width, OUTPUTS)
+        self.part = nn.Linear(width, width)
+        self.shared = nn.Linear(2 * width, width, bias=False)
+        self.profiles = nn.Linear(width, PROFILES)
+
+    def forward(
+        self, output: EncoderOutput, batch: dict[str, Tensor]
+    ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "batch profiles parts"]]:
+        hidden, keep, index = output.last_hidden_state, output.keep, output.index
+        assert hidden is not None and keep is not None and index is not None
+        tokens, real = hidden[:, CONTEXT_TOKENS:], keep[:, CONTEXT_TOKENS:]
+        moving = real & ~batch["static"].gather(1, index)
+        summary = F.gelu(self.hidden(self.norm(summarised(tokens, real, moving, hidden[:, 1]))))
+        weight = parts_of(batch["grid"][..., 0].gather(1, index), moving).to(tokens.dtype)
+        local = torch.einsum("bkp,bkh->bph", weight / weight.sum(1, keepdim=True).clamp(min=1e-6), tokens)
+        profiles = self.profiles(F.gelu(self.part(local) + self.shared(summary)[:, None]))
+        return self.out(summary), profiles.transpose(1, 2)
+
+    def loss(
+        self, output: EncoderOutput, batch: dict[str, Tensor]
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """Sum over facts of the cross-entropy, or Huber loss, of those that are known, per sample of the batch; and
+        each fact's own, per sample that it is known of."""
+        outputs, profiles = (each.float() for each in self(output, batch))
+        facts, total, own = batch["facts"], outputs.new_zeros(()), {}
+        column = start = profile = 0
+        for fact in FACTS:
+            target = facts[:, column : column + fact.size]
+            known = ~target.isnan()
+            if fact.classes is not None:
+                classes = torch.where(known, target, -100.0)[:, 0].long()
+                found = outputs[:, start : start + len(fact.classes)]
+                error, start = F.cross_entropy(found, classes, reduction="sum"), start + len(fact.classes)
+            else:
+                if fact.is_profile:
+                    found, profile = profiles[:, profile], profile + 1
+                else:
+                    found, start = outputs[:, start : start + 1], start + 1
+                each = F.huber_loss(found, torch.where(known, target, 0.0), reduction="none")
+                error = (each * known).sum() / fact.size
+            total = total + error
+            own[fact.name] = (error / known[:, 0].sum().clamp(min=1)).detach()
+            column += fact.size
+        return total / len(facts), own
+
+
+def summarised(
+    tokens: Float[Tensor, "batch visible width"],
+    real: Bool[Tensor, "batch visible"],
+    moving: Bool[Tensor, "batch visible"],
+    context: Float[Tensor, "batch width"],
+) -> Float[Tensor, "batch features"]:
+    """Mean and deviation of the moving tokens, mean of the real ones, and the context."""
+    mean = _mean(tokens, moving)
+    deviation = (_mean((tokens - mean[:, None]).square(), moving) + 1e-6).sqrt()
+    return torch.cat([mean, deviation, _mean(tokens, real), context], dim=1)
+
+
+def parts_of(
+    time: Int[Tensor, "batch visible"], moving: Bool[Tensor, "batch visible"]
+) -> Float[Tensor, "batch visible parts"]:
+    """How much each token has of each of `PARTS` equal parts of the window: falls linearly with the distance.
+
+    Args:
+        time: index of the token's patch along time.
+    """
+    patches = time.amax(1, keepdim=True) + 1
+    middle = (torch.arange(PARTS, device=time.device) + 0.5) / PARTS
+    away = ((time + 0.5) / patches)[..., None] - middle
+    reach = 1 / patches.clamp(max=PARTS)[..., None]
+    return (1 - away.abs() / reach).clamp(min=0) * moving[..., None]
+
+
+def _mean(
+    tokens: Float[Tensor, "batch visible width"], chosen: Bool[Tensor, "batch visible"]
+) -> Float[Tensor, "batch width"]:
+    member = chosen[..., None].to(tokens.dtype)
+    return (tokens * member).sum(1) / member.sum(1).clamp(min=1)
