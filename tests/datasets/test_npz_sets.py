@@ -1,0 +1,146 @@
+"""Data sets in `.npz` files of arrays: small files in the published layout, and the real recordings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.datasets import built
+
+from foundation.datasets import open_dataset
+from foundation.datasets.common import arrays, runs
+from foundation.errors import ShardError
+
+
+def saved(tmp_path: Path, name: str, **content: Any) -> Path:
+    raw = tmp_path / "raw"
+    raw.mkdir(exist_ok=True)
+    np.savez_compressed(raw / name, allow_pickle=False, **content)
+    return raw
+
+
+def test_a_damaged_file_and_a_missing_array_are_named(tmp_path: Path) -> None:
+    raw = saved(tmp_path, "espectre.npz", csi=np.zeros((3, 128), np.int8))
+    with pytest.raises(ShardError, match=r"no intact \.npz file with recording"):
+        open_dataset("espectre-esp32-chips", raw=raw).splits()
+    path = raw / "espectre.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ShardError, match=r"no intact \.npz file with csi"):
+        arrays(path, "csi")
+
+
+def test_runs() -> None:
+    assert runs(np.array([4, 4, 0, 4])) == [(4, slice(0, 2)), (0, slice(2, 3)), (4, slice(3, 4))]
+
+
+def wibasl(tmp_path: Path) -> Path:
+    """Two signs of group A by two persons, five repetitions, and one of group B by volunteer 2 on two days."""
+    rows = [(sign, user, repetition, 0) for user in (1, 2) for repetition in range(5) for sign in (0, 1)]
+    rows += [(5, 2, repetition, day) for day in (1, 9) for repetition in range(2)]
+    sign, user, repetition, day = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    csi = np.random.default_rng(0).integers(1, 50, (len(rows), 200, 30, 2, 2, 2)).astype(np.int8)
+    csi[:, 10, :, 0] = 0  # the second antenna alone received packet 10
+    clock = np.tile(np.where(np.arange(200) < 150, np.arange(200) * 51, -1), (len(rows), 1))
+    clock[:, 7] = clock[:, 6]  # two packets in one millisecond
+    clock[3, :150] = np.arange(150)  # recorded at 1 kHz
+    return saved(
+        tmp_path,
+        "wibasl_signs10.npz",
+        csi=csi,
+        sign_names=np.array(["food", "help", "hungry", "sleep", "water", "bank"]),
+        sign=sign,
+        volunteer=user,
+        epoch=1732449912 + 86400 * day + 60 * repetition + 10 * sign,
+        repetition=repetition,
+        n_packets=np.full(len(rows), 150, np.int16),
+        t_ms=clock.astype(np.int32),
+    )
+
+
+def test_wibasl(tmp_path: Path) -> None:
+    raw = wibasl(tmp_path)
+    signals, splits = built("wibasl-csi-sign", raw, tmp_path / "out")
+    assert len(signals) == 23
+    assert Counter(signal.labels["sign"] for signal in signals) == {"food": 10, "help": 9, "bank": 4}
+    first = signals[0]
+    assert (first.session, first.values.shape, first.subject) == ("A-user-1-20241124-0", (200, 4, 30), "volunteer-1")
+    with np.load(raw / "wibasl_signs10.npz") as file:
+        csi = file["csi"][0]
+    assert first.values[3, 1, 29] == csi[3, 29, 0, 1, 0] + 1j * csi[3, 29, 0, 1, 1]
+    assert first.mask[:, :, 0].sum(axis=0).tolist() == [149, 149, 150, 150]
+    np.testing.assert_allclose(first.time_s[[5, 6, 7, 8, 149]], np.array([255, 306, 306, 408, 7599]) * 1e-3, atol=2e-4)
+    assert splits["A-same-users"]["test"] == {"A-user-1-20241124-4", "A-user-2-20241124-4"}
+    assert splits["B-day-1-to-2"]["test"] == {"B-user-2-20241203-0", "B-user-2-20241203-1"}
+    assert splits["B-day-1-to-2"]["train"] == splits["B-day-2-to-1"]["test"]
+    assert not [name for name in splits if "-user-" in name], "none has 40 recordings"
+
+
+@pytest.mark.real
+def test_wibasl_recordings(data_root: Path, tmp_path: Path) -> None:
+    signals, splits = built("wibasl-csi-sign", data_root / "wibasl-csi-sign", tmp_path / "out")
+    assert len(signals) == 816 - 30
+    assert {signal.values.shape for signal in signals} == {(200, 4, 30)}
+    assert {name for name in splits if "-user-" in name} == {
+        *(f"A-user-{user}" for user in (1, 2, 3, 4, 6, 7)),
+        *(f"B-user-{user}" for user in (2, 3, 4, 6)),
+    }
+    users = Counter((signal.session[0], signal.subject) for signal in signals)
+    assert users["A", "volunteer-1"] == 100
+    assert users["B", "volunteer-1"] == 36
+    assert all(9 < signal.time_s[signal.mask.any(axis=(1, 2))][-1] < 30 for signal in signals)
+    groups = {name[0]: {s[0] for part in parts.values() for s in part} for name, parts in splits.items()}
+    assert groups == {"A": {"A"}, "B": {"B"}}
+    # The phase of neighbouring subcarriers steps half as far from -2 to -1 as from -4 to -2: 20 MHz.
+    strong = next(signal for signal in signals if signal.subject == "volunteer-3")
+    steps = np.angle(np.sum(strong.values[:, 0, 1:] * strong.values[:, 0, :-1].conj(), axis=0))
+    assert abs(steps[13]) < 0.7 * abs(steps[12])
+
+
+def test_espectre(tmp_path: Path) -> None:
+    files = [("baseline", "c6", 230), ("movement", "esp32", 120), ("wave", "c3", 310), ("wave", "c3", 301)]
+    files += [("wave", "c3", 305), ("baseline_noisy", "c6", 100)]
+    buffers = np.random.default_rng(1).integers(1, 100, (sum(count for *_, count in files), 128)).astype(np.int8)
+    buffers[230:350, 2 * 28 : 2 * 28 + 2] = 0  # the highest subcarrier of the second recording, +28
+    raw = saved(
+        tmp_path,
+        "espectre.npz",
+        csi=buffers,
+        recording=np.repeat(np.arange(len(files)), [count for *_, count in files]),
+        rec_file=np.array([f"{label}_{index}.npz" for index, (label, *_) in enumerate(files)]),
+        rec_label=np.array([label for label, *_ in files]),
+        rec_chip=np.array([chip for _, chip, _ in files]),
+        rec_time=np.array([f"2026-03-0{9 - index}T10:00:00" for index in range(len(files))]),
+        rec_duration_ms=np.array([1150, -1, 3100, 3010, 3050, 1000], np.float32),
+    )
+    signals, splits = built("espectre-esp32-chips", raw, tmp_path / "out")
+    assert [signal.session for signal in signals] == [
+        *("baseline_noisy_5", "wave_4", "wave_3", "wave_2", "movement_1", "baseline_0", "baseline_0")
+    ]
+    assert [signal.values.shape[0] for signal in signals] == [100, 300, 300, 300, 100, 100, 100]
+    assert [dict(signal.labels) for signal in signals[3:6]] == [
+        {"gesture": "wave"},
+        {"motion": "movement"},
+        {"motion": "baseline"},
+    ]
+    esp32, c6 = signals[4], signals[5]
+    assert (c6.device, c6.interval_s, esp32.interval_s) == ("ESP32-C6", pytest.approx(0.005), pytest.approx(0.01))
+    assert c6.values[7, 0, 0] == buffers[7, 9] + 1j * buffers[7, 8], "subcarrier -28 is the fifth of the C6"
+    assert esp32.values[7, 0, 29] == buffers[237, 5] + 1j * buffers[237, 4], "subcarrier 2 is the third of the ESP32"
+    assert np.flatnonzero(~esp32.mask[0, 0]).tolist() == [28, 55]
+    assert splits["chip-c6"] == {"train": {"movement_1"}, "test": {"baseline_0"}, "rest": {"baseline_noisy_5"}}
+    assert splits["gesture-time"] == {"train": {"wave_4", "wave_3"}, "test": {"wave_2"}}
+
+
+@pytest.mark.real
+def test_espectre_recordings(data_root: Path, tmp_path: Path) -> None:
+    signals, splits = built("espectre-esp32-chips", data_root / "espectre-esp32-chips", tmp_path / "out")
+    counts = Counter(next(iter(signal.labels.values()), "none") for signal in signals)
+    assert counts == {"baseline": 210, "movement": 217, "wave": 30, "circle_cw": 30, "no_gesture": 60, "none": 63}
+    sizes = {split: {part: len(sessions) for part, sessions in parts.items()} for split, parts in splits.items()}
+    assert sizes["chip-c6"] == {"train": 30, "test": 6, "rest": 1}
+    assert sizes["gesture-time"] == {"train": 80, "test": 40}
+    assert all(signal.mask.mean() > 0.9 for signal in signals)
+    assert {signal.device for signal in signals} == {"ESP32", *(f"ESP32-{chip}" for chip in ("C3", "C5", "C6", "S3"))}
