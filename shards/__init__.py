@@ -32,6 +32,7 @@ DATASETS: dict[str, str] = {
     "ewine-uwb": "foundation.datasets.ewine_uwb",
     "hetercsi": "foundation.datasets.hetercsi",
     "lwm": "foundation.datasets.lwm",
+    "mars-mmwave-pointcloud": "foundation.datasets.mars_mmwave_pointcloud",
     "mm-fi": "foundation.datasets.mm_fi",
     "ntu-fi-har": "foundation.datasets.ntu_fi_har",
     "ntu-fi-humanid": "foundation.datasets.ntu_fi_humanid",

@@ -144,3 +144,58 @@ def test_espectre_recordings(data_root: Path, tmp_path: Path) -> None:
     assert sizes["gesture-time"] == {"train": 80, "test": 40}
     assert all(signal.mask.mean() > 0.9 for signal in signals)
     assert {signal.device for signal in signals} == {"ESP32", *(f"ESP32-{chip}" for chip in ("C3", "C5", "C6", "S3"))}
+
+
+def test_mars(tmp_path: Path) -> None:
+    """Persons 1 and 2, movements 1 and 10: 65 frames of two points, and one recording shorter than a window."""
+    sizes = {(1, 1): 65, (1, 10): 30, (2, 1): 20, (2, 10): 40}
+    frames = sum(sizes.values())
+    rng = np.random.default_rng(2)
+    points = np.column_stack([rng.uniform(-0.9, 0.9, 2 * frames), rng.uniform(1, 2, 2 * frames), np.zeros(2 * frames)])
+    number = np.concatenate([np.arange(count) + (np.arange(count) > 9) for count in sizes.values()])  # frame 10 is lost
+    raw = saved(
+        tmp_path,
+        "mars.npz",
+        xyz_q=(points * 2048).astype(np.int16),
+        doppler=np.tile([0, 0.712], frames).astype(np.float16),
+        intensity=np.tile([9, 16], frames).astype(np.int16),
+        n_points=np.full(frames, 2, np.int16),
+        subject=np.repeat([person for person, _ in sizes], list(sizes.values())),
+        movement=np.repeat([movement for _, movement in sizes], list(sizes.values())),
+        frame=number.astype(np.int32),
+        joints_mm=np.arange(frames)[:, None] + np.arange(75) * 10,
+        has_joints=np.arange(frames) > 20,
+    )
+    signals, splits = built("mars-mmwave-pointcloud", raw, tmp_path / "out")
+    first, last = "left-upper-limb-extension", "right-limb-extension"
+    assert [signal.labels["movement"] for signal in signals] == [first, first, last, last]
+    assert [signal.labels.get("pose", (0,))[0] for signal in signals] == [0, 0.045, 0.08, 0.13]
+    assert signals[1].labels["pose"][74] == pytest.approx(0.785)  # type: ignore[index]
+    assert {signal.values.shape for signal in signals} == {(30, 48, 16)}
+    np.testing.assert_allclose(signals[0].time_s[[9, 10]], [0.9, 1.1])
+    power = np.square(signals[0].values.real).reshape(30, 3, 16, 16).sum(axis=3)
+    np.testing.assert_allclose(power[:, :, [8, 10]], np.broadcast_to([9.0, 16.0], (30, 3, 2)), rtol=1e-5)
+    side = int(np.floor(np.int16(points[0, 0] * 2048) / 2048 / (7 * 0.0293))) + 8
+    assert signals[0].values[0, 16 + 8, side] == 3, "the second projection is the side"
+    assert splits["subject-1"]["test"] == {f"subject-1/{first}", f"subject-1/{last}"}
+    assert splits["subject-1"]["train"] == {f"subject-2/{last}"}
+
+
+@pytest.mark.real
+def test_mars_recordings(data_root: Path, tmp_path: Path) -> None:
+    signals, splits = built("mars-mmwave-pointcloud", data_root / "mars-mmwave-pointcloud", tmp_path / "out")
+    assert len(signals) == 1313
+    tests = Counter(signal.subject for signal in signals)
+    assert tests == {"subject-1": 389, "subject-2": 385, "subject-3": 290, "subject-4": 249}
+    assert {name: len(parts["test"]) for name, parts in splits.items()} == {
+        **{f"subject-{person}": 10 for person in (1, 2, 3)},
+        "subject-4": 9,
+    }
+    poses = np.array([signal.labels["pose"] for signal in signals if "pose" in signal.labels]).reshape(-1, 3, 25)
+    assert 0.79 < len(poses) / len(signals) < 0.85
+    head, spine, foot = (poses[:, :, joint].mean(axis=0) for joint in (3, 0, 15))
+    assert head[2] > spine[2] > foot[2], "z goes up"
+    assert 1.5 < spine[1] < 2.5, "y goes ahead"
+    # Where the power is, the person is: ahead by the joints' distance.
+    power = np.mean([np.square(signal.values.real[:, :16]).sum(axis=(0, 1)) for signal in signals], axis=0)
+    assert abs((np.argmax(power) + 0.5) * 7 * 0.0293 - spine[1]) < 0.3
