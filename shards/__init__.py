@@ -47,6 +47,7 @@ DATASETS: dict[str, str] = {
     "simulated": "foundation.datasets.simulated",
     "simulated-corpus": "foundation.datasets.simulated_corpus",
     "stability-csi-har": "foundation.datasets.stability_csi_har",
+    "uji-lib-longterm-rssi": "foundation.datasets.uji_lib_longterm_rssi",
     "ujiindoorloc": "foundation.datasets.ujiindoorloc",
     "ut-har": "foundation.datasets.ut_har",
     "uwb-cirs-2018": "foundation.datasets.uwb_cirs_2018",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,50 @@ def test_mars_recordings(data_root: Path, tmp_path: Path) -> None:
     # Where the power is, the person is: ahead by the joints' distance.
     power = np.mean([np.square(signal.values.real[:, :16]).sum(axis=(0, 1)) for signal in signals], axis=0)
     assert abs((np.argmax(power) + 0.5) * 7 * 0.0293 - spine[1]) < 0.3
+
+
+def test_uji_lib(tmp_path: Path) -> None:
+    rows = [(1, True, 1), (1, True, 2), (1, False, 1), (2, True, 1), (1, True, 1), (2, False, 1), (2, False, 1)]
+    month, is_train, number = (np.array(column) for column in zip(*rows, strict=True))
+    strength = np.full((len(rows), 4), 100, np.int8)
+    strength[:, 3] = -50 - np.arange(len(rows))
+    strength[1, 1] = -70
+    strength[2, 0] = -60  # no training file of month 1 heard it
+    strength[6] = [-60, 100, 100, 100]
+    raw = saved(
+        tmp_path,
+        "uji_lib_v2.npz",
+        rss=strength,
+        xyf=np.array([[1.5, 2.5, 3]] * 4 + [[3.5, 4.5, 0]] * 3, np.float32),
+        month=month.astype(np.int16),
+        is_train=is_train,
+        campaign=number.astype(np.int16),
+    )
+    signals, splits = built("uji-lib-longterm-rssi", raw, tmp_path / "out")
+    assert [signal.values[0, 1, 0] for signal in signals] == [-50, -54, -51, -52, -53, -55]
+    assert [link.tx for link in signals[0].links] == [1, 3]
+    assert signals[0].mask[0, :, 0].tolist() == [False, True]
+    assert signals[0].labels == {"position": (1.5, 2.5), "floor": "3"}
+    assert signals[1].labels == {"position": (3.5, 4.5)}
+    assert splits["months"] == {
+        "train": {"month-01-train-01", "month-01-train-02"},
+        "rest": {"month-02-train-01"},
+        "test-month-01": {"month-01-test-01"},
+        "test-month-02": {"month-02-test-01"},
+    }
+
+
+@pytest.mark.real
+def test_uji_lib_recordings(data_root: Path) -> None:
+    dataset = open_dataset("uji-lib-longterm-rssi", raw=data_root / "uji-lib-longterm-rssi")
+    splits = dataset.splits()["months"]
+    assert len(splits) == 2 + 25
+    sizes = {part: len(splits[part]) for part in ("train", "rest", "test-month-12", "test-month-25")}
+    assert sizes == {"train": 15, "rest": 25, "test-month-12": 5, "test-month-25": 10}
+    samples = [signal for _, signal in itertools.islice(dataset.samples(), 8641)]
+    sessions = Counter(signal.session for signal in samples)
+    assert sum(sessions[session] for session in splits["train"]) == 8640
+    assert {len(signal.links) for signal in samples} == {182}
+    assert Counter(signal.labels.get("floor") for signal in samples[:8640])[None] == 6
+    assert len({signal.labels["position"] for signal in samples[:8640]}) == 24
+    assert np.mean([signal.mask.sum() for signal in samples[:8640]]) == pytest.approx(18.79, abs=0.01)

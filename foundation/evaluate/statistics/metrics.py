@@ -17,7 +17,7 @@ _POINT = 3
 def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
     """Score of each sample, float64 [N], whose mean is the headline metric.
 
-    Of a class 1 or 0 (correct or not); of up to three numbers the Euclidean distance; of more (the joints of a body) the
+    Of a class 1 or 0 (correct or not); of up to three numbers the Euclidean distance; of more (joints of a body) the
     mean absolute error.
 
     Raises:
