@@ -247,3 +247,99 @@ def test_uji_lib_recordings(data_root: Path) -> None:
     assert Counter(signal.labels.get("floor") for signal in samples[:8640])[None] == 6
     assert len({signal.labels["position"] for signal in samples[:8640]}) == 24
     assert np.mean([signal.mask.sum() for signal in samples[:8640]]) == pytest.approx(18.79, abs=0.01)
+
+
+def test_ilc20(tmp_path: Path) -> None:
+    """Walks 0 (a test), 1 and 3 in site 1 and 4 in site 2; walk 2 has no scan."""
+    walks, scans = np.array([0, 1, 1, 3, 4]), np.arange(5)
+    often, other, rare = 7, 9, 8
+    # Scan 3 repeats its reading of `often` as often as an access point needs, and so does scan 4 that of `other`.
+    readings = [(0, often), (0, rare), (1, often), (2, rare), *[(3, often)] * 200, *[(4, other)] * 200]
+    raw = saved(
+        tmp_path,
+        "wifi_scans.npz",
+        scan_trace=walks.astype(np.int16),
+        scan_xy=np.column_stack([scans, scans + 0.5]).astype(np.float32),
+        obs_scan=np.array([scan for scan, _ in readings], np.int32),
+        obs_ap=np.array([point for _, point in readings], np.int16),
+        obs_rssi=np.array([-40 - scan for scan, _ in readings], np.int8),
+        trace_floor=np.array([0, 0, 0, 1, 2], np.int8),
+        floor_names=np.array(["site1/B1", "site1/F2", "site2/F1"]),
+    )
+    signals, splits = built("ilc20-wifi-floorplans", raw, tmp_path / "out")
+    assert [(signal.session, signal.values[0, 0, 0].real) for signal in signals] == [
+        ("site1_B1-walk-000", -40),
+        ("site1_B1-walk-001", -41),  # its second scan heard no access point that is heard often
+        ("site1_F2-walk-003", -43),
+        ("site2_F1-walk-004", -44),
+    ]
+    assert [[link.tx for link in signal.links] for signal in signals] == [[often]] * 3 + [[other]]
+    assert signals[2].labels == {"position": (3.0, 3.5), "floor": "F2"}
+    assert signals[2].environment == "site1_F2"
+    assert splits["site-1"] == {
+        "train": {"site1_B1-walk-001", "site1_F2-walk-003"},
+        "test": {"site1_B1-walk-000"},
+    }
+    assert splits["building-1-to-2"]["test"] == splits["building-2-to-1"]["train"] == {"site2_F1-walk-004"}
+
+
+@pytest.mark.real
+def test_ilc20_recordings(data_root: Path) -> None:
+    raw = data_root / "ilc20-wifi-floorplans"
+    dataset = open_dataset("ilc20-wifi-floorplans", raw=raw)
+    splits = dataset.splits()
+    sizes = {split: (len(parts["train"]), len(parts["test"])) for split, parts in splits.items()}
+    assert sizes["site-1"] == (455, 115)
+    assert sizes["site-2"] == (334, 83)
+    first = list(itertools.islice((signal for _, signal in dataset.samples()), 40))
+    assert {len(signal.links) for signal in first} == {2319}
+    assert all(int(signal.mask.sum()) > 20 for signal in first)
+    assert all(-95 < signal.values.real[signal.mask].max() < -20 for signal in first)
+    assert {*raw.glob(f"maps/{first[0].environment}_*")} >= {raw / "maps/site1_B1_floor_info.json"}
+
+
+def test_newrf(tmp_path: Path) -> None:
+    names = ["bedroom_ch1", "conference_433MHz", "conference_ch1", "conference_wood_ch1", "conference_concrete_ch1"]
+    numbers = np.arange(6 * len(names))
+    raw = saved(
+        tmp_path,
+        "newrf.npz",
+        set=np.repeat(np.arange(len(names)), 6).astype(np.int8),
+        set_names=np.array(names),
+        csi=(numbers + 1 - 2j).astype(np.complex64),
+        rx_xyz=np.column_stack([numbers, numbers, numbers]).astype(np.float32),
+        tx_xyz=np.full((len(numbers), 3), 0.5, np.float32),
+        los=numbers % 2,
+        freq_ghz=np.repeat([2.412, 0.433, 2.412, 2.412, 2.412], 6).astype(np.float32),
+    )
+    signals, splits = built("newrf-raytraced-rooms", raw, tmp_path / "out")
+    assert len(signals) == 30
+    assert [signal.values[0, 0, 0] for signal in signals[:3]] == [1 - 2j, 6 - 2j, 2 - 2j], "by fifths"
+    assert signals[1].labels == {"position": (5, 5, 5), "visibility": "LOS"}
+    assert signals[1].links[0].tx_position_m == (0.5, 0.5, 0.5)
+    assert {signal.carrier_hz for signal in signals} == {433e6, 2412e6}
+    assert splits["receivers"]["test"] == {f"{name}-4" for name in names}
+    assert splits["material-wood"]["train"] == {f"conference_concrete_ch1-{fifth}" for fifth in range(5)}
+    assert splits["frequency-433"]["test"] == {f"conference_433MHz-{fifth}" for fifth in range(5)}
+    assert set(splits) == {
+        *("receivers", "frequency-433", "frequency-2412", "material-wood", "material-concrete"),
+        *("room-bedroom", "room-conference"),
+    }
+
+
+@pytest.mark.real
+def test_newrf_channels(data_root: Path, tmp_path: Path) -> None:
+    signals, splits = built("newrf-raytraced-rooms", data_root / "newrf-raytraced-rooms", tmp_path / "out")
+    assert Counter(signal.environment for signal in signals) == {"bedroom": 975, "office": 1907, "conference": 2993}
+    assert len(splits["receivers"]["test"]) == 9
+    assert {name for name in splits if name.startswith("material")} == {
+        *("material-concrete", "material-plasterboard", "material-wood")
+    }
+    # The floor of the bedroom: the median level of the training receivers for all others.
+    bedroom = [signal for signal in signals if signal.environment == "bedroom"]
+    decibels = {
+        part: 20 * np.log10([abs(signal.values.item()) for signal in bedroom if signal.session in names])
+        for part, names in splits["receivers"].items()
+    }
+    error = np.abs(decibels["test"] - np.median(decibels["train"])).mean()
+    assert error == pytest.approx(4.98, abs=0.005)
