@@ -104,9 +104,9 @@ def _signal(buffers: NDArray[Any], recording: _Recording) -> Signal:
     return Signal(
         values=(pairs[..., 1] + 1j * pairs[..., 0])[:, None],
         valid=valid,
-        time_s=np.arange(len(buffers)) * recording.interval_s,
+        time_s=np.arange(len(buffers), dtype=np.float64) * recording.interval_s,
         links=(Link(),),
-        frequency_hz=INDICES[_TONES] * SPACING_HZ,
+        frequency_hz=INDICES[_TONES] * np.float64(SPACING_HZ),
         kind="csi",
         carrier_hz=0.0,
         bandwidth_hz=20e6,

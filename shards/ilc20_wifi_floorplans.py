@@ -119,7 +119,7 @@ def _signal(
     labels: dict[str, Label],
 ) -> Signal:
     return Signal(
-        values=values[None, :, None],
+        values=values[None, :, None].astype(np.complex64),
         valid=valid[None, :, None],
         time_s=np.zeros(1),
         links=links,

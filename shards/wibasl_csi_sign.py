@@ -104,7 +104,7 @@ def _signal(csi: np.ndarray, clock_ms: np.ndarray, recording: _Recording) -> Sig
     """The signal of int8 [packets, 30, rx, tx, 2]; the clock has whole milliseconds, in which two packets may fall."""
     measured = csi.transpose(0, 2, 3, 1, 4).astype(np.float32)
     values = (measured[..., 0] + 1j * measured[..., 1]).reshape(len(csi), -1, len(INDICES_20MHZ))
-    time_s = np.arange(len(csi)) * INTERVAL_S
+    time_s = np.arange(len(csi), dtype=np.float64) * INTERVAL_S
     heard = clock_ms[: recording.packets] * 1e-3 + np.arange(recording.packets) * 1e-6
     time_s[: recording.packets] = heard - heard[0]
     time_s[recording.packets :] += time_s[recording.packets - 1] - (recording.packets - 1) * INTERVAL_S
