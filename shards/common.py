@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import math
 import warnings
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from foundation.data.shards.spec import (
     Dataset,
@@ -22,7 +28,7 @@ from foundation.data.shards.spec import (
     TaskType,
     fingerprint,
 )
-from foundation.errors import WfmError
+from foundation.errors import ShardError, WfmError
 from foundation.readers.arrays.layouts import Layout, load_layout
 from foundation.signal import Signal
 
@@ -101,6 +107,27 @@ def _tell_undeclared(where: str, new: Iterable[str], labels: Iterable[str], task
                 f"{where}: has a label {label!r} but none for the task {near[0]!r}; spell the two alike."
             )
         warnings.warn(f"{where}: label {label!r} is left out: the tasks are {', '.join(tasks) or 'none'}", stacklevel=2)
+
+
+def arrays(path: Path, *names: str) -> list[NDArray[Any]]:
+    """Arrays of numbers or of text of an `.npz` file, by name. Nothing is unpickled.
+
+    Raises:
+        ShardError: the file is missing or damaged, or has no such array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ShardError(
+            f"{path}: is no intact .npz file with {', '.join(names)} ({error}); download the set again."
+        ) from error
+
+
+def runs(values: NDArray[Any]) -> list[tuple[int, slice]]:
+    """The number of each run of equal neighbours in a column, and its rows."""
+    starts = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    return [(int(values[start]), slice(start, stop)) for start, stop in itertools.pairwise(starts)]
 
 
 def readable(read: Read) -> Iterator[Signal]:

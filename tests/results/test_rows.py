@@ -215,3 +215,5 @@ def test_scores_follow_the_kind_of_the_targets() -> None:
     at, errors = np.zeros((3, 2)), np.array([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]])
     assert metrics.scores(at, errors, "position") == {"mean_error_m": 2.0, "median_error_m": 1.0}
     assert metrics.scores(at, errors, "velocity") == {"mean_error": 2.0, "median_error": 1.0}, "not in metres"
+    joints = np.array([[0.1, -0.1, 0.3, 0.3]])
+    assert metrics.scores(np.zeros((1, 4)), joints, "pose")["mean_error"] == pytest.approx(0.2), "absolute, per number"

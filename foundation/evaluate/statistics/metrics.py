@@ -10,9 +10,15 @@ from scipy.stats import wasserstein_distance
 
 Array = NDArray[Any]
 
+#: More numbers than a point in space has, as the joints of a body, are scored by their mean absolute error.
+_POINT = 3
+
 
 def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
-    """Score of each sample, float64 [N], whose mean is the headline metric: 1 or 0 (correct or not), or the distance.
+    """Score of each sample, float64 [N], whose mean is the headline metric.
+
+    Of a class 1 or 0 (correct or not); of up to three numbers the Euclidean distance; of more (joints of a body) the
+    mean absolute error.
 
     Raises:
         ValueError: shapes differ, or there are no samples.
@@ -20,7 +26,8 @@ def each_score(truth: Array, predicted: Array) -> NDArray[np.float64]:
     _same_shape(truth, predicted)
     if np.ndim(truth) == 1:
         return np.asarray(np.asarray(truth) == np.asarray(predicted), np.float64)
-    return np.asarray(np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(truth, np.float64), axis=-1))
+    off = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
+    return np.asarray(np.linalg.norm(off, axis=-1) if off.shape[-1] <= _POINT else np.abs(off).mean(axis=-1))
 
 
 def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
@@ -31,8 +38,8 @@ def scores(truth: Array, predicted: Array, label: str) -> dict[str, float]:
         label: name of the label. A `position` is in metres; other numbers are in the unit of the shards.
 
     Returns:
-        For classes `accuracy`. For numbers mean and median Euclidean distance: `mean_error_m` and `median_error_m` for
-        a position, otherwise `mean_error` and `median_error`.
+        For classes `accuracy`. For numbers mean and median of `each_score`: `mean_error_m` and `median_error_m` for a
+        position, otherwise `mean_error` and `median_error`.
     """
     each = each_score(truth, predicted)
     if np.ndim(truth) == 1:

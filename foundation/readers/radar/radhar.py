@@ -5,13 +5,11 @@ one per detected point, separated by `---`; a frame begins where `point_id` rest
 `.npz`, an array [points, 6] each (x, y, z in metres, velocity in m/s, intensity in dB, frame), named
 `SPLIT|ACTIVITY|RECORDING`.
 
-A point cloud is the output of the radar's detector on its range-Doppler-angle map. The points are rasterised into maps
-of velocity over three projections: range, lateral position (y) and height (z). A cell holds the square root of the
-power of its points, and 0 where nothing was detected. Range is the distance of (x, y, z) in either form: the field
-`range` of the messages is 1.0653 times that in every recording, about the 16/15 by which the 256 bins of a range FFT
-differ from the 240 samples of a chirp, and is not used. Nearly all power is at zero velocity, at a range that differs
-from day to day: what distinguishes activities across positions is how high and how far aside a person moves, see
-docs/research/real-recordings.md.
+The maps are those of `point_cloud`: velocity over range, lateral position (y) and height (z). Range is the distance of
+(x, y, z) in either form: the field `range` of the messages is 1.0653 times that in every recording, about the 16/15 by
+which the 256 bins of a range FFT differ from the 240 samples of a chirp, and is not used. Nearly all power is at zero
+velocity, at a range that differs from day to day: what distinguishes activities across positions is how high and how
+far aside a person moves, see docs/research/real-recordings.md.
 """
 
 from __future__ import annotations
@@ -30,15 +28,12 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers.arrays.npy import parse_npy
 from foundation.readers.files import ZIP_MAGIC, plain_text, read_bytes
-from foundation.signal import SPEED_OF_LIGHT, Link, Signal
+from foundation.readers.radar.point_cloud import Resolution, point_cloud_signal
+from foundation.signal import Signal
 
-#: Resolution of the dataset, the step of its `range` and `velocity` values.
-RANGE_BIN_M, VELOCITY_BIN_M_S = 0.0435769706964, 0.614668667316
-DOPPLER_BINS, STILL = 16, 8
-#: A cell is 8 range bins, 35 cm; 16 of them cover the 5.5 m within which the points of the dataset lie.
-CELL_M, CELLS = 8 * RANGE_BIN_M, 16
-#: Range starts at the radar; the other two have it in the middle and are clipped to their outermost cells.
-PROJECTIONS = ("range", "lateral", "height")
+#: Steps of the dataset's `range` and `velocity` values. A cell is 8 ranges, 35 cm; 16 of them cover the 5.5 m within
+#: which its points lie.
+RESOLUTION = Resolution(range_m=0.0435769706964, velocity_m_s=0.614668667316, ranges_per_cell=8)
 FRAME_S = 1 / 30
 ACTIVITIES = ("boxing", "jack", "jump", "squats", "walk")
 
@@ -115,39 +110,10 @@ def _signal(
     where: str,
 ) -> Signal:
     """Rasterise points [P, 5] (x, y, z, velocity, intensity), given their frames and the times of the frames."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        depth = np.floor(np.linalg.norm(cloud[:, :3], axis=1) / CELL_M)
-        lateral, height = np.clip(np.floor(cloud[:, 1:3] / CELL_M) + CELLS // 2, 0, CELLS - 1).T
-        doppler = np.round(cloud[:, 3] / VELOCITY_BIN_M_S) + STILL
+    with np.errstate(over="ignore"):
         power = 10 ** (cloud[:, 4] / 10)
-        good = (depth >= 0) & (depth < CELLS) & (doppler >= 0) & (doppler < DOPPLER_BINS) & (power < 1e30)
-        good &= np.isfinite(cloud[:, :3]).all(axis=1)
-    if not good.any():
-        raise ReadError(f"{where}: none of its {len(good)} points lies within the range and velocity of the radar.")
-    if not good.all():
-        warnings.warn(
-            f"{where}: dropped {int((~good).sum())} of {len(good)} points beyond {CELLS * CELL_M:.1f} m, beyond "
-            f"{STILL * VELOCITY_BIN_M_S:.1f} m/s or not finite, the first at index {int(np.argmin(good))}",
-            stacklevel=3,
-        )
-    shape = (len(time_s), DOPPLER_BINS, CELLS)
-    maps = []
-    for cell in (depth, lateral, height):
-        flat = ((row * DOPPLER_BINS + doppler) * CELLS + cell)[good].astype(np.int64)
-        maps.append(np.bincount(flat, power[good], minlength=int(np.prod(shape))).reshape(shape))
-    return Signal(
-        values=np.sqrt(np.concatenate(maps, axis=1)),
-        time_s=time_s - time_s[0],
-        links=tuple(Link(projection, bin_) for projection in range(len(PROJECTIONS)) for bin_ in range(DOPPLER_BINS)),
-        delay_s=(np.arange(CELLS, dtype=np.float64) + 0.5) * (2 * CELL_M / SPEED_OF_LIGHT),
-        kind="radar",
-        carrier_hz=77e9,
-        bandwidth_hz=SPEED_OF_LIGHT / (2 * RANGE_BIN_M),
-        is_real=True,
-        device="TI IWR1443",
-        session=session,
-        labels=labels,
-    )
+    found = point_cloud_signal(cloud[:, :3], cloud[:, 3], power, row, time_s, RESOLUTION, where)
+    return found.with_(session=session, labels=labels)
 
 
 def _text_points(text: bytes, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
