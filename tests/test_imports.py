@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"signal", "transforms", "config", "nn"},
     "datasets": {"signal", "readers", "simulate", "data"},
     "nn": set(),
-    "models": {"nn", "config", "released"},
+    "models": {"signal", "nn", "config", "released"},
     "objectives": {"models", "nn", "config"},
     "checkpoints": {"signal", "data", "models", "results", "config", "released"},
     "generate": {"signal", "data", "models", "nn", "results"},

@@ -134,6 +134,10 @@ class ModelSection(Section):
         "physical",
         description="position of a token: seconds, hertz and delay; or index, plain sample numbers, for ablations",
     )
+    delay_doppler: bool = Field(
+        True,
+        description="a token also enters as the log power of its local delay-Doppler spectrum; false: as before 2.0",
+    )
     links: int = Field(
         64,
         gt=0,
@@ -186,6 +190,10 @@ class ObjectiveSection(Section):
     flow_weight: Weight = Field(1.0, description="weight of the flow-matching loss; 0: its head stays untrained")
     flow_levels: int = Field(
         2, ge=1, le=1024, description="noise levels drawn per token and step for the flow-matching loss"
+    )
+    facts_weight: Weight = Field(
+        1.0,
+        description="weight of predicting what a simulator knows of a window, such as the speed of who moves; recordings have none",
     )
     statistics_weight: Weight = Field(1.0, description="weight of the statistics head's loss")
     gate_share: float = Field(

@@ -78,6 +78,7 @@ class WfmConfig(PretrainedConfig):
     patch_shapes: list[list[int]]
     views: dict[str, str]
     positions: str
+    delay_doppler: bool
     links: int
     experts: int
     experts_active: int

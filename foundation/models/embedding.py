@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from foundation.models.config import KINDS, WfmConfig
 from foundation.models.structure import CONTEXT_TOKENS, Visible
+from foundation.nn.delay_doppler import DelayDoppler
 from foundation.nn.positions import PositionEmbedding, scalar_features
 
 RADIO_SIZE = 3  # log10 of carrier, bandwidth, sampling interval
@@ -20,6 +21,10 @@ class Tokenizer(nn.Module):
         super().__init__()
         shapes = len(config.patch_shapes)
         self.content = nn.ModuleList(nn.Linear(2 * config.entries, config.hidden_size) for _ in range(shapes + 1))
+        self.spectra = nn.ModuleList(
+            DelayDoppler(times, responses, config.hidden_size)
+            for times, responses in (config.patch_shapes if config.delay_doppler else ())
+        )
         self.gain = nn.Linear(scalar_features(torch.zeros(1)).numel(), config.hidden_size)
         self.place = Placement(config, config.hidden_size)
 
@@ -37,13 +42,18 @@ class Tokenizer(nn.Module):
         out = self.place(batch) + self.gain(scalar_features(gain[..., None]).to(x.dtype))
         if visible.content is None:
             which = torch.where(batch["static"], len(self.content) - 1, batch["shape"])
-            for i, project in enumerate(self.content):
-                out = out + torch.where((visible.real & (which == i))[..., None], project(x), 0.0)
+            for i in range(len(self.content)):
+                out = out + torch.where((visible.real & (which == i))[..., None], self._content(i, x), 0.0)
             return out
         # Also where no token is chosen: DDP and ZeRO want every parameter to take part in every step.
         flat = x.flatten(0, 1)
-        content = torch.cat([project(flat[rows]) for project, rows in zip(self.content, visible.content, strict=True)])
+        content = torch.cat([self._content(i, flat[rows]) for i, rows in enumerate(visible.content)])
         return out.flatten(0, 1).index_add(0, torch.cat(visible.content), content.to(out.dtype)).view_as(out)
+
+    def _content(self, index: int, x: Float[Tensor, "*rows entries"]) -> Float[Tensor, "*rows width"]:
+        """Of patches of one shape, or with the last index of static tokens."""
+        found: Tensor = self.content[index](x)
+        return found + self.spectra[index](x) if index < len(self.spectra) else found
 
 
 class Placement(nn.Module):

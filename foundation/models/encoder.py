@@ -114,6 +114,7 @@ class WfmModel(WfmPreTrainedModel):
             r"^mean\.",
             r"^gate_logits\.",
             r"^levels\.",
+            r"^facts\.",
             r"^flow\.",
         ]
         self.post_init()

@@ -18,6 +18,7 @@ from foundation.models.batch import STRUCTURE, checked_batch, host_part
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
+from foundation.models.facts_head import FactsHead
 from foundation.models.masked_loss import draw_visible, hidden_tokens, weighted_mean_square
 from foundation.models.output import EncoderOutput, MaskedOutput, asked_for
 from foundation.models.statistics_head import Summaries
@@ -42,6 +43,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.mean = nn.Linear(config.decoder_size, config.entries)
         self.gate_logits = nn.Linear(config.decoder_size, config.entries * METHODS)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
+        self.facts = FactsHead(config.hidden_size)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 

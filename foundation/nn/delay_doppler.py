@@ -32,10 +32,10 @@ class DelayDoppler(nn.Module):
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
-    def forward(self, entries: Float[Tensor, "rows entries"]) -> Float[Tensor, "rows width"]:
+    def forward(self, entries: Float[Tensor, "*rows entries"]) -> Float[Tensor, "*rows width"]:
         """Args: entries: (time, response, part) flattened; more may follow."""
         size = 2 * len(self.cosine)
-        real, imaginary = entries[:, 0:size:2], entries[:, 1:size:2]
+        real, imaginary = entries[..., 0:size:2], entries[..., 1:size:2]
         power = (real @ self.cosine + imaginary @ self.sine).square()
         power = power + (imaginary @ self.cosine - real @ self.sine).square()
         return self.project((power + QUIET).log() / 2 + 1)
