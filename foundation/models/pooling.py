@@ -83,7 +83,7 @@ def _statistics(
     predicted = flat.new_zeros(len(flat), len(ROWS), max(head.widths))
     observed = batch["observed"].flatten(0, 1)[batch_rows(output.visible.index, batch["static"].shape[1])]
     for shape, rows in output.visible.summary.items():
-        found = head(flat[rows].to(head.project.weight.dtype)).to(predicted.dtype)
+        found = head(flat[rows]).to(predicted.dtype)
         predicted[rows] = found * head.known(observed[rows], shape)
     predicted = _mean(predicted.view(*tokens.shape[:2], -1), member).unflatten(2, predicted.shape[1:])
     return dict(zip(ROWS, predicted.unbind(2), strict=True))
