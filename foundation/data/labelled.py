@@ -15,7 +15,7 @@ from foundation.data.shards.spec import TaskType
 from foundation.data.tokens import Collated, Sample, collate, sample_of
 from foundation.errors import RecipeError
 from foundation.signal import Signal
-from foundation.transforms.augment import device_response
+from foundation.transforms.augment import device_responses
 
 KEPT_BYTES = 2**28  # of the tokens that a set keeps
 #: Tokens that pass through a network at a time; a larger batch is cut into pieces of a quarter of this, for which
@@ -119,7 +119,7 @@ class TokenSet:
 
     def _samples(self, rows: np.ndarray, augment: float, seed: int) -> list[Sample]:
         if augment:
-            changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
+            changed = device_responses((self.signals[i] for i in rows), seed, augment)
             return [sample_of(signal, self.spec) for signal in changed]
         return [self._kept[i] if i < len(self._kept) else sample_of(self.signals[i], self.spec) for i in rows.tolist()]
 

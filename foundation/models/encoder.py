@@ -96,6 +96,8 @@ class WfmPreTrainedModel(PreTrainedModel):
 class WfmModel(Normaliser, WfmPreTrainedModel):
     """The encoder. Its keyword arguments are the tensors that `foundation.tokenize` makes."""
 
+    config: WfmConfig
+
     def __init__(self, config: WfmConfig) -> None:
         super().__init__(config)
         self.tokenizer = Tokenizer(config)

@@ -49,6 +49,11 @@ class StatisticsTargets(nn.Module):
         # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
         self.widths = tuple(2 * responses for _, responses in config.patch_shapes)
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the rows mean anything; in closed form they do."""
+        return True
+
     def targets(
         self, values: Float[Tensor, "columns entries"], gain: Float[Tensor, " columns"], shape: int
     ) -> Float[Tensor, "columns rows slots"]:
