@@ -93,10 +93,8 @@ class WfmPreTrainedModel(PreTrainedModel):
                 nn.init.zeros_(module.weight[module.padding_idx])
 
 
-class WfmModel(Normaliser, WfmPreTrainedModel):
+class WfmModel(WfmPreTrainedModel, Normaliser):
     """The encoder. Its keyword arguments are the tensors that `foundation.tokenize` makes."""
-
-    config: WfmConfig
 
     def __init__(self, config: WfmConfig) -> None:
         super().__init__(config)
