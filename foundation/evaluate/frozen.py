@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foundation.adapt import augmented_copies, pooled_features, training_features
+from foundation.adapt import pooled_features, training_features
 from foundation.adapt.select_pooling import readable_poolings, requested_poolings
 from foundation.config import TuneSection
-from foundation.data.labelled import TokenSet
+from foundation.data.labelled import TokenSet, augmented_copies
 from foundation.evaluate.baselines.adaptation import Features
 from foundation.evaluate.baselines.features import feature_rows
 from foundation.evaluate.task import Problem

@@ -77,7 +77,7 @@ def test_a_search_takes_what_holds_in_sessions_left_out(monkeypatch: pytest.Monk
 
 
 def test_numbers_are_searched_by_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervised, "STEPS", 60)
+    monkeypatch.setattr(supervised, "STEPS", 30)
     monkeypatch.setattr(supervised, "RATES", (1e-9, 3e-3))
     monkeypatch.setattr(supervised, "STEP_FACTORS", (1,))
     signals = [each.with_(labels={"place": [float(k % 2), 0.0]}) for k, each in enumerate(_moving(24))]

@@ -44,15 +44,12 @@ def peer(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_statistics_need_no_checkpoint_and_are_judged_as_an_encoder(shards_dir: Path, tmp_path: Path) -> None:
     align = ["coral", "self-training"]
-    recipe = _recipe(shards_dir, tmp_path, modes=["statistics"], align=align, fractions=[0.2, 1.0])
+    recipe = _recipe(shards_dir, tmp_path, modes=["statistics"], align=align, fractions=[0.3])
     rows = [row for row in evaluate(recipe, "command") if row.metric == "accuracy"]
-    assert {(row.method, row.mode, row.fraction) for row in rows} == {
-        ("closed-form statistics", mode, fraction)
-        for mode in ("statistics", "statistics+coral", "statistics+self-training")
-        for fraction in (0.2, 1.0)
-    }
-    best = max(row.mean for row in rows if row.mode == "statistics")
-    assert best > 2 / 7, "seven activities"
+    assert [(row.method, row.mode) for row in rows] == [
+        ("closed-form statistics", mode) for mode in ("statistics", "statistics+coral", "statistics+self-training")
+    ]
+    assert rows[0].mean > 2 / 7, "seven activities"
 
 
 def test_statistics_take_recordings_of_any_shape(shards_dir: Path, tmp_path: Path) -> None:
@@ -86,14 +83,13 @@ def test_several_hand_made_features_are_stacked(shards_dir: Path, tmp_path: Path
         BaselineSection(features=["doppler", "doppler"], method="stack")
 
 
-@pytest.mark.parametrize("mode", ["cnn", "resnet"])
 def test_a_tuned_network_is_chosen_without_the_test(
-    mode: str, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("foundation.adapt.supervised.STEPS", 2)
-    recipe = _recipe(shards_dir, tmp_path, modes=[mode], fractions=[0.3], tune={"steps": 2, "search": 3})
+    recipe = _recipe(shards_dir, tmp_path, modes=["cnn"], fractions=[0.3], tune={"steps": 2, "search": 3})
     (job,) = jobs_of(recipe)
-    assert job.method.endswith(", best of 3")
+    assert job.method == "supervised CNN, best of 3"
     notes, predictions = [], []
     for turned in (False, True):
         bench = Bench(recipe, "room", job.fitted)
