@@ -56,11 +56,17 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: Wf
 
 
 def readable_poolings(requested: Sequence[str], encoder: WfmModel | ClosedForm) -> tuple[str, ...]:
-    """The requested poolings without those of a statistics head that pretraining did not train, with a warning.
+    """The requested poolings without those that would mislead a stack.
+
+    These are the poolings of a statistics head that pretraining did not train, with a warning; and in closed form
+    `columns`, which are `response` and `invariant` joined: a stack that is offered all statistics at once is as bad
+    under drift as they are (docs/research/architecture.md).
 
     Raises:
         RecipeError: none is left.
     """
+    if isinstance(encoder, ClosedForm):
+        return tuple(name for name in requested if name != "columns") or tuple(requested)
     if encoder.statistics_head.is_trained:
         return tuple(requested)
     kept = tuple(name for name in requested if name not in STATISTICAL)

@@ -10,7 +10,7 @@ import pytest
 from foundation.adapt.select_pooling import POOLINGS, pick_pooling, readable_poolings, requested_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.errors import RecipeError
-from foundation.models import WfmModel
+from foundation.models import ClosedForm, WfmModel
 from foundation.models.untrained import untrained
 
 
@@ -63,3 +63,9 @@ def test_an_untrained_statistics_head_is_not_read(trained: Path) -> None:
     assert readable_poolings(("moments",), peer) == ("moments",)
     with pytest.raises(RecipeError, match=r"invariant read a statistics head .* use auto"):
         readable_poolings(("invariant",), peer)
+
+
+def test_the_closed_form_does_not_join_what_a_stack_weighs_apart(trained: Path) -> None:
+    closed = ClosedForm(load_encoder(trained / "model").config)
+    assert readable_poolings(POOLINGS, closed) == ("moments", "context", "response", "invariant")
+    assert readable_poolings(("columns",), closed) == ("columns",), "where it is named"
