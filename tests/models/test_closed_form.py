@@ -55,6 +55,14 @@ def test_signals_of_any_shape_have_moments_and_a_snapshot_has_all() -> None:
         assert not one.equal(other), pooling
 
 
+def test_levels_of_links_with_one_response_are_their_gain() -> None:
+    """Their mean without the gain is exactly 0, which does not say that nothing was measured."""
+    levels = np.array([-40.0, -55.0, -70.0])[None, :, None] + np.random.default_rng(0).normal(0, 1, (16, 3, 1))
+    scan = make_signal(0, times=16, links=3, responses=1, kind="rssi", is_real=True, values=levels)
+    response = pooled([scan], "response").view(3, -1)[:, 0]
+    assert response[0] > response[1] > response[2]
+
+
 def test_what_is_invariant_does_not_know_the_gain() -> None:
     plain = make_signal(0, kind="csi-amplitude", is_real=True, values=1 + np.random.default_rng(0).random((32, 2, 16)))
     louder = plain.with_(values=3 * plain.values)
