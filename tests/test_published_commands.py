@@ -8,9 +8,9 @@ from functools import cache
 import pytest
 from helpers import ROOT
 
-from foundation.config import EvaluateRecipe, load_recipe
+from foundation.config import LABELS_ALONE, EvaluateRecipe, load_recipe
 from foundation.evaluate.generation import MASKS, MODEL
-from foundation.evaluate.jobs import SUPERVISED, jobs_of
+from foundation.evaluate.jobs import jobs_of, title
 from foundation.results.rows import Row, load_rows
 
 PUBLISHED = ("quality",)
@@ -26,7 +26,8 @@ def _asked(command: str) -> tuple[EvaluateRecipe, frozenset[tuple[str, str, floa
     assert words[:3] == CALL, f"{command}: not a call of wfm evaluate --config"
     recipe = load_recipe(ROOT / words[3], EvaluateRecipe, words[4:])
     runs = {(job.method, job.mode, job.fraction) for job in jobs_of(recipe)}
-    names = [*recipe.sources, *SUPERVISED.values(), *(baseline.title for baseline in recipe.baselines)]
+    alone = [title(recipe, mode) for mode in LABELS_ALONE]
+    names = [*recipe.sources, *alone, *(baseline.title for baseline in recipe.baselines)]
     assert {method for method, _, _ in runs} <= set(names)
     if recipe.decoder:
         models = [MODEL] if len(recipe.sources) == 1 else list(recipe.sources)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.adapt.probe import training_features
-from foundation.adapt.select_pooling import requested_poolings
+from foundation.adapt.select_pooling import readable_poolings, requested_poolings
 from foundation.adapt.stacking import fit_stack
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
@@ -68,6 +68,8 @@ def fit(
     network = _trainable(encoder, mode, tune, seed)
     if frozen is None:
         poolings = requested_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
+        if mode != "scratch":
+            poolings = readable_poolings(poolings, encoder)
         frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
     stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
     model = TaskModel(network, stack.head.to(encoder.device), stack.pooling)

@@ -10,9 +10,11 @@ import numpy as np
 from foundation.adapt.probe import probe_error
 from foundation.data.layout import layout_of
 from foundation.errors import RecipeError
+from foundation.models import ClosedForm, WfmModel
 from foundation.models.config import WfmConfig
 
 POOLINGS = ("moments", "context", "columns", "response", "invariant")
+STATISTICAL = ("response", "invariant")  # what the statistics head says
 LARGEST_BYTES = 3 * 2**29  # of the features of one pooling
 
 
@@ -51,6 +53,30 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: Wf
             "shape."
         )
     return (pooling,)
+
+
+def readable_poolings(requested: Sequence[str], encoder: WfmModel | ClosedForm) -> tuple[str, ...]:
+    """The requested poolings without those that would mislead a stack.
+
+    These are the poolings of a statistics head that pretraining did not train, with a warning; and in closed form
+    `columns`, which are `response` and `invariant` joined: a stack that is offered all statistics at once is as bad
+    under drift as they are (docs/research/architecture.md).
+
+    Raises:
+        RecipeError: none is left.
+    """
+    if isinstance(encoder, ClosedForm):
+        return tuple(name for name in requested if name != "columns") or tuple(requested)
+    if encoder.statistics_head.is_trained:
+        return tuple(requested)
+    kept = tuple(name for name in requested if name not in STATISTICAL)
+    left_out = [name for name in requested if name in STATISTICAL]
+    why = f"{' and '.join(left_out)} read a statistics head that this checkpoint did not train (statistics_weight: 0)"
+    if not kept:
+        raise RecipeError(f"tune.pooling: {why}; use auto.")
+    if left_out:
+        warnings.warn(f"tune.pooling: {why}; they are left out", stacklevel=2)
+    return kept
 
 
 def _that_fit(possible: tuple[str, ...], shapes: Sequence[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:

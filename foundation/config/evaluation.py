@@ -19,7 +19,7 @@ from foundation.config.values import (
 )
 
 #: Modes that use no checkpoint and are run once.
-LABELS_ALONE = ("baseline", "cnn", "resnet")
+LABELS_ALONE = ("baseline", "statistics", "cnn", "resnet")
 #: Other measurement configurations that test recordings are subsampled to, see `foundation.evaluate.transfer`; `AT`
 #: joins one to a part's name in the rows.
 Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
@@ -27,7 +27,10 @@ SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
 #: What heads are fitted to: training recordings as they are, every second packet of them, and as they are but with a
 #: pooling whose features have the same size for any number of links and responses.
 AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
-EvaluateMode = Literal["baseline", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"]
+EvaluateMode = Literal[
+    "baseline", "statistics", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"
+]
+Feature = Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"]
 
 
 def _listed(value: Any) -> Any:
@@ -40,18 +43,39 @@ def _listed(value: Any) -> Any:
 class BaselineSection(Section):
     """Hand-made features with a classifier or regressor: one row, see `foundation.evaluate.baselines.features`."""
 
-    features: Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"] = Field(
+    features: Feature | list[Feature] = Field(
         "invariant",
-        description="feature vector of a sample; invariant: unchanged by gain and slow drift; delay: impulse responses",
+        description="feature vector of a sample, or several for a stack; invariant: unchanged by gain and slow drift; "
+        "delay: impulse responses",
     )
-    method: Literal["kernel", "logistic", "svm", "extra-trees", "knn", "ridge"] = Field(
-        "logistic", description="classifier or regressor; kernel is the kernel head that also reads encoder features"
+    method: Literal["kernel", "stack", "logistic", "svm", "extra-trees", "knn", "ridge"] = Field(
+        "logistic",
+        description="classifier or regressor; kernel and stack are the heads that also read encoder features, with the "
+        "same copies (tune.augment): kernel of one feature vector, stack of several",
     )
 
     @property
     def title(self) -> str:
         """Its name in result rows."""
-        return f"{self.features} features, {self.method}"
+        return f"{' + '.join(self.names)} features, {self.method}"
+
+    @property
+    def names(self) -> list[Feature]:
+        """The feature vectors."""
+        return [self.features] if isinstance(self.features, str) else self.features
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it has the heads of an encoder's features."""
+        return self.method in ("kernel", "stack")
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> BaselineSection:
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError("features: name at least one, and none twice")
+        if self.method != "stack" and len(self.names) > 1:
+            raise ValueError(f"features: method {self.method} takes one; take method stack for several")
+        return self
 
 
 class EvaluateRecipe(Section):
@@ -71,9 +95,10 @@ class EvaluateRecipe(Section):
     )
     task: TaskSection = Field(description="the labelled problem")
     modes: list[EvaluateMode] = Field(
-        ["baseline", "untrained", "probe", "knn", "lora", "full", "scratch"],
-        description="rows of the table. Labels alone: baseline (hand-made features), cnn, resnet. Frozen encoder: "
-        "probe (kernel heads), knn, untrained (the probe on random weights). Fitted encoder: lora, full, scratch",
+        ["baseline", "statistics", "untrained", "probe", "knn", "lora", "full", "scratch"],
+        description="rows of the table. Labels alone: baseline (hand-made features), statistics (closed form, what an "
+        "encoder is trained to predict), cnn, resnet. Frozen encoder: probe (kernel heads), knn, untrained (the probe "
+        "on random weights). Fitted encoder: lora, full, scratch",
     )
     fractions: list[Share] = Field(
         [0.01, 0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
@@ -120,7 +145,7 @@ class EvaluateRecipe(Section):
             except (KeyError, IndexError, ValueError, AttributeError, TypeError):
                 message = f"checkpoint: {source}: only {{split}} and {{seed}} are known in braces"
                 raise ValueError(message) from None
-        fixed = [mode for mode in self.modes if mode in LABELS_ALONE]
+        fixed = [mode for mode in self.modes if mode in LABELS_ALONE and mode != "statistics"]
         if self.configurations and fixed:
             raise ValueError(
                 f"configurations: mode {fixed[0]} takes recordings of one shape only; remove it from modes"

@@ -33,7 +33,10 @@ class SuiteRecipe(Section):
     tasks: list[SuiteTask] = Field(min_length=1, description="the evaluation recipes")
     overrides: list[str] = Field([], description="changes to every recipe, applied before its own")
     compare: list[tuple[EvaluateMode, EvaluateMode]] = Field(
-        [("lora", "scratch"), ("probe", "untrained"), ("lora", "baseline"), ("probe", "baseline")],
+        [
+            *(("probe", "statistics"), ("lora", "statistics"), ("lora", "scratch"), ("probe", "untrained")),
+            *(("lora", "baseline"), ("probe", "baseline")),
+        ],
         description="pairs of modes for the paired tests; baseline stands for the first one of a recipe",
     )
 

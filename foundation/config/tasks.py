@@ -45,6 +45,13 @@ class TuneSection(Section):
     dropout: float = Field(
         0.1, ge=0, lt=1, description="dropout probability before the head of the supervised networks (cnn, resnet)"
     )
+    search: int = Field(
+        0,
+        ge=0,
+        le=12,
+        description="configurations (learning rate, steps, augmentation) of cnn and resnet that are tried on held-out "
+        "training sessions, at most 12; 0: none, they are trained as configured",
+    )
     augment: Nepers = Field(
         0.0, description="standard deviation of a random device response on training samples, in nepers; 0: none"
     )

@@ -11,7 +11,7 @@ from foundation.data.tokens import Batch
 from foundation.data.views import VIEWS, view_of
 from foundation.errors import RecipeError
 from foundation.signal import Signal
-from foundation.transforms.augment import device_response
+from foundation.transforms.augment import device_responses
 from foundation.transforms.unheard import unheard_level, with_unheard
 
 
@@ -49,7 +49,7 @@ class FieldSet:
 
     def batch(self, rows: np.ndarray, augment: float = 0.0, seed: int = 0) -> Batch:
         """field float32 and measured bool, both [B, *shape]; `augment` as in `TokenSet.batch`."""
-        chosen = [device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows)]
+        chosen = device_responses((self.signals[i] for i in rows), seed, augment)
         fields, masks = zip(*(self._image(signal) for signal in chosen), strict=True)
         return {"field": torch.from_numpy(np.stack(fields)), "measured": torch.from_numpy(np.stack(masks))}
 

@@ -15,12 +15,14 @@ from foundation.data.shards.spec import TaskType
 from foundation.data.tokens import Collated, Sample, collate, sample_of
 from foundation.errors import RecipeError
 from foundation.signal import Signal
-from foundation.transforms.augment import device_response
+from foundation.transforms.augment import device_responses
 
 KEPT_BYTES = 2**28  # of the tokens that a set keeps
 #: Tokens that pass through a network at a time; a larger batch is cut into pieces of a quarter of this, for which
 #: attention and pooling take some hundred MB.
 MOST_TOKENS = 2**16
+COPIES = 2  # augmented copies of every training sample that heads on frozen features see
+AUGMENTED_TOGETHER = 128  # samples of one seed of augmentation
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,23 @@ class TokenSet:
 
     def _samples(self, rows: np.ndarray, augment: float, seed: int) -> list[Sample]:
         if augment:
-            changed = (device_response(self.signals[i], seed * 1_000_003 + k, augment) for k, i in enumerate(rows))
+            changed = device_responses((self.signals[i] for i in rows), seed, augment)
             return [sample_of(signal, self.spec) for signal in changed]
         return [self._kept[i] if i < len(self._kept) else sample_of(self.signals[i], self.spec) for i in rows.tolist()]
+
+
+def augmented_copies(signals: Sequence[Signal], augment: float) -> Iterator[list[Signal]]:
+    """Copies of training samples as of other devices, one list after the other; none without `augment`. They are those
+    that `foundation.adapt.training_features` passes through an encoder."""
+    for seed in copy_seeds(augment):
+        starts = range(0, len(signals), AUGMENTED_TOGETHER)
+        pieces = ((signals[k : k + AUGMENTED_TOGETHER], seed + k) for k in starts)
+        yield [each for piece, own in pieces for each in device_responses(piece, own, augment)]
+
+
+def copy_seeds(augment: float) -> list[int]:
+    """A seed of augmentation for each copy."""
+    return [10_000_019 * (k + 1) for k in range(COPIES if augment > 0 else 0)]
 
 
 def label_subset(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

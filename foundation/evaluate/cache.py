@@ -17,15 +17,15 @@ from safetensors.numpy import save
 
 from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
-from foundation.config import EvaluateRecipe
+from foundation.config import LABELS_ALONE, EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
-from foundation.evaluate.jobs import SUPERVISED, Job, jobs_of
+from foundation.evaluate.jobs import Job, jobs_of
 from foundation.files import write_atomically
 from foundation.models.config import architecture
 
 #: Code that affects the outcome of a fit, as folders and modules of `foundation`; tables and figures do not.
 _PACKAGES = ("signal", "transforms", "data", "nn", "models", "adapt", "evaluate/baselines")
-_MODULES = ("cache", "fits", "jobs", "statistics/metrics", "task", "transfer")
+_MODULES = ("cache", "fits", "frozen", "jobs", "statistics/metrics", "task", "transfer")
 _LIBRARIES = ("numpy", "peft", "scikit-learn", "scipy", "torch", "transformers")
 _NAMES = ("truth/", "predicted/", "block/")
 
@@ -36,7 +36,8 @@ class Outcome:
 
     Attributes:
         parts: test part -> (truth, prediction, block), arrays [n] or [n, size], see `foundation.evaluate.task.blocks`.
-        pooling: the poolings of the encoder's tokens, and why; None without an encoder.
+        pooling: what was chosen on training sessions, and why: poolings, hand-made features of a stack, or the
+            configuration of a tuned network; None where nothing was.
     """
 
     parts: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -80,9 +81,9 @@ class Outcomes:
     def _subject(self, job: Job) -> str:
         """Key of the network and of the settings of a job."""
         if job.base == "baseline":
-            return job.method
+            return f"{job.method} {self.recipe.tune.augment}"
         tune = self.recipe.tune.model_dump_json()
-        if job.base in SUPERVISED:
+        if job.base in LABELS_ALONE:
             return tune
         network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
         return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"

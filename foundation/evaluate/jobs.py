@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foundation.config import EvaluateRecipe
+from foundation.config import LABELS_ALONE, EvaluateRecipe
 from foundation.results.rows import WITH_TARGET_DATA
 
 SUPERVISED = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
+STATISTICS = "statistics"
 #: Modes whose features can be aligned with unlabelled test recordings.
-ALIGNABLE = ("baseline", "untrained", "probe", "knn")
+ALIGNABLE = ("baseline", STATISTICS, "untrained", "probe", "knn")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Job:
     """One fit.
 
     Attributes:
-        method: name in result rows: that of a hand-crafted baseline, of a supervised network, or of a checkpoint.
+        method: name in result rows, see `title`, or that of a checkpoint.
         fitted: configuration of the training recordings, see `EvaluateRecipe.fittings`.
     """
 
@@ -58,19 +59,28 @@ def jobs_of(recipe: EvaluateRecipe) -> Iterator[Job]:
                 yield Job(fold, fitted, method, mode, seed, fraction)
 
 
+def title(recipe: EvaluateRecipe, mode: str) -> str:
+    """Name in result rows of a mode that needs no checkpoint; of hand-made features, of the first."""
+    if mode == "baseline":
+        return recipe.baselines[0].title
+    if mode == STATISTICS:
+        return "closed-form statistics"
+    return SUPERVISED[mode] + (f", best of {recipe.tune.search}" if recipe.tune.search else "")
+
+
 def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
     """Method and mode."""
     of_baselines = [(each.title, "baseline") for each in recipe.baselines if "baseline" in recipe.modes]
-    of_networks = [(SUPERVISED[mode], str(mode)) for mode in recipe.modes if mode in SUPERVISED]
-    adapted = [mode for mode in recipe.modes if mode != "baseline" and mode not in SUPERVISED]
-    return [*of_baselines, *of_networks, *product(recipe.sources, adapted)]
+    alone = [(title(recipe, mode), str(mode)) for mode in recipe.modes if mode in LABELS_ALONE and mode != "baseline"]
+    adapted = [mode for mode in recipe.modes if mode not in LABELS_ALONE]
+    return [*of_baselines, *alone, *product(recipe.sources, adapted)]
 
 
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
     if base not in ALIGNABLE:
         return [base]
     # Self-training needs comparable confidences, which only the kernel head has.
-    others = [each.title for each in recipe.baselines if each.method != "kernel"]
+    others = [each.title for each in recipe.baselines if not each.is_stack]
     has_confidences = base != "knn" and not (base == "baseline" and method in others)
     ways = [way for way in dict.fromkeys(recipe.align) if way != "self-training" or has_confidences]
     return [base, *(f"{base}+{way}" for way in ways)]

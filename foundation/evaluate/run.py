@@ -33,9 +33,8 @@ def evaluate(recipe: EvaluateRecipe, command: str) -> list[Row]:
     with StepProgress() as bar:
         task = bar.add_task(f"evaluate {recipe.name}", total=len(jobs))
         runs = pool_folds(recipe, run_jobs(recipe, jobs, lambda: bar.advance(task)))
-    if recipe.tune.pooling == "auto":
-        for sentence in pooling_sentences(runs):
-            print(f"pooling chosen on training sessions: {sentence}")
+    for sentence in pooling_sentences(runs):
+        print(f"chosen on training sessions: {sentence}")
     return rows_of(recipe, runs, command) + loss_rows(recipe, runs, command) + decoder(recipe, command)
 
 

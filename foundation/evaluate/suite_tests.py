@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from foundation.config import LABELS_ALONE
-from foundation.evaluate.jobs import SUPERVISED, Line
+from foundation.evaluate.jobs import Line, title
 from foundation.evaluate.statistics.paired_test import Difference, difference, holm
 from foundation.evaluate.statistics.ranks import Ranking, ranking
 from foundation.evaluate.suite import Measured
@@ -75,9 +75,9 @@ def _pairs(each: Measured, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[L
 
 
 def _method(each: Measured, mode: str, checkpoint: str) -> str:
-    """The name of a mode's rows: the first hand-crafted baseline, a supervised network, or a checkpoint."""
+    """The name of a mode's rows: of hand-made features the first, or a checkpoint."""
     if mode in LABELS_ALONE:
-        return SUPERVISED.get(mode, each.task.recipe.baselines[0].title)
+        return title(each.task.recipe, mode)
     return each.task.outcomes.twin(checkpoint) if checkpoint and mode in RANDOM_WEIGHTS else checkpoint
 
 

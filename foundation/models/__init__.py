@@ -3,6 +3,7 @@
 Shapes in signatures use the axis names that `foundation.nn` lists.
 """
 
+from foundation.models.closed_form import ClosedForm
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import WfmModel
 from foundation.models.kernel_head import KernelHead, StackedHead
@@ -15,6 +16,7 @@ from foundation.models.task import TaskModel
 
 __all__ = [
     "CONTEXT_TOKENS",
+    "ClosedForm",
     "EncoderOutput",
     "KernelHead",
     "LinearHead",

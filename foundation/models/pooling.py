@@ -63,7 +63,7 @@ def pool(
         raise ValueError(f"pooling {pooling!r}: expected moments, columns, context, invariant or response")
     row = _statistics(cast(StatisticsHead, encoder.statistics_head), tokens, member, output, batch)
     if pooling == "response":
-        return torch.where(row["mean"] != 0, row["mean"] + row["gain"][..., :1], 0.0).flatten(1)
+        return torch.where(row["measured"] > 0, row["mean"] + row["gain"][..., :1], 0.0).flatten(1)
     assert output.components is not None
     # In units of the static level the slope would depend on everything else in the room.
     unit = torch.where(batch["logarithmic"], output.components.static_level, 1.0)[:, None, None]
@@ -77,16 +77,18 @@ def _statistics(
     output: EncoderOutput,
     batch: dict[str, Tensor],
 ) -> dict[str, Float[Tensor, "batch columns slots"]]:
-    """Predicted statistics of every column by name; 0 where nothing was measured."""
+    """Predicted statistics of every column by name, 0 where nothing was measured; and which slots were `measured`: a
+    mean may be 0, as where a link has one response and its gain is removed."""
     assert output.visible is not None and output.visible.summary is not None
     flat = tokens.flatten(0, 1)
-    predicted = flat.new_zeros(len(flat), len(ROWS), max(head.widths))
+    predicted = flat.new_zeros(len(flat), len(ROWS) + 1, max(head.widths))
     observed = batch["observed"].flatten(0, 1)[batch_rows(output.visible.index, batch["static"].shape[1])]
     for shape, rows in output.visible.summary.items():
-        found = head(flat[rows].to(head.project.weight.dtype)).to(predicted.dtype)
-        predicted[rows] = found * head.known(observed[rows], shape)
+        known = head.known(observed[rows], shape)
+        found = head(flat[rows]).to(predicted.dtype) * known
+        predicted[rows] = torch.cat([found, known[:, :1].to(found.dtype)], dim=1)
     predicted = _mean(predicted.view(*tokens.shape[:2], -1), member).unflatten(2, predicted.shape[1:])
-    return dict(zip(ROWS, predicted.unbind(2), strict=True))
+    return dict(zip((*ROWS, "measured"), predicted.unbind(2), strict=True))
 
 
 def _moments(

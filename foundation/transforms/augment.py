@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,11 @@ def device_response(signal: Signal, seed: int, std: float) -> Signal:
         return signal.with_(values=signal.values + signal.mask * (20 * log_magnitude[0, 0] / np.log(10)))
     clean = None if signal.clean is None else signal.clean * response
     return signal.with_(values=signal.values * response, clean=clean)
+
+
+def device_responses(signals: Iterable[Signal], seed: int, std: float) -> list[Signal]:
+    """Each of these signals through a device of its own."""
+    return [device_response(signal, seed * 1_000_003 + k, std) for k, signal in enumerate(signals)]
 
 
 def random_subset(signal: Signal, seed: int, share: float) -> Signal:

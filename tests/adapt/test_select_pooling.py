@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation.adapt.select_pooling import POOLINGS, pick_pooling, requested_poolings
+from foundation.adapt.select_pooling import POOLINGS, pick_pooling, readable_poolings, requested_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.errors import RecipeError
+from foundation.models import ClosedForm, WfmModel
+from foundation.models.untrained import untrained
 
 
 def test_pooling_is_the_one_that_holds_in_sessions_left_out() -> None:
@@ -50,3 +52,20 @@ def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
         assert requested_poolings("auto", iter(shapes), spec) == ("moments", "context")
     with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context"):
         requested_poolings("columns", iter(shapes), spec)
+
+
+def test_an_untrained_statistics_head_is_not_read(trained: Path) -> None:
+    encoder = load_encoder(trained / "model")
+    assert readable_poolings(POOLINGS, encoder) == POOLINGS
+    peer = untrained(WfmModel, encoder.config, 0)
+    with pytest.warns(UserWarning, match=r"response and invariant read a statistics head .*; they are left out"):
+        assert readable_poolings(POOLINGS, peer) == ("moments", "context", "columns")
+    assert readable_poolings(("moments",), peer) == ("moments",)
+    with pytest.raises(RecipeError, match=r"invariant read a statistics head .* use auto"):
+        readable_poolings(("invariant",), peer)
+
+
+def test_the_closed_form_does_not_join_what_a_stack_weighs_apart(trained: Path) -> None:
+    closed = ClosedForm(load_encoder(trained / "model").config)
+    assert readable_poolings(POOLINGS, closed) == ("moments", "context", "response", "invariant")
+    assert readable_poolings(("columns",), closed) == ("columns",), "where it is named"

@@ -9,7 +9,8 @@ import pytest
 import torch
 from helpers.signals import make_signal
 
-from foundation.adapt import fit_supervised, predict
+from foundation.adapt import fit_supervised, predict, supervised
+from foundation.adapt.supervised import Configuration, search_supervised
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
@@ -57,6 +58,34 @@ def test_supervised_networks_take_steps_enough_from_few_labels(monkeypatch: pyte
     data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)
     fit_supervised("cnn", data, np.arange(4), target.encode(signals), target, TuneSection(steps=2, max_epochs=3), 0)
     assert len(taken) == 300, "three epochs of four samples are one"
+
+
+def test_a_search_takes_what_holds_in_sessions_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "STEPS", 40)
+    monkeypatch.setattr(supervised, "RATES", (1e-9, 3e-3, 1e38))  # learns nothing, learns, diverges
+    monkeypatch.setattr(supervised, "STEP_FACTORS", (1,))
+    signals = [each.with_(session=f"s{k % 8 // 2}") for k, each in enumerate(_moving(48))]
+    target = Target.of(signals, "activity")
+    data, targets = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals), target.encode(signals)
+    tune = TuneSection(steps=2, batch_size=16, search=3)
+    how, note = search_supervised("cnn", data, np.arange(48), targets, target, tune, 0)
+    assert how == (3e-3, 40, supervised.AUGMENT)
+    assert note == "rate 0.003, 40 steps, augment 0.15"
+    few, note = search_supervised("cnn", data, np.arange(2), targets, target, tune, 0)
+    assert few == Configuration.of(tune)
+    assert note.endswith("too few labels to choose by")
+
+
+def test_numbers_are_searched_by_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "STEPS", 30)
+    monkeypatch.setattr(supervised, "RATES", (1e-9, 3e-3))
+    monkeypatch.setattr(supervised, "STEP_FACTORS", (1,))
+    signals = [each.with_(labels={"place": [float(k % 2), 0.0]}) for k, each in enumerate(_moving(24))]
+    target = Target.of(signals, "place")
+    data = FieldSet(signals, dict(DEFAULT_VIEWS), like=signals)
+    tune = TuneSection(steps=2, batch_size=16, search=2)
+    how, _ = search_supervised("cnn", data, np.arange(24), target.encode(signals), target, tune, 0)
+    assert how.rate == 3e-3
 
 
 @pytest.mark.parametrize("shape", [(6, 1, 1), (1, 1, 160), (32, 60, 32), (3, 700, 2), (2, 50, 56)])

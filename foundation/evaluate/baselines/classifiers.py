@@ -1,4 +1,4 @@
-"""Classical baselines: scikit-learn classifiers and regressors, and our kernel head, on hand-crafted features."""
+"""Classical baselines: scikit-learn classifiers and regressors on hand-crafted features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -17,16 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from foundation.adapt import fit_head
 from foundation.errors import RecipeError
 
 METHODS = {
-    "classification": ("kernel", "logistic", "svm", "extra-trees", "knn"),
-    "regression": ("kernel", "ridge", "extra-trees", "knn"),
+    "classification": ("logistic", "svm", "extra-trees", "knn"),
+    "regression": ("ridge", "extra-trees", "knn"),
 }
-
-#: Features whose largest standard deviation is smaller are rescaled by it before the kernel head.
-FAINT = 1e-3
 LOGISTIC_STEPS = 1000
 
 
@@ -37,7 +32,6 @@ def baseline(
     kind: str = "classification",
     method: str = "svm",
     seed: int = 0,
-    sessions: Sequence[str] = (),
     one_unit: bool = False,
 ) -> NDArray[Any]:
     """Fit on the training rows and predict the test rows.
@@ -48,12 +42,11 @@ def baseline(
         train_x, test_x: float64 [N, F] features.
         train_y: [N] class names or numbers, or float64 [N, K] targets of a regression (positions in metres).
         kind: "classification" or "regression".
-        method: one of `METHODS[kind]`; "kernel" is the head that encoders have too, see `foundation.adapt.fit_head`.
-        seed: of extra trees, and of the kernel centres, which are subsampled from thousands of rows.
-        sessions: of the training rows; "kernel" cross-validates its regularisation over them.
+        method: one of `METHODS[kind]`.
+        seed: of extra trees.
         one_unit: scale all features alike, as levels of which some were not heard: an access point that is rarely
             heard would otherwise count most (library of 620 access points, k-NN, up to 25 months later: 2.3 to 3.1 m
-            against 2.5 to 3.3). The kernel head scales each feature in either case.
+            against 2.5 to 3.3).
 
     Returns:
         Predictions for `test_x`: [M] classes, or [M] or [M, K] numbers.
@@ -64,11 +57,10 @@ def baseline(
     if kind not in METHODS:
         raise RecipeError(f"baseline: no kind {kind!r}; expected one of {', '.join(METHODS)}.")
     if method not in METHODS[kind]:
-        raise RecipeError(f"baselines: no {kind} method {method!r}; expected one of {', '.join(METHODS[kind])}.")
+        known = ", ".join(("kernel", "stack", *METHODS[kind]))
+        raise RecipeError(f"baselines: no {kind} method {method!r}; expected one of {known}.")
     if kind == "classification" and len(np.unique(train_y)) < 2:
         raise RecipeError("baseline: the training rows hold one class only; a classifier needs at least two.")
-    if method == "kernel":
-        return _kernel(train_x, train_y, test_x, seed, sessions or ["one"] * len(train_x))
     if one_unit:
         scale = float(train_x.std()) or 1.0
         train_x, test_x = train_x / scale, test_x / scale
@@ -91,26 +83,6 @@ def _repeat(raised: Sequence[warnings.WarningMessage], method: str) -> None:
     for each in raised:
         if not issubclass(each.category, ConvergenceWarning):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-
-
-def _kernel(
-    train_x: NDArray[np.float64], train_y: NDArray[Any], test_x: NDArray[np.float64], seed: int, sessions: Sequence[str]
-) -> NDArray[Any]:
-    # The head has an output for each class that occurs.
-    names = np.unique(train_y) if train_y.dtype.kind in "iuU" else None
-    targets: NDArray[Any]
-    if names is None:
-        targets = np.asarray(train_y, np.float64).reshape(len(train_y), -1)
-        outputs = targets.shape[1]
-    else:
-        targets, outputs = np.asarray(np.searchsorted(names, train_y)), len(names)
-    # Amplitudes in the recorder's unit may all be below the head's threshold for rounding errors.
-    spread = float(train_x.std(axis=0).max())
-    unit = spread if 0 < spread < FAINT else 1.0
-    head = fit_head(np.asarray(train_x / unit, np.float32), targets, outputs, sessions, seed)
-    with torch.no_grad():
-        found: NDArray[Any] = head(torch.from_numpy(np.asarray(test_x / unit, np.float32))).numpy()
-    return found.reshape(len(found), *train_y.shape[1:]) if names is None else np.asarray(names[found.argmax(1)])
 
 
 def _estimator(kind: str, method: str, seed: int, rows: int) -> Any:

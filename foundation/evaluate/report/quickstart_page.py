@@ -40,6 +40,7 @@ GLOSSARY = {
 }
 MODES = {
     "baseline": "Doppler features, logistic regression",
+    "statistics": "closed-form statistics, kernel head",
     "probe": "frozen encoder, kernel head",
     "lora": "LoRA on the pretrained encoder",
     "scratch": "same network from scratch",
