@@ -193,7 +193,8 @@ class ObjectiveSection(Section):
     )
     facts_weight: Weight = Field(
         1.0,
-        description="weight of predicting what a simulator knows of a window, such as the speed of who moves; recordings have none",
+        description="weight of predicting what a simulator knows of a window, such as how fast somebody moves; "
+        "recordings do not take part",
     )
     statistics_weight: Weight = Field(1.0, description="weight of the statistics head's loss")
     gate_share: float = Field(

@@ -47,6 +47,8 @@ class Fact:
         """The class index, or the numbers as they are predicted; None where the label is none of this fact."""
         if self.classes is not None:
             return [float(self.classes.index(str(value)))] if str(value) in self.classes else None
+        if isinstance(value, str):
+            return None
         numbers = [float(each) for each in np.atleast_1d(np.asarray(value, dtype=np.float64))]
         if len(numbers) != self.size or not all(isfinite(each) for each in numbers):
             return None

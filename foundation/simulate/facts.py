@@ -51,7 +51,8 @@ def motion_profiles(points_m: Sequence[Array], time_s: Array, tx_m: Array, rx_m:
     if len(time_s) < 2:
         return {}
     names = ("torso_speed", "limb_speed", "lift_speed", "path_speed")
-    each = np.stack([_speeds(points, time_s, tx_m, rx_m) for points in points_m or [np.zeros((3, 6, len(time_s)))]])
+    nobody = np.zeros((4, len(time_s)))
+    each = np.stack([nobody, *(_speeds(points, time_s, tx_m, rx_m) for points in points_m)])
     most = np.take_along_axis(each, np.abs(each).argmax(axis=0)[None], axis=0)[0]
     middle = (np.arange(PARTS) + 0.5) / PARTS * (len(time_s) - 1)
     parts = np.stack(

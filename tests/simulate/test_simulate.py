@@ -12,6 +12,7 @@ from foundation.signal import SPEED_OF_LIGHT, Signal, decode, encode
 from foundation.simulate import SimulationConfig, simulate, simulated_splits
 from foundation.simulate.channel import moving_response, shadow, static_response
 from foundation.simulate.config import ACTIVITIES
+from foundation.simulate.facts import motion_profiles
 from foundation.simulate.impairments import draw_packets, make_device
 from foundation.simulate.people import MARGIN_M, MOTIONS, make_person, move
 from foundation.simulate.rooms import Room, images, make_room
@@ -170,7 +171,7 @@ def test_labels_are_the_torsos_position_and_velocity(windows: list[Signal]) -> N
     sizes = {f"room-{r}": make_room(3, r, CONFIG).size_m for r in range(CONFIG.rooms)}
     for s in windows:
         if s.labels["activity"] == "empty":
-            assert set(s.labels) == {"activity"} and s.subject == ""
+            assert s.labels["people"] == 0 and "position" not in s.labels and s.subject == ""
             continue
         position, velocity = s.labels["position"], s.labels["velocity"]
         assert isinstance(position, tuple) and isinstance(velocity, tuple)
@@ -180,6 +181,31 @@ def test_labels_are_the_torsos_position_and_velocity(windows: list[Signal]) -> N
     assert {s.labels["activity"] for s in windows} == set(ACTIVITIES)
     runs = [np.hypot(*s.labels["velocity"]) for s in windows if s.labels["activity"] == "run"]  # type: ignore[misc]
     assert 1.5 < np.median(runs) < 3.5
+
+
+def test_profiles_of_motion_tell_the_activities_apart(windows: list[Signal]) -> None:
+    def mean(activity: str, name: str) -> float:
+        return float(np.mean([np.abs(s.labels[name]) for s in windows if s.labels["activity"] == activity]))
+
+    assert mean("empty", "torso_speed") == mean("empty", "limb_speed") == mean("empty", "path_speed") == 0
+    assert mean("still", "torso_speed") < 0.05 < 0.4 < mean("walk", "torso_speed") < 1.5 < mean("run", "torso_speed")
+    assert mean("wave", "limb_speed") > 5 * mean("still", "limb_speed")
+    assert mean("wave", "torso_speed") < 0.05
+    assert mean("sit_down", "lift_speed") > 5 * mean("still", "lift_speed")
+    lowered = [np.sum(s.labels["lift_speed"]) for s in windows if s.labels["activity"] == "sit_down"]
+    assert np.max(lowered) < 0  # down
+
+
+def test_profiles_are_of_the_fastest_person_in_each_part_of_the_window() -> None:
+    time, (tx, rx) = np.linspace(0, 1.6, 33), np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
+    still, walker = np.zeros((3, 6, 33)), np.zeros((3, 6, 33))
+    walker[0] = np.where(time < 0.8, 0.0, 2 * (time - 0.8))  # stands, then walks at 2 m/s from transmitter to receiver
+    found = motion_profiles([still, walker], time, tx, rx)
+    np.testing.assert_allclose(found["torso_speed"], [0, 0, 0, 0, 2, 2, 2, 2], atol=0.3)
+    np.testing.assert_allclose(found["path_speed"], 0, atol=1e-9)  # along the line of sight the path keeps its length
+    across = motion_profiles([walker[[1, 0, 2]]], time, tx, rx)
+    assert across["path_speed"][-1] > 1.5
+    assert motion_profiles([still[:, :, :1]], time[:1], tx, rx) == {}
 
 
 @pytest.mark.parametrize("snr_db", [5.0, 25.0])
