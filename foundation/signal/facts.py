@@ -58,7 +58,26 @@ class Fact:
 #: In the order of the vector. Speeds are in m/s: of the torso in the horizontal plane, of hands and legs relative to
 #: it, upwards, and of the length of the path from transmitter over the torso to receiver.
 FACTS: tuple[Fact, ...] = (
-    Fact("activity", ("empty", "still", "walk", "run", "wave", "sit_down", "turn")),
+    Fact(
+        "activity",
+        (
+            *(
+                "empty",
+                "still",
+                "walk",
+                "run",
+                "wave",
+                "sit_down",
+                "turn",
+                "stand_up",
+                "fall",
+                "push",
+                "swipe",
+                "circle",
+            ),
+            *("clap", "raise_arms", "shake", "type", "kick", "jump", "squat", "bend"),
+        ),
+    ),
     Fact("people", ("0", "1", "2", "3")),
     Fact("visibility", ("LOS", "NLOS", "NDP-NLOS")),
     Fact(

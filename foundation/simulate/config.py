@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from foundation.errors import RecipeError
 
+#: What a data set has by default, and all that people can do.
 ACTIVITIES: tuple[str, ...] = ("empty", "still", "walk", "run", "wave", "sit_down", "turn")
+ALL_ACTIVITIES: tuple[str, ...] = (
+    *ACTIVITIES,
+    *("stand_up", "fall", "push", "swipe", "circle", "clap", "raise_arms", "shake", "type", "kick", "jump"),
+    *("squat", "bend"),
+)
 
 # Third word of the seed of rooms, people and devices, which persist across sessions. Never 0: NumPy pads seeds with
 # zeros, so that (seed, s, 0) would be the stream of session s.
@@ -68,8 +74,8 @@ class SimulationConfig:
         self._require("room_size_m", 2.5 <= low <= high, "an increasing pair of metres, each >= 2.5")
         self._require("snr_db", self.snr_db[0] <= self.snr_db[1], "an increasing pair of decibels")
         self._require("packet_loss", 0 <= self.packet_loss < 1, "a probability >= 0 and < 1")
-        known = bool(self.activities) and set(self.activities) <= set(ACTIVITIES)
-        self._require("activities", known, f"some of {', '.join(ACTIVITIES)}")
+        known = bool(self.activities) and set(self.activities) <= set(ALL_ACTIVITIES)
+        self._require("activities", known, f"some of {', '.join(ALL_ACTIVITIES)}")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -25,6 +25,31 @@ _HANDS, _LEGS = slice(2, 4), slice(4, 6)
 _RCS_M2 = np.array([1.2, 1.2, 0.3, 0.3, 0.5, 0.5])
 
 
+#: Groups of scatterers that swing together.
+_GROUPS = {"hand": slice(3, 4), "hands": slice(2, 4), "leg": slice(5, 6), "upper": slice(0, 4), "body": slice(0, 6)}
+
+
+@dataclass(frozen=True)
+class Swing:
+    """A periodic movement of some scatterers.
+
+    Attributes:
+        group: see `_GROUPS`.
+        axis: 0 forward, 1 left, 2 up.
+        amplitude: m.
+        turn: phase in turns: a quarter between two axes is a circle.
+        mirrored: the two sides move against each other.
+        one_sided: in one direction from rest and back, as a jump.
+    """
+
+    group: str
+    axis: int
+    amplitude: Range
+    turn: float = 0.0
+    mirrored: bool = False
+    one_sided: bool = False
+
+
 @dataclass(frozen=True)
 class Motion:
     """Parameter ranges of an activity.
@@ -36,6 +61,7 @@ class Motion:
         wave, wave_hz: amplitude (m) and frequency (Hz) of one raised hand.
         drop: by which the torso is lowered, m.
         spin: rotation rate about the vertical axis, rad/s, of random sign.
+        swings, swing_hz: periodic movements at one common frequency in Hz.
     """
 
     speed: Range = (0, 0)
@@ -46,6 +72,8 @@ class Motion:
     wave_hz: Range = (0, 0)
     drop: Range = (0, 0)
     spin: Range = (0, 0)
+    swings: tuple[Swing, ...] = ()
+    swing_hz: Range = (0, 0)
 
 
 MOTIONS: dict[str, Motion] = {
@@ -55,7 +83,27 @@ MOTIONS: dict[str, Motion] = {
     "wave": Motion(wave=(0.25, 0.4), wave_hz=(1.2, 2.5)),
     "sit_down": Motion(drop=(0.35, 0.55)),
     "turn": Motion(leg=(0, 0.04), spin=(1.4, 3.0)),
+    "stand_up": Motion(drop=(-0.55, -0.35)),
+    "fall": Motion(drop=(0.5, 0.7)),
+    "push": Motion(swings=(Swing("hand", 0, (0.2, 0.4), one_sided=True),), swing_hz=(0.4, 1.5)),
+    "swipe": Motion(swings=(Swing("hand", 1, (0.2, 0.4)),), swing_hz=(0.4, 1.2)),
+    "circle": Motion(
+        swings=(Swing("hand", 1, (0.12, 0.3)), Swing("hand", 2, (0.12, 0.3), turn=0.25)), swing_hz=(0.4, 1.5)
+    ),
+    "clap": Motion(swings=(Swing("hands", 1, (0.1, 0.25), mirrored=True),), swing_hz=(1.0, 3.0)),
+    "raise_arms": Motion(swings=(Swing("hands", 2, (0.3, 0.6), one_sided=True),), swing_hz=(0.3, 0.7)),
+    "shake": Motion(swings=(Swing("hand", 1, (0.03, 0.1)),), swing_hz=(2.5, 5.0)),
+    "type": Motion(swings=(Swing("hands", 2, (0.01, 0.03), mirrored=True),), swing_hz=(2.0, 5.0)),
+    "kick": Motion(swings=(Swing("leg", 0, (0.25, 0.5)),), swing_hz=(0.4, 1.2)),
+    "jump": Motion(swings=(Swing("body", 2, (0.1, 0.3), one_sided=True),), swing_hz=(0.7, 1.8)),
+    "squat": Motion(swings=(Swing("upper", 2, (-0.4, -0.2), one_sided=True),), swing_hz=(0.3, 0.8)),
+    "bend": Motion(
+        swings=(Swing("upper", 0, (0.15, 0.35), one_sided=True), Swing("upper", 2, (-0.3, -0.1), one_sided=True)),
+        swing_hz=(0.25, 0.7),
+    ),
 }
+
+_DRAWN = tuple(name for name in Motion.__dataclass_fields__ if not name.startswith("swing"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +130,7 @@ def move(
         positions [B, 3, 6, T] in metres and radar cross sections [B, 6] in square metres.
     """
     count, t = len(activities), config.time_s
-    ranges = {name: np.array([getattr(MOTIONS[a], name) for a in activities]) for name in Motion.__dataclass_fields__}
+    ranges = {name: np.array([getattr(MOTIONS[a], name) for a in activities]) for name in _DRAWN}
     drawn = {name: rng.uniform(pair[:, 0], pair[:, 1])[:, None] for name, pair in ranges.items()}
     for name in ("speed", "stride", "wave_hz", "spin"):
         drawn[name] *= person.tempo
@@ -90,6 +138,7 @@ def move(
     path, heading = _trajectory(rng, drawn["speed"], size_m, t)
     facing = heading + drawn["spin"] * t
     forward, left, up = _posture(rng, drawn, person.height_m, t)
+    _swing(rng, [MOTIONS[a] for a in activities], person.tempo, (forward, left, up), t)
     cosine, sine = np.cos(facing)[:, None], np.sin(facing)[:, None]
     x = path[:, 0, None] + forward * cosine - left * sine
     y = path[:, 1, None] + forward * sine + left * cosine
@@ -163,6 +212,22 @@ def _sit(rng: np.random.Generator, drawn: dict[str, Array], forward: Array, up: 
     drop = drawn["drop"]
     up[:, :4] -= (drop * share)[:, None]
     forward[:, :4] += (drop * (0.3 * np.sin(np.pi * share) - 0.5 * share))[:, None]
+
+
+def _swing(rng: np.random.Generator, motions: list[Motion], tempo: float, axes: tuple[Array, ...], t: Array) -> None:
+    """Add the periodic movements of each window."""
+    for window, motion in enumerate(motions):
+        if not motion.swings:
+            continue
+        turns = rng.uniform(*motion.swing_hz) * tempo * t + rng.uniform()
+        for swing in motion.swings:
+            wave = np.sin(2 * np.pi * (turns + swing.turn))
+            if swing.one_sided:
+                wave = (1 - np.cos(2 * np.pi * turns)) / 2
+            moved = rng.uniform(*swing.amplitude) * wave
+            group = _GROUPS[swing.group]
+            side = -_SIDE[group, None] if swing.mirrored else 1.0
+            axes[swing.axis][window, group] += side * moved
 
 
 def _turns(rng: np.random.Generator, count: int, hertz: Range, t: Array) -> Array:

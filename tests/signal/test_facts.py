@@ -9,7 +9,7 @@ import pytest
 
 from foundation.signal import Label, Link, Signal
 from foundation.signal.facts import FACTS, NUMBERS, PARTS, facts_of
-from foundation.simulate.config import ACTIVITIES
+from foundation.simulate.config import ALL_ACTIVITIES
 from foundation.simulate.corpus.modulation import MODULATIONS
 
 
@@ -28,7 +28,7 @@ def signal(labels: dict[str, Label], source: str = "foundation.simulate.corpus")
 
 def test_classes_are_the_simulators() -> None:
     known = {fact.name: fact.classes for fact in FACTS}
-    assert known["activity"] == ACTIVITIES and known["modulation"] == MODULATIONS
+    assert known["activity"] == ALL_ACTIVITIES and known["modulation"] == MODULATIONS
 
 
 def test_facts_are_of_order_one_and_nan_where_not_known() -> None:
@@ -42,6 +42,6 @@ def test_labels_of_recordings_are_not_read() -> None:
     assert np.isnan(facts_of(signal({"activity": "walk", "people": 1}, source="https://example.org/recordings"))).all()
 
 
-@pytest.mark.parametrize("value", ["jump", (1.0, 2.0), float("nan")])
+@pytest.mark.parametrize("value", ["fly", (1.0, 2.0), float("nan")])
 def test_a_label_that_is_no_fact_is_not_known(value: Label) -> None:
     assert np.isnan(facts_of(signal({"activity": value, "torso_speed": value, "snr": value}))).all()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foundation.signal import SPEED_OF_LIGHT
-from foundation.simulate.config import ACTIVITIES, SimulationConfig
+from foundation.simulate.config import ALL_ACTIVITIES, SimulationConfig
 from foundation.simulate.people import Person, make_person
 from foundation.simulate.rooms import Array, Room, make_room
 
@@ -123,7 +123,7 @@ def draw_people(rng: np.random.Generator, seed: int, most: int = 3, windows: int
     return [
         (
             make_person(seed, int(rng.integers(1_000_000))),
-            [str(a) for a in rng.choice(ACTIVITIES, windows)] if count else ["empty"] * windows,
+            [str(a) for a in rng.choice(ALL_ACTIVITIES, windows)] if count else ["empty"] * windows,
         )
         for _ in range(max(1, count))
     ]
