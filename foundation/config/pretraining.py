@@ -138,6 +138,9 @@ class ModelSection(Section):
         True,
         description="a token also enters as the log power of its local delay-Doppler spectrum; false: as before 2.0",
     )
+    facts: bool = Field(
+        True, description="a head of the encoder that predicts what a simulator knows of a window; false: none"
+    )
     links: int = Field(
         64,
         gt=0,

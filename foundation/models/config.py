@@ -79,6 +79,7 @@ class WfmConfig(PretrainedConfig):
     views: dict[str, str]
     positions: str
     delay_doppler: bool
+    facts: bool
     links: int
     experts: int
     experts_active: int

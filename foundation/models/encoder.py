@@ -14,6 +14,7 @@ from foundation.errors import CheckpointError
 from foundation.models.batch import checked_batch
 from foundation.models.config import WfmConfig
 from foundation.models.embedding import Context, Tokenizer, with_context
+from foundation.models.facts_head import FactsHead
 from foundation.models.folder import check_folder, local_folder
 from foundation.models.normaliser import Normaliser
 from foundation.models.output import EncoderOutput, asked_for, gather_tokens
@@ -103,6 +104,7 @@ class WfmModel(WfmPreTrainedModel, Normaliser):
         sizes = config.hidden_size, config.depth, config.heads
         self.transformer = Transformer(*sizes, config.experts, config.experts_active)
         self.statistics_head = StatisticsHead(config)
+        self.facts_head = FactsHead(config.hidden_size) if config.facts else None
         self.register_buffer("fold", fold_matrices(config.patch_shapes))
         self._keep_in_fp32_modules_strict = {"rates"}  # of positions, see `foundation.nn.precision`
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
@@ -111,7 +113,6 @@ class WfmModel(WfmPreTrainedModel, Normaliser):
             r"^mean\.",
             r"^gate_logits\.",
             r"^levels\.",
-            r"^facts\.",
             r"^flow\.",
         ]
         self.post_init()

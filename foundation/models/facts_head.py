@@ -12,6 +12,7 @@ from foundation.models.structure import CONTEXT_TOKENS
 from foundation.signal.facts import FACTS, PARTS
 
 PROFILES = sum(fact.is_profile for fact in FACTS)
+EPSILON = 1e-6  # the slope of a square root is infinite at 0
 OUTPUTS = sum(0 if fact.is_profile else len(fact.classes or "x") for fact in FACTS)
 
 
@@ -31,15 +32,24 @@ class FactsHead(nn.Module):
     def forward(
         self, output: EncoderOutput, batch: dict[str, Tensor]
     ) -> tuple[Float[Tensor, "batch outputs"], Float[Tensor, "batch profiles parts"]]:
-        hidden, keep, index = output.last_hidden_state, output.keep, output.index
-        assert hidden is not None and keep is not None and index is not None
-        tokens, real = hidden[:, CONTEXT_TOKENS:], keep[:, CONTEXT_TOKENS:]
-        moving = real & ~batch["static"].gather(1, index)
-        summary = F.gelu(self.hidden(self.norm(summarised(tokens, real, moving, hidden[:, 1]))))
+        tokens, moving = _tokens(output, batch)
+        summary, index = self.summary(output, batch), output.index
+        assert index is not None
         weight = parts_of(batch["grid"][..., 0].gather(1, index), moving).to(tokens.dtype)
         local = torch.einsum("bkp,bkh->bph", weight / weight.sum(1, keepdim=True).clamp(min=1e-6), tokens)
         profiles = self.profiles(F.gelu(self.part(local) + self.shared(summary)[:, None]))
         return self.out(summary), profiles.transpose(1, 2)
+
+    def summary(self, output: EncoderOutput, batch: dict[str, Tensor]) -> Float[Tensor, "batch features"]:
+        """What the facts of the whole window are read from: features of twice the encoder's width, of any signal."""
+        hidden, keep = output.last_hidden_state, output.keep
+        assert hidden is not None and keep is not None
+        tokens, moving = _tokens(output, batch)
+        mean = _mean(tokens, moving)
+        deviation = (_mean((tokens - mean[:, None]).square(), moving) + EPSILON).sqrt()
+        every = _mean(tokens, keep[:, CONTEXT_TOKENS:])
+        features = torch.cat([mean, deviation, every, hidden[:, CONTEXT_TOKENS - 1]], dim=1)
+        return F.gelu(self.hidden(self.norm(features.to(self.norm.weight.dtype))))
 
     def loss(
         self, output: EncoderOutput, batch: dict[str, Tensor]
@@ -69,16 +79,13 @@ class FactsHead(nn.Module):
         return total / len(facts), own
 
 
-def summarised(
-    tokens: Float[Tensor, "batch visible width"],
-    real: Bool[Tensor, "batch visible"],
-    moving: Bool[Tensor, "batch visible"],
-    context: Float[Tensor, "batch width"],
-) -> Float[Tensor, "batch features"]:
-    """Mean and deviation of the moving tokens, mean of the real ones, and the context."""
-    mean = _mean(tokens, moving)
-    deviation = (_mean((tokens - mean[:, None]).square(), moving) + 1e-6).sqrt()
-    return torch.cat([mean, deviation, _mean(tokens, real), context], dim=1)
+def _tokens(
+    output: EncoderOutput, batch: dict[str, Tensor]
+) -> tuple[Float[Tensor, "batch visible width"], Bool[Tensor, "batch visible"]]:
+    """The tokens of the encoder, and which of them are dynamics: all of a single snapshot."""
+    hidden, keep, index = output.last_hidden_state, output.keep, output.index
+    assert hidden is not None and keep is not None and index is not None
+    return hidden[:, CONTEXT_TOKENS:], keep[:, CONTEXT_TOKENS:] & ~batch["static"].gather(1, index)
 
 
 def parts_of(

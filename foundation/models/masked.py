@@ -18,7 +18,6 @@ from foundation.models.batch import STRUCTURE, checked_batch, host_part
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
-from foundation.models.facts_head import FactsHead
 from foundation.models.masked_loss import draw_visible, hidden_tokens, weighted_mean_square
 from foundation.models.output import EncoderOutput, MaskedOutput, asked_for
 from foundation.models.statistics_head import Summaries
@@ -43,7 +42,6 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.mean = nn.Linear(config.decoder_size, config.entries)
         self.gate_logits = nn.Linear(config.decoder_size, config.entries * METHODS)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
-        self.facts = FactsHead(config.hidden_size)
         self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 
@@ -60,7 +58,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
         Without `visible` the call is a training step, as that of other models of transformers: torch's global generator
         draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss of the mean
-        head with that of the statistics head (and of the balance of experts). The flow head and the gate are trained by
+        head with those of the statistics head and the facts head (and of the balance of experts). The flow head and the gate are trained by
         `foundation.objectives.MaskedObjective` alone.
 
         Args:
@@ -117,7 +115,10 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         hidden = hidden_tokens(self.mean, batch, rows, condition, encoded.components)
         error = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         full = self.encoder.components(batch, batch["measured"])
-        return error + self.statistics_loss(encoded, full, batch)
+        loss = error + self.statistics_loss(encoded, full, batch)
+        if self.encoder.facts_head is not None and "facts" in batch:
+            loss = loss + self.encoder.facts_head.loss(encoded, batch)[0]
+        return loss
 
     def fields(self, batch: dict[str, Tensor]) -> tuple[TokenField, ...]:
         """What `interpolate_tokens` needs of a batch; made where the batch is."""

@@ -29,16 +29,18 @@ class DelayDoppler(nn.Module):
         super().__init__()
         self.project = nn.Linear(times * responses, width, bias=False)
         cosine, sine = fourier(times, responses)
-        self.register_buffer("cosine", cosine, persistent=False)
-        self.register_buffer("sine", sine, persistent=False)
+        self.register_buffer("cosine", cosine)
+        self.register_buffer("sine", sine)
 
     def forward(self, entries: Float[Tensor, "*rows entries"]) -> Float[Tensor, "*rows width"]:
         """Args: entries: (time, response, part) flattened; more may follow."""
         size = 2 * len(self.cosine)
-        real, imaginary = entries[..., 0:size:2], entries[..., 1:size:2]
-        power = (real @ self.cosine + imaginary @ self.sine).square()
-        power = power + (imaginary @ self.cosine - real @ self.sine).square()
-        return self.project((power + QUIET).log() / 2 + 1)
+        # In single precision: powers of strong patches are beyond half precision.
+        cosine, sine = self.cosine.float(), self.sine.float()
+        real, imaginary = entries[..., 0:size:2].float(), entries[..., 1:size:2].float()
+        power = (real @ cosine + imaginary @ sine).float().square()
+        power = power + (imaginary @ cosine - real @ sine).float().square()
+        return self.project(((power + QUIET).log() / 2 + 1).to(self.project.weight.dtype))
 
 
 def fourier(times: int, responses: int) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]:

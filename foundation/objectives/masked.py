@@ -140,8 +140,8 @@ class MaskedObjective(ObjectiveSection):
         statistics = model.statistics_loss(output.encoded, full, batch)
         loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
         metrics = {"mse": mse.detach(), "gated": gated.detach(), "statistics": statistics.detach()}
-        if self.facts_weight:
-            facts, each = model.facts.loss(output.encoded, batch)
+        if self.facts_weight and model.encoder.facts_head is not None:
+            facts, each = model.encoder.facts_head.loss(output.encoded, batch)
             loss, metrics = loss + self.facts_weight * facts, metrics | {"facts": facts.detach()} | each
         if self.flow_weight:
             flow = self._flow(model, task, hidden)
