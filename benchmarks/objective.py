@@ -65,7 +65,7 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
     batch = batch_of(module.model.config, samples)
     losses: dict[str, Loss] = {
         "plain": plain(module.objective),
-        "without flow": lambda *given: module.objective.model_copy(update={"flow_weight": 0.0})(*given)[0],
+        "without flow": lambda *given: module.objective.model_copy(update={"denoising_weight": 0.0})(*given)[0],
         "whole objective": lambda *given: module.objective(*given)[0],
         "with experts": lambda *given: module.objective(*given)[0],
     }

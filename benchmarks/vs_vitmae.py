@@ -72,7 +72,7 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
     ways: dict[str, Callable[[], object]] = {}
     for name, dtype in DTYPES.items():
         ways[f"{name} ViTMAE"] = step_of(theirs, lambda: theirs(pixel_values=images).loss, dtype)
-        ways[f"{name} ours"] = our_step(module, batch, objective.model_copy(update={"flow_weight": 0.0}), dtype)
+        ways[f"{name} ours"] = our_step(module, batch, objective.model_copy(update={"denoising_weight": 0.0}), dtype)
         ways[f"{name} ours with flow"] = our_step(module, batch, objective, dtype)
     seconds = in_turns(ways, rounds)
     for name, took in seconds.items():

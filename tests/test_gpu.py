@@ -45,7 +45,7 @@ def test_a_training_step_gives_the_same_loss_on_cuda_as_on_cpu() -> None:
     losses = {}
     for device in ("cpu", "cuda"):
         model = model.to(device)
-        loss, _ = MaskedObjective(flow_weight=0.0)(model, batch, torch.Generator().manual_seed(0))
+        loss, _ = MaskedObjective(denoising_weight=0.0)(model, batch, torch.Generator().manual_seed(0))
         loss.backward()
         losses[device] = loss.item()
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=1e-3)

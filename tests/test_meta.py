@@ -30,7 +30,7 @@ CONFIGS = {"dense": tiny_config(), "experts": tiny_config(experts=3, experts_act
 OBJECTIVES = {
     **{kind: {"masks": {kind: 1.0}, "generation_share": 0.0} for kind in MASK_KINDS},
     "practice": {"generation_share": 1.0},
-    "without flow": {"flow_weight": 0.0},
+    "without flow": {"denoising_weight": 0.0},
 }
 
 
@@ -80,7 +80,7 @@ def test_a_pretraining_step(sizes: str, objective: str, batch: Batch) -> None:
         with Mixes():
             step(lambda sent=sent, task=task: tasks.objective.loss(model, sent, task)[0], list(model.parameters()))  # type: ignore[misc]
     unused = {name for name, each in model.named_parameters() if each.grad is None}
-    assert not unused or OBJECTIVES[objective].get("flow_weight") == 0
+    assert not unused or OBJECTIVES[objective].get("denoising_weight") == 0
 
 
 def test_a_step_in_half_precision(batch: Batch) -> None:

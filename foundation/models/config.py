@@ -73,8 +73,6 @@ class WfmConfig(PretrainedConfig):
     decoder_size: int
     decoder_depth: int
     decoder_heads: int
-    flow_width: int
-    flow_depth: int
     patch_shapes: list[list[int]]
     views: dict[str, str]
     positions: str

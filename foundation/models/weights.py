@@ -133,7 +133,6 @@ def _compare_counts(source: str | Path, found: Iterable[str], config: WfmConfig,
     }
     if prefix:
         claims["decoder_depth"] = (r"decoder\.transformer\.blocks\.(\d+)\.", config.decoder_depth)
-        claims["flow_depth"] = (r"flow\.layers\.(\d+)\.", config.flow_depth)
     for key, (pattern, claimed) in claims.items():
         there = len({match[1] for name in found if (match := re.match(pattern, name))})
         if there != claimed:

@@ -65,7 +65,7 @@ class Bench:
     def study(self, name: str, cache: Path) -> str:
         held_out = {"shards": str(self.shards), "split": "room", "part": "test", "samples": 16}
         base = self.recipe("study-base", self.pretraining(self.folder / "unused"))
-        fields = {"pretrain": str(base), "variants": {"both": [], "masked": ["objective.flow_weight=0.0"]}}
+        fields = {"pretrain": str(base), "variants": {"both": [], "masked": ["objective.denoising_weight=0.0"]}}
         more = {"name": name, "seeds": [3], "held_out": held_out, "cache": str(cache)}
         return str(self.recipe(f"study-{name}", fields | more))
 

@@ -53,12 +53,12 @@ def test_it_is_a_function_of_the_generator() -> None:
 
 def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
+    loss, metrics = _call(MaskedObjective(denoising_weight=0.5), model, batch)
     torch.testing.assert_close(
         loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["flow"]
     )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
-    loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
+    loss, metrics = _call(MaskedObjective(denoising_weight=0.0), model, batch)
     assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"])
     assert "flow" not in metrics
 
@@ -70,7 +70,7 @@ def test_a_model_that_predicts_zero_scores_the_power_of_the_hidden_entries() -> 
     torch.nn.init.zeros_(model.mean.bias)
     signals = [make_signal(i, times=64, links=2, responses=16) for i in range(8)]
     louder = [signal.with_(values=1e3 * signal.values) for signal in signals]
-    objective = MaskedObjective(masks={"random": 1.0}, flow_weight=0.0, ratio=(0.5, 0.5))
+    objective = MaskedObjective(masks={"random": 1.0}, denoising_weight=0.0, ratio=(0.5, 0.5))
     for each in (signals, louder):
         _, metrics = _call(objective, model, tokenize(each, CONFIG))
         assert metrics["mse"].item() == pytest.approx(1.0, abs=0.1)
@@ -81,7 +81,7 @@ def test_entries_that_were_not_measured_do_not_count() -> None:
     lost = np.ones((32, 2, 16), bool)
     lost[::3] = False
     batch = tokenize([make_signal(i, valid=lost) for i in range(4)], CONFIG)
-    objective = MaskedObjective(flow_weight=0.0)
+    objective = MaskedObjective(denoising_weight=0.0)
     loss, _ = _call(objective, model, batch)
     spoilt = {**batch, "values": torch.where(batch["observed"], batch["values"], 1e3)}
     assert torch.equal(loss, _call(objective, model, spoilt)[0])
@@ -128,7 +128,7 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
 
 def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0, gate_share=1.0)
+    objective = MaskedObjective(masks={"time": 1.0}, denoising_weight=0.0, generation_share=0.0, gate_share=1.0)
     _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
     generator = torch.Generator().manual_seed(0)

@@ -1,0 +1,97 @@
+"""Joint denoising of tokens: flow matching (Lipman et al. 2023, arXiv 2210.02747) with a network that predicts x.
+
+x_t = (1 - t) x + t noise, with one t for all hidden tokens of a sample: t = 1 is noise alone, t = 0 data. The network
+sees the noisy tokens together and predicts the clean ones (Li & He 2025, arXiv 2511.13720); its output is mixed with
+x_t as in Karras et al. 2022 (arXiv 2206.00364), so that it is of unit scale at every t. At t = 1 nothing of x_t is left
+in the mixture, nor is it an input: the prediction is then the mean of what is hidden, given what is visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from foundation.nn.positions import scalar_features
+
+WAVES = 8  # frequencies in the features of t
+LEAST_T = 0.02  # the velocity divides by t
+#: Mean and standard deviation of the logit of t in training: most of the work where a sample is nearly noise, as many
+#: tokens share what they know of each other (Esser et al. 2024, arXiv 2403.03206).
+LOGIT_T = (0.8, 1.0)
+#: Times of sampling are denser near the noise: t -> SHIFT t / (1 + (SHIFT - 1) t).
+SHIFT = 2.0
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Noisy tokens of a batch.
+
+    Attributes:
+        rows: of the tokens in the flattened batch.
+        values: x_t; `observed`: which entries there are.
+        t: noise level of each token; at 1 its values are not looked at.
+    """
+
+    rows: Int[Tensor, " noisy"]
+    values: Float[Tensor, "noisy entries"]
+    observed: Bool[Tensor, "noisy entries"]
+    t: Float[Tensor, " noisy"]
+
+    def clean(self, output: Float[Tensor, "noisy entries"]) -> Float[Tensor, "noisy entries"]:
+        """The prediction of x from the network's output."""
+        t = self.t[:, None]
+        variance = (1 - t).square() + t.square()
+        return self.values * ((1 - t) / variance) + output * (t * variance.rsqrt())
+
+
+class NoisyEmbedding(nn.Module):
+    """Embeds noisy tokens: their observed entries, which these are, and t; 0 where t is 1."""
+
+    def __init__(self, entries: int, width: int) -> None:
+        super().__init__()
+        self.values = nn.Linear(2 * entries, width)
+        self.time = nn.Linear(scalar_features(torch.zeros(1), WAVES).numel(), width)
+
+    def forward(self, noisy: Noisy) -> Float[Tensor, "noisy width"]:
+        t, dtype = noisy.t[:, None], self.values.weight.dtype
+        scale = ((1 - t).square() + t.square()).rsqrt()
+        x = torch.where(noisy.observed, noisy.values * scale, 0.0)
+        x = torch.cat([x, noisy.observed.to(x.dtype)], dim=-1).to(dtype)
+        embedded = self.values(x) + self.time(scalar_features(t * WAVES, WAVES).to(dtype))
+        return embedded * (t < 1).to(embedded.dtype)
+
+
+def draw_times(count: int, mean_share: float, generator: torch.Generator) -> Float[Tensor, " count"]:
+    """Noise levels of samples: 1 for a share of them (as near to it as the count allows), else logit-normal."""
+    place = (torch.randperm(count, generator=generator) + torch.rand(1, generator=generator)) / count
+    centre, spread = LOGIT_T
+    t = torch.sigmoid(centre + spread * torch.randn(count, generator=generator)).clamp(min=LEAST_T)
+    return torch.where(place < mean_share, 1.0, t)
+
+
+def times_of(steps: int) -> list[float]:
+    """Noise levels of sampling in so many steps, from 1 to 0."""
+    return [SHIFT * t / (1 + (SHIFT - 1) * t) for t in torch.linspace(1, 0, steps + 1).tolist()]
+
+
+def solve(
+    predict: Callable[[Tensor, float], Tensor], noise: Float[Tensor, "noisy entries"], steps: int
+) -> Float[Tensor, "noisy entries"]:
+    """Integrate from noise to data by Heun's method; the last step, which ends in a prediction of x, is Euler's.
+
+    Args:
+        predict: (x_t, t) -> prediction of x.
+        steps: 2 * steps - 1 predictions.
+    """
+    x, times = noise, times_of(steps)
+    for now, after in zip(times[:-1], times[1:], strict=True):
+        slope = (x - predict(x, now)) / now
+        if after > 0:
+            ahead = x + (after - now) * slope
+            slope = (slope + (ahead - predict(ahead, after)) / after) / 2
+        x = x + (after - now) * slope
+    return x
