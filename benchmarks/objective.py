@@ -36,7 +36,7 @@ def plain(objective: MaskedObjective) -> Loss:
         output = model(visible, **batch)
         condition, components = output.condition, output.components
         hidden = candidates & ~visible
-        error = model.mean(condition[hidden]).float() - components.values[hidden]
+        error = model.decoder.predict(condition[hidden]).float() - components.values[hidden]
         weight = batch["observed"][hidden].to(error.dtype)
         return (error.square() * weight).sum() / weight.sum()
 

@@ -115,7 +115,9 @@ class ModelSection(Section):
     hidden_size: Width = Field(128, description="width of the encoder")
     depth: Depth = Field(4, description="transformer blocks of the encoder")
     heads: Width = Field(4, description="attention heads of the encoder")
-    decoder_size: Width = Field(96, description="width of the light transformer that predicts and denoises hidden tokens")
+    decoder_size: Width = Field(
+        96, description="width of the light transformer that predicts and denoises hidden tokens"
+    )
     decoder_depth: Depth = Field(2, description="transformer blocks of the decoder")
     decoder_heads: Width = Field(4, description="attention heads of the decoder")
     patch_shapes: list[tuple[PatchSide, PatchSide]] = Field(

@@ -103,8 +103,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         host = host_part(batch)
         mask = draw_visible(host, torch.default_generator)
-        structure, seen, hidden = Structure.of(host, extra), self._visible(mask, host), rows_of(host["measured"] & ~mask)
-        return to_device((structure, seen, hidden), batch["grid"].device)
+        drawn = Structure.of(host, extra), self._visible(mask, host), rows_of(host["measured"] & ~mask)
+        return to_device(drawn, batch["grid"].device)
 
     def _loss(
         self,

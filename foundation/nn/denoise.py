@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -87,8 +88,8 @@ def solve(
         predict: (x_t, t) -> prediction of x.
         steps: 2 * steps - 1 predictions.
     """
-    x, times = noise, times_of(steps)
-    for now, after in zip(times[:-1], times[1:], strict=True):
+    x = noise
+    for now, after in pairwise(times_of(steps)):
         slope = (x - predict(x, now)) / now
         if after > 0:
             ahead = x + (after - now) * slope

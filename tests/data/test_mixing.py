@@ -26,7 +26,7 @@ def _model() -> WfmForMaskedModeling:
     """The default patches and views, little else."""
     torch.manual_seed(0)
     small = {"hidden_size": 32, "depth": 2, "heads": 2, "decoder_size": 32, "decoder_depth": 1, "decoder_heads": 2}
-    return WfmForMaskedModeling(WfmConfig(**small, flow_width=32, flow_depth=1))
+    return WfmForMaskedModeling(WfmConfig(**small))
 
 
 @pytest.fixture(scope="module")

@@ -55,8 +55,7 @@ class Bench:
 
     def pretraining(self, out: Path) -> dict:
         data = {"shards": str(self.shards), "split": "room", "part": "train"}
-        model = {**MODEL, "flow_width": 32, "flow_depth": 1}
-        return {"name": "pair", "out": str(out), "data": data, "model": model, "train": TRAIN}
+        return {"name": "pair", "out": str(out), "data": data, "model": MODEL, "train": TRAIN}
 
     def task(self, **fields: object) -> dict:
         task = {"shards": str(self.shards), "label": "activity", "split": "room"}

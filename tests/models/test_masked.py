@@ -98,7 +98,7 @@ def test_bf16_autocast_stays_finite_and_near() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         loss, _ = objective(model, batch, torch.Generator().manual_seed(0))
         levels = model.encoder.components(batch, batch["exists"])
-        made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator(), 2, 2, levels, **batch)
+        made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator(), 2, levels, **batch)
     loss.backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())  # type: ignore[arg-type]
     assert loss.item() == pytest.approx(exact.item(), rel=0.05)
@@ -113,7 +113,7 @@ def test_generation_is_made_of_levels_and_noise_alone(model: WfmForMaskedModelin
 
     def generate(values: torch.Tensor, seed: int = 0) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return model.generate(nothing, generator, 3, 3, levels, **{**batch, "values": values})
+        return model.generate(nothing, generator, 3, levels, **{**batch, "values": values})
 
     made = generate(batch["values"])
     assert torch.isfinite(made).all()
@@ -130,7 +130,7 @@ def test_generation_takes_levels_but_no_content_from_its_template(model: WfmForM
     levels = model.encoder.components(batch, batch["exists"])
     swapped = replace(levels, values=torch.zeros_like(levels.values), static=torch.zeros_like(levels.static))
     one, two = (
-        model.generate(nothing, torch.Generator().manual_seed(0), 2, 2, each, **batch) for each in (levels, swapped)
+        model.generate(nothing, torch.Generator().manual_seed(0), 2, each, **batch) for each in (levels, swapped)
     )
     assert torch.equal(one, two)
 
@@ -139,7 +139,7 @@ def test_a_generated_signal_has_the_requested_levels(model: WfmForMaskedModeling
     config = tiny_config(views={"csi": "log-amplitude"})
     batch = tokenize([make_signal(0), make_signal(1)], config)
     levels = model.encoder.components(batch, batch["exists"])
-    made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator().manual_seed(0), 2, 2, levels, **batch)
+    made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator().manual_seed(0), 2, levels, **batch)
     own = model.encoder.components({**batch, "values": made}, batch["exists"])
     torch.testing.assert_close(own.levels(), levels.levels(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(own.gain, levels.gain, atol=1e-4, rtol=1e-4)
@@ -154,7 +154,7 @@ def test_visible_patches_come_back_as_they_were(model: WfmForMaskedModeling, kin
         generator = torch.Generator().manual_seed(0)
         for imputed in (
             model.reconstruct(visible, **batch),
-            model.generate(visible, generator, steps=2, flow_steps=2, **batch),
+            model.generate(visible, generator, steps=2, **batch),
         ):
             kept = (visible & ~batch["static"])[..., None] & batch["observed"]
             scale = batch["values"].abs().flatten(1).amax(1)[:, None, None]

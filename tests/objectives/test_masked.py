@@ -46,7 +46,7 @@ def test_it_is_a_function_of_the_generator() -> None:
     torch.manual_seed(2)
     two, again = _call(objective, model, batch)
     assert torch.equal(one, two)
-    assert metrics.keys() == again.keys() >= {"mse", "flow", "tokens"}
+    assert metrics.keys() == again.keys() >= {"mse", "denoising", "tokens"}
     assert all(torch.equal(metrics[name], again[name]) for name in metrics)
     assert not torch.equal(one, _call(objective, model, batch, seed=1)[0])
 
@@ -55,19 +55,19 @@ def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(denoising_weight=0.5), model, batch)
     torch.testing.assert_close(
-        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["flow"]
+        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["denoising"]
     )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
     loss, metrics = _call(MaskedObjective(denoising_weight=0.0), model, batch)
     assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"])
-    assert "flow" not in metrics
+    assert "denoising" not in metrics
 
 
 def test_a_model_that_predicts_zero_scores_the_power_of_the_hidden_entries() -> None:
     """White noise in units of its visible level: one, whatever the gain. The scale of every reported mse."""
     model = _model()
-    torch.nn.init.zeros_(model.mean.weight)
-    torch.nn.init.zeros_(model.mean.bias)
+    torch.nn.init.zeros_(model.decoder.predict.weight)
+    torch.nn.init.zeros_(model.decoder.predict.bias)
     signals = [make_signal(i, times=64, links=2, responses=16) for i in range(8)]
     louder = [signal.with_(values=1e3 * signal.values) for signal in signals]
     objective = MaskedObjective(masks={"random": 1.0}, denoising_weight=0.0, ratio=(0.5, 0.5))
@@ -113,7 +113,7 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
     @torch.no_grad()
     def score() -> tuple[float, float]:
         found = [_call(objective, model, batch, seed=1_000_000 + i)[1] for i in range(8)]
-        return tuple(float(np.mean([metrics[name].item() for metrics in found])) for name in ("mse", "flow"))  # type: ignore[return-value]
+        return tuple(float(np.mean([metrics[name].item() for metrics in found])) for name in ("mse", "denoising"))  # type: ignore[return-value]
 
     before = score()
     for step in range(120):
@@ -137,7 +137,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     with torch.no_grad():
         output = model(visible, **batch)
         condition, components = output.condition, output.components
-        error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
+        error = (model.decoder.predict(condition) - components.values.clamp(-CLIP, CLIP)).square()
     measured = batch["observed"].float()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)  # a token counts as one, large or small
     share = torch.where(batch["static"], STATIC_WEIGHT, 1.0)
@@ -149,7 +149,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
         interpolated = _interpolated(model, visible, components.values, batch)
-        gate = model.gate(condition, model.mean(condition), *interpolated)
+        gate = model.gate(condition, model.decoder.predict(condition), *interpolated)
         error = (gate - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
     excluded = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
@@ -162,7 +162,7 @@ def test_the_gate_has_no_gradient_in_the_encoder() -> None:
     output = model(visible, **batch)
     condition, components = output.condition, output.components
     interpolated = _interpolated(model, visible, components.values, batch)
-    model.gate(condition, model.mean(condition), *interpolated).square().sum().backward()
+    model.gate(condition, model.decoder.predict(condition), *interpolated).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"gate_logits.weight", "gate_logits.bias"}
 

@@ -212,8 +212,7 @@ class _Load:
         limit = math.inf if train.batch_tokens is None else train.batch_tokens / sample.tokens
         batch = min(train.batch_size, max(1.0, limit))
         plain, checkpointed = (
-            activation_bytes(config, sample.tokens, train.precision, checkpointed)
-            for checkpointed in (False, True)
+            activation_bytes(config, sample.tokens, train.precision, checkpointed) for checkpointed in (False, True)
         )
         flops = training_flops(model, objective, 1, sample.tokens)
         count = parameter_count(model)
