@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from foundation.errors import CheckpointError
 from foundation.models.batch import STRUCTURE, checked_batch, host_part
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
@@ -56,8 +57,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """Condition vectors of all tokens given the visible ones.
 
         Without `visible` the call is a training step, as that of other models of transformers: torch's global generator
-        draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss with that of the
-        statistics head (and of the balance of experts). Denoising and the gate are trained by
+        draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss with that of
+        the statistics head (and of the balance of experts). Denoising and the gate are trained by
         `foundation.objectives.MaskedObjective` alone.
 
         Args:
@@ -220,7 +221,15 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             guidance: weight of the prediction that knows the visible tokens against one that knows their levels alone
                 (Ho & Salimans 2022, arXiv 2207.12598); 1: no guidance.
             extra: for the decoder, see there.
+
+        Raises:
+            CheckpointError: denoising was not trained.
         """
+        if not self.decoder.noisy.is_trained:
+            raise CheckpointError(
+                f"{self.name_or_path or 'the network'}: its decoder was not trained to denoise, so it can impute and not "
+                "generate; pretrain with objective.denoising_weight above 0."
+            )
         if extra is not None and STRUCTURE not in batch:
             batch[STRUCTURE] = Structure.of(batch, extra.shape[1])
         batch = checked_batch(batch)

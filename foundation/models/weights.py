@@ -25,6 +25,7 @@ RENAMED = {
     "encoder.sketch.tell.": "encoder.statistics_head.project.",
     "sketch.tell.": "statistics_head.project.",
     "trust.": "gate_logits.",
+    "mean.": "decoder.predict.",
 }
 ENCODER = "encoder."  # prefix of the encoder's weights in the pretraining model
 FLOATS = ("F16", "BF16", "F32", "F64")

@@ -56,6 +56,12 @@ class NoisyEmbedding(nn.Module):
         super().__init__()
         self.values = nn.Linear(2 * entries, width)
         self.time = nn.Linear(scalar_features(torch.zeros(1), WAVES).numel(), width)
+        nn.init.zeros_(self.values.weight)  # stays so where denoising is not trained
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether noisy values have any influence; asks the weights for it."""
+        return self.values.weight.is_meta or bool(self.values.weight.any())
 
     def forward(self, noisy: Noisy) -> Float[Tensor, "noisy width"]:
         t, dtype = noisy.t[:, None], self.values.weight.dtype
