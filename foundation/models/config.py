@@ -140,7 +140,7 @@ def _check_of_transformers(fields: dict[str, Any]) -> None:
                 )
             if f"ModelSection.{name}" in DELETED:
                 raise CheckpointError(
-                    f"config.json: {name!r} was removed, {DELETED[f'ModelSection.{name}']}: this is the configuration of "
+                    f"config.json: {name!r} was removed, {DELETED[f'ModelSection.{name}']}: this configuration is of "
                     "an earlier version, which loads it; or pretrain anew."
                 )
             near = get_close_matches(name, ModelSection.model_fields, n=1)

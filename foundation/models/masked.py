@@ -215,7 +215,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
         Args:
             visible: tokens to condition on (static tokens follow from the patches); all False generates whole signals.
-            steps: of Heun's method, from noise to data; 2 * steps - 1 passes of the decoder.
+            steps: from noise to data, each a pass of the decoder.
             levels: components whose levels the generated signal takes; default those of the visible tokens, of which
                 there must then be some.
             guidance: weight of the prediction that knows the visible tokens against one that knows their levels alone
@@ -227,8 +227,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         if not self.decoder.noisy.is_trained:
             raise CheckpointError(
-                f"{self.name_or_path or 'the network'}: its decoder was not trained to denoise, so it can impute and not "
-                "generate; pretrain with objective.denoising_weight above 0."
+                f"{self.name_or_path or 'the network'}: its decoder was not trained to denoise, so it can impute but "
+                "not generate; pretrain with objective.denoising_weight above 0."
             )
         if extra is not None and STRUCTURE not in batch:
             batch[STRUCTURE] = Structure.of(batch, extra.shape[1])

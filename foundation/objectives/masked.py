@@ -30,8 +30,8 @@ class Task:
         visible: what the encoder sees.
         known: tokens whose levels are given; None: those of all.
         hidden: rows of the hidden tokens in the flattened batch whose mean is predicted, sample by sample.
-        gated: those of `hidden` that the gate with interpolation is trained on, in the first samples.
-        fields: of these samples.
+        samples: that the gate with interpolation is trained on, the first of `hidden`; `fields` of these.
+        gated: those of `hidden` that it is trained on; `interpolated`: their rows in the flattened samples.
         noisy: rows of the hidden tokens that are denoised, in other samples than those of `hidden`.
         times: noise levels of these.
         tokens: measured tokens of the batch.
@@ -41,8 +41,10 @@ class Task:
     visible: Visible
     known: Bool[Tensor, "batch tokens"] | None
     hidden: Int[Tensor, " hidden"]
-    gated: Int[Tensor, " gated"]
+    samples: Int[Tensor, " samples"]
     fields: tuple[TokenField, ...]
+    gated: Int[Tensor, " gated"]
+    interpolated: Int[Tensor, " gated"]
     noisy: Int[Tensor, " noisy"]
     times: Float[Tensor, " noisy"]
     tokens: int
@@ -87,19 +89,20 @@ class MaskedObjective(ObjectiveSection):
         else:
             masks = cast(Mapping[str, float], self.masks)
             visible = draw_mask(batch["grid"], candidates, static, self.ratio, masks, generator)
-        is_hidden, part = candidates & ~visible, max(1, round(self.gate_share * len(visible)))
         times, dropped = self._draw_denoising(len(visible), generator)
-        noisy = is_hidden & ((times < 1) | dropped)[:, None]
-        hidden = rows_of(is_hidden & ~noisy)
+        denoised = (times < 1) | dropped
+        hidden, noisy = (candidates & ~visible & chosen[:, None] for chosen in (~denoised, denoised))
+        samples = (~denoised).nonzero().squeeze(1)[: max(1, round(self.gate_share * len(visible)))]
         # Reconstruction never predicts the static response of a column with a visible patch: it is visible.
-        excluded = static & has_visible_patch(batch["grid"], static, visible)
-        first = int((is_hidden & ~noisy)[:part].sum())
+        asked = ~(static & has_visible_patch(batch["grid"], static, visible))[samples]
         return Task(
             visible=Visible.of(visible & ~dropped[:, None], batch, len(spec.patch_shapes)),
             known=None if generates else visible,
-            hidden=hidden,
-            gated=(~excluded.flatten()[hidden[:first]]).nonzero().squeeze(1),
-            fields=fields_of({name: batch[name][:part] for name in FIELD_KEYS}, spec.patch_shapes),
+            hidden=rows_of(hidden),
+            samples=samples,
+            fields=fields_of({name: batch[name][samples] for name in FIELD_KEYS}, spec.patch_shapes),
+            gated=asked[hidden[samples]].nonzero().squeeze(1),
+            interpolated=rows_of(hidden[samples] & asked),
             noisy=rows_of(noisy),
             times=times[:, None].expand_as(noisy)[noisy],
             tokens=int(candidates.sum()),
@@ -168,13 +171,11 @@ class MaskedObjective(ObjectiveSection):
     def _gated(
         self, model: WfmForMaskedModeling, batch: dict[str, Any], task: Task, components: Components, hidden: Hidden
     ) -> Float[Tensor, ""]:
-        """Error after the gate with interpolation, on the first `gate_share` of the samples."""
-        part = max(1, round(self.gate_share * len(batch["kind"])))
-        known = batch["observed"][:part] & task.visible.mask[:part, :, None]
-        interpolated = interpolate_tokens(components.values[:part], known, task.fields)
-        rows = task.hidden[task.gated]
+        """Error after the gate with interpolation, on `gate_share` of the samples."""
+        known = batch["observed"][task.samples] & task.visible.mask[task.samples, :, None]
+        interpolated = interpolate_tokens(components.values[task.samples], known, task.fields)
         condition, predicted, target, weight = (each[task.gated] for each in hidden)
-        gated = model.gate(condition, predicted, *(each.flatten(0, 1)[rows] for each in interpolated))
+        gated = model.gate(condition, predicted, *(each.flatten(0, 1)[task.interpolated] for each in interpolated))
         return weighted_mean_square(gated - target, weight)
 
 

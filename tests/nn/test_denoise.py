@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from foundation.nn.denoise import LEAST_T, Noisy, NoisyEmbedding, draw_times, solve, times_of
+from foundation.nn.denoise import LEAST_T, Noisy, NoisyEmbedding, draw_times, solve
 
 
 def _noisy(values: Tensor, t: float, observed: Tensor | None = None) -> Noisy:
@@ -30,7 +30,7 @@ def test_without_a_network_the_mixture_is_the_best_for_white_tokens(t: float) ->
     torch.testing.assert_close(found, best, atol=0.02, rtol=0.02)
 
 
-@pytest.mark.parametrize("steps", [4, 16])
+@pytest.mark.parametrize("steps", [8, 32])
 def test_the_solver_draws_from_a_known_law(steps: int) -> None:
     """Mean 2 and standard deviation 0.5 of correlated pairs: the exact prediction of x given x_t is linear."""
     root = torch.tensor([[0.5, 0.0], [0.3, 0.4]])
@@ -42,7 +42,7 @@ def test_the_solver_draws_from_a_known_law(steps: int) -> None:
 
     drawn = solve(predict, torch.randn(50_000, 2, generator=torch.Generator().manual_seed(0)), steps)
     torch.testing.assert_close(drawn.mean(0), mean, atol=0.02, rtol=0)
-    torch.testing.assert_close(drawn.T.cov(), covariance, atol=0.03 if steps > 4 else 0.07, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), covariance, atol=0.01 if steps > 8 else 0.06, rtol=0)
 
 
 def test_steps_end_in_a_prediction() -> None:
@@ -53,14 +53,15 @@ def test_steps_end_in_a_prediction() -> None:
         return torch.full_like(x, 3.0)
 
     assert solve(predict, torch.randn(4, 2), 3).tolist() == [[3.0, 3.0]] * 4
-    assert len(called) == 5
-    assert times_of(3) == sorted(times_of(3), reverse=True)
-    assert (times_of(3)[0], times_of(3)[-1], called[0]) == (1, 0, 1)
+    assert called == pytest.approx([1, 2 / 3, 1 / 3])
 
 
 def test_the_embedding_sees_observed_entries_and_nothing_of_pure_noise() -> None:
     torch.manual_seed(0)
     embed = NoisyEmbedding(4, 8)
+    assert not embed.is_trained
+    torch.nn.init.normal_(embed.values.weight)
+    assert embed.is_trained
     values, observed = torch.randn(3, 4), torch.tensor([[True, True, False, False]] * 3)
     other = torch.where(observed, values, 1e3)
     assert torch.equal(embed(_noisy(values, 0.5, observed)), embed(_noisy(other, 0.5, observed)))

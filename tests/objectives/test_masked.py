@@ -10,6 +10,7 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
 from foundation.models.masked_loss import CLIP, STATIC_WEIGHT
+from foundation.nn.denoise import Noisy
 from foundation.nn.interpolation import interpolate_tokens
 from foundation.nn.masks import draw_mask, has_visible_patch
 from foundation.objectives import MaskedObjective
@@ -182,11 +183,33 @@ def test_generation_is_practised_with_the_levels_of_the_whole_signal() -> None:
     assert shares.max() > 0.6
 
 
-def test_the_loss_is_what_it_was_when_the_published_encoder_was_trained() -> None:
-    """Figures of the code before its normalisation and interpolation were made faster: what is learned is the same."""
-    model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    before = {0: (2.4340253, 1.4450229, 1.2419158, 3.3924594), 1: (1.2189229, 1.4403868, 1.4901793, 1.4959836)}
-    for seed, expected in before.items():
-        _, metrics = _call(MaskedObjective(), model, batch, seed)
-        found = [metrics[name].item() for name in ("mse", "gated", "statistics", "flow")]
-        assert found == pytest.approx(expected, rel=1e-5)
+def test_samples_are_predicted_or_denoised_and_of_a_dropped_one_nothing_is_visible() -> None:
+    batch = tokenize(mixed_signals() * 8, CONFIG)
+    objective = MaskedObjective(mean_share=0.5, condition_dropout=0.25, generation_share=0.0)
+    task = objective.draw({**batch}, CONFIG, torch.Generator().manual_seed(0))
+    tokens = batch["static"].shape[1]
+    predicted, denoised = (set((rows // tokens).tolist()) for rows in (task.hidden, task.noisy))
+    assert not predicted & denoised
+    assert (task.times[task.times < 1] > 0).all()
+    assert task.known is not None
+    dropped = task.known.any(1) & ~task.visible.mask.any(1)
+    assert 4 < int(dropped.sum()) < 18
+    assert set(dropped.nonzero().flatten().tolist()) <= denoised
+    assert torch.equal(task.visible.mask[~dropped], task.known[~dropped])
+    for sample in denoised:
+        assert len(task.times[task.noisy // tokens == sample].unique()) == 1, "one noise level a sample"
+
+
+def test_noise_of_one_sample_changes_nothing_of_another_and_its_tokens_see_each_other() -> None:
+    model, batch = _model().eval(), tokenize([make_signal(0), make_signal(1)], CONFIG)
+    torch.nn.init.normal_(model.decoder.noisy.values.weight)
+    visible = _some(batch)
+    rows = (batch["measured"] & ~visible).flatten().nonzero().squeeze(1)
+    observed, t = batch["observed"].flatten(0, 1)[rows], torch.full((len(rows),), 0.5)
+    values = torch.randn(len(rows), CONFIG.entries)
+    other = values.clone()
+    other[0] += 1
+    one, two = (model(visible, noisy=Noisy(rows, each, observed, t), **batch).condition for each in (values, other))
+    first, second = (one - two).abs().amax(-1)
+    assert (first > 0).all(), "all tokens of the sample attend to the one that changed"
+    assert not second.any()
