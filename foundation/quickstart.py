@@ -100,7 +100,7 @@ def _quickstart(out: Path, scale: Scale, recipes: Path, device: str) -> Path:
     print(announcement(scale))
     with _step(out, 1, "build shards from the simulator"):
         write_shards(open_dataset("simulated", count=scale.count, seed=0), shards)
-    with _step(out, 2, "pretrain by masked signal modelling and diffusion"):
+    with _step(out, 2, "pretrain by masked signal modelling and denoising"):
         changes = [f"data.shards={shards}", f"out={out / 'pretrain'}", f"train.accelerator={device}", *scale.pretrain]
         run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, changes))
         if not model.exists():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from foundation.errors import SignalError
 from foundation.models.config import WfmConfig
 from foundation.models.embedding import Placement
 from foundation.models.output import EncoderOutput
@@ -46,6 +47,9 @@ class Decoder(nn.Module):
             noisy: values of hidden tokens, partly noise.
             extra: tokens of whatever else is known, to which all others attend; the batch's structure was made with
                 as many.
+
+        Raises:
+            SignalError: it was made with another number.
         """
         latents = self.embed(output.last_hidden_state)
         context, seen = latents[:, :CONTEXT_TOKENS], latents[:, CONTEXT_TOKENS:]
@@ -64,6 +68,10 @@ class Decoder(nn.Module):
         before = CONTEXT_TOKENS + (0 if extra is None else extra.shape[1])
         position = batch["position"]
         positions = torch.cat([position.new_zeros(batch_size, before, position.shape[-1]), position], dim=1)
-        packing = output.structure.packing
-        assert packing.length == before + count, "the structure was made for another number of extra tokens"
-        return self.transformer(torch.cat([*given, tokens], dim=1), positions, packing)[:, before:]
+        if (told := output.structure.extra) != before - CONTEXT_TOKENS:
+            raise SignalError(
+                f"extra: {before - CONTEXT_TOKENS} tokens, and the batch's structure was made with {told}; "
+                "make it with Structure.of(batch, extra), or leave it out."
+            )
+        sequence = torch.cat([*given, tokens], dim=1)
+        return self.transformer(sequence, positions, output.structure.packing)[:, before:]

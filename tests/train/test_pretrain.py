@@ -54,7 +54,7 @@ def test_every_step_logs_finite_loss_and_throughput(trained: Path) -> None:
     rows = _metrics(trained)
     assert [row["step"] for row in rows] == list(range(8))
     for row in rows:
-        assert {"loss", "mse", "flow", "samples_per_s", "tokens_per_s", "mfu"} <= row.keys()
+        assert {"loss", "mse", "denoising", "samples_per_s", "tokens_per_s", "mfu"} <= row.keys()
         assert all(math.isfinite(value) for value in row.values())
         assert row["tokens_per_s"] > row["samples_per_s"] > 0
         assert 0 < row["mfu"] < 1
