@@ -234,7 +234,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             batch[STRUCTURE] = Structure.of(batch, extra.shape[1])
         batch = checked_batch(batch)
         mask = self._with_static(visible, batch)
-        is_conditional, rows = levels is None or bool(mask.any()), rows_of(batch["exists"] & ~mask)
+        is_conditional, rows = levels is None or bool(mask.any()), rows_of(batch["observed"].any(-1) & ~mask)
         shown = [(1.0, mask)] if guidance == 1 else [(guidance, mask), (1 - guidance, torch.zeros_like(mask))]
         seen = [(weight, self._visible(each, batch)) for weight, each in shown]
         noise = torch.randn(len(rows), batch["observed"].shape[-1], generator=generator)
