@@ -158,12 +158,13 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("shards")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     model, part = load_masked(args.checkpoint), read_part(args.shards, "room", "test")
     alike = [signal for signal in part if signal.values.shape == part[0].values.shape]
-    signals = alike[:: max(1, len(alike) // WINDOWS)][:WINDOWS]
+    signals = alike[:: max(1, len(alike) // args.windows)][: args.windows]
     found: dict[str, Any] = {"windows": len(signals), "held-out masked loss": held_out_losses(model, signals)}
     filled = {
         kind: impute(model, signals, kind, torch.Generator().manual_seed(0)) for kind in ("random", "time", "response")
@@ -171,11 +172,10 @@ def main() -> None:
     for name in ("prediction", "interpolated"):
         scored = {k: [nmse(f.truth, getattr(f, name), f.hidden) for f in each] for k, each in filled.items()}
         found[f"NMSE of {name}, dB"] = {k: float(10 * np.log10(np.mean(each))) for k, each in scored.items()}
-    if hasattr(model, "decoder") and hasattr(model.decoder, "noisy"):
-        found["own and swapped latents"] = {
-            f"t = {t:.2f}": {"own": own, "swapped": other, "apart, %": 100 * (other / own - 1)}
-            for t, (own, other) in swapped(model, signals).items()
-        }
+    found["own and swapped latents"] = {
+        f"t = {t:.2f}": {"own": own, "swapped": other, "apart, %": 100 * (other / own - 1)}
+        for t, (own, other) in swapped(model, signals).items()
+    }
     print(json.dumps(found, indent=1), flush=True)
     for steps in args.steps:
         began = time.process_time()
