@@ -1,9 +1,9 @@
-"""Training steps of the full objective against a plain masked model with the same encoder, decoder and mean head.
+"""Training steps of the full objective against a plain masked model with the same encoder and decoder.
 
-The plain step uses the recipe's masks and the mean squared error of the mean head: no flow head, no gate with
+The plain step uses the recipe's masks and the mean squared error of all samples: no denoising, no gate with
 interpolation, no statistics head, no generation batches. Batch, random draws, optimizer, gradient clipping and threads
-are the same; both alternate in one process, in turns of eight steps with different draws. `without flow` shows the cost
-of the flow head, `with experts` that of four experts in each encoder layer, with one active per token.
+are the same; both alternate in one process, in turns of eight steps with different draws. `without denoising` shows the
+cost of noisy values, `with experts` that of four experts in each encoder layer, with one active per token.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def plain(objective: MaskedObjective) -> Loss:
         output = model(visible, **batch)
         condition, components = output.condition, output.components
         hidden = candidates & ~visible
-        error = model.mean(condition[hidden]).float() - components.values[hidden]
+        error = model.decoder.predict(condition[hidden]).float() - components.values[hidden]
         weight = batch["observed"][hidden].to(error.dtype)
         return (error.square() * weight).sum() / weight.sum()
 
@@ -65,7 +65,7 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
     batch = batch_of(module.model.config, samples)
     losses: dict[str, Loss] = {
         "plain": plain(module.objective),
-        "without flow": lambda *given: module.objective.model_copy(update={"flow_weight": 0.0})(*given)[0],
+        "without denoising": lambda *given: module.objective.model_copy(update={"denoising_weight": 0.0})(*given)[0],
         "whole objective": lambda *given: module.objective(*given)[0],
         "with experts": lambda *given: module.objective(*given)[0],
     }

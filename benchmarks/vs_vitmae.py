@@ -4,8 +4,8 @@ Both take 64 tokens of 256 values and mask three quarters of them; width, depth 
 dtype (bf16: autocast), optimizer (fused AdamW), gradient clipping and threads are the same, and they alternate in one
 process. The steps differ around the transformers: ours splits signals into static response and dynamics, embeds
 physical positions and antennas, uses rotary positions, has two context tokens (ViTMAE: one class token), predicts
-masked tokens only (ViTMAE: all) and learns a gate with interpolation. `with flow` also trains the flow head, which
-ViTMAE lacks: that is the step of the recipes.
+masked tokens only (ViTMAE: all) and learns a gate with interpolation. `with denoising` also denoises half of the
+samples, which ViTMAE does not: that is the step of the recipes.
 
 The target was 1.5 times ViTMAE; it is reached only with bf16 (the last row of a size), not at equal dtype. In fp32,
 `base` is near the peak of the matrix product for both; in bf16, matrix products are half of our step, and casts, norms,
@@ -72,8 +72,8 @@ def compare(rows: Rows, size: str, rounds: int) -> None:
     ways: dict[str, Callable[[], object]] = {}
     for name, dtype in DTYPES.items():
         ways[f"{name} ViTMAE"] = step_of(theirs, lambda: theirs(pixel_values=images).loss, dtype)
-        ways[f"{name} ours"] = our_step(module, batch, objective.model_copy(update={"flow_weight": 0.0}), dtype)
-        ways[f"{name} ours with flow"] = our_step(module, batch, objective, dtype)
+        ways[f"{name} ours"] = our_step(module, batch, objective.model_copy(update={"denoising_weight": 0.0}), dtype)
+        ways[f"{name} ours with denoising"] = our_step(module, batch, objective, dtype)
     seconds = in_turns(ways, rounds)
     for name, took in seconds.items():
         against = f"ViTMAE {name[:4]}"

@@ -68,7 +68,7 @@ TINY = Scale(
         *("train.steps=20", "train.batch_size=8", "train.checkpoint_every=10", "train.keep_every=10"),
         *("train.picture_every=20", "train.warmup_steps=5", "train.log_every=2", "model.hidden_size=32"),
         *("model.depth=1", "model.heads=2", "model.decoder_size=32", "model.decoder_depth=1"),
-        *("model.decoder_heads=2", "model.flow_width=32", "model.flow_depth=1"),
+        "model.decoder_heads=2",
     ),
     tune=("tune.steps=5",),
     evaluate=("tune.steps=5", "seeds=[0]", "workers=1"),
@@ -100,7 +100,7 @@ def _quickstart(out: Path, scale: Scale, recipes: Path, device: str) -> Path:
     print(announcement(scale))
     with _step(out, 1, "build shards from the simulator"):
         write_shards(open_dataset("simulated", count=scale.count, seed=0), shards)
-    with _step(out, 2, "pretrain by masked signal modelling and diffusion"):
+    with _step(out, 2, "pretrain by masked signal modelling and denoising"):
         changes = [f"data.shards={shards}", f"out={out / 'pretrain'}", f"train.accelerator={device}", *scale.pretrain]
         run = pretrain(load_recipe(recipes / "quickstart.yaml", PretrainRecipe, changes))
         if not model.exists():

@@ -38,14 +38,14 @@ def no_waits() -> Iterator[None]:
 
 
 def test_a_training_step_gives_the_same_loss_on_cuda_as_on_cpu() -> None:
-    """But for the noise of the diffusion loss, which every device draws by itself."""
+    """But for the noise of the denoising loss, which every device draws by itself."""
     torch.manual_seed(0)
     model = WfmForMaskedModeling(WfmConfig(hidden_size=64, depth=2))
     batch = tokenize([make_signal(seed, 64, 2, 30) for seed in range(8)], model.config)
     losses = {}
     for device in ("cpu", "cuda"):
         model = model.to(device)
-        loss, _ = MaskedObjective(flow_weight=0.0)(model, batch, torch.Generator().manual_seed(0))
+        loss, _ = MaskedObjective(denoising_weight=0.0)(model, batch, torch.Generator().manual_seed(0))
         loss.backward()
         losses[device] = loss.item()
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=1e-3)

@@ -30,7 +30,8 @@ CONFIGS = {"dense": tiny_config(), "experts": tiny_config(experts=3, experts_act
 OBJECTIVES = {
     **{kind: {"masks": {kind: 1.0}, "generation_share": 0.0} for kind in MASK_KINDS},
     "practice": {"generation_share": 1.0},
-    "without flow": {"flow_weight": 0.0},
+    "denoising alone": {"mean_share": 0.0, "condition_dropout": 1.0},
+    "without denoising": {"denoising_weight": 0.0},
 }
 
 
@@ -80,7 +81,7 @@ def test_a_pretraining_step(sizes: str, objective: str, batch: Batch) -> None:
         with Mixes():
             step(lambda sent=sent, task=task: tasks.objective.loss(model, sent, task)[0], list(model.parameters()))  # type: ignore[misc]
     unused = {name for name, each in model.named_parameters() if each.grad is None}
-    assert not unused or OBJECTIVES[objective].get("flow_weight") == 0
+    assert not unused or OBJECTIVES[objective].get("denoising_weight") == 0
 
 
 def test_a_step_in_half_precision(batch: Batch) -> None:
@@ -155,7 +156,7 @@ def test_imputation_and_generation(batch: Batch) -> None:
     visible = batch["observed"].any(-1)
     visible[:, ::2] = False
     assert model.reconstruct(visible, **batch).is_meta
-    assert model.generate(visible, torch.Generator().manual_seed(0), steps=3, flow_steps=2, **batch).is_meta
+    assert model.generate(visible, torch.Generator().manual_seed(0), steps=3, guidance=2.0, **batch).is_meta
     inputs = inputs_of(batch, len(CONFIGS["dense"].patch_shapes), "meta")
     seen = inputs.pop("visible")
     levels = model.encoder.components(inputs, seen.mask)

@@ -115,11 +115,11 @@ class ModelSection(Section):
     hidden_size: Width = Field(128, description="width of the encoder")
     depth: Depth = Field(4, description="transformer blocks of the encoder")
     heads: Width = Field(4, description="attention heads of the encoder")
-    decoder_size: Width = Field(96, description="width of the light transformer that predicts masked tokens")
+    decoder_size: Width = Field(
+        96, description="width of the light transformer that predicts and denoises hidden tokens"
+    )
     decoder_depth: Depth = Field(2, description="transformer blocks of the decoder")
     decoder_heads: Width = Field(4, description="attention heads of the decoder")
-    flow_width: Width = Field(192, description="width of the flow-matching head")
-    flow_depth: Depth = Field(3, description="layers of the flow-matching head")
     patch_shapes: list[tuple[PatchSide, PatchSide]] = Field(
         [(16, 8), (4, 8), (1, 16)],
         min_length=1,
@@ -190,9 +190,21 @@ class ObjectiveSection(Section):
         description="share of the batches that train generation: any part of the signal, or nothing, is visible, and "
         "levels of the whole signal are given; the other batches train imputation, where nothing hidden is given",
     )
-    flow_weight: Weight = Field(1.0, description="weight of the flow-matching loss; 0: its head stays untrained")
-    flow_levels: int = Field(
-        2, ge=1, le=1024, description="noise levels drawn per token and step for the flow-matching loss"
+    mean_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the samples whose hidden tokens are predicted from the visible ones alone; those of the "
+        "others are denoised together, each sample at a noise level of its own",
+    )
+    denoising_weight: Weight = Field(
+        1.0, description="weight of the denoising loss; 0: all samples are predicted, and nothing can be generated"
+    )
+    condition_dropout: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of the samples of whose visible tokens nothing but levels is known, for guidance",
     )
     facts_weight: Weight = Field(
         1.0,
@@ -204,10 +216,10 @@ class ObjectiveSection(Section):
         0.25,
         gt=0,
         le=1,
-        description="share of the samples that train the gate between mean head and linear interpolation",
+        description="share of the samples that train the gate between prediction and linear interpolation",
     )
     masked_weight: Weight = Field(
-        1.0, description="weight of the mean head's squared error on masked tokens, before and after the gate"
+        1.0, description="weight of the squared error of predicted tokens, before and after the gate"
     )
 
     @model_validator(mode="after")

@@ -9,10 +9,14 @@ KEYS = {
     "in_part": "random_subset",
     "sketch_weight": "statistics_weight",
     "blend_share": "gate_share",
+    "flow_weight": "denoising_weight",
 }
 #: Section and key -> why it was removed.
 DELETED = {
-    "ObjectiveSection.flow_share": "since a quarter of the hidden dynamics tokens is always taken",
+    "ObjectiveSection.flow_share": "since hidden tokens are denoised together",
+    "ObjectiveSection.flow_levels": "since hidden tokens are denoised together, at one noise level a sample",
+    "ModelSection.flow_width": "since the decoder denoises",
+    "ModelSection.flow_depth": "since the decoder denoises",
     "ObjectiveSection.static_weight": "since it is always a half",
     "TuneSection.lora_alpha": "since it is twice lora_rank",
     "ModelSection.dropout": "since the encoder has none",

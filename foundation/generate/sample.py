@@ -25,7 +25,7 @@ def sample_like(
     offset, static level and dynamic level. Its values have no other influence: every token starts as noise.
 
     Args:
-        steps: unmasking steps, each a forward pass of encoder and decoder.
+        steps: denoising steps, each a pass of the decoder.
     """
     batch: dict[str, Any] = dict(tokenize(templates, model.config))
     observed = batch["observed"].any(-1)

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from transformers import PretrainedConfig
 
 from foundation.config import ModelSection, PretrainRecipe
+from foundation.config.renamed import DELETED
 from foundation.config.yaml_errors import explain
 from foundation.errors import CheckpointError
 
@@ -73,8 +74,6 @@ class WfmConfig(PretrainedConfig):
     decoder_size: int
     decoder_depth: int
     decoder_heads: int
-    flow_width: int
-    flow_depth: int
     patch_shapes: list[list[int]]
     views: dict[str, str]
     positions: str
@@ -140,6 +139,11 @@ def _check_of_transformers(fields: dict[str, Any]) -> None:
                 raise CheckpointError(
                     f"{name} may not be {repr(value)[:80]}: the network takes FlashAttention where a GPU has it and "
                     "PyTorch's kernels elsewhere, by itself; leave it out, or take 'sdpa'."
+                )
+            if f"ModelSection.{name}" in DELETED:
+                raise CheckpointError(
+                    f"config.json: {name!r} was removed, {DELETED[f'ModelSection.{name}']}: this configuration is of "
+                    "an earlier version, which loads it; or pretrain anew."
                 )
             near = get_close_matches(name, ModelSection.model_fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "; this network has no such setting."

@@ -110,10 +110,8 @@ class WfmModel(WfmPreTrainedModel, Normaliser):
         # An encoder loaded from a pretraining checkpoint leaves the decoder and its heads behind on purpose.
         self._keys_to_ignore_on_load_unexpected = [
             r"^decoder\.",
-            r"^mean\.",
             r"^gate_logits\.",
             r"^levels\.",
-            r"^flow\.",
         ]
         self.post_init()
 

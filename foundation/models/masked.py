@@ -1,19 +1,19 @@
-"""The pretraining model: encoder, a light decoder that predicts hidden tokens, and two heads on its output.
+"""The pretraining model: encoder, and a light decoder that predicts hidden tokens or denoises them together.
 
-The deterministic head predicts the mean of a hidden token (for reconstruction and NMSE); the flow head samples from its
-distribution (for generation). Both read the same condition vectors, so one decoder pass serves both.
+Of hidden tokens alone the decoder predicts the mean (for reconstruction and NMSE); given noisy values of them, it
+samples from their distribution step by step (for generation), while the encoder runs once.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from foundation.errors import CheckpointError
 from foundation.models.batch import STRUCTURE, checked_batch, host_part
 from foundation.models.config import WfmConfig
 from foundation.models.decoder import Decoder
@@ -23,8 +23,8 @@ from foundation.models.output import EncoderOutput, MaskedOutput, asked_for
 from foundation.models.statistics_head import Summaries
 from foundation.models.structure import CONTEXT_TOKENS, Structure, Visible, batch_rows, rows_of, to_device
 from foundation.nn.decomposition import LEVELS, Components, restore
+from foundation.nn.denoise import Noisy, solve
 from foundation.nn.experts import BALANCE_WEIGHT, watch_balance
-from foundation.nn.flow import FlowHead, cosine_counts
 from foundation.nn.interpolation import METHODS, TokenField, fields_of, interpolate_tokens
 from foundation.nn.masks import has_visible_patch
 from foundation.nn.precision import without_autocast
@@ -33,16 +33,14 @@ LEVEL_WEIGHT = 0.1  # levels are logarithms (RSSI: dBm) that differ by many unit
 
 
 class WfmForMaskedModeling(WfmPreTrainedModel):
-    """Masked signal modelling with a deterministic and a diffusion head."""
+    """Masked signal modelling and joint denoising."""
 
     def __init__(self, config: WfmConfig) -> None:
         super().__init__(config)
         self.encoder = WfmModel(config)
         self.decoder = Decoder(config)
-        self.mean = nn.Linear(config.decoder_size, config.entries)
         self.gate_logits = nn.Linear(config.decoder_size, config.entries * METHODS)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
-        self.flow = FlowHead(config.entries, config.decoder_size, config.flow_width, config.flow_depth)
         self.post_init()
 
     def forward(
@@ -52,13 +50,15 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         return_loss: bool = True,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        noisy: Noisy | None = None,
+        extra: Float[Tensor, "batch extra width"] | None = None,
         **batch: Any,
     ) -> MaskedOutput | tuple[Any, ...]:
         """Condition vectors of all tokens given the visible ones.
 
         Without `visible` the call is a training step, as that of other models of transformers: torch's global generator
-        draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss of the mean
-        head with those of the statistics head and the facts head (and of the balance of experts). The flow head and the gate are trained by
+        draws which tokens are hidden, with the default masks of a recipe, and `loss` is the masked loss with those of
+        the statistics head and the facts head (and of the balance of experts). Denoising and the gate are trained by
         `foundation.objectives.MaskedObjective` alone.
 
         Args:
@@ -66,10 +66,13 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             components, output_hidden_states, return_dict, batch: as for `WfmModel.forward`, and in the batch `exists`,
                 bool [batch, tokens]: False for padding.
             return_loss: whether a call without `visible` computes the loss.
+            noisy, extra: for the decoder, see there.
         """
+        if extra is not None and STRUCTURE not in batch:
+            batch[STRUCTURE] = Structure.of(batch, extra.shape[1])
         hidden = None
         if visible is None:
-            batch[STRUCTURE], visible, hidden = self._draw(batch)
+            batch[STRUCTURE], visible, hidden = self._draw(batch, 0 if extra is None else extra.shape[1])
         batch = checked_batch(batch)
         # Who gives `visible` watches himself.
         watched: AbstractContextManager[list[Tensor]] = nullcontext([]) if hidden is None else watch_balance()
@@ -77,7 +80,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
             encoded = self.encoder(
                 visible, components, output_hidden_states=output_hidden_states, return_dict=True, **batch
             )
-            condition = self.decoder(encoded, batch["exists"], batch)
+            condition = self.decoder(encoded, batch["exists"], batch, noisy, extra)
         loss = None
         if hidden is not None and return_loss:
             loss = self._loss(batch, hidden, condition, encoded)
@@ -93,7 +96,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         )
         return output if asked_for(return_dict, self.config.return_dict) else output.to_tuple()
 
-    def _draw(self, batch: dict[str, Any]) -> tuple[Structure, Visible, Int[Tensor, " hidden"]]:
+    def _draw(self, batch: dict[str, Any], extra: int) -> tuple[Structure, Visible, Int[Tensor, " hidden"]]:
         """What the host decides of a training step: structure, visible tokens, rows of the hidden ones; on its device.
 
         A batch that is on an accelerator is fetched for it: `wfm pretrain` draws where batches are made, and never
@@ -101,8 +104,8 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         """
         host = host_part(batch)
         mask = draw_visible(host, torch.default_generator)
-        structure, seen, hidden = Structure.of(host), self._visible(mask, host), rows_of(host["measured"] & ~mask)
-        return to_device((structure, seen, hidden), batch["grid"].device)
+        drawn = Structure.of(host, extra), self._visible(mask, host), rows_of(host["measured"] & ~mask)
+        return to_device(drawn, batch["grid"].device)
 
     def _loss(
         self,
@@ -112,7 +115,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         encoded: EncoderOutput,
     ) -> Float[Tensor, ""]:
         assert encoded.components is not None
-        hidden = hidden_tokens(self.mean, batch, rows, condition, encoded.components)
+        hidden = hidden_tokens(self.decoder.predict, batch, rows, condition, encoded.components)
         error = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         full = self.encoder.components(batch, batch["measured"])
         loss = error + self.statistics_loss(encoded, full, batch)
@@ -131,7 +134,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         interpolated: Float[Tensor, "*tokens entries methods"],
         available: Bool[Tensor, "*tokens entries methods"],
     ) -> Float[Tensor, "*tokens entries"]:
-        """Mix the mean head's prediction with the interpolated values, with softmax weights for each entry.
+        """Mix the predicted mean with the interpolated values, with softmax weights for each entry.
 
         Only the weights have a gradient: an encoder that could rely on interpolation would learn less of the signal
         (measured: 10 points of probe accuracy).
@@ -182,7 +185,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
 
     @torch.no_grad()
     def reconstruct(self, visible: Bool[Tensor, "batch tokens"], **batch: Any) -> Float[Tensor, "batch tokens entries"]:
-        """Raw entries in view units: visible ones unchanged, hidden ones as the gated mean head predicts them.
+        """Raw entries in view units: visible ones unchanged, hidden ones as the decoder and the gate predict them.
 
         Which static tokens the encoder sees follows from the visible patches. The batch may be on the CPU; the result
         is where the network is.
@@ -194,7 +197,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         condition, components = output.condition, output.components
         known = batch["observed"] & seen.mask[..., None]
         interpolated = interpolate_tokens(components.values, known, fields)
-        predicted = self.gate(condition, self.mean(condition).float(), *interpolated)
+        predicted = self.gate(condition, self.decoder.predict(condition).float(), *interpolated)
         return self._restore(torch.where(seen.mask[..., None], components.values, predicted), batch, components)
 
     @torch.no_grad()
@@ -203,57 +206,65 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         visible: Bool[Tensor, "batch tokens"],
         generator: torch.Generator,
         steps: int = 8,
-        flow_steps: int = 12,
         levels: Components | None = None,
+        guidance: float = 1.0,
+        extra: Float[Tensor, "batch extra width"] | None = None,
         **batch: Any,
     ) -> Float[Tensor, "batch tokens entries"]:
-        """Sample every hidden token from noise by iterative unmasking; raw entries in view units.
+        """Sample all hidden tokens together, from noise; raw entries in view units.
 
         The batch may be on the CPU; the result is where the network is. All draws are made on the generator's device,
         so that a seed gives the same draws wherever the network is.
 
         Args:
             visible: tokens to condition on (static tokens follow from the patches); all False generates whole signals.
-            steps: unmasking steps for the static tokens and again for the patches; each unmasks tokens in random order
-                (MaskGIT's cosine schedule).
-            flow_steps: Heun steps from noise to token.
+            steps: from noise to data, each a pass of the decoder.
             levels: components whose levels the generated signal takes; default those of the visible tokens, of which
                 there must then be some.
+            guidance: weight of the prediction that knows the visible tokens against one that knows their levels alone
+                (Ho & Salimans 2022, arXiv 2207.12598); 1: no guidance.
+            extra: for the decoder, see there.
+
+        Raises:
+            CheckpointError: denoising was not trained.
         """
+        if not self.decoder.noisy.is_trained:
+            raise CheckpointError(
+                f"{self.name_or_path or 'the network'}: its decoder was not trained to denoise, so it can impute but "
+                "not generate; pretrain with objective.denoising_weight above 0."
+            )
+        if extra is not None and STRUCTURE not in batch:
+            batch[STRUCTURE] = Structure.of(batch, extra.shape[1])
         batch = checked_batch(batch)
         mask = self._with_static(visible, batch)
-        stages, is_conditional = self._stages(mask, generator, steps, batch), levels is None or bool(mask.any())
-        batch, mask, stages = to_device((batch, mask, stages), self.device)
+        is_conditional, rows = levels is None or bool(mask.any()), rows_of(batch["observed"].any(-1) & ~mask)
+        shown = [(1.0, mask)] if guidance == 1 else [(guidance, mask), (1 - guidance, torch.zeros_like(mask))]
+        seen = [(weight, self._visible(each, batch)) for weight, each in shown]
+        noise = torch.randn(len(rows), batch["observed"].shape[-1], generator=generator)
+        batch, mask, rows, seen, noise = to_device((batch, mask, rows, seen, noise), self.device)
         components = self.encoder.components(batch, mask) if levels is None else to_device(levels, self.device)
+        encoded = [(weight, self.encoder(each, components, return_dict=True, **batch)) for weight, each in seen]
+        # Entries beyond a patch's area, or never measured, stay 0, as they were in training.
+        observed = batch["observed"].flatten(0, 1)[rows]
+
+        def predict(x: Tensor, t: float) -> Tensor:
+            noisy = Noisy(rows, x, observed, x.new_full((len(x),), t))
+            found = torch.zeros_like(x)
+            for weight, output in encoded:
+                condition = self.decoder(output, batch["exists"], batch, noisy, extra).flatten(0, 1)[rows]
+                found = found + weight * noisy.clean(self.decoder.predict(condition).float())
+            return torch.where(observed, found, 0.0)
+
+        sampled = solve(predict, torch.where(observed, noise, 0.0), steps)
         values = torch.where(mask[..., None], components.values, 0.0)
-        for seen, rows in stages:
-            condition = self(seen, replace(components, values=values), return_dict=True, **batch).condition
-            # Entries beyond a patch's area, or never measured, stay 0, as they were in training.
-            chosen, observed = condition.flatten(0, 1)[rows], batch["observed"].flatten(0, 1)[rows]
-            sampled = self.flow.sample(chosen, observed, flow_steps, generator).float()
-            values = values.flatten(0, 1).index_copy(0, rows, sampled).view_as(values)
+        values = values.flatten(0, 1).index_copy(0, rows, sampled).view_as(values)
         raw = self._restore(values, batch, components)
-        if is_conditional:
-            return raw
-        # A signal generated from noise alone is rescaled to exactly the requested levels.
+        return raw if is_conditional else self._at_levels(raw, batch, components)
+
+    def _at_levels(
+        self, raw: Float[Tensor, "batch tokens entries"], batch: dict[str, Tensor], components: Components
+    ) -> Float[Tensor, "batch tokens entries"]:
+        """A signal generated from noise alone, rescaled to exactly the requested levels."""
         own = self.encoder.components({**batch, "values": raw}, batch["observed"].any(-1))
         shape = (components.shape_share() / own.shape_share())[:, None, None]
         return self._restore(torch.where(batch["static"][..., None], own.values * shape, own.values), batch, components)
-
-    def _stages(
-        self, visible: Bool[Tensor, "batch tokens"], generator: torch.Generator, steps: int, batch: dict[str, Any]
-    ) -> list[tuple[Visible, Int[Tensor, " unmasked"]]]:
-        """What is known at each stage of unmasking, and the rows that are sampled then: static tokens before patches,
-        the order that training practises."""
-        noise = torch.rand(visible.shape, generator=generator).to(visible.device)
-        known, stages = visible, []
-        for group in (batch["static"], batch["exists"] & ~batch["static"]):
-            order = noise.masked_fill(known | ~group, torch.inf).argsort(1).argsort(1)
-            total, done = int((group & ~visible).sum(1).max()), 0
-            for count in cosine_counts(total, steps):
-                unmasked = (order < done + count) & group & ~known
-                if not bool(unmasked.any()):
-                    continue
-                stages.append((self._visible(known, batch), rows_of(unmasked)))
-                known, done = known | unmasked, done + count
-        return stages

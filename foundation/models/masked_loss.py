@@ -19,11 +19,11 @@ STATIC_WEIGHT = 0.5  # of the error of a static token; that of a dynamics token 
 
 
 class Hidden(NamedTuple):
-    """The hidden tokens of a batch, on which the losses are computed.
+    """Hidden tokens of a batch, on which the losses are computed.
 
     Attributes:
         condition: from the decoder.
-        predicted: by the mean head.
+        predicted: what the decoder makes of it, the mean of a token that has no noisy value.
         target: normalised entries.
         weight: of each entry's error; 0 where it was not measured.
     """
@@ -35,7 +35,7 @@ class Hidden(NamedTuple):
 
 
 def hidden_tokens(
-    mean: nn.Module,
+    predict: nn.Module,
     batch: dict[str, Any],
     rows: Int[Tensor, " hidden"],
     condition: Float[Tensor, "batch tokens width"],
@@ -44,16 +44,21 @@ def hidden_tokens(
     """Gather the hidden tokens with their predictions, targets and weights.
 
     Args:
-        mean: head that predicts entries from condition vectors.
+        predict: the decoder's last layer, from condition vectors to entries.
         rows: of the hidden tokens in the flattened batch.
     """
-    target = components.values.flatten(0, 1)[rows].clamp(-CLIP, CLIP)
+    target = targets_of(components, rows)
     static = batch["static"].flatten()[rows]
     # Every token has the same weight, however many entries it has: static tokens have few.
     observed = batch["observed"].flatten(0, 1)[rows].to(target.dtype)
     weight = observed / observed.sum(-1, keepdim=True) * torch.where(static, STATIC_WEIGHT, 1.0)[:, None]
     chosen = condition.flatten(0, 1)[rows]
-    return Hidden(chosen, mean(chosen).float(), target, weight)
+    return Hidden(chosen, predict(chosen).float(), target, weight)
+
+
+def targets_of(components: Components, rows: Int[Tensor, " hidden"]) -> Float[Tensor, "hidden entries"]:
+    """What is to be predicted of tokens: normalised entries, without outliers."""
+    return components.values.flatten(0, 1)[rows].clamp(-CLIP, CLIP)
 
 
 def weighted_mean_square(

@@ -33,7 +33,8 @@ class Structure:
         samples: patch shape -> the samples that are cut into it; all tokens of a sample have one shape.
         order: where each sample of the batch is among these, one shape after the other; None where there is one shape.
         static: patch shape -> rows of its static tokens in the flattened batch.
-        packing: of the context tokens and all tokens that exist, for the decoder.
+        extra: how many tokens of other knowledge the decoder is given, after the context tokens.
+        packing: of these and all tokens that exist, for the decoder.
     """
 
     columns: int
@@ -41,11 +42,12 @@ class Structure:
     samples: dict[int, Int[Tensor, " _"]]
     order: Int[Tensor, " batch"] | None
     static: dict[int, Int[Tensor, " _"]]
+    extra: int
     packing: Packing
 
     def twice(self) -> Structure:
         """Of the batch followed by itself."""
-        batch, tokens = self.packing.batch, self.packing.length - CONTEXT_TOKENS
+        batch, tokens = self.packing.batch, self.packing.length - CONTEXT_TOKENS - self.extra
         samples = {shape: torch.cat([rows, rows + batch]) for shape, rows in self.samples.items()}
         return replace(
             self,
@@ -55,7 +57,7 @@ class Structure:
         )
 
     @classmethod
-    def of(cls, batch: Mapping[str, Any]) -> Structure:
+    def of(cls, batch: Mapping[str, Any], extra: int = 0) -> Structure:
         """Of a batch of `foundation.data.tokens`; where it has no `exists`, all tokens are real."""
         shape, static = batch["shape"][:, 0], batch["static"]
         samples = {index: (shape == index).nonzero().squeeze(1) for index in shape.unique().tolist()}
@@ -66,7 +68,8 @@ class Structure:
             samples=samples,
             order=torch.cat(list(samples.values())).argsort() if len(samples) > 1 else None,
             static={each: rows_of(static & (shape == each)[:, None]) for each in samples},
-            packing=_packing(exists),
+            extra=extra,
+            packing=_packing(exists, extra),
         )
 
 
@@ -147,7 +150,7 @@ def to_device(tree: T, device: torch.device | str) -> T:
     return moved
 
 
-def _packing(real: Bool[Tensor, "batch tokens"]) -> Packing:
-    """Of the context tokens and these."""
-    keep = torch.cat([real.new_ones(len(real), CONTEXT_TOKENS), real], dim=1)
+def _packing(real: Bool[Tensor, "batch tokens"], extra: int = 0) -> Packing:
+    """Of the context tokens, so many extra ones, and these."""
+    keep = torch.cat([real.new_ones(len(real), CONTEXT_TOKENS + extra), real], dim=1)
     return pack(keep, *keep.shape)

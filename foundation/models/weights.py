@@ -25,6 +25,7 @@ RENAMED = {
     "encoder.sketch.tell.": "encoder.statistics_head.project.",
     "sketch.tell.": "statistics_head.project.",
     "trust.": "gate_logits.",
+    "mean.": "decoder.predict.",
 }
 ENCODER = "encoder."  # prefix of the encoder's weights in the pretraining model
 FLOATS = ("F16", "BF16", "F32", "F64")
@@ -133,7 +134,6 @@ def _compare_counts(source: str | Path, found: Iterable[str], config: WfmConfig,
     }
     if prefix:
         claims["decoder_depth"] = (r"decoder\.transformer\.blocks\.(\d+)\.", config.decoder_depth)
-        claims["flow_depth"] = (r"flow\.layers\.(\d+)\.", config.flow_depth)
     for key, (pattern, claimed) in claims.items():
         there = len({match[1] for name in found if (match := re.match(pattern, name))})
         if there != claimed:

@@ -61,19 +61,23 @@ def draw_mask(
     return visible & (~static | has_visible_patch(grid, static, visible))
 
 
-def draw_unmasked(
-    candidates: Bool[Tensor, "batch tokens"], static: Bool[Tensor, "batch tokens"], generator: torch.Generator
+def draw_given(
+    grid: Int[Tensor, "batch tokens 3"],
+    candidates: Bool[Tensor, "batch tokens"],
+    static: Bool[Tensor, "batch tokens"],
+    generator: torch.Generator,
 ) -> Bool[Tensor, "batch tokens"]:
-    """Draw a random state of iterative generation: the tokens it has unmasked so far, never all of a sample.
+    """Draw what generation may be given of a sample: in a third of the samples nothing, else any share, never all.
 
-    Generation unmasks static tokens first, in random order, and then patches.
+    Returns:
+        The visible tokens, as of `draw_mask`: static ones where their column has a visible patch.
     """
     noise = torch.rand(candidates.shape, generator=generator).to(candidates.device)
-    stage, progress = torch.rand(len(candidates), 2, generator=generator).to(candidates.device).split(1, dim=1)
-    early = stage < 1 / 3  # these samples have unmasked static tokens only
-    share = torch.where(static, torch.where(early, progress, 1.0), torch.where(early, 0.0, progress))
-    visible = candidates & (noise < share)
-    return visible & ~((visible == candidates).all(1, keepdim=True) & _random_share(noise, candidates, 0.0))
+    nothing, share = torch.rand(len(candidates), 2, generator=generator).to(candidates.device).split(1, dim=1)
+    patches = candidates & ~static
+    visible = patches & (noise < share) & (nothing > 1 / 3)
+    visible = visible & ~((visible == patches).all(1, keepdim=True) & _random_share(noise, patches, 0.0))
+    return visible | (candidates & static & has_visible_patch(grid, static, visible))
 
 
 def has_visible_patch(

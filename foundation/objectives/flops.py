@@ -10,14 +10,13 @@ from torch import nn
 
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling
 from foundation.nn.experts import Experts
-from foundation.objectives.masked import FLOW_SHARE, MaskedObjective
+from foundation.objectives.masked import MaskedObjective
 
 
 def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samples: float, tokens: float) -> float:
     """FLOPs of one forward and backward pass over so many samples.
 
-    Neither padding nor the static tokens that the flow head always trains on are counted, so that utilisation is
-    understated, never overstated.
+    Padding is not counted, so that utilisation is understated, never overstated.
 
     Args:
         model: may be on the meta device; only its sizes are read.
@@ -25,16 +24,15 @@ def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samp
     """
     hidden = tokens * objective.hidden_share
     visible = tokens - hidden
-    flow = hidden * FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
+    noisy = hidden * objective.noisy_share
     encoder, decoder, config = model.encoder, model.decoder, model.config
     # Each token uses one of the content projections; the gain and context projections are too small to count.
     macs = visible * (weights(encoder.tokenizer.content[0]) + weights(encoder.tokenizer.place.position))
     macs += _transformer(encoder.transformer, config.depth, config.hidden_size, samples, visible)
     macs += visible * weights(decoder.embed) + tokens * weights(decoder.place.position)
     macs += _transformer(decoder.transformer, config.decoder_depth, config.decoder_size, samples, tokens)
-    macs += hidden * (weights(model.mean) + objective.gate_share * weights(model.gate_logits)) + flow * weights(
-        model.flow
-    )
+    gated = (hidden - noisy) * objective.gate_share
+    macs += hidden * weights(decoder.predict) + gated * weights(model.gate_logits) + noisy * weights(decoder.noisy)
     return 3 * 2 * macs
 
 

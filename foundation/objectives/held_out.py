@@ -36,7 +36,7 @@ def held_out(model: WfmForMaskedModeling, given: Iterable[tuple[dict[str, Any], 
     total: Tensor | None = None
     for batch, task in given:
         output = model(task.visible, return_dict=True, **batch)
-        hidden = hidden_tokens(model.mean, batch, task.hidden, output.condition, output.components)
+        hidden = hidden_tokens(model.decoder.predict, batch, task.hidden, output.condition, output.components)
         static = batch["static"].flatten()[task.hidden].to(hidden.weight.dtype)[:, None]
         target, weight = hidden.target, hidden.weight
         error = ((hidden.predicted - target).square() * weight).sum(0)

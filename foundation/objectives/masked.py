@@ -1,4 +1,4 @@
-"""Masked signal modelling: hide tokens, then predict their mean and sample from their distribution."""
+"""Masked signal modelling: hide tokens, then predict their mean or denoise them together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from torch import Tensor
 
 from foundation.config import ObjectiveSection
 from foundation.models import WfmConfig, WfmForMaskedModeling
-from foundation.models.masked_loss import Hidden, hidden_tokens, weighted_mean_square
+from foundation.models.masked_loss import Hidden, hidden_tokens, targets_of, weighted_mean_square
 from foundation.models.structure import Structure, Visible, rows_of, to_device
 from foundation.nn.decomposition import Components
+from foundation.nn.denoise import Noisy, draw_times
 from foundation.nn.experts import BALANCE_WEIGHT, watch_balance
 from foundation.nn.interpolation import FIELD_KEYS, TokenField, fields_of, interpolate_tokens
-from foundation.nn.masks import BLOCK, draw_mask, draw_unmasked, has_visible_patch
-
-#: Share of the hidden dynamics tokens on which the diffusion loss is computed: it is the most expensive loss, and a
-#: random subset of the tokens has the same expected gradient.
-FLOW_SHARE = 0.25
+from foundation.nn.masks import BLOCK, draw_given, draw_mask, has_visible_patch
 
 
 @dataclass(frozen=True)
@@ -31,22 +28,24 @@ class Task:
 
     Attributes:
         visible: what the encoder sees.
-        hidden: rows of the hidden tokens in the flattened batch, sample by sample.
-        practises: the batch is a state of iterative generation, which knows the levels of the whole.
-        gated: those of `hidden` that the gate with interpolation is trained on, in the first samples.
-        fields: of these samples.
-        flow: those of `hidden` that the diffusion loss is computed on.
-        times: noise levels of these, `flow_levels` for each; empty where there is no diffusion loss.
+        known: tokens whose levels are given; None: those of all.
+        hidden: rows of the hidden tokens in the flattened batch whose mean is predicted, sample by sample.
+        samples: that the gate with interpolation is trained on, the first of `hidden`; `fields` of these.
+        gated: those of `hidden` that it is trained on; `interpolated`: their rows in the flattened samples.
+        noisy: rows of the hidden tokens that are denoised, in other samples than those of `hidden`.
+        times: noise levels of these.
         tokens: measured tokens of the batch.
         random: state of the generator after these draws, which the noise is drawn from.
     """
 
     visible: Visible
+    known: Bool[Tensor, "batch tokens"] | None
     hidden: Int[Tensor, " hidden"]
-    practises: bool
-    gated: Int[Tensor, " gated"]
+    samples: Int[Tensor, " samples"]
     fields: tuple[TokenField, ...]
-    flow: Int[Tensor, " chosen"]
+    gated: Int[Tensor, " gated"]
+    interpolated: Int[Tensor, " gated"]
+    noisy: Int[Tensor, " noisy"]
     times: Float[Tensor, " noisy"]
     tokens: int
     random: bytes
@@ -67,6 +66,11 @@ class MaskedObjective(ObjectiveSection):
         # A third of the generation samples hides every patch, in the others any share of them.
         return self.generation_share * 2 / 3 + (1 - self.generation_share) * masked
 
+    @property
+    def noisy_share(self) -> float:
+        """Expected share of the hidden tokens that are denoised."""
+        return (1 - self.mean_share * (1 - self.condition_dropout)) * bool(self.denoising_weight)
+
     def __call__(
         self, model: WfmForMaskedModeling, batch: dict[str, Any], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
@@ -79,43 +83,40 @@ class MaskedObjective(ObjectiveSection):
     def draw(self, batch: dict[str, Any], spec: WfmConfig, generator: torch.Generator) -> Task:
         """Draw what is hidden, and which of it each loss is computed on. Nothing here depends on the network."""
         candidates, static = batch["measured"], batch["static"]
-        practises = float(torch.rand((), generator=generator)) < self.generation_share
-        if practises:
-            visible = draw_unmasked(candidates, static, generator)
+        generates = float(torch.rand((), generator=generator)) < self.generation_share
+        if generates:
+            visible = draw_given(batch["grid"], candidates, static, generator)
         else:
             masks = cast(Mapping[str, float], self.masks)
             visible = draw_mask(batch["grid"], candidates, static, self.ratio, masks, generator)
-        is_hidden = candidates & ~visible
-        hidden, part = rows_of(is_hidden), max(1, round(self.gate_share * len(visible)))
+        times, dropped = self._draw_denoising(len(visible), generator)
+        denoised = (times < 1) | dropped
+        hidden, noisy = (candidates & ~visible & chosen[:, None] for chosen in (~denoised, denoised))
+        samples = (~denoised).nonzero().squeeze(1)[: max(1, round(self.gate_share * len(visible)))]
         # Reconstruction never predicts the static response of a column with a visible patch: it is visible.
-        excluded = static & has_visible_patch(batch["grid"], static, visible)
-        first = int(is_hidden[:part].sum())
-        gated = (~excluded.flatten()[hidden[:first]]).nonzero().squeeze(1)
-        chosen, times = self._draw_flow(static.flatten()[hidden], generator)
+        asked = ~(static & has_visible_patch(batch["grid"], static, visible))[samples]
         return Task(
-            visible=Visible.of(visible, batch, len(spec.patch_shapes)),
-            hidden=hidden,
-            practises=practises,
-            gated=gated,
-            fields=fields_of({name: batch[name][:part] for name in FIELD_KEYS}, spec.patch_shapes),
-            flow=chosen,
-            times=times,
+            visible=Visible.of(visible & ~dropped[:, None], batch, len(spec.patch_shapes)),
+            known=None if generates else visible,
+            hidden=rows_of(hidden),
+            samples=samples,
+            fields=fields_of({name: batch[name][samples] for name in FIELD_KEYS}, spec.patch_shapes),
+            gated=asked[hidden[samples]].nonzero().squeeze(1),
+            interpolated=rows_of(hidden[samples] & asked),
+            noisy=rows_of(noisy),
+            times=times[:, None].expand_as(noisy)[noisy],
             tokens=int(candidates.sum()),
             random=generator.get_state().numpy().tobytes(),
         )
 
-    def _draw_flow(
-        self, static: Bool[Tensor, " hidden"], generator: torch.Generator
-    ) -> tuple[Int[Tensor, " chosen"], Float[Tensor, " noisy"]]:
-        """A random subset of the hidden tokens, and noise levels."""
-        if not self.flow_weight:
-            return torch.empty(0, dtype=torch.int64), torch.empty(0)
-        # All static tokens: they are few, and generation of the patches depends on them.
-        chosen = (torch.rand(len(static), generator=generator) < FLOW_SHARE) | static
-        chosen[:1] = True  # at least one, so that every parameter takes part in every step
-        rows = chosen.nonzero().squeeze(1)
-        # Logit-normal times (Esser et al. 2024): most of the work where neither signal nor noise dominates.
-        return rows, torch.sigmoid(torch.randn(len(rows) * self.flow_levels, generator=generator))
+    def _draw_denoising(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[Float[Tensor, " count"], Bool[Tensor, " count"]]:
+        """Noise level of each sample, and whether nothing but levels is known of it, for guidance."""
+        if not self.denoising_weight:
+            return torch.ones(count), torch.zeros(count, dtype=torch.bool)
+        dropped = torch.rand(count, generator=generator) < self.condition_dropout
+        return draw_times(count, self.mean_share, generator), dropped
 
     def loss(
         self, model: WfmForMaskedModeling, batch: dict[str, Any], task: Task
@@ -124,50 +125,60 @@ class MaskedObjective(ObjectiveSection):
 
         Returns:
             (loss, metrics): `mse` of hidden entries in units of the visible entries' level; `gated`, the same after the
-            gate with interpolation; `statistics`, the loss of the statistics head; `flow`, the diffusion loss; with
-            experts `balance`.
+            gate with interpolation; `statistics`, the loss of the statistics head; `denoising`, the error of the
+            velocity of noisy entries; with experts `balance`.
         """
-        if task.practises:  # a state of generation knows the levels of the whole
+        if task.known is None:
             full = own = model.encoder.components(batch, batch["measured"])
         else:
-            full, own = model.encoder.components_of_both(batch, batch["measured"], task.visible.mask)
+            full, own = model.encoder.components_of_both(batch, batch["measured"], task.known)
+        noisy = self._noisy(batch, task, own) if self.denoising_weight else None
         with watch_balance() as balances:
-            output = model(task.visible, components=own, return_dict=True, **batch)
-        components = output.components
-        hidden = hidden_tokens(model.mean, batch, task.hidden, output.condition, components)
+            output = model(task.visible, components=own, noisy=noisy, return_dict=True, **batch)
+        hidden = hidden_tokens(model.decoder.predict, batch, task.hidden, output.condition, own)
         mse = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
-        gated = self._gated(model, batch, task, components, hidden)
+        gated = self._gated(model, batch, task, own, hidden)
         statistics = model.statistics_loss(output.encoded, full, batch)
         loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
         metrics = {"mse": mse.detach(), "gated": gated.detach(), "statistics": statistics.detach()}
         if self.facts_weight and model.encoder.facts_head is not None:
             facts, each = model.encoder.facts_head.loss(output.encoded, batch)
             loss, metrics = loss + self.facts_weight * facts, metrics | {"facts": facts.detach()} | each
-        if self.flow_weight:
-            flow = self._flow(model, task, hidden)
-            loss, metrics["flow"] = loss + self.flow_weight * flow, flow.detach()
+        if noisy is not None:
+            denoising = self._denoising(model, batch, noisy, output.condition, own)
+            loss, metrics["denoising"] = loss + self.denoising_weight * denoising, denoising.detach()
         if balances:
             balance = torch.stack(balances).mean()
             loss, metrics["balance"] = loss + BALANCE_WEIGHT * balance, balance.detach()
         return loss, metrics
 
-    def _flow(self, model: WfmForMaskedModeling, task: Task, hidden: Hidden) -> Float[Tensor, ""]:
-        """Diffusion loss of the chosen hidden tokens, each at several noise levels."""
-        condition = hidden.condition[task.flow]
-        parts = (hidden.target[task.flow].to(condition.dtype), hidden.weight[task.flow], condition)
-        target, weight, condition = (each.repeat(self.flow_levels, 1) for each in parts)
-        return model.flow.loss(target, weight, condition, task.times.to(target.dtype), noise_like(target, task.random))
+    @staticmethod
+    def _noisy(batch: dict[str, Any], task: Task, components: Components) -> Noisy:
+        target, observed = targets_of(components, task.noisy), batch["observed"].flatten(0, 1)[task.noisy]
+        values = torch.lerp(target, noise_like(target, task.random), task.times[:, None])
+        return Noisy(task.noisy, values, observed, task.times)
+
+    @staticmethod
+    def _denoising(
+        model: WfmForMaskedModeling,
+        batch: dict[str, Any],
+        noisy: Noisy,
+        condition: Float[Tensor, "batch tokens width"],
+        components: Components,
+    ) -> Float[Tensor, ""]:
+        """Error of the velocity of the noisy tokens: that of the prediction of x, over t."""
+        hidden = hidden_tokens(model.decoder.predict, batch, noisy.rows, condition, components)
+        error = (noisy.clean(hidden.predicted) - hidden.target) / noisy.t[:, None]
+        return weighted_mean_square(error, hidden.weight)
 
     def _gated(
         self, model: WfmForMaskedModeling, batch: dict[str, Any], task: Task, components: Components, hidden: Hidden
     ) -> Float[Tensor, ""]:
-        """Error after the gate with interpolation, on the first `gate_share` of the samples."""
-        part = max(1, round(self.gate_share * len(batch["kind"])))
-        known = batch["observed"][:part] & task.visible.mask[:part, :, None]
-        interpolated = interpolate_tokens(components.values[:part], known, task.fields)
-        rows = task.hidden[task.gated]
+        """Error after the gate with interpolation, on `gate_share` of the samples."""
+        known = batch["observed"][task.samples] & task.visible.mask[task.samples, :, None]
+        interpolated = interpolate_tokens(components.values[task.samples], known, task.fields)
         condition, predicted, target, weight = (each[task.gated] for each in hidden)
-        gated = model.gate(condition, predicted, *(each.flatten(0, 1)[rows] for each in interpolated))
+        gated = model.gate(condition, predicted, *(each.flatten(0, 1)[task.interpolated] for each in interpolated))
         return weighted_mean_square(gated - target, weight)
 
 

@@ -39,7 +39,7 @@ def held_out_losses(model: WfmForMaskedModeling, signals: Sequence[Signal]) -> d
 
 def _loss(model: WfmForMaskedModeling, signals: Sequence[Signal], kind: str) -> float:
     # The gate between prediction and interpolation is expensive and not part of this loss: one sample is the minimum.
-    objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0, gate_share=1 / BATCH)
+    objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, denoising_weight=0.0, gate_share=1 / BATCH)
     errors, tokens = [], []  # the errors are where the model is: they are fetched once
     for start in range(0, len(signals), BATCH):
         batch = tokenize(signals[start : start + BATCH], model.config)

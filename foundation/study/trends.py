@@ -62,7 +62,7 @@ def joint_law(study: Study, done: Sequence[Done]) -> tuple[str, ScalingLaw] | No
 
 
 def curve(run: Run) -> tuple[Array, Array]:
-    """Steps and training loss of the mean head, averaged over logarithmic bins of a factor 4/3, because the masks vary
+    """Steps and masked loss of training, averaged over logarithmic bins of a factor 4/3, because the masks vary
     from batch to batch; empty if nothing was logged."""
     logged = [(row["step"] + 1, row["mse"]) for row in read_history(run.folder) if np.isfinite(row.get("mse", np.nan))]
     if not run.trained or not logged:

@@ -31,9 +31,13 @@ OLD_KEYS = {
     "in_part": (PretrainRecipe, "data.in_part=0.3"),
     "sketch_weight": (PretrainRecipe, "objective.sketch_weight=1"),
     "blend_share": (PretrainRecipe, "objective.blend_share=0.5"),
+    "flow_weight": (PretrainRecipe, "objective.flow_weight=0"),
 }
 REMOVED = {
     "ObjectiveSection.flow_share": (PretrainRecipe, "objective.flow_share=0.25"),
+    "ObjectiveSection.flow_levels": (PretrainRecipe, "objective.flow_levels=2"),
+    "ModelSection.flow_width": (PretrainRecipe, "model.flow_width=192"),
+    "ModelSection.flow_depth": (PretrainRecipe, "model.flow_depth=3"),
     "ObjectiveSection.static_weight": (PretrainRecipe, "objective.static_weight=0.5"),
     "TuneSection.lora_alpha": (FinetuneRecipe, "tune.lora_alpha=16"),
     "ModelSection.dropout": (PretrainRecipe, "model.dropout=0.1"),

@@ -55,8 +55,7 @@ class Bench:
 
     def pretraining(self, out: Path) -> dict:
         data = {"shards": str(self.shards), "split": "room", "part": "train"}
-        model = {**MODEL, "flow_width": 32, "flow_depth": 1}
-        return {"name": "pair", "out": str(out), "data": data, "model": model, "train": TRAIN}
+        return {"name": "pair", "out": str(out), "data": data, "model": MODEL, "train": TRAIN}
 
     def task(self, **fields: object) -> dict:
         task = {"shards": str(self.shards), "label": "activity", "split": "room"}
@@ -65,7 +64,7 @@ class Bench:
     def study(self, name: str, cache: Path) -> str:
         held_out = {"shards": str(self.shards), "split": "room", "part": "test", "samples": 16}
         base = self.recipe("study-base", self.pretraining(self.folder / "unused"))
-        fields = {"pretrain": str(base), "variants": {"both": [], "masked": ["objective.flow_weight=0.0"]}}
+        fields = {"pretrain": str(base), "variants": {"both": [], "masked": ["objective.denoising_weight=0.0"]}}
         more = {"name": name, "seeds": [3], "held_out": held_out, "cache": str(cache)}
         return str(self.recipe(f"study-{name}", fields | more))
 

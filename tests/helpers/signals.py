@@ -40,8 +40,6 @@ def tiny_config(**changes: object) -> WfmConfig:
         "decoder_size": 16,
         "decoder_depth": 1,
         "decoder_heads": 2,
-        "flow_width": 32,
-        "flow_depth": 1,
         "patch_shapes": [[8, 4], [4, 4], [1, 8]],
         "views": {"csi": "field"},
         **changes,

@@ -25,8 +25,6 @@ MODEL = {
     "decoder_size": 32,
     "decoder_depth": 1,
     "decoder_heads": 2,
-    "flow_width": 32,
-    "flow_depth": 1,
 }
 TRAIN = {"steps": 8, "batch_size": 8, "accelerator": "cpu", "warmup_steps": 2, "checkpoint_every": 3, "log_every": 1}
 

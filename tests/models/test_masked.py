@@ -11,7 +11,10 @@ from helpers.models import build, hide
 from helpers.signals import make_signal, mixed_signals, tiny_config
 
 from foundation.data.tokens import Batch, tokenize, untokenize
+from foundation.errors import CheckpointError, SignalError
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, pool
+from foundation.models.structure import Structure
+from foundation.nn.decomposition import Components
 from foundation.objectives import MaskedObjective
 
 CONFIG = tiny_config()
@@ -99,7 +102,7 @@ def test_bf16_autocast_stays_finite_and_near() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         loss, _ = objective(model, batch, torch.Generator().manual_seed(0))
         levels = model.encoder.components(batch, batch["exists"])
-        made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator(), 2, 2, levels, **batch)
+        made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator(), 2, levels, **batch)
     loss.backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())  # type: ignore[arg-type]
     assert loss.item() == pytest.approx(exact.item(), rel=0.05)
@@ -114,7 +117,7 @@ def test_generation_is_made_of_levels_and_noise_alone(model: WfmForMaskedModelin
 
     def generate(values: torch.Tensor, seed: int = 0) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return model.generate(nothing, generator, 3, 3, levels, **{**batch, "values": values})
+        return model.generate(nothing, generator, 3, levels, **{**batch, "values": values})
 
     made = generate(batch["values"])
     assert torch.isfinite(made).all()
@@ -131,7 +134,7 @@ def test_generation_takes_levels_but_no_content_from_its_template(model: WfmForM
     levels = model.encoder.components(batch, batch["exists"])
     swapped = replace(levels, values=torch.zeros_like(levels.values), static=torch.zeros_like(levels.static))
     one, two = (
-        model.generate(nothing, torch.Generator().manual_seed(0), 2, 2, each, **batch) for each in (levels, swapped)
+        model.generate(nothing, torch.Generator().manual_seed(0), 2, each, **batch) for each in (levels, swapped)
     )
     assert torch.equal(one, two)
 
@@ -140,7 +143,7 @@ def test_a_generated_signal_has_the_requested_levels(model: WfmForMaskedModeling
     config = tiny_config(views={"csi": "log-amplitude"})
     batch = tokenize([make_signal(0), make_signal(1)], config)
     levels = model.encoder.components(batch, batch["exists"])
-    made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator().manual_seed(0), 2, 2, levels, **batch)
+    made = model.generate(torch.zeros_like(batch["exists"]), torch.Generator().manual_seed(0), 2, levels, **batch)
     own = model.encoder.components({**batch, "values": made}, batch["exists"])
     torch.testing.assert_close(own.levels(), levels.levels(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(own.gain, levels.gain, atol=1e-4, rtol=1e-4)
@@ -155,7 +158,7 @@ def test_visible_patches_come_back_as_they_were(model: WfmForMaskedModeling, kin
         generator = torch.Generator().manual_seed(0)
         for imputed in (
             model.reconstruct(visible, **batch),
-            model.generate(visible, generator, steps=2, flow_steps=2, **batch),
+            model.generate(visible, generator, steps=2, **batch),
         ):
             kept = (visible & ~batch["static"])[..., None] & batch["observed"]
             scale = batch["values"].abs().flatten(1).amax(1)[:, None, None]
@@ -168,3 +171,42 @@ def test_reconstructing_an_all_visible_signal_gives_the_signal(model: WfmForMask
     batch = tokenize([signal], CONFIG)
     raw = model.reconstruct(batch["exists"], **batch)[0].numpy()
     np.testing.assert_allclose(untokenize(raw, signal, CONFIG), signal.values, atol=1e-5)
+
+
+def test_further_tokens_reach_every_token_of_their_sample(model: WfmForMaskedModeling) -> None:
+    batch = tokenize(mixed_signals(), CONFIG)
+    visible, extra = hide(batch), torch.randn(len(batch["kind"]), 3, CONFIG.decoder_size)
+    other = extra.clone()
+    other[1, 2] = torch.randn(CONFIG.decoder_size)
+    one, two = (model(visible, extra=each, **batch).condition for each in (extra, other))
+    changed = (one - two).abs().amax(-1) > 0
+    assert torch.equal(changed[1], batch["exists"][1])
+    assert not changed[[0, 2, 3, 4]].any()
+    assert torch.isfinite(model.generate(visible, torch.Generator(), 2, extra=extra, **batch)).all()
+    loss = model(extra=extra, **batch).loss
+    assert torch.isfinite(loss)
+    with pytest.raises(SignalError, match="extra: 3 tokens, and the batch's structure was made with 0"):
+        model(visible, extra=extra, structure=Structure.of(batch), **batch)
+
+
+def test_guidance_starts_from_what_is_known_of_the_levels_alone(model: WfmForMaskedModeling) -> None:
+    batch = tokenize([make_signal(0), make_signal(1)], CONFIG)
+    visible = hide(batch)
+    levels = model.encoder.components(batch, visible)
+    content = torch.where(batch["static"][..., None], levels.values, torch.randn_like(levels.values))
+    other = replace(levels, values=content)
+
+    def generate(guidance: float, given: Components) -> torch.Tensor:
+        made = model.generate(visible, torch.Generator().manual_seed(0), 2, given, guidance, **batch)
+        return made[(batch["exists"] & ~visible & ~batch["static"])]
+
+    assert torch.equal(generate(0.0, levels), generate(0.0, other))
+    assert not torch.equal(generate(1.0, levels), generate(1.0, other))
+    assert not torch.equal(generate(2.0, levels), generate(1.0, levels))
+
+
+def test_a_decoder_that_was_not_trained_to_denoise_says_so() -> None:
+    model = WfmForMaskedModeling(CONFIG)
+    batch = tokenize([make_signal(0)], CONFIG)
+    with pytest.raises(CheckpointError, match="can impute but not generate"):
+        model.generate(hide(batch), torch.Generator(), 2, **batch)

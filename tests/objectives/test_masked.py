@@ -10,6 +10,7 @@ from helpers.signals import make_signal, mixed_signals, tiny_config
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import WfmForMaskedModeling
 from foundation.models.masked_loss import CLIP, STATIC_WEIGHT
+from foundation.nn.denoise import Noisy
 from foundation.nn.interpolation import interpolate_tokens
 from foundation.nn.masks import draw_mask, has_visible_patch
 from foundation.objectives import MaskedObjective
@@ -46,31 +47,31 @@ def test_it_is_a_function_of_the_generator() -> None:
     torch.manual_seed(2)
     two, again = _call(objective, model, batch)
     assert torch.equal(one, two)
-    assert metrics.keys() == again.keys() >= {"mse", "flow", "tokens"}
+    assert metrics.keys() == again.keys() >= {"mse", "denoising", "tokens"}
     assert all(torch.equal(metrics[name], again[name]) for name in metrics)
     assert not torch.equal(one, _call(objective, model, batch, seed=1)[0])
 
 
 def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    loss, metrics = _call(MaskedObjective(flow_weight=0.5), model, batch)
+    loss, metrics = _call(MaskedObjective(denoising_weight=0.5), model, batch)
     torch.testing.assert_close(
-        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["flow"]
+        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["denoising"]
     )
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
-    loss, metrics = _call(MaskedObjective(flow_weight=0.0), model, batch)
+    loss, metrics = _call(MaskedObjective(denoising_weight=0.0), model, batch)
     assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"])
-    assert "flow" not in metrics
+    assert "denoising" not in metrics
 
 
 def test_a_model_that_predicts_zero_scores_the_power_of_the_hidden_entries() -> None:
     """White noise in units of its visible level: one, whatever the gain. The scale of every reported mse."""
     model = _model()
-    torch.nn.init.zeros_(model.mean.weight)
-    torch.nn.init.zeros_(model.mean.bias)
+    torch.nn.init.zeros_(model.decoder.predict.weight)
+    torch.nn.init.zeros_(model.decoder.predict.bias)
     signals = [make_signal(i, times=64, links=2, responses=16) for i in range(8)]
     louder = [signal.with_(values=1e3 * signal.values) for signal in signals]
-    objective = MaskedObjective(masks={"random": 1.0}, flow_weight=0.0, ratio=(0.5, 0.5))
+    objective = MaskedObjective(masks={"random": 1.0}, denoising_weight=0.0, ratio=(0.5, 0.5))
     for each in (signals, louder):
         _, metrics = _call(objective, model, tokenize(each, CONFIG))
         assert metrics["mse"].item() == pytest.approx(1.0, abs=0.1)
@@ -81,7 +82,7 @@ def test_entries_that_were_not_measured_do_not_count() -> None:
     lost = np.ones((32, 2, 16), bool)
     lost[::3] = False
     batch = tokenize([make_signal(i, valid=lost) for i in range(4)], CONFIG)
-    objective = MaskedObjective(flow_weight=0.0)
+    objective = MaskedObjective(denoising_weight=0.0)
     loss, _ = _call(objective, model, batch)
     spoilt = {**batch, "values": torch.where(batch["observed"], batch["values"], 1e3)}
     assert torch.equal(loss, _call(objective, model, spoilt)[0])
@@ -113,7 +114,7 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
     @torch.no_grad()
     def score() -> tuple[float, float]:
         found = [_call(objective, model, batch, seed=1_000_000 + i)[1] for i in range(8)]
-        return tuple(float(np.mean([metrics[name].item() for metrics in found])) for name in ("mse", "flow"))  # type: ignore[return-value]
+        return tuple(float(np.mean([metrics[name].item() for metrics in found])) for name in ("mse", "denoising"))  # type: ignore[return-value]
 
     before = score()
     for step in range(120):
@@ -128,7 +129,7 @@ def test_the_loss_falls_when_one_batch_is_overfitted_also_under_other_masks() ->
 
 def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    objective = MaskedObjective(masks={"time": 1.0}, flow_weight=0.0, generation_share=0.0, gate_share=1.0)
+    objective = MaskedObjective(masks={"time": 1.0}, denoising_weight=0.0, generation_share=0.0, gate_share=1.0)
     _, metrics = _call(objective, model, batch)
     candidates = batch["observed"].any(-1)
     generator = torch.Generator().manual_seed(0)
@@ -137,7 +138,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     with torch.no_grad():
         output = model(visible, **batch)
         condition, components = output.condition, output.components
-        error = (model.mean(condition) - components.values.clamp(-CLIP, CLIP)).square()
+        error = (model.decoder.predict(condition) - components.values.clamp(-CLIP, CLIP)).square()
     measured = batch["observed"].float()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)  # a token counts as one, large or small
     share = torch.where(batch["static"], STATIC_WEIGHT, 1.0)
@@ -149,7 +150,7 @@ def test_the_error_is_taken_on_hidden_measured_tokens_alone() -> None:
     assert abs(mean_over(candidates) - metrics["mse"]) > 1e-3
     with torch.no_grad():
         interpolated = _interpolated(model, visible, components.values, batch)
-        gate = model.gate(condition, model.mean(condition), *interpolated)
+        gate = model.gate(condition, model.decoder.predict(condition), *interpolated)
         error = (gate - components.values.clamp(-CLIP, CLIP)).square()
     per_token = (error * measured).sum(-1) / measured.sum(-1).clamp(min=1)
     excluded = batch["static"] & has_visible_patch(batch["grid"], batch["static"], visible)
@@ -162,7 +163,7 @@ def test_the_gate_has_no_gradient_in_the_encoder() -> None:
     output = model(visible, **batch)
     condition, components = output.condition, output.components
     interpolated = _interpolated(model, visible, components.values, batch)
-    model.gate(condition, model.mean(condition), *interpolated).square().sum().backward()
+    model.gate(condition, model.decoder.predict(condition), *interpolated).square().sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {"gate_logits.weight", "gate_logits.bias"}
 
@@ -182,11 +183,33 @@ def test_generation_is_practised_with_the_levels_of_the_whole_signal() -> None:
     assert shares.max() > 0.6
 
 
-def test_the_loss_is_what_it_was_when_the_published_encoder_was_trained() -> None:
-    """Figures of the code before its normalisation and interpolation were made faster: what is learned is the same."""
-    model, batch = _model(), tokenize(mixed_signals(), CONFIG)
-    before = {0: (2.4340253, 1.4450229, 1.2419158, 3.3924594), 1: (1.2189229, 1.4403868, 1.4901793, 1.4959836)}
-    for seed, expected in before.items():
-        _, metrics = _call(MaskedObjective(), model, batch, seed)
-        found = [metrics[name].item() for name in ("mse", "gated", "statistics", "flow")]
-        assert found == pytest.approx(expected, rel=1e-5)
+def test_samples_are_predicted_or_denoised_and_of_a_dropped_one_nothing_is_visible() -> None:
+    batch = tokenize(mixed_signals() * 8, CONFIG)
+    objective = MaskedObjective(mean_share=0.5, condition_dropout=0.25, generation_share=0.0)
+    task = objective.draw({**batch}, CONFIG, torch.Generator().manual_seed(0))
+    tokens = batch["static"].shape[1]
+    predicted, denoised = (set((rows // tokens).tolist()) for rows in (task.hidden, task.noisy))
+    assert not predicted & denoised
+    assert (task.times[task.times < 1] > 0).all()
+    assert task.known is not None
+    dropped = task.known.any(1) & ~task.visible.mask.any(1)
+    assert 4 < int(dropped.sum()) < 18
+    assert set(dropped.nonzero().flatten().tolist()) <= denoised
+    assert torch.equal(task.visible.mask[~dropped], task.known[~dropped])
+    for sample in denoised:
+        assert len(task.times[task.noisy // tokens == sample].unique()) == 1, "one noise level a sample"
+
+
+def test_noise_of_one_sample_changes_nothing_of_another_and_its_tokens_see_each_other() -> None:
+    model, batch = _model().eval(), tokenize([make_signal(0), make_signal(1)], CONFIG)
+    torch.nn.init.normal_(model.decoder.noisy.values.weight)
+    visible = _some(batch)
+    rows = (batch["measured"] & ~visible).flatten().nonzero().squeeze(1)
+    observed, t = batch["observed"].flatten(0, 1)[rows], torch.full((len(rows),), 0.5)
+    values = torch.randn(len(rows), CONFIG.entries)
+    other = values.clone()
+    other[0] += 1
+    one, two = (model(visible, noisy=Noisy(rows, each, observed, t), **batch).condition for each in (values, other))
+    first, second = (one - two).abs().amax(-1)
+    assert (first > 0).all(), "all tokens of the sample attend to the one that changed"
+    assert not second.any()

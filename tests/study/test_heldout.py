@@ -24,8 +24,8 @@ def test_the_held_out_loss_is_the_same_each_time_and_one_where_nothing_is_known(
     found = held_out_losses(model, signals)
     torch.manual_seed(1)
     assert held_out_losses(model, signals) == found, "no draw of the caller's matters"
-    torch.nn.init.zeros_(model.mean.weight)
-    torch.nn.init.zeros_(model.mean.bias)
+    torch.nn.init.zeros_(model.decoder.predict.weight)
+    torch.nn.init.zeros_(model.decoder.predict.bias)
     silent = held_out_losses(model, signals)
     assert silent[ALL] == pytest.approx(np.mean([value for kind, value in silent.items() if kind != ALL]))
     assert 0.3 < silent["random"] < 3, "in units of the level of what is visible, which is that of what is hidden"

@@ -44,9 +44,9 @@ def folder(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study_fields(folder: Path, shards_dir: Path, **changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": "tiny",
-        "question": "Does a flow head cost anything?",
+        "question": "Does denoising cost anything?",
         "pretrain": "pretrain.yaml",
-        "variants": {"both": [], "masked": ["objective.flow_weight=0.0"]},
+        "variants": {"both": [], "masked": ["objective.denoising_weight=0.0"]},
         "seeds": [3],
         "held_out": {"shards": str(shards_dir), "split": "room", "part": "test", "samples": 16},
         "tasks": [{"recipe": "activity.yaml", "samples": 80}],
@@ -73,7 +73,7 @@ def test_a_study_measures_every_variant_and_the_untrained_network(done: Path) ->
         *(("accuracy", "room, left-out training sessions", fraction) for fraction in (0.1, 1.0)),
     }
     raw = json.loads((done / "out.json").read_text())
-    assert raw["study"]["variants"] == {"both": [], "masked": ["objective.flow_weight=0.0"]}
+    assert raw["study"]["variants"] == {"both": [], "masked": ["objective.denoising_weight=0.0"]}
     facts = {run["variant"]: run["facts"] for run in raw["runs"]}
     assert facts["untrained"]["steps"] == facts["untrained"]["tokens"] == 0
     model = WfmForMaskedModeling(model_config(load_recipe(done / "pretrain.yaml", PretrainRecipe)))
@@ -85,7 +85,7 @@ def test_a_study_measures_every_variant_and_the_untrained_network(done: Path) ->
     assert facts["both"]["train_s"] > 0
     assert {each["verdict"] for each in raw["differences"]} == {"one seed: no interval"}
     page = (done / "out.html").read_text()
-    assert "Does a flow head cost anything?" in page
+    assert "Does denoising cost anything?" in page
     assert page.count("<img") >= 3, "scores, losses, and the loss over steps"
 
 

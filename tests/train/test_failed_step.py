@@ -63,7 +63,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step_and_can_be_repeated
         loss, metrics = plain(self, model, batch, task)
         losses.append(loss.item())
         if len(losses) > 2 * accumulate:
-            weight = model.mean.weight
+            weight = model.decoder.predict.weight
             loss = loss + (weight - weight.detach()).square().sum().sqrt()
         return loss, metrics
 

@@ -42,7 +42,7 @@ def test_a_bad_step_is_skipped_and_named_afterwards(
         loss, metrics = plain(self, model, batch, task)
         losses.append(loss.item())
         if len(losses) == bad:
-            loss = loss + (model.mean.weight - model.mean.weight.detach()).square().sum().sqrt()
+            loss = loss + (model.decoder.predict.weight - model.decoder.predict.weight.detach()).square().sum().sqrt()
         return loss, metrics
 
     def watched(self: PretrainModule) -> None:

@@ -54,7 +54,7 @@ def test_every_step_logs_finite_loss_and_throughput(trained: Path) -> None:
     rows = _metrics(trained)
     assert [row["step"] for row in rows] == list(range(8))
     for row in rows:
-        assert {"loss", "mse", "flow", "samples_per_s", "tokens_per_s", "mfu"} <= row.keys()
+        assert {"loss", "mse", "denoising", "samples_per_s", "tokens_per_s", "mfu"} <= row.keys()
         assert all(math.isfinite(value) for value in row.values())
         assert row["tokens_per_s"] > row["samples_per_s"] > 0
         assert 0 < row["mfu"] < 1
@@ -194,10 +194,10 @@ def test_dry_run_prints_the_resolved_recipe_and_writes_nothing(
 ) -> None:
     config = write_recipe(tmp_path / "tiny.yaml", pretrain_recipe(shards_dir, tmp_path / "run"))
     before = snapshot(tmp_path)
-    assert main(["pretrain", "--config", str(config), "--dry-run", "train.steps=3", "objective.flow_levels=4"]) == 0
+    assert main(["pretrain", "--config", str(config), "--dry-run", "train.steps=3", "objective.mean_share=0.4"]) == 0
     printed = capsys.readouterr().out
     assert snapshot(tmp_path) == before
     again = write_recipe(tmp_path / "again.yaml", yaml.safe_load(printed))
     recipe = load_recipe(again, PretrainRecipe)
-    assert (recipe.train.steps, recipe.objective.flow_levels, recipe.train.weight_decay) == (3, 4, 0.05)
-    assert recipe == load_recipe(config, PretrainRecipe, ["train.steps=3", "objective.flow_levels=4"])
+    assert (recipe.train.steps, recipe.objective.mean_share, recipe.train.weight_decay) == (3, 0.4, 0.05)
+    assert recipe == load_recipe(config, PretrainRecipe, ["train.steps=3", "objective.mean_share=0.4"])

@@ -205,7 +205,7 @@ plain = PretrainModule.training_step
 def with_a_pole(self, drawn, batch_idx):
     out = plain(self, drawn, batch_idx)
     if self.global_step == 2 and self.global_rank == 1:
-        weight = self.model.mean.weight
+        weight = self.model.decoder.predict.weight
         out["loss"] = out["loss"] + (weight - weight.detach()).square().sum().sqrt()
     return out
 PretrainModule.training_step = with_a_pole

@@ -73,7 +73,7 @@ def _panel(
 
 
 def curves(done: Sequence[Done]) -> bytes | None:
-    """Training loss of the mean head over steps, a line for each variant (mean over its seeds); None without logs."""
+    """Masked loss of training over steps, a line for each variant (mean over its seeds); None without logs."""
     found: dict[str, list[tuple[Any, Any]]] = {}
     for run, _ in done:
         steps, losses = curve(run)
@@ -87,7 +87,7 @@ def curves(done: Sequence[Done]) -> bytes | None:
         steps = each[0][0]
         same = [losses for others, losses in each if len(others) == len(steps)]
         axes.plot(steps, np.mean(same, axis=0), label=variant, markersize=3, linewidth=1.2, **_style(place))
-    _logarithmic(axes, np.array([]), "optimiser step", "training loss, mean head")
+    _logarithmic(axes, np.array([]), "optimiser step", "masked loss of training")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return to_png(figure)
 

@@ -132,9 +132,7 @@ def write_findings(path: Path, found: Findings) -> None:
     ]
     plain = [] if drawn else score_curves(found.rows)
     png = figures.curves(found.done)
-    steps = (
-        Markup() if png is None else figure(png, "Loss of the mean head over training, averaged over steps and seeds.")
-    )
+    steps = Markup() if png is None else figure(png, "Masked loss over training, averaged over steps and seeds.")
     compared = differences_table(found.differences)
     exponents, costs = trends_table(found.trends), facts_table(found.done)
     write_page(

@@ -68,7 +68,7 @@ class HeldOutLoss(Stepwise):
             batch: dict[str, Any] = dict(tokenize(signals[start : start + BATCH], spec))
             batch["structure"] = Structure.of(batch)
             for place, kind in enumerate(MASK_KINDS):
-                objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, flow_weight=0.0)
+                objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, denoising_weight=0.0)
                 draws = draws_of(self.recipe.seed, number, place)
                 yield to_device((batch, objective.draw(batch, spec, draws)), module.device)
 

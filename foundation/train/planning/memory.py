@@ -59,12 +59,11 @@ def model_states(parameters: int, stage: int, ranks: int, precision: str) -> Sta
     )
 
 
-def activation_bytes(config: WfmConfig, tokens: float, precision: str, flow: float, checkpointed: bool) -> float:
+def activation_bytes(config: WfmConfig, tokens: float, precision: str, checkpointed: bool) -> float:
     """Bytes that autograd saves between the forward and the backward pass.
 
     Args:
         tokens: tokens of a batch. The encoder is assumed to see `SHOWN` of them, as in batches that train generation.
-        flow: noise levels per token that the flow head is trained on, on average.
         checkpointed: activation checkpointing: only the input of each block is saved, and the inside of one block at a
             time.
     """
@@ -74,8 +73,7 @@ def activation_bytes(config: WfmConfig, tokens: float, precision: str, flow: flo
         blocks = sum(width * depth for width, depth in towers) + max(BLOCK * width for width, _ in towers)
     else:
         blocks = sum(BLOCK * width * depth for width, depth in towers)
-    head = flow * FLOW_LAYER * config.flow_width * config.flow_depth
-    return tokens * (size * (blocks + head) + ENTRY * config.entries)
+    return tokens * (size * blocks + ENTRY * config.entries)
 
 
 #: Share of tokens that the encoder sees in a batch that trains generation: a third on average, more by chance.
@@ -83,8 +81,6 @@ SHOWN = 0.4
 #: Values saved per token and unit of width in a transformer block: inputs of both norms 2 and their outputs 2; q, k and
 #: v before rotation 3, q and k after it 2; output of attention 1; MLP before and after its nonlinearity 4 + 4.
 BLOCK = 18
-#: The same for a layer of the flow head: SiLU, modulation and norm, of the condition and of the token.
-FLOW_LAYER = 11
 #: Bytes per entry of a token outside the blocks: batch, components, targets, interpolation, noisy tokens.
 ENTRY = 48
 

@@ -21,7 +21,6 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.models.config import model_config
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
-from foundation.objectives.masked import FLOW_SHARE
 from foundation.signal import Signal
 from foundation.train.planning.gpus import Gpu, find_gpu
 from foundation.train.planning.kernels import work_of
@@ -212,10 +211,8 @@ class _Load:
         sample = _samples(recipe, config, shape)
         limit = math.inf if train.batch_tokens is None else train.batch_tokens / sample.tokens
         batch = min(train.batch_size, max(1.0, limit))
-        flow = FLOW_SHARE * objective.flow_levels if objective.flow_weight else 0.0
         plain, checkpointed = (
-            activation_bytes(config, sample.tokens, train.precision, flow, checkpointed)
-            for checkpointed in (False, True)
+            activation_bytes(config, sample.tokens, train.precision, checkpointed) for checkpointed in (False, True)
         )
         flops = training_flops(model, objective, 1, sample.tokens)
         count = parameter_count(model)

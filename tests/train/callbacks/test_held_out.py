@@ -25,7 +25,7 @@ from foundation.train.pretrain import pretrain
 def test_the_errors_are_those_of_a_plain_computation() -> None:
     torch.manual_seed(0)
     config = tiny_config()
-    model, objective = WfmForMaskedModeling(config).eval(), MaskedObjective(generation_share=0.0, flow_weight=0.0)
+    model, objective = WfmForMaskedModeling(config).eval(), MaskedObjective(generation_share=0.0, denoising_weight=0.0)
     given = []
     for seed in range(2):
         batch = dict(tokenize(mixed_signals(), config))

@@ -25,7 +25,6 @@ from foundation.models import WfmConfig, WfmForMaskedModeling
 from foundation.nn.patches import cut
 from foundation.objectives import MaskedObjective
 from foundation.objectives.flops import training_flops
-from foundation.objectives.masked import FLOW_SHARE
 from foundation.train.module import PretrainModule
 from foundation.train.planning.gpus import LAUNCH_S
 from foundation.train.planning.kernels import DRAWS, Count, work_of
@@ -121,8 +120,10 @@ def test_the_hidden_share_is_the_one_that_is_drawn(shards_dir: Path) -> None:
     for objective in (MaskedObjective(), MaskedObjective(generation_share=0.0, masks={"random": 1.0})):
         generator = torch.Generator().manual_seed(0)
         tasks = [objective.draw(batch, config, generator) for _ in range(60)]
-        shares = [len(task.hidden) / task.tokens for task in tasks]
+        shares = [(len(task.hidden) + len(task.noisy)) / task.tokens for task in tasks]
         assert sum(shares) / len(shares) == pytest.approx(objective.hidden_share, abs=0.06)
+        noisy = sum(len(task.noisy) for task in tasks) / sum(len(task.hidden) + len(task.noisy) for task in tasks)
+        assert noisy == pytest.approx(objective.noisy_share, abs=0.06)
 
 
 @pytest.mark.parametrize("size", [128, 384])
@@ -141,10 +142,9 @@ def test_activations_are_what_autograd_keeps(size: int, shards_dir: Path) -> Non
         objective(model, batch, torch.Generator().manual_seed(0))
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
     measured = sum(size for address, size in storages.items() if address not in own)
-    flow = FLOW_SHARE * objective.flow_levels
-    expected = activation_bytes(config, batch["exists"].numel(), "32-true", flow, checkpointed=False)
+    expected = activation_bytes(config, batch["exists"].numel(), "32-true", checkpointed=False)
     assert expected == pytest.approx(measured, rel=0.15)
-    assert activation_bytes(config, batch["exists"].numel(), "32-true", flow, checkpointed=True) < expected / 1.5
+    assert activation_bytes(config, batch["exists"].numel(), "32-true", checkpointed=True) < expected / 1.5
 
 
 def test_the_smallest_stage_that_fits_is_suggested() -> None:
