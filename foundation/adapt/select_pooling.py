@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from foundation.adapt.folds import Origin
 from foundation.adapt.probe import probe_error
 from foundation.data.layout import layout_of
 from foundation.errors import RecipeError
@@ -101,7 +102,7 @@ def pick_pooling(
     features: Callable[[str], np.ndarray],
     targets: np.ndarray,
     outputs: int,
-    sessions: Sequence[str],
+    origin: Sequence[Origin],
     seed: int,
 ) -> tuple[str, str]:
     """The pooling with the lowest cross-validated error, and a note: its name, or why there was no choice.
@@ -112,11 +113,11 @@ def pick_pooling(
     Args:
         possible: candidates, see `possible_poolings`.
         features: pooling -> `training_features` of the labelled samples, [n, F] or [K, n, F].
-        targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
+        targets, outputs, origin: of these samples, see `foundation.adapt.fit_head`.
     """
     known = {}
     for name in possible:
-        error = probe_error(features(name), targets, outputs, sessions, seed)
+        error = probe_error(features(name), targets, outputs, origin, seed)
         if error is not None:
             known[name] = error
     if not known:
