@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.adapt.folds import origins
 from foundation.adapt.probe import training_features
 from foundation.adapt.select_pooling import readable_poolings, requested_poolings
 from foundation.adapt.stacking import fit_stack
@@ -71,7 +72,7 @@ def fit(
         if mode != "scratch":
             poolings = readable_poolings(poolings, encoder)
         frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
-    stack = fit_stack(frozen, targets[rows], target.size, [data.signals[i].session for i in rows], seed)
+    stack = fit_stack(frozen, targets[rows], target.size, origins(data.signals[i] for i in rows), seed)
     model = TaskModel(network, stack.head.to(encoder.device), stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"

@@ -1,4 +1,4 @@
-"""Frozen-encoder features and cross-validation folds for the heads that are fitted to them."""
+"""Frozen-encoder features, and the error of a head on them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from itertools import chain
 
 import numpy as np
 import torch
-from sklearn.model_selection import GroupKFold
 from torch import nn
 
+from foundation.adapt.candidates import CANDIDATES, projected, stacked
+from foundation.adapt.folds import Origin, held_out_folds
 from foundation.data.labelled import AUGMENTED_TOGETHER, TokenSet, copy_seeds
-from foundation.models import KernelHead, pool
+from foundation.models import pool
+from foundation.models.kernel_head import Head
 from foundation.models.structure import inputs_of
-
-#: Candidates (ridge, bandwidth) of a kernel head, from weak regularisation (clean labels, well separated classes) to
-#: strong (labels that other recordings contradict).
-REGULARISATION = ((0.01, 2.0), (0.1, 1.0), (1.0, 1.0))
-FOLDS = 4
-MAX_SAMPLES = 1000  # in cross-validation; more are subsampled
-
 
 @torch.no_grad()
 def pooled_features(
@@ -72,61 +67,21 @@ def training_features(
 
 
 def probe_error(
-    features: np.ndarray,
-    targets: np.ndarray,
-    outputs: int,
-    sessions: Sequence[str],
-    seed: int,
-    regularisation: tuple[float, float] = REGULARISATION[1],
+    features: np.ndarray, targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
 ) -> float | None:
-    """Cross-validated error of a kernel head over training sessions: error rate of classes, mean distance of numbers.
+    """Cross-validated error of a kernel head over training domains: error rate of classes, mean distance of numbers.
 
     Arguments as for `foundation.adapt.fit_head`. None if there are too few labels for folds.
     """
     errors = []
-    for train, test in held_out_folds(targets, sessions, seed):  # copies of a sample are in the same fold
-        head = KernelHead.fitted(*stacked(features[..., train, :], targets[train]), outputs, seed, *regularisation)
+    for train, test in held_out_folds(targets, origin, seed).rows:  # copies of a sample are in the same fold
+        head = CANDIDATES["kernel"](projected(features[..., train, :], targets[train], outputs, seed))
         errors.append(_error(head, *stacked(features[..., test, :], targets[test])))
     return float(np.mean(errors)) if errors else None
 
 
-def stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flatten copies: features [n, F] or [K, n, F] and targets [n, ...] to [K n, F] and [K n, ...]."""
-    x = torch.from_numpy(features.reshape(-1, features.shape[-1]))
-    y = torch.from_numpy(targets)
-    return x, torch.cat([y] * (len(x) // len(y)))
-
-
-def held_out_folds(targets: np.ndarray, sessions: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cross-validation folds (training rows, test rows), grouped by session; empty if there are too few labels.
-
-    With fewer than three sessions, or sessions that do not share classes, the groups are contiguous blocks of every
-    session and class. Two sessions are not enough, because each may say nothing about the other although both together
-    predict a third: between the two training days of PolyU C, features that reach 78 % in a later month reach 12 %.
-    """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:MAX_SAMPLES])
-    classes = targets[rows] if targets.ndim == 1 else np.zeros(len(rows), np.int64)
-    by_session = np.unique(list(sessions), return_inverse=True)[1][rows]
-    by_block = np.zeros(len(rows), np.int64)
-    for session, each in np.unique(np.stack([by_session, classes]), axis=1).T:
-        own = np.flatnonzero((by_session == session) & (classes == each))
-        by_block[own] = np.arange(len(own)) * FOLDS // len(own)
-    for group, minimum in ((by_session, 3), (by_block, 2)):
-        count = min(FOLDS, len(np.unique(group)))
-        if count < minimum:
-            continue
-        folds = []
-        for train, test in GroupKFold(count).split(rows, groups=group):
-            shared = test[np.isin(classes[test], classes[train])]
-            if 2 * len(shared) >= len(test) and (targets.ndim > 1 or len(np.unique(classes[train])) > 1):
-                folds.append((rows[train], rows[shared]))
-        if folds:
-            return folds
-    return []
-
-
 @torch.no_grad()
-def _error(head: KernelHead, features: torch.Tensor, targets: torch.Tensor) -> float:
+def _error(head: Head, features: torch.Tensor, targets: torch.Tensor) -> float:
     """Error rate of classes, or mean Euclidean distance of numbers."""
     output = head(features)
     if targets.dtype == torch.int64:

@@ -7,21 +7,36 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from foundation.adapt.folds import Origin
 from foundation.adapt.probe import probe_error
 from foundation.data.layout import layout_of
 from foundation.errors import RecipeError
 from foundation.models import ClosedForm, WfmModel
+from foundation.models.closed_pooling import CLOSED_POOLINGS
 from foundation.models.config import WfmConfig
+from foundation.models.pooling import LEARNED_POOLINGS
 
-POOLINGS = ("moments", "context", "columns", "response", "invariant")
-STATISTICAL = ("response", "invariant")  # what the statistics head says
+POOLINGS = (*LEARNED_POOLINGS, *CLOSED_POOLINGS)
+PLACED = ("columns", "response", "invariant")  # keep the place of every column: signals must share links and responses
+MOVING = ("timeline", "doppler", "envelope")  # are of the dynamics
+#: In closed form, of signals of the same shapes.
+COUNTERPARTS = {
+    "moments": ("statistics",),
+    "context": ("statistics",),
+    "columns": ("response", "invariant"),
+    "timeline": ("envelope",),
+}
+SHORTEST = 4  # times of a signal with dynamics
 LARGEST_BYTES = 3 * 2**29  # of the features of one pooling
 
 
 def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
-    """The poolings whose feature length is the same for signals of all these shapes (times, links, responses)."""
-    cuts = [layout_of(shape, spec) for shape in shapes]
-    return POOLINGS if len({(cut.links, cut.nr) for cut in cuts}) == 1 else POOLINGS[:2]
+    """The poolings that signals of all these shapes (times, links, responses) have, with features of one length."""
+    known = list(shapes)
+    without = () if len({(cut.links, cut.nr) for cut in (layout_of(shape, spec) for shape in known)}) == 1 else PLACED
+    if min(times for times, *_ in known) < SHORTEST:
+        without = (*without, *MOVING)
+    return tuple(name for name in POOLINGS if name not in without)
 
 
 def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
@@ -44,39 +59,24 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: Wf
         f"{', '.join(list(kept.values())[:4])}"
     )
     if pooling == "auto":
-        if left_out := [name for name in POOLINGS if name not in possible]:
+        if left_out := [name for name in PLACED if name not in possible]:
             warnings.warn(f"tune.pooling: {', '.join(left_out)} {why}; they are left out", stacklevel=2)
         return _that_fit(possible, every, spec)
-    if pooling not in possible:
-        raise RecipeError(
-            f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one "
-            "shape."
-        )
-    return (pooling,)
+    if pooling in possible:
+        return (pooling,)
+    if pooling in MOVING:
+        why = f"need windows of {SHORTEST} times at least, and one has {min(times for times, *_ in known)}"
+    raise RecipeError(
+        f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one shape "
+        "that are long enough."
+    )
 
 
 def readable_poolings(requested: Sequence[str], encoder: WfmModel | ClosedForm) -> tuple[str, ...]:
-    """The requested poolings without those that would mislead a stack.
-
-    These are the poolings of a statistics head that pretraining did not train, with a warning; and in closed form
-    `columns`, which are `response` and `invariant` joined: a stack that is offered all statistics at once is as bad
-    under drift as they are (docs/research/architecture.md).
-
-    Raises:
-        RecipeError: none is left.
-    """
-    if isinstance(encoder, ClosedForm):
-        return tuple(name for name in requested if name != "columns") or tuple(requested)
-    if encoder.statistics_head.is_trained:
+    """The requested poolings; without an encoder those in closed form, in the place of a learned one its counterpart."""
+    if not isinstance(encoder, ClosedForm):
         return tuple(requested)
-    kept = tuple(name for name in requested if name not in STATISTICAL)
-    left_out = [name for name in requested if name in STATISTICAL]
-    why = f"{' and '.join(left_out)} read a statistics head that this checkpoint did not train (statistics_weight: 0)"
-    if not kept:
-        raise RecipeError(f"tune.pooling: {why}; use auto.")
-    if left_out:
-        warnings.warn(f"tune.pooling: {why}; they are left out", stacklevel=2)
-    return kept
+    return tuple(dict.fromkeys(each for name in requested for each in COUNTERPARTS.get(name, (name,))))
 
 
 def _that_fit(possible: tuple[str, ...], shapes: Sequence[tuple[int, ...]], spec: WfmConfig) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def pick_pooling(
     features: Callable[[str], np.ndarray],
     targets: np.ndarray,
     outputs: int,
-    sessions: Sequence[str],
+    origin: Sequence[Origin],
     seed: int,
 ) -> tuple[str, str]:
     """The pooling with the lowest cross-validated error, and a note: its name, or why there was no choice.
@@ -113,11 +113,11 @@ def pick_pooling(
     Args:
         possible: candidates, see `possible_poolings`.
         features: pooling -> `training_features` of the labelled samples, [n, F] or [K, n, F].
-        targets, outputs, sessions: of these samples, see `foundation.adapt.fit_head`.
+        targets, outputs, origin: of these samples, see `foundation.adapt.fit_head`.
     """
     known = {}
     for name in possible:
-        error = probe_error(features(name), targets, outputs, sessions, seed)
+        error = probe_error(features(name), targets, outputs, origin, seed)
         if error is not None:
             known[name] = error
     if not known:

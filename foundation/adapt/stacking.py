@@ -1,8 +1,9 @@
-"""Stacking: a weighted sum of kernel heads on several poolings, with weights from cross-validation over sessions.
+"""Stacking: a weighted sum of heads on several poolings, with weights from cross-validation over training domains.
 
-Stacked regression (Breiman 1996): weights are non-negative, sum to one and minimise the squared error of held-out
-predictions on training sessions. Selecting a single pooling and regularisation instead would discard what the others
-contribute and change with every random label subset; most weights come out as zero.
+Stacked regression (Breiman 1996): weights are non-negative, sum to one and minimise the squared error of predictions for
+held-out rooms, people, devices or sessions, here together with their distance from a prior, which was learned where
+such domains are many (`foundation.adapt.prior`). Selecting a single pooling and head instead would discard what the
+others contribute and change with every random label subset; most weights come out as zero.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from foundation.adapt.probe import REGULARISATION, held_out_folds, stacked
-from foundation.models import KernelHead, StackedHead
-from foundation.models.kernel_head import LOGIT_SCALE
+from foundation.adapt.candidates import CANDIDATES, projected, stacked
+from foundation.adapt.folds import Origin, held_out_folds
+from foundation.adapt.prior import Candidate, prior_shares
+from foundation.models import StackedHead
+from foundation.models.kernel_head import Head
+from foundation.models.projected import LOGIT_SCALE
 
-MIN_WEIGHT = 0.05  # smaller weights are set to zero
+MIN_WEIGHT = 0.02  # smaller weights are set to zero
 SUM_PENALTY = 100.0  # of the constraint that weights sum to one, relative to all held-out targets
-
-Candidate = tuple[str, tuple[float, float]]  # pooling, (ridge, bandwidth) of `REGULARISATION`
+TRUST = 100.0  # labels that weigh as much as the prior: of 10, 30, 100, 300 and 10,000 the best on training domains
 
 
 class Weights(NamedTuple):
@@ -31,7 +34,7 @@ class Weights(NamedTuple):
     Attributes:
         shares: candidate -> weight > 0; they sum to one.
         poolings: the poolings of these candidates, in the order of the features.
-        note: the poolings as text, and why there was no choice.
+        note: the poolings as text, and what was held out, or why there was no choice.
     """
 
     shares: Mapping[Candidate, float]
@@ -58,86 +61,102 @@ class Stack(NamedTuple):
 
 
 def fit_stack(
-    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
 ) -> Stack:
-    """Fit heads on all poolings and regularisations and weight them by cross-validation; arguments as for
-    `stacking_weights`."""
-    return fit_weighted(stacking_weights(features, targets, outputs, sessions, seed), features, targets, outputs, seed)
+    """Fit all candidates on all poolings and weight them by cross-validation; arguments as for `stacking_weights`."""
+    return fit_weighted(stacking_weights(features, targets, outputs, origin, seed), features, targets, outputs, seed)
 
 
 def stacking_weights(
-    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
 ) -> Weights:
-    """Weights of all candidates from cross-validation over training sessions.
-
-    With too few labels for folds, all poolings have equal weights: any single one would be wrong for some kind of
-    signal (one label per class, held-out training sessions: 49 % against 31 with `moments` alone on stability, 29
-    against 16 on PolyU, 52 against 60 on RadHAR).
+    """Weights of all candidates from the prior and from cross-validation over training domains; with too few labels for
+    folds, from the prior alone.
 
     Args:
         features: by pooling, float32 [n, F], or [K, n, F] with augmented copies, see `training_features`.
         targets: int64 [n] classes below `outputs`, or float64 [n, outputs] numbers.
         outputs: number of classes or of target dimensions.
-        sessions: session of every sample, see `held_out_folds`.
+        origin: of every sample, see `held_out_folds`.
         seed: of the folds and of the kernel centres.
     """
-    shares = _shares(features, targets, outputs, sessions, seed)
-    if not shares:
-        equal = {(name, REGULARISATION[1]): 1 / len(features) for name in features}
-        return Weights(equal, tuple(features), "all, too few labels to choose by")
+    prior = prior_shares(list(features), list(CANDIDATES))
+    known, held_out = _held_out(features, targets, outputs, origin, seed)
+    shares = _kept(prior if known is None else _nearest(*known, prior, TRUST / len(targets)))
     read = {pooling for pooling, _ in shares}
     poolings = tuple(name for name in features if name in read)
-    return Weights(shares, poolings, "+".join(poolings))
+    why = "too few labels to choose by" if known is None else f"weighted with each {held_out} left out in turn"
+    return Weights(shares, poolings, f"{'+'.join(poolings)}, {why}")
 
 
 def fit_weighted(
     weights: Weights, features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, seed: int
 ) -> Stack:
     """Fit the candidates of `weights` to samples and combine them; features and targets as for `stacking_weights`."""
-    ends = np.cumsum([features[name].shape[-1] for name in weights.poolings]).tolist()
-    starts = dict(zip(weights.poolings, [0, *ends[:-1]], strict=True))
-    parts = [
-        (KernelHead.fitted(*stacked(features[name], targets), outputs, seed, *regularisation), starts[name], share)
-        for (name, regularisation), share in weights.shares.items()
-    ]
+    parts: list[tuple[Head, int, float]] = []
+    start = 0
+    for pooling in weights.poolings:
+        samples = projected(features[pooling], targets, outputs, seed)
+        own = [(name, share) for (read, name), share in weights.shares.items() if read == pooling]
+        parts += [(CANDIDATES[name](samples), start, share) for name, share in own]
+        start += features[pooling].shape[-1]
     return Stack(StackedHead.of(parts), "+".join(weights.poolings), weights.note)
 
 
 def fit_head(
-    features: np.ndarray, targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
+    features: np.ndarray, targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
 ) -> StackedHead:
-    """`fit_stack` on the features [n, F] or [K, n, F] of one pooling: cross-validates the regularisation only."""
-    return fit_stack({"features": features}, targets, outputs, sessions, seed).head
+    """`fit_stack` on the features [n, F] or [K, n, F] of one pooling: weighs the kinds of head only."""
+    return fit_stack({"features": features}, targets, outputs, origin, seed).head
 
 
 @torch.no_grad()
-def _shares(
-    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, sessions: Sequence[str], seed: int
-) -> dict[Candidate, float]:
-    """Candidates with a weight > 0; empty if there are too few labels for folds."""
-    predicted: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in product(features, REGULARISATION)}
+def _held_out(
+    features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
+) -> tuple[tuple[dict[Candidate, np.ndarray], np.ndarray] | None, str]:
+    """Predictions of every candidate for held-out samples and the truth, standardised by what each head was fitted to,
+    or None where labels are too few; and what was held out."""
+    predicted: dict[Candidate, list[np.ndarray]] = {each: [] for each in product(features, CANDIDATES)}
     true: list[np.ndarray] = []
-    for train, test in held_out_folds(targets, sessions, seed):  # copies of a sample are in the same fold
-        for name, each in features.items():
-            heads = KernelHead.fitted_many(*stacked(each[..., train, :], targets[train]), outputs, seed, REGULARISATION)
+    folds, held_out = held_out_folds(targets, origin, seed)
+    for train, test in folds:  # copies of a sample are in the same fold
+        for pooling, each in features.items():
+            samples = projected(each[..., train, :], targets[train], outputs, seed)
             x, y = stacked(each[..., test, :], targets[test])
-            for regularisation, head in zip(REGULARISATION, heads, strict=True):
-                predicted[name, regularisation].append(_standardised(head(x), head))
+            for name, fitted in CANDIDATES.items():
+                head = fitted(samples)
+                predicted[pooling, name].append(_standardised(head(x), head))
         numbers = torch.nn.functional.one_hot(y, outputs) * LOGIT_SCALE if targets.ndim == 1 else y
         true.append(_standardised(numbers, head))
     if not true:
-        return {}
-    truth = np.concatenate(true)
+        return None, held_out
+    return ({each: np.concatenate(parts).ravel() for each, parts in predicted.items()}, np.concatenate(true)), held_out
+
+
+def _nearest(
+    predicted: Mapping[Candidate, np.ndarray], truth: np.ndarray, prior: Mapping[Candidate, float], penalty: float
+) -> dict[Candidate, float]:
+    """Non-negative weights with sum one that minimise the squared error, in units of the truth's square, and `penalty`
+    times the squared distance from the prior."""
     scale = 1 / max(float(np.linalg.norm(truth)), 1e-12)
-    columns = np.stack([np.concatenate(folds).ravel() * scale for folds in predicted.values()], axis=1)
-    system = np.vstack([columns, np.full(len(predicted), SUM_PENALTY)])
-    weight, _ = nnls(system, np.append(truth.ravel() * scale, SUM_PENALTY))
-    weight = np.where(weight >= min(MIN_WEIGHT, weight.max()), weight, 0.0)
-    share = weight / weight.sum()
-    return {candidate: float(each) for candidate, each in zip(predicted, share, strict=True) if each > 0}
+    columns = np.stack([predicted[each] * scale for each in prior], axis=1)
+    count, before = len(prior), np.array(list(prior.values()))
+    # By the normal equations, whose size is that of the candidates and not of the samples.
+    system = columns.T @ columns + SUM_PENALTY**2 + penalty * np.eye(count)
+    factor = np.linalg.cholesky(system)
+    right = columns.T @ truth.ravel() * scale + SUM_PENALTY**2 + penalty * before
+    weight, _ = nnls(factor.T, np.linalg.solve(factor, right))
+    return dict(zip(prior, (weight / weight.sum()).tolist(), strict=True))
 
 
-def _standardised(output: torch.Tensor, head: KernelHead) -> np.ndarray:
+def _kept(shares: Mapping[Candidate, float]) -> dict[Candidate, float]:
+    """The shares that are not too small, with sum one."""
+    large = {each: share for each, share in shares.items() if share >= min(MIN_WEIGHT, max(shares.values()))}
+    total = sum(large.values())
+    return {each: share / total for each, share in large.items()}
+
+
+def _standardised(output: torch.Tensor, head: Head) -> np.ndarray:
     """float64 [n, outputs]: outputs in standard deviations of the head's training targets around their mean."""
     found: np.ndarray = ((output - head.target_mean) / head.target_std).double().numpy()
     return found

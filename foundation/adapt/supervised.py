@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from foundation.adapt.fit import optimise
-from foundation.adapt.probe import held_out_folds
+from foundation.adapt.folds import held_out_folds, origins
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
 from foundation.errors import TrainingError
 from foundation.models import LinearHead, SupervisedName, SupervisedNetwork
-from foundation.models.kernel_head import spread
+from foundation.models.projected import spread
 
 #: Minimum number of steps (the few of a LoRA fit would be too few from random weights), and the learning rate.
 STEPS, RATE = 300, 1e-3
@@ -92,7 +92,7 @@ def search_supervised(
     weights of a stack. Arguments as for `fit_supervised`.
     """
     best, lowest = Configuration.of(tune), np.inf
-    folds = held_out_folds(targets[rows], [data.signals[i].session for i in rows], seed)[:SEARCH_FOLDS]
+    folds = held_out_folds(targets[rows], origins(data.signals[i] for i in rows), seed).rows[:SEARCH_FOLDS]
     if not folds:
         return best, f"{best}, too few labels to choose by"
     for factor, augment, rate in list(product(STEP_FACTORS, (tune.augment or AUGMENT, 0.0), RATES))[: tune.search]:

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from foundation.adapt import fit, fit_stack, fit_supervised, predict
+from foundation.adapt import Origin, fit, fit_stack, fit_supervised, origins, predict
 from foundation.adapt.fit import Mode
 from foundation.adapt.select_pooling import pick_pooling
 from foundation.adapt.supervised import search_supervised
@@ -99,9 +99,9 @@ class Bench:
         known, y, size = self._known(frozen, rows), self.targets[rows], self.problem.target.size
         if job.alignment:
             aligner = self._aligner(job)
-            outputs, note = aligner.stack(frozen.features, known, rows, y, size, self._sessions(rows), job.seed)
+            outputs, note = aligner.stack(frozen.features, known, rows, y, size, self._origins(rows), job.seed)
             return {part: self._predicted(output) for part, output in outputs.items()}, note
-        stack = fit_stack(known, y, size, self._sessions(rows), job.seed)
+        stack = fit_stack(known, y, size, self._origins(rows), job.seed)
         tests = {part: {name: each[part] for name, each in frozen.features.items()} for part in self.truth}
         return {part: self._predicted(stack.predict(features)) for part, features in tests.items()}, stack.note
 
@@ -139,8 +139,8 @@ class Bench:
         model = fit_supervised(name, train, rows, *known, seed, device, how)
         return {part: self._predicted(predict(model, data)) for part, data in tests.items()}, note
 
-    def _sessions(self, rows: np.ndarray) -> list[str]:
-        return [self.problem.train[i].session for i in rows]
+    def _origins(self, rows: np.ndarray) -> list[Origin]:
+        return origins(self.problem.train[i] for i in rows)
 
     def _predicted(self, output: np.ndarray) -> np.ndarray:
         """Class indices [n] from logits [n, classes]; numbers as they are."""
@@ -164,7 +164,7 @@ class Bench:
                 lambda name: copies[name][:, rows],
                 self.targets[rows],
                 self.problem.target.size,
-                self._sessions(rows),
+                self._origins(rows),
                 job.seed,
             )
         return self._chosen[key]

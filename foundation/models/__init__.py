@@ -6,10 +6,11 @@ Shapes in signatures use the axis names that `foundation.nn` lists.
 from foundation.models.closed_form import ClosedForm
 from foundation.models.config import WfmConfig
 from foundation.models.encoder import WfmModel
-from foundation.models.kernel_head import KernelHead, StackedHead
+from foundation.models.kernel_head import KernelHead
 from foundation.models.masked import WfmForMaskedModeling
 from foundation.models.output import EncoderOutput
 from foundation.models.pooling import pool
+from foundation.models.stacked_head import StackedHead
 from foundation.models.structure import CONTEXT_TOKENS
 from foundation.models.supervised import LinearHead, SupervisedName, SupervisedNetwork
 from foundation.models.task import TaskModel

@@ -1,33 +1,32 @@
-"""The head of a task: kernel ridge regression on pooled features, solved in closed form and differentiable afterwards.
+"""The heads of a task, solved in closed form on pooled features and differentiable afterwards; a stack weighs them.
 
-Outputs are sums of Gaussian kernels around training samples, one output per class (Saunders et al. 1998; as a
+A kernel machine is a sum of Gaussian kernels around training samples, one output per class (Saunders et al. 1998; as a
 classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs linearly
 separable classes, which locations in a room are not: across days of training recordings its accuracy on eight locations
-was 50 to 70 % where a kernel machine had 88 %.
+was 50 to 70 % where a kernel machine had 88 %. But Gaussians die where no training sample is near, as in another room;
+a linear head and the nearest neighbours by direction still tell there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from foundation.errors import SignalError
+from foundation.models.projected import Projected
 from foundation.nn.precision import SinglePrecision
 
-PCA_COMPONENTS = 256  # principal components of the features, on which the kernel acts
-PCA_SAMPLES = 512  # training samples from which the principal components are computed
-PART_ENTRIES = 2**25  # of the features that are held in double precision at a time
 ROWS = 4096  # samples whose kernels are held at a time
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
-#: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
-LOGIT_SCALE = 8.0
+REACH = 0.9  # quantile of the distances of training samples to their nearest, beyond which a kernel does not decay
+UNLIMITED = torch.tensor(torch.finfo(torch.float32).max)  # reach of a kernel that always decays
 
 
-class KernelHead(SinglePrecision):
-    """Maps pooled features to class logits or regression targets.
+class Head(SinglePrecision):
+    """A part of a stack: maps pooled features to class logits or regression targets.
 
     Args:
         unit: type of the outputs: single precision for logits, double for numbers, whose mean may be millions of times
@@ -36,24 +35,53 @@ class KernelHead(SinglePrecision):
 
     mean: Tensor
     project: Tensor
-    centres: Tensor
     target_mean: Tensor
     target_std: Tensor
+
+    def __init__(self, features: int, outputs: int, width: int, unit: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("project", torch.zeros(features, width))
+        self.register_buffer("target_mean", torch.zeros(outputs, dtype=unit))
+        self.register_buffer("target_std", torch.ones(outputs, dtype=unit))
+
+    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+        projected = (pooled.to(self.mean.dtype) - self.mean) @ self.project
+        return self.standardised(projected) * self.target_std + self.target_mean
+
+    def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
+        """Outputs in units of `target_std` from the `target_mean`."""
+        raise NotImplementedError
+
+    def _takes(self, samples: Projected, bandwidth: float = 1.0) -> None:
+        self.mean.copy_(samples.mean)
+        self.project.copy_(samples.project / bandwidth)
+        self.target_mean.copy_(samples.target_mean)
+        self.target_std.copy_(samples.target_std)
+
+
+class KernelHead(Head):
+    """Sum of Gaussian kernels around training samples.
+
+    Farther from all centres than training samples are from one another (`reach`, a squared distance), distances count
+    from there on: the prediction is then that of the nearest training samples, and does not fade to the mean target.
+    """
+
+    centres: Tensor
+    reach: Tensor
 
     def __init__(
         self, features: int, outputs: int, width: int, centres: int, unit: torch.dtype = torch.float32
     ) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("project", torch.zeros(features, width))
+        super().__init__(features, outputs, width, unit)
         self.register_buffer("centres", torch.zeros(centres, width))
-        self.register_buffer("target_mean", torch.zeros(outputs, dtype=unit))
-        self.register_buffer("target_std", torch.ones(outputs, dtype=unit))
+        self.register_buffer("reach", UNLIMITED.clone())
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
-    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        projected = (pooled.to(self.mean.dtype) - self.mean) @ self.project
-        return (kernel(projected, self.centres) @ self.weight) * self.target_std + self.target_mean
+    def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
+        square = _squares(projected, self.centres)
+        beyond = nn.functional.relu(square.amin(1, keepdim=True) - self.reach)
+        return torch.exp(beyond - square) @ self.weight
 
     @classmethod
     def fitted(
@@ -70,180 +98,99 @@ class KernelHead(SinglePrecision):
         Args:
             targets: classes below `outputs`, or numbers.
             seed: draws the kernel centres, where there are more than `CENTRES` samples.
-            ridge: regularisation: noise variance of a target, in units of the kernel's variance.
-            bandwidth: of the kernel, in units of the root-mean-square distance of the samples from their mean.
+            ridge, bandwidth: see `of`.
         """
-        return cls.fitted_many(features, targets, outputs, seed, ((ridge, bandwidth),))[0]
+        return cls.of(Projected(features, targets, outputs, seed), ridge, bandwidth)
 
     @classmethod
     @torch.no_grad()
-    def fitted_many(
-        cls,
-        features: Float[Tensor, "samples features"],
-        targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"],
-        outputs: int,
-        seed: int,
-        regularisations: Sequence[tuple[float, float]],
-    ) -> list[KernelHead]:
-        """As `fitted`, for each (ridge, bandwidth); the principal components, which cost most, are computed once."""
-        x, classes = Standardised(features), targets.dtype == torch.int64
-        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
-        components = _principal_components(x.rows(order[:PCA_SAMPLES]))
-        squares = torch.cat([part.square().sum(1) for part in x.parts()])
-        components = components * squares.mean().clamp(min=1e-12).rsqrt()
-        y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
-        target_mean = y.mean(0)
-        target_std = torch.ones(outputs) if classes else spread(y)
-        logit_scale = LOGIT_SCALE if classes else 1.0
-        heads = []
-        for ridge, bandwidth in regularisations:
-            project = components / bandwidth
-            projected = torch.cat([part @ project for part in x.parts()])
-            centres = projected[order[:CENTRES]] if len(projected) > CENTRES else projected
-            unit = torch.float32 if classes else torch.float64
-            head = cls(features.shape[1], outputs, project.shape[1], len(centres), unit)
-            head.mean.copy_(x.mean)
-            head.project.copy_(project / x.scale[:, None])
-            head.centres.copy_(centres)
-            head.target_mean.copy_(logit_scale * target_mean)
-            head.target_std.copy_(logit_scale * target_std)
-            head.weight.copy_(_solve(projected, centres, (y - target_mean) / target_std, ridge))
-            heads.append(head)
-        return heads
+    def of(cls, samples: Projected, ridge: float, bandwidth: float) -> KernelHead:
+        """Fit a head by ridge regression.
 
-
-class Standardised:
-    """Features in double precision, standardised, in parts that fit into memory: thousands of scans of hundreds of
-    access points have a hundred thousand features each."""
-
-    def __init__(self, features: Float[Tensor, "samples features"]) -> None:
-        self.features = features
-        moments = [
-            (block.double().mean(0), block.double().std(0, correction=0))
-            for block in features.split(max(1, PART_ENTRIES // len(features)), dim=1)
-        ]
-        self.mean, std = (torch.cat(each) for each in zip(*moments, strict=True))
-        # Standardising a feature that hardly varies would amplify its noise to the scale of the others.
-        self.scale = torch.where(std > 1e-6, std, torch.inf)
-
-    def rows(self, chosen: Int[Tensor, " rows"]) -> Float[Tensor, "rows features"]:
-        """These rows."""
-        return (self.features[chosen].double() - self.mean) / self.scale
-
-    def parts(self) -> Iterator[Float[Tensor, "rows features"]]:
-        """All rows in order, a part at a time."""
-        for rows in torch.arange(len(self.features)).split(max(1, PART_ENTRIES // self.features.shape[1])):
-            yield self.rows(rows)
-
-
-class StackedHead(SinglePrecision):
-    """Stacked generalisation: a weighted mean of kernel heads, each on a slice of the pooled features.
-
-    Raises:
-        SignalError: the number of features differs from that of the training samples, as with `columns` pooling of
-            signals of another shape.
-    """
-
-    start: Tensor
-    share: Tensor
-
-    def __init__(self, parts: Sequence[KernelHead]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self._ends: list[int] | None = None  # of the slices; kept, as asking a device for `start` would make it wait
-        self.register_buffer("start", torch.zeros(len(parts), dtype=torch.int64))
-        # In the precision of the outputs: shares that add up to 1 + 1e-7 would move large coordinates.
-        self.register_buffer("share", torch.zeros(len(parts), dtype=parts[0].target_mean.dtype))
-
-    def forward(self, pooled: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
-        if self._ends is None:
-            self._ends = [
-                start + len(part.mean) for part, start in zip(self._heads(), self.start.tolist(), strict=True)
-            ]
-        ends = self._ends
-        if pooled.shape[1] != max(ends):
-            raise SignalError(
-                f"a head fitted to {max(ends)} features was given {pooled.shape[1]}: these signals have other links or "
-                "responses than the training samples; give signals of one shape, or fit with tune.pooling=moments."
-            )
-        weighted = [
-            share * part(pooled[:, end - len(part.mean) : end])
-            for part, end, share in zip(self._heads(), ends, self.share, strict=True)
-        ]
-        return torch.stack(weighted).sum(0)
-
-    def _heads(self) -> list[KernelHead]:
-        return [part for part in self.parts if isinstance(part, KernelHead)]
-
-    @property
-    def target_mean(self) -> Float[Tensor, " outputs"]:
-        """Mean of the training targets, the same in all parts."""
-        return self._heads()[0].target_mean
-
-    @property
-    def target_std(self) -> Float[Tensor, " outputs"]:
-        """Standard deviation of the training targets, the same in all parts."""
-        return self._heads()[0].target_std
-
-    @classmethod
-    def of(cls, parts: Sequence[tuple[KernelHead, int, float]]) -> StackedHead:
-        """Combine heads: (head, first feature of its slice, weight); the weights add up to one."""
-        head = cls([part for part, _, _ in parts])
-        head.start.copy_(torch.tensor([start for _, start, _ in parts]))
-        head.share.copy_(torch.tensor([share for _, _, share in parts], dtype=torch.float64))
+        Args:
+            ridge: regularisation: noise variance of a target, in units of the kernel's variance.
+            bandwidth: of the kernel, in units of the root-mean-square distance of the samples from their mean.
+        """
+        rows = samples.rows / bandwidth
+        centres = rows[samples.order[:CENTRES]] if len(rows) > CENTRES else rows
+        head = cls(len(samples.mean), samples.targets.shape[1], rows.shape[1], len(centres), samples.unit)
+        head._takes(samples, bandwidth)
+        head.centres.copy_(centres)
+        head.weight.copy_(_solve(rows, centres, samples.targets, ridge))
+        if len(centres) > 1:
+            between = _squares(centres, centres).fill_diagonal_(torch.inf)
+            head.reach.copy_(between.amin(1).quantile(REACH))
         return head
 
+
+class RidgeHead(Head):
+    """Linear map of the principal components."""
+
+    def __init__(self, features: int, outputs: int, width: int, unit: torch.dtype = torch.float32) -> None:
+        super().__init__(features, outputs, width, unit)
+        self.weight = nn.Parameter(torch.zeros(width, outputs))
+
+    def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
+        return projected @ self.weight
+
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], outputs: int) -> StackedHead:
-        """Build a head from its `state_dict`.
+    @torch.no_grad()
+    def of(cls, samples: Projected, ridge: float) -> RidgeHead:
+        """Fit a head by ridge regression.
 
-        Raises:
-            KeyError, RuntimeError, ValueError, TypeError: the state is not that of a stacked head with so many outputs.
+        Args:
+            ridge: noise variance of a target, in units of the variance of what is predicted.
         """
-        if not state["share"].ndim == state["start"].ndim == 1 or not len(state["share"]) == len(state["start"]) > 0:
-            raise ValueError("share and start: expected one number for each part")
-        if state["start"].dtype != torch.int64 or bool((state["start"] < 0).any()):
-            raise ValueError("start: expected indices of features")
-        if any(not value.is_floating_point() for name, value in state.items() if name != "start"):
-            raise ValueError("expected floating-point numbers")
-        unit = torch.float64 if state["share"].dtype == torch.float64 else torch.float32
-        shapes = []
-        for k in range(len(state["share"])):
-            (features, width), (count, _) = state[f"parts.{k}.project"].shape, state[f"parts.{k}.centres"].shape
-            shapes.append((features, outputs, width, count))
-        with torch.device("meta"):  # no memory before all names and shapes are known to be right
-            head = cls([KernelHead(*shape, unit) for shape in shapes])
-        types = {name: value.dtype for name, value in head.state_dict().items()}
-        head.load_state_dict({name: value.to(types.get(name)) for name, value in state.items()}, assign=True)
-        return head.requires_grad_()
+        x = samples.rows
+        system = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
+        head = cls(len(samples.mean), samples.targets.shape[1], x.shape[1], samples.unit)
+        head._takes(samples)
+        head.weight.copy_(torch.linalg.solve(system, x.T @ samples.targets))
+        return head
 
 
-def spread(targets: Float[Tensor, "samples outputs"]) -> Float[Tensor, " outputs"]:
-    """Standard deviation of every target in double precision; 1 for those that are constant but for rounding errors."""
-    targets = targets.double()
-    std = targets.std(0, correction=0)
-    return torch.where(std > 1e-9 * targets.abs().amax(0), std, 1.0)
+class NeighbourHead(Head):
+    """Mean target of the training samples in the direction of a sample, weighted by a softmax of the cosine: nearest
+    neighbours without a border between the last that counts and the next."""
+
+    directions: Tensor
+
+    def __init__(
+        self, features: int, outputs: int, width: int, count: int, unit: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(features, outputs, width, unit)
+        self.register_buffer("directions", torch.zeros(count, width))
+        self.weight = nn.Parameter(torch.zeros(count, outputs))
+
+    def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
+        cosine = nn.functional.normalize(projected, dim=1, eps=1e-6) @ self.directions.T  # times the sharpness
+        return cosine.softmax(1) @ self.weight
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, samples: Projected, sharpness: float) -> NeighbourHead:
+        """A head that knows these samples, or `CENTRES` of them.
+
+        Args:
+            sharpness: inverse temperature of the softmax.
+        """
+        kept = samples.order[:CENTRES].sort().values
+        head = cls(len(samples.mean), samples.targets.shape[1], samples.rows.shape[1], len(kept), samples.unit)
+        head._takes(samples)
+        head.directions.copy_(sharpness * nn.functional.normalize(samples.rows[kept], dim=1, eps=1e-6))
+        head.weight.copy_(samples.targets[kept])
+        return head
 
 
 def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
     """Gaussian kernel exp(-|a - b|^2) of all pairs of rows."""
+    return torch.exp(-_squares(left, right))
+
+
+def _squares(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
+    """Squared distance of all pairs of rows."""
     square = left.square().sum(1, keepdim=True) + right.square().sum(1) - 2 * left @ right.T
-    return torch.exp(-square.clamp(min=0))
-
-
-def _principal_components(x: Float[Tensor, "samples features"]) -> Float[Tensor, "features components"]:
-    """The first `PCA_COMPONENTS` principal components of centred features, or as many as samples and features allow."""
-    varying = x.any(0)  # hundreds of equal eigenvalues of 0 are more than LAPACK converges on
-    x, components = x[:, varying], x.new_zeros(x.shape[1], max(1, min(PCA_COMPONENTS, len(x), int(varying.sum()))))
-    if not len(x.T):
-        return components
-    count = components.shape[1]
-    if x.shape[0] >= x.shape[1]:
-        components[varying] = torch.linalg.eigh(x.T @ x).eigenvectors[:, -count:]
-        return components
-    values, vectors = torch.linalg.eigh(x @ x.T)
-    components[varying] = x.T @ vectors[:, -count:] * values[-count:].clamp(min=1e-9).rsqrt()
-    return components
+    return square.clamp(min=0)
 
 
 def _solve(

@@ -11,17 +11,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from foundation.models.column_statistics import ROWS, StatisticsTargets
 from foundation.models.config import WfmConfig
-from foundation.nn.decomposition import CLIP
-from foundation.nn.statistics import STATISTICS
-
-#: Rows of the output, of each slot (response, part) of a column: its statistics; the difference of the mean to the next
-#: response; and, in the first slot only, the gain of the link.
-ROWS = (*STATISTICS, "slope", "gain")
-
 
 class Summaries(NamedTuple):
     """Columns of one patch shape.
@@ -40,62 +34,16 @@ class Summaries(NamedTuple):
     observed: Bool[Tensor, "columns entries"]
 
 
-class StatisticsTargets(nn.Module):
-    """The `ROWS` of columns in closed form: what the statistics head is trained to predict; `slots` are those of the
-    widest patch."""
-
-    def __init__(self, config: WfmConfig) -> None:
-        super().__init__()
-        # Neighbouring responses are two entries apart: their real, or their imaginary, parts.
-        self.widths = tuple(2 * responses for _, responses in config.patch_shapes)
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the rows mean anything; in closed form they do."""
-        return True
-
-    def targets(
-        self, values: Float[Tensor, "columns entries"], gain: Float[Tensor, " columns"], shape: int
-    ) -> Float[Tensor, "columns rows slots"]:
-        """The rows of columns of this patch shape, from the values and gains of their summary tokens with nothing
-        hidden; where `known` says so."""
-        target = self._by_slot(values.clamp(-CLIP, CLIP), shape)
-        slope = nn.functional.pad(target[:, 0, 2:] - target[:, 0, :-2], (0, 2))
-        first = nn.functional.pad(gain[:, None], (0, target.shape[-1] - 1))
-        return torch.cat([target, slope[:, None], first[:, None]], dim=1)
-
-    def known(self, observed: Bool[Tensor, "columns entries"], shape: int) -> Bool[Tensor, "columns rows slots"]:
-        """Which outputs have a target, given which entries of static tokens of this patch shape were measured."""
-        seen = self._by_slot(observed, shape)
-        slope = nn.functional.pad(seen[:, 0, 2:] & seen[:, 0, :-2], (0, 2))
-        first = torch.zeros_like(slope)
-        first[:, 0] = True
-        return torch.cat([seen, slope[:, None], first[:, None]], dim=1)
-
-    def _by_slot(
-        self, entries: Shaped[Tensor, "columns entries"], shape: int
-    ) -> Shaped[Tensor, "columns statistics slots"]:
-        """Entries of static tokens, by statistic and slot; 0 where a token has none."""
-        width = self.widths[shape]
-        count = min(len(STATISTICS), entries.shape[1] // width)
-        known = entries[:, : count * width].unflatten(1, (count, width))
-        return nn.functional.pad(known, (0, max(self.widths) - width, 0, len(STATISTICS) - count))
-
-
-class StatisticsHead(StatisticsTargets):
+class StatisticsHead(StatisticsTargets, nn.Module):
     """Linear map from summary tokens to the `ROWS` of their column."""
 
     def __init__(self, config: WfmConfig) -> None:
-        super().__init__(config)
+        nn.Module.__init__(self)
+        StatisticsTargets.__init__(self, config.patch_shapes)
         self.project = nn.Linear(config.hidden_size, len(ROWS) * max(self.widths))
 
     def forward(self, summary: Float[Tensor, "*tokens width"]) -> Float[Tensor, "*tokens rows slots"]:
         return self.project(summary.to(self.project.weight.dtype)).unflatten(-1, (len(ROWS), -1))
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether its loss had a weight: biases start at 0, and without a gradient they stay there."""
-        return bool(self.project.bias.any())
 
     def error(self, columns: Iterable[Summaries]) -> Float[Tensor, ""]:
         """Mean squared error of the prediction, for columns of which the encoder saw a part."""

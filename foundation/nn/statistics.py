@@ -38,11 +38,12 @@ def motion(
     parts = (samples, samples * time, samples * time.square(), power * used, by_time * used, step * used, pair * used)
     total, *sums, step, pair = columns.sum_tokens(*parts)
     mean_time, mean_square_time, mean_square, covariance = (x / total.clamp(min=1) for x in sums)
-    change = torch.where(pair > 0, _log_level(step / pair.clamp(min=1)), 0.0)
+    change = torch.where(pair > 0, log_level(step / pair.clamp(min=1)), 0.0)
     # Least-squares slope; a single patch in time has no variance of time, and so no slope.
     trend = covariance / (mean_square_time - mean_time.square()).clamp(min=0.1)
-    return _log_level(mean_square), change, trend
+    return log_level(mean_square), change, trend
 
 
-def _log_level(power: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def log_level(power: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Logarithm of a root-mean-square level, given the mean square in units of the dynamic level's."""
     return (power + QUIET).log() / 2

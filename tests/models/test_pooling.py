@@ -9,7 +9,7 @@ from helpers.signals import make_signal, tiny_config
 
 from foundation.data.tokens import tokenize
 from foundation.models import CONTEXT_TOKENS, WfmForMaskedModeling, pool
-from foundation.models.statistics_head import ROWS
+from foundation.models.column_statistics import ROWS, StatisticsTargets
 
 CONFIG = tiny_config()
 
@@ -51,10 +51,12 @@ def test_statistics_are_pooled_column_by_column_where_something_was_measured(
         signals = [each.with_(kind=kind, values=np.abs(each.values)) for each in signals]
     batch = tokenize(signals, CONFIG)
     output = model.encoder(**batch)
-    static, statistics_head = batch["static"][0], model.encoder.statistics_head
-    known = statistics_head.known(batch["observed"][:, static].flatten(0, 1), int(batch["shape"][0, 0]))
-    predicted = statistics_head(output.last_hidden_state[:, CONTEXT_TOKENS:][:, static]) * known.unflatten(0, (2, -1))
-    row = dict(zip(ROWS, predicted.unbind(2), strict=True))
+    static, shape = batch["static"][0], int(batch["shape"][0, 0])
+    targets, components = StatisticsTargets(CONFIG.patch_shapes), output.components
+    own = (x[:, static].flatten(0, 1) for x in (components.values, components.gain, batch["observed"]))
+    values, gain, observed = own
+    exact = (targets.targets(values, gain, shape) * targets.known(observed, shape)).unflatten(0, (2, -1))
+    row = dict(zip(ROWS, exact.unbind(2), strict=True))
     parts = 1 if kind == "csi-amplitude" else 2  # real and imaginary
     assert (row["mean"] != 0).sum() == 2 * 2 * responses * parts
     response = pool(model.encoder, output, batch, "response").unflatten(1, (-1, 16))

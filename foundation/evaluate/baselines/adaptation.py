@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foundation.adapt import fit_weighted, stacking_weights
+from foundation.adapt import Origin, fit_weighted, stacking_weights
 from foundation.evaluate.baselines.coral import coral, standardise
 from foundation.evaluate.baselines.self_training import self_trained
 
@@ -45,7 +45,7 @@ class Aligner:
         rows: np.ndarray,
         targets: np.ndarray,
         outputs: int,
-        sessions: Sequence[str],
+        origin: Sequence[Origin],
         seed: int,
     ) -> tuple[dict[str, np.ndarray], str]:
         """Outputs [M, outputs] of a stack for each test part, and a note on its poolings.
@@ -58,9 +58,9 @@ class Aligner:
             features: candidates by pooling.
             known: by pooling, [n, F] or [K, n, F] of the labelled rows, see `foundation.adapt.stacking_weights`.
             rows: the labelled rows of the training samples.
-            targets, outputs, sessions: of these rows, see `foundation.adapt.stacking_weights`.
+            targets, outputs, origin: of these rows, see `foundation.adapt.stacking_weights`.
         """
-        weights = stacking_weights(known, targets, outputs, sessions, seed)
+        weights = stacking_weights(known, targets, outputs, origin, seed)
         both = {name: self.aligned(name, features[name]) for name in weights.poolings}
         found = {}
         for part in next(iter(both.values())):

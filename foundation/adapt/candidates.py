@@ -1,0 +1,35 @@
+"""The heads that a stack weighs on every pooling, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from foundation.models import KernelHead
+from foundation.models.kernel_head import Head, NeighbourHead, RidgeHead
+from foundation.models.projected import Projected
+
+#: Kernels from weak regularisation (clean labels, well separated classes) to strong (labels that other recordings
+#: contradict); and what still tells where no training sample is near.
+CANDIDATES: dict[str, Callable[[Projected], Head]] = {
+    "kernel-weak": lambda samples: KernelHead.of(samples, ridge=0.01, bandwidth=2.0),
+    "kernel": lambda samples: KernelHead.of(samples, ridge=0.1, bandwidth=1.0),
+    "kernel-strong": lambda samples: KernelHead.of(samples, ridge=1.0, bandwidth=1.0),
+    "linear": lambda samples: RidgeHead.of(samples, ridge=0.1),
+    "neighbours-wide": lambda samples: NeighbourHead.of(samples, sharpness=10.0),
+    "neighbours": lambda samples: NeighbourHead.of(samples, sharpness=30.0),
+}
+
+
+def projected(features: np.ndarray, targets: np.ndarray, outputs: int, seed: int) -> Projected:
+    """Training samples for any candidate; features [n, F], or [K, n, F] with augmented copies."""
+    return Projected(*stacked(features, targets), outputs, seed)
+
+
+def stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flatten copies: features [n, F] or [K, n, F] and targets [n, ...] to [K n, F] and [K n, ...]."""
+    x = torch.from_numpy(features.reshape(-1, features.shape[-1]))
+    y = torch.from_numpy(targets)
+    return x, torch.cat([y] * (len(x) // len(y)))
