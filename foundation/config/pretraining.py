@@ -141,6 +141,7 @@ class ModelSection(Section):
     facts: bool = Field(
         True, description="a head of the encoder that predicts what a simulator knows of a window; false: none"
     )
+    spectrum: bool = Field(True, description="a head that predicts the Doppler bands of hidden patches; false: none")
     links: int = Field(
         64,
         gt=0,
@@ -210,6 +211,9 @@ class ObjectiveSection(Section):
         1.0,
         description="weight of predicting what a simulator knows of a window, such as how fast somebody moves; "
         "recordings do not take part",
+    )
+    spectrum_weight: Weight = Field(
+        1.0, description="weight of the error of the log power of hidden patches in Doppler bands"
     )
     statistics_weight: Weight = Field(1.0, description="weight of the statistics head's loss")
     gate_share: float = Field(

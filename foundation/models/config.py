@@ -79,6 +79,7 @@ class WfmConfig(PretrainedConfig):
     positions: str
     delay_doppler: bool
     facts: bool
+    spectrum: bool
     links: int
     experts: int
     experts_active: int

@@ -112,6 +112,7 @@ class WfmModel(WfmPreTrainedModel, Normaliser):
             r"^decoder\.",
             r"^gate_logits\.",
             r"^levels\.",
+            r"^spectrum_head\.",
         ]
         self.post_init()
 

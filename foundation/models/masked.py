@@ -20,6 +20,7 @@ from foundation.models.decoder import Decoder
 from foundation.models.encoder import WfmModel, WfmPreTrainedModel
 from foundation.models.masked_loss import draw_visible, hidden_tokens, weighted_mean_square
 from foundation.models.output import EncoderOutput, MaskedOutput, asked_for
+from foundation.models.spectrum_head import SpectrumHead
 from foundation.models.statistics_head import Summaries
 from foundation.models.structure import CONTEXT_TOKENS, Structure, Visible, batch_rows, rows_of, to_device
 from foundation.nn.decomposition import LEVELS, Components, restore
@@ -41,6 +42,7 @@ class WfmForMaskedModeling(WfmPreTrainedModel):
         self.decoder = Decoder(config)
         self.gate_logits = nn.Linear(config.decoder_size, config.entries * METHODS)
         self.levels = nn.Linear(config.hidden_size, LEVELS)
+        self.spectrum_head = SpectrumHead(config) if config.spectrum else None
         self.post_init()
 
     def forward(

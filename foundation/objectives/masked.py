@@ -30,6 +30,7 @@ class Task:
         visible: what the encoder sees.
         known: tokens whose levels are given; None: those of all.
         hidden: rows of the hidden tokens in the flattened batch whose mean is predicted, sample by sample.
+        patches: of every patch shape, those of `hidden` that are patches, not static tokens.
         samples: that the gate with interpolation is trained on, the first of `hidden`; `fields` of these.
         gated: those of `hidden` that it is trained on; `interpolated`: their rows in the flattened samples.
         noisy: rows of the hidden tokens that are denoised, in other samples than those of `hidden`.
@@ -41,6 +42,7 @@ class Task:
     visible: Visible
     known: Bool[Tensor, "batch tokens"] | None
     hidden: Int[Tensor, " hidden"]
+    patches: tuple[Int[Tensor, " _"], ...]
     samples: Int[Tensor, " samples"]
     fields: tuple[TokenField, ...]
     gated: Int[Tensor, " gated"]
@@ -99,6 +101,10 @@ class MaskedObjective(ObjectiveSection):
             visible=Visible.of(visible & ~dropped[:, None], batch, len(spec.patch_shapes)),
             known=None if generates else visible,
             hidden=rows_of(hidden),
+            patches=tuple(
+                (~static & (batch["shape"] == each))[hidden].nonzero().squeeze(1)
+                for each in range(len(spec.patch_shapes))
+            ),
             samples=samples,
             fields=fields_of({name: batch[name][samples] for name in FIELD_KEYS}, spec.patch_shapes),
             gated=asked[hidden[samples]].nonzero().squeeze(1),
@@ -144,6 +150,9 @@ class MaskedObjective(ObjectiveSection):
         if self.facts_weight and model.encoder.facts_head is not None:
             facts, each = model.encoder.facts_head.loss(output.encoded, batch)
             loss, metrics = loss + self.facts_weight * facts, metrics | {"facts": facts.detach()} | each
+        if self.spectrum_weight and model.spectrum_head is not None:
+            spectrum = model.spectrum_head.loss(hidden, task.patches)
+            loss, metrics["spectrum"] = loss + self.spectrum_weight * spectrum, spectrum.detach()
         if noisy is not None:
             denoising = self._denoising(model, batch, noisy, output.condition, own)
             loss, metrics["denoising"] = loss + self.denoising_weight * denoising, denoising.detach()
