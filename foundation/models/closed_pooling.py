@@ -108,7 +108,9 @@ def _envelope(
         for kind, (x, w, p) in enumerate(((values, weight, part), (step, both, part[:, :, 1:]))):
             power, count = (x.square() * w).sum((3, 4)), w.sum((3, 4))
             total, many = (
-                torch.zeros(len(rows), PARTS, device=x.device, dtype=x.dtype).scatter_add_(1, p.flatten(1), y.flatten(1))
+                torch.zeros(len(rows), PARTS, device=x.device, dtype=x.dtype).scatter_add_(
+                    1, p.flatten(1), y.flatten(1)
+                )
                 for y in (power, count)
             )
             levels[rows, kind] = torch.where(many > 0, log_level(total / many.clamp(min=1)), 0.0)

@@ -155,9 +155,7 @@ class NeighbourHead(Head):
 
     directions: Tensor
 
-    def __init__(
-        self, features: int, outputs: int, width: int, count: int, unit: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, features: int, outputs: int, width: int, count: int, unit: torch.dtype = torch.float32) -> None:
         super().__init__(features, outputs, width, unit)
         self.register_buffer("directions", torch.zeros(count, width))
         self.weight = nn.Parameter(torch.zeros(count, outputs))

@@ -67,7 +67,9 @@ def pool(
     real = keep[:, CONTEXT_TOKENS:]
     summary, dynamic = (chosen.gather(1, index) & real for chosen in (summary_tokens(batch), ~batch["static"]))
     if pooling == "moments":
-        return torch.cat([*(moment for each in (summary, dynamic) for moment in _moments(tokens, each)), context], dim=1)
+        return torch.cat(
+            [*(moment for each in (summary, dynamic) for moment in _moments(tokens, each)), context], dim=1
+        )
     if pooling == "timeline":
         time = batch["grid"][..., 0].gather(1, index)
         part = time * PARTS // (time.amax(1, keepdim=True) + 1)

@@ -2,7 +2,7 @@
 
 What moved in the window and how fast, how many people were there, whether the line of sight was free: no statistic of
 the signal says it in closed form, and it means the same in every room and on every device. Labels of recordings are
-never read: only those of the simulator are facts.
+never read: only those of the simulated corpus are facts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from foundation.signal.signal import Label, Signal
 
 #: A motion is described in so many equal parts of the window.
 PARTS = 8
-SIMULATED = "foundation.simulate"  # begins the source of every simulated signal
+#: Source of the simulated signals that are there to be learned from. Those of `foundation.simulate.simulate` are a
+#: labelled set like any other, which probes and fine-tuning are judged on: pretraining must not see its labels.
+CORPUS = "foundation.simulate.corpus"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ NUMBERS = sum(fact.size for fact in FACTS)
 def facts_of(signal: Signal) -> np.ndarray:
     """float32 [NUMBERS]: the facts of a signal, NaN where they are not known; of a recording none is."""
     found = np.full(NUMBERS, np.nan, np.float32)
-    if signal.source.startswith(SIMULATED):
+    if signal.source == CORPUS:
         _fill(found, signal.labels)
     return found
 

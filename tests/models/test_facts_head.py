@@ -9,14 +9,14 @@ from foundation.models import WfmConfig, WfmModel
 from foundation.models.facts_head import FactsHead, parts_of
 from foundation.models.structure import inputs_of
 from foundation.signal import Signal
-from foundation.signal.facts import PARTS
+from foundation.signal.facts import CORPUS, PARTS
 from foundation.simulate import simulate
 
 CONFIG = WfmConfig(hidden_size=32, depth=1, heads=2, decoder_size=16, decoder_depth=1, decoder_heads=2)
 
 
 def signals(count: int) -> list[Signal]:
-    return list(simulate(count, seed=4))
+    return [signal.with_(source=CORPUS) for signal in simulate(count, seed=4)]
 
 
 def inputs(given: list[Signal]) -> dict[str, object]:

@@ -38,8 +38,9 @@ def test_facts_are_of_order_one_and_nan_where_not_known() -> None:
     np.testing.assert_allclose(known, [2, 1, 2.0, *[log(1.1)] * PARTS], rtol=1e-6)
 
 
-def test_labels_of_recordings_are_not_read() -> None:
-    assert np.isnan(facts_of(signal({"activity": "walk", "people": 1}, source="https://example.org/recordings"))).all()
+@pytest.mark.parametrize("source", ["https://example.org/recordings", "foundation.simulate"])
+def test_labels_that_tasks_are_judged_on_are_not_read(source: str) -> None:
+    assert np.isnan(facts_of(signal({"activity": "walk", "people": 1}, source=source))).all()
 
 
 @pytest.mark.parametrize("value", ["fly", (1.0, 2.0), float("nan")])
