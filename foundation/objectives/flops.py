@@ -26,14 +26,19 @@ def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samp
     visible = tokens - hidden
     noisy = hidden * objective.noisy_share
     encoder, decoder, config = model.encoder, model.decoder, model.config
-    # Each token uses one of the content projections; the gain and context projections are too small to count.
-    macs = visible * (weights(encoder.tokenizer.content[0]) + weights(encoder.tokenizer.place.position))
+    # Each token uses one of the content projections; the gain and context projections are too small to count, and so are
+    # the heads that read one vector of a sample.
+    first = visible * weights(encoder.tokenizer.content[0]) + noisy * weights(decoder.noisy)
+    if len(encoder.tokenizer.spectra):
+        first += visible * weights(encoder.tokenizer.spectra[0])
+    first += (hidden - noisy) * objective.gate_share * weights(model.gate_logits)
+    macs = visible * weights(encoder.tokenizer.place.position)
     macs += _transformer(encoder.transformer, config.depth, config.hidden_size, samples, visible)
     macs += visible * weights(decoder.embed) + tokens * weights(decoder.place.position)
     macs += _transformer(decoder.transformer, config.decoder_depth, config.decoder_size, samples, tokens)
-    gated = (hidden - noisy) * objective.gate_share
-    macs += hidden * weights(decoder.predict) + gated * weights(model.gate_logits) + noisy * weights(decoder.noisy)
-    return 3 * 2 * macs
+    macs += hidden * weights(decoder.predict)
+    # No gradient flows back into what was measured: there the backward pass costs as much as the forward pass.
+    return 2 * (3 * macs + 2 * first)
 
 
 def weights(module: nn.Module) -> int:

@@ -128,13 +128,15 @@ def test_padding_exists_nowhere_and_observes_nothing() -> None:
     for i, signal in enumerate(signals):
         for name, array in tokenize_one(signal, CONFIG).items():
             found = batch[name][i]
-            np.testing.assert_array_equal(found[: lengths[i]] if array.ndim and name != "radio" else found, array)
+            np.testing.assert_array_equal(
+                found[: lengths[i]] if array.ndim and name not in ("radio", "facts") else found, array
+            )
 
 
 def test_dtypes_are_those_of_the_contract() -> None:
     batch = tokenize(mixed_signals(), CONFIG)
     kinds = {
-        torch.float32: ("values", "position", "radio"),
+        torch.float32: ("values", "position", "radio", "facts"),
         torch.int64: ("link", "grid", "column", "shape", "kind"),
         torch.bool: ("observed", "static", "exists", "measured", "logarithmic", "real"),
     }

@@ -93,7 +93,7 @@ def test_the_objective_balances_and_watches() -> None:
         model.encoder(**tokenize(mixed_signals(), CONFIG))
     assert len(found) == CONFIG.depth
     assert 0.9 < metrics["balance"] < 4
-    parts = metrics["mse"] + metrics["gated"] + metrics["statistics"] + metrics["denoising"]
+    parts = sum(metrics[name] for name in ("mse", "gated", "statistics", "facts", "spectrum", "denoising"))
     torch.testing.assert_close(loss.detach(), parts + BALANCE_WEIGHT * metrics["balance"])
     dense = WfmForMaskedModeling(tiny_config())
     assert "balance" not in _loss(dense)[1]

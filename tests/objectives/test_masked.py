@@ -55,13 +55,13 @@ def test_it_is_a_function_of_the_generator() -> None:
 def test_metrics_add_up() -> None:
     model, batch = _model(), tokenize(mixed_signals(), CONFIG)
     loss, metrics = _call(MaskedObjective(denoising_weight=0.5), model, batch)
-    torch.testing.assert_close(
-        loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"] + 0.5 * metrics["denoising"]
-    )
+    others = sum(metrics[name] for name in ("mse", "gated", "statistics", "facts", "spectrum"))
+    torch.testing.assert_close(loss.detach(), others + 0.5 * metrics["denoising"])
     assert int(metrics["tokens"]) == int(batch["observed"].any(-1).sum())
-    loss, metrics = _call(MaskedObjective(denoising_weight=0.0), model, batch)
+    none = {"denoising_weight": 0.0, "facts_weight": 0.0, "spectrum_weight": 0.0}
+    loss, metrics = _call(MaskedObjective(**none), model, batch)
     assert torch.equal(loss.detach(), metrics["mse"] + metrics["gated"] + metrics["statistics"])
-    assert "denoising" not in metrics
+    assert not {"denoising", "facts", "spectrum"} & set(metrics)
 
 
 def test_a_model_that_predicts_zero_scores_the_power_of_the_hidden_entries() -> None:
