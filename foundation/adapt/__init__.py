@@ -9,6 +9,7 @@ from foundation.adapt.supervised import fit_supervised
 
 __all__ = [
     "Adapter",
+    "Origin",
     "Stack",
     "Weights",
     "fit",
@@ -18,6 +19,7 @@ __all__ = [
     "fit_weighted",
     "held_out_folds",
     "load_adapter",
+    "origins",
     "pooled_features",
     "predict",
     "probe_error",

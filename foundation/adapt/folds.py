@@ -15,6 +15,7 @@ FOLDS = 4
 MAX_SAMPLES = 1000  # in cross-validation; more are subsampled
 #: From coarse to fine, with the word for one of each. Domains of a finer kind lie within those of a coarser one.
 DOMAINS = {"environment": "room", "subject": "person", "device": "device", "session": "session"}
+WITHIN = "stretch of every session"  # where no domain can be
 FEWEST = 3  # domains that folds can be made of
 
 
@@ -28,7 +29,7 @@ class Origin(NamedTuple):
 
 
 class Folds(NamedTuple):
-    """Rows for training and for testing, fold by fold, and what is left out, in words; none where labels are too few."""
+    """Rows for training and for testing, none where labels are too few; and what is left out, in words."""
 
     rows: list[tuple[np.ndarray, np.ndarray]]
     held_out: str
@@ -59,7 +60,7 @@ def held_out_folds(targets: np.ndarray, origin: Sequence[Origin], seed: int) -> 
     for one, each in np.unique(np.stack([session, classes]), axis=1).T:
         own = np.flatnonzero((session == one) & (classes == each))
         block[own] = np.arange(len(own)) * FOLDS // len(own)
-    return Folds(_folds(block, 2, rows, classes, targets.ndim > 1), "stretch of every session")
+    return Folds(_folds(block, 2, rows, classes, targets.ndim > 1), WITHIN)
 
 
 def _folds(

@@ -16,6 +16,7 @@ from foundation.models import pool
 from foundation.models.kernel_head import Head
 from foundation.models.structure import inputs_of
 
+
 @torch.no_grad()
 def pooled_features(
     encoder: nn.Module,

@@ -67,13 +67,13 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: Wf
     if pooling in MOVING:
         why = f"need windows of {SHORTEST} times at least, and one has {min(times for times, *_ in known)}"
     raise RecipeError(
-        f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one shape "
-        "that are long enough."
+        f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with long windows of one "
+        "shape."
     )
 
 
 def readable_poolings(requested: Sequence[str], encoder: WfmModel | ClosedForm) -> tuple[str, ...]:
-    """The requested poolings; without an encoder those in closed form, in the place of a learned one its counterpart."""
+    """The requested poolings; without an encoder, in the place of each learned one its counterpart in closed form."""
     if not isinstance(encoder, ClosedForm):
         return tuple(requested)
     return tuple(dict.fromkeys(each for name in requested for each in COUNTERPARTS.get(name, (name,))))

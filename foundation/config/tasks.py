@@ -38,7 +38,16 @@ class TuneSection(Section):
     weight_decay: Weight = Field(0.05, description="weight decay of AdamW")
     lora_rank: int = Field(8, gt=0, le=4096, description="rank of the LoRA matrices; their alpha is twice the rank")
     pooling: Literal[
-        "moments", "context", "columns", "timeline", "response", "invariant", "statistics", "doppler", "envelope", "auto"
+        "moments",
+        "context",
+        "columns",
+        "timeline",
+        "response",
+        "invariant",
+        "statistics",
+        "doppler",
+        "envelope",
+        "auto",
     ] = Field(
         "auto",
         description="how token features become one vector per sample, see foundation/models/pooling.py; auto: a stack "

@@ -35,7 +35,7 @@ def pool(
       another location, as for impulse responses.
     - `timeline`, 8 H: mean of the dynamics tokens over links and responses in each eighth of the window.
 
-    or, in closed form (`foundation.models.closed_pooling`), from what the encoder reads and not from what it says of it,
+    or, in closed form (`foundation.models.closed_pooling`), from what the encoder reads,
 
     - `invariant`, 4 C W: of the statistics of every column those that do not depend on gain, device or furniture:
       deviation, change and trend of its slots, and the slope of the mean over responses, in nepers where entries are
@@ -44,7 +44,7 @@ def pool(
       where labels are few.
     - `statistics`, 15: mean and standard deviation of every statistic over columns and slots, and the levels.
     - `doppler`, T + 2: log power of the dynamics by Doppler frequency, mean and deviation over links and responses.
-    - `envelope`, 16: log level of the dynamics and of their change in each eighth of the window.
+    - `envelope`, 48: log level of the dynamics, and of them in five octaves of Doppler, in each eighth of the window.
 
     - `a+b`: the concatenation of `a` and `b`.
 
@@ -67,7 +67,9 @@ def pool(
     real = keep[:, CONTEXT_TOKENS:]
     summary, dynamic = (chosen.gather(1, index) & real for chosen in (summary_tokens(batch), ~batch["static"]))
     if pooling == "moments":
-        return torch.cat([*(moment for each in (summary, dynamic) for moment in _moments(tokens, each)), context], dim=1)
+        return torch.cat(
+            [*(moment for each in (summary, dynamic) for moment in _moments(tokens, each)), context], dim=1
+        )
     if pooling == "timeline":
         time = batch["grid"][..., 0].gather(1, index)
         part = time * PARTS // (time.amax(1, keepdim=True) + 1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from foundation.models.column_statistics import ROWS, StatisticsTargets
 from foundation.models.config import WfmConfig
 
+
 class Summaries(NamedTuple):
     """Columns of one patch shape.
 
