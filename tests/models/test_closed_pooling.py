@@ -28,7 +28,9 @@ def tone(cycles: float, times: int = 64, strength: np.ndarray | float = 1.0, **c
     """Amplitudes that swing by a tenth of `strength`, so many cycles per patch of the first shape."""
     swing = np.sin(2 * np.pi * cycles * np.arange(times) / CONFIG.patch_shapes[0][0])
     values = np.exp(0.1 * strength * swing)[:, None, None] * np.ones((times, 2, 8))
-    return make_signal(0, times=times, links=2, responses=8, kind="csi-amplitude", is_real=True, values=values, **changes)
+    return make_signal(
+        0, times=times, links=2, responses=8, kind="csi-amplitude", is_real=True, values=values, **changes
+    )
 
 
 @torch.no_grad()
@@ -37,7 +39,9 @@ def test_every_encoder_has_the_same_as_no_encoder(model: WfmForMaskedModeling) -
     inputs = inputs_of(batch, len(CONFIG.patch_shapes), "cpu")
     output = model.encoder.eval()(**inputs)
     for pooling in CLOSED_POOLINGS:
-        assert torch.equal(pool(model.encoder, output, inputs, pooling), pool(CLOSED, CLOSED(**inputs), inputs, pooling))
+        assert torch.equal(
+            pool(model.encoder, output, inputs, pooling), pool(CLOSED, CLOSED(**inputs), inputs, pooling)
+        )
 
 
 @pytest.mark.parametrize("pooling", ANY_SHAPE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foundation.adapt import fit_weighted, stacking_weights
+from foundation.adapt import Origin, fit_weighted, stacking_weights
 from foundation.config import EvaluateRecipe
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.coral import standardise
@@ -16,7 +16,7 @@ from foundation.evaluate.baselines.self_training import self_trained
 from foundation.evaluate.run import evaluate
 from foundation.results.tables import pivot
 
-SESSIONS = [f"s{i % 4}" for i in range(120)]
+SESSIONS = [Origin("", "", "", f"s{i % 4}") for i in range(120)]
 
 
 def _arcs(turned: float, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
