@@ -23,6 +23,7 @@ from foundation.models import StackedHead
 from foundation.models.kernel_head import Head
 from foundation.models.projected import LOGIT_SCALE
 
+FEW = "too few labels to choose by"
 MIN_WEIGHT = 0.02  # smaller weights are set to zero
 SUM_PENALTY = 100.0  # of the constraint that weights sum to one, relative to all held-out targets
 #: Labels that weigh as much as the prior (of 1 to 10,000 the best on training domains); and where no domain can be left
@@ -36,7 +37,7 @@ class Weights(NamedTuple):
     Attributes:
         shares: candidate -> weight > 0; they sum to one.
         poolings: the poolings of these candidates, in the order of the features.
-        note: the poolings as text, and what was held out, or why there was no choice.
+        note: the poolings, and what was held out or why there was no choice, joined by `+`.
     """
 
     shares: Mapping[Candidate, float]
@@ -88,8 +89,8 @@ def stacking_weights(
     shares = _kept(prior if known is None else nearest_weights(*known, prior, trust / len(targets)))
     read = {pooling for pooling, _ in shares}
     poolings = tuple(name for name in features if name in read)
-    why = "too few labels to choose by" if known is None else f"weighted with each {held_out} left out in turn"
-    return Weights(shares, poolings, f"{'+'.join(poolings)}, {why}")
+    why = FEW if known is None else f"leaving out each {held_out}"
+    return Weights(shares, poolings, "+".join((*poolings, why)))
 
 
 def fit_weighted(

@@ -39,7 +39,7 @@ def test_a_stack_reads_what_holds_in_sessions_left_out_and_beats_each_alone() ->
     (features, y, names), (new, truth, _) = _sessions(0), _sessions(1)
     head, pooling, note = fit_stack(features, y, 4, names, seed=0)
     assert pooling == "left+right"
-    assert note == "left+right, weighted with each session left out in turn"
+    assert note == "left+right+leaving out each session"
     assert float(head.share.sum()) == pytest.approx(1.0)
 
     def right(head: StackedHead, *read: str) -> float:
@@ -111,6 +111,6 @@ def test_where_labels_are_too_few_to_weigh_by_every_pooling_counts_alike_and_it_
     first = [int(np.flatnonzero(classes == k)[0]) for k in range(4)]
     some = {name: features[name][first] for name in ("left", "right")}
     head, pooling, note = fit_stack(some, np.arange(4), 4, [_origin("a")] * 4, seed=0)
-    assert (pooling, note) == ("left+right", "left+right, too few labels to choose by")
+    assert (pooling, note) == ("left+right", "left+right+too few labels to choose by")
     half = len(head.share) // 2
     torch.testing.assert_close(head.share[:half], head.share[half:])

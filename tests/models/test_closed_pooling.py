@@ -24,13 +24,11 @@ def pooled(signals: list[Signal], pooling: str) -> torch.Tensor:
     return pool(CLOSED, CLOSED(**inputs), inputs, pooling)
 
 
-def tone(cycles: float, times: int = 64, strength: np.ndarray | float = 1.0, **changes: object) -> Signal:
+def tone(cycles: float, times: int = 64, strength: np.ndarray | float = 1.0) -> Signal:
     """Amplitudes that swing by a tenth of `strength`, so many cycles per patch of the first shape."""
     swing = np.sin(2 * np.pi * cycles * np.arange(times) / CONFIG.patch_shapes[0][0])
     values = np.exp(0.1 * strength * swing)[:, None, None] * np.ones((times, 2, 8))
-    return make_signal(
-        0, times=times, links=2, responses=8, kind="csi-amplitude", is_real=True, values=values, **changes
-    )
+    return make_signal(0, times=times, links=2, responses=8, kind="csi-amplitude", is_real=True, values=values)
 
 
 @torch.no_grad()
