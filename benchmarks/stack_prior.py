@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.adapt import Origin, origins, pooled_features
+from foundation.adapt import pooled_features
 from foundation.adapt.candidates import CANDIDATES
 from foundation.adapt.prior import Candidate
 from foundation.adapt.select_pooling import POOLINGS, requested_poolings
@@ -25,6 +25,7 @@ from foundation.checkpoints.load import load_encoder
 from foundation.config import CorpusSection
 from foundation.data.labelled import Target, TokenSet, label_subset
 from foundation.data.labels import labelled, task_type
+from foundation.data.origins import Origin, origins
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest
 

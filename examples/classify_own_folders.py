@@ -18,10 +18,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import foundation
-from foundation.adapt import fit, fit_stack, origins, predict, training_features
+from foundation.adapt import fit, fit_stack, predict, training_features
 from foundation.adapt.select_pooling import requested_poolings
 from foundation.config import TuneSection
 from foundation.data.labelled import Target, TokenSet
+from foundation.data.origins import origins
 from foundation.models import TaskModel
 from foundation.signal import Signal
 from foundation.simulate import SimulationConfig, simulate

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from foundation.adapt.folds import Origin
 from foundation.adapt.probe import probe_error
 from foundation.data.layout import layout_of
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
 from foundation.models import ClosedForm, WfmModel
 from foundation.models.closed_pooling import CLOSED_POOLINGS

@@ -17,8 +17,9 @@ import torch
 from scipy.optimize import nnls
 
 from foundation.adapt.candidates import CANDIDATES, projected, stacked
-from foundation.adapt.folds import WITHIN, Origin, held_out_folds
+from foundation.adapt.folds import WITHIN, held_out_folds
 from foundation.adapt.prior import Candidate, prior_shares
+from foundation.data.origins import Origin
 from foundation.models import StackedHead
 from foundation.models.kernel_head import Head
 from foundation.models.projected import LOGIT_SCALE

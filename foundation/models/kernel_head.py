@@ -18,7 +18,6 @@ from foundation.nn.precision import SinglePrecision
 
 ROWS = 4096  # samples whose kernels are held at a time
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
-REACH = 0.9  # quantile of the distances of training samples to their nearest, beyond which a kernel does not decay
 UNLIMITED = torch.tensor(torch.finfo(torch.float32).max)  # reach of a kernel that always decays
 
 
@@ -60,7 +59,7 @@ class Head(SinglePrecision):
 class KernelHead(Head):
     """Sum of Gaussian kernels around training samples.
 
-    Farther from all centres than training samples are from one another (`reach`, a squared distance), distances count
+    Farther from all centres than any training sample is from the others (`reach`, a squared distance), distances count
     from there on: the prediction is then that of the nearest training samples, and does not fade to the mean target.
     """
 
@@ -116,7 +115,7 @@ class KernelHead(Head):
         head.weight.copy_(_solve(rows, centres, samples.targets, ridge))
         if len(centres) > 1:
             between = _squares(centres, centres).fill_diagonal_(torch.inf)
-            head.reach.copy_(between.amin(1).quantile(REACH))
+            head.reach.copy_(between.amin(1).amax())
         return head
 
 

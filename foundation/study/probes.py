@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foundation.adapt import fit_stack, held_out_folds, origins
+from foundation.adapt import fit_stack, held_out_folds
 from foundation.config import CorpusSection
 from foundation.data.labelled import Target, label_subset
 from foundation.data.labels import labelled, refuse_unknown_label, task_type
+from foundation.data.origins import origins
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
 from foundation.errors import RecipeError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foundation.adapt import Origin, held_out_folds
+from foundation.adapt import held_out_folds
+from foundation.data.origins import Origin
 
 CLASSES = np.tile(np.arange(3), 24)
 

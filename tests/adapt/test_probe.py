@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from helpers.moons import moons
 
-from foundation.adapt import Origin, probe_error
+from foundation.adapt import probe_error
+from foundation.data.origins import Origin
 
 
 def test_one_session_is_held_out_in_stretches_and_too_few_labels_cannot_tell() -> None:

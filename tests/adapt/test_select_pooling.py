@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation.adapt import Origin
 from foundation.adapt.select_pooling import POOLINGS, pick_pooling, readable_poolings, requested_poolings
 from foundation.checkpoints.load import load_encoder
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
 from foundation.models import ClosedForm
 from foundation.models.closed_pooling import CLOSED_POOLINGS

@@ -7,10 +7,11 @@ import pytest
 import torch
 from helpers.moons import moons
 
-from foundation.adapt import Origin, fit_head, fit_stack, stacking_weights
+from foundation.adapt import fit_head, fit_stack, stacking_weights
 from foundation.adapt.candidates import CANDIDATES
 from foundation.adapt.prior import SHARES, prior_shares
 from foundation.adapt.select_pooling import POOLINGS
+from foundation.data.origins import Origin
 from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from helpers.signals import make_signal
 
-from foundation.adapt import fit_stack, origins, pooled_features, training_features
+from foundation.adapt import fit_stack, pooled_features, training_features
 from foundation.data.labelled import Target, TokenSet, augmented_copies
+from foundation.data.origins import origins
 from foundation.evaluate.baselines.features import feature_rows
 from foundation.evaluate.frozen import HandMade
 from foundation.evaluate.task import Problem

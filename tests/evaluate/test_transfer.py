@@ -12,12 +12,13 @@ from helpers import ROOT
 from helpers.tiny import write_recipe
 from pydantic import ValidationError
 
-from foundation.adapt import fit_head, origins, pooled_features
+from foundation.adapt import fit_head, pooled_features
 from foundation.adapt.select_pooling import possible_poolings
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.cli import main
 from foundation.config import EvaluateRecipe, TaskSection, load_recipe
 from foundation.data.labelled import TokenSet, label_subset
+from foundation.data.origins import origins
 from foundation.errors import RecipeError
 from foundation.evaluate.cache import Outcomes
 from foundation.evaluate.fits import Bench

@@ -10,7 +10,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from foundation.adapt import Origin, fit_head
+from foundation.adapt import fit_head
+from foundation.data.origins import Origin
 from foundation.models import KernelHead, StackedHead
 from foundation.models import kernel_head as module
 from foundation.models.kernel_head import RidgeHead

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.adapt import Origin, fit_head
+from foundation.adapt import fit_head
 from foundation.data.images import FieldSet
+from foundation.data.origins import Origin
 from foundation.errors import SignalError
 from foundation.evaluate.baselines import classifiers
 from foundation.evaluate.baselines.classifiers import baseline

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foundation.adapt import Origin, fit_weighted, stacking_weights
+from foundation.adapt import fit_weighted, stacking_weights
 from foundation.config import EvaluateRecipe
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.coral import standardise
 from foundation.evaluate.baselines.self_training import self_trained
