@@ -22,6 +22,7 @@ from foundation.adapt import fit, fit_stack, predict, training_features
 from foundation.adapt.select_pooling import requested_poolings
 from foundation.config import TuneSection
 from foundation.data.labelled import Target, TokenSet
+from foundation.data.origins import origins
 from foundation.models import TaskModel
 from foundation.signal import Signal
 from foundation.simulate import SimulationConfig, simulate
@@ -126,7 +127,7 @@ def main() -> None:
     tune = TuneSection(steps=args.steps, batch_size=16, learning_rate=1e-3)
     poolings = requested_poolings(tune.pooling, (window.values.shape for window in windows), encoder.config)
     frozen = training_features(encoder, data, poolings, train, augment=0.0)
-    stack = fit_stack(frozen, targets[train], target.size, [windows[i].session for i in train], seed=0)
+    stack = fit_stack(frozen, targets[train], target.size, origins(windows[i] for i in train), seed=0)
     probe = TaskModel(encoder, stack.head, stack.pooling)
     predicted = {"probe": predict(probe, held_out).argmax(axis=1)}
     lora = fit(encoder, data, train, targets, target, "lora", tune, seed=0, frozen=frozen)

@@ -19,7 +19,9 @@ from torch.utils._pytree import tree_leaves
 from foundation.adapt.fit import LORA_MODULES, task_loss
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import KernelHead, StackedHead, SupervisedNetwork, TaskModel, WfmForMaskedModeling, pool
+from foundation.models.closed_pooling import CLOSED_POOLINGS
 from foundation.models.config import WfmConfig
+from foundation.models.pooling import LEARNED_POOLINGS
 from foundation.models.structure import inputs_of, to_device
 from foundation.nn.masks import MASK_KINDS
 from foundation.objectives import MaskedObjective
@@ -110,7 +112,7 @@ def test_with_activation_checkpointing(batch: Batch) -> None:
         step(lambda: tasks.objective.loss(model, sent, task)[0], list(model.parameters()))
 
 
-POOLINGS = ("moments", "columns", "context", "invariant", "response", "moments+columns")
+POOLINGS = (*LEARNED_POOLINGS, *CLOSED_POOLINGS, "moments+columns")
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

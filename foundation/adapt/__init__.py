@@ -2,7 +2,7 @@
 
 from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from foundation.adapt.fit import fit, predict
-from foundation.adapt.folds import Origin, held_out_folds, origins
+from foundation.adapt.folds import held_out_folds
 from foundation.adapt.probe import pooled_features, probe_error, training_features
 from foundation.adapt.stacking import Stack, Weights, fit_head, fit_stack, fit_weighted, stacking_weights
 from foundation.adapt.supervised import fit_supervised

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from foundation.models import KernelHead
-from foundation.models.kernel_head import Head, NeighbourHead, RidgeHead
+from foundation.models.kernel_head import Head, RidgeHead
 from foundation.models.projected import Projected
 
 #: Kernels from weak regularisation (clean labels, well separated classes) to strong (labels that other recordings
@@ -18,8 +18,6 @@ CANDIDATES: dict[str, Callable[[Projected], Head]] = {
     "kernel": lambda samples: KernelHead.of(samples, ridge=0.1, bandwidth=1.0),
     "kernel-strong": lambda samples: KernelHead.of(samples, ridge=1.0, bandwidth=1.0),
     "linear": lambda samples: RidgeHead.of(samples, ridge=0.1),
-    "neighbours-wide": lambda samples: NeighbourHead.of(samples, sharpness=10.0),
-    "neighbours": lambda samples: NeighbourHead.of(samples, sharpness=30.0),
 }
 
 

@@ -14,13 +14,13 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundation.adapt.folds import origins
 from foundation.adapt.probe import training_features
 from foundation.adapt.select_pooling import readable_poolings, requested_poolings
 from foundation.adapt.stacking import fit_stack
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
+from foundation.data.origins import origins
 from foundation.errors import SignalError, TrainingError
 from foundation.models import LinearHead, StackedHead, SupervisedNetwork, TaskModel, WfmModel
 from foundation.models.untrained import untrained

@@ -3,40 +3,27 @@ device, or else a session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from foundation.signal import Signal
+from foundation.data.origins import Origin
 
 FOLDS = 4
 MAX_SAMPLES = 1000  # in cross-validation; more are subsampled
 #: From coarse to fine, with the word for one of each. Domains of a finer kind lie within those of a coarser one.
 DOMAINS = {"environment": "room", "subject": "person", "device": "device", "session": "session"}
+WITHIN = "stretch of every session"  # where no domain can be
 FEWEST = 3  # domains that folds can be made of
 
 
-class Origin(NamedTuple):
-    """Where a sample comes from; "" where that is not known."""
-
-    environment: str
-    subject: str
-    device: str
-    session: str
-
-
 class Folds(NamedTuple):
-    """Rows for training and for testing, fold by fold, and what is left out, in words; none where labels are too few."""
+    """Rows for training and for testing, none where labels are too few; and what is left out, in words."""
 
     rows: list[tuple[np.ndarray, np.ndarray]]
     held_out: str
-
-
-def origins(signals: Iterable[Signal]) -> list[Origin]:
-    """The origin of every signal."""
-    return [Origin(each.environment, each.subject, each.device, each.session) for each in signals]
 
 
 def held_out_folds(targets: np.ndarray, origin: Sequence[Origin], seed: int) -> Folds:
@@ -59,7 +46,7 @@ def held_out_folds(targets: np.ndarray, origin: Sequence[Origin], seed: int) -> 
     for one, each in np.unique(np.stack([session, classes]), axis=1).T:
         own = np.flatnonzero((session == one) & (classes == each))
         block[own] = np.arange(len(own)) * FOLDS // len(own)
-    return Folds(_folds(block, 2, rows, classes, targets.ndim > 1), "stretch of every session")
+    return Folds(_folds(block, 2, rows, classes, targets.ndim > 1), WITHIN)
 
 
 def _folds(

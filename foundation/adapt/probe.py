@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from foundation.adapt.candidates import CANDIDATES, projected, stacked
-from foundation.adapt.folds import Origin, held_out_folds
+from foundation.adapt.folds import held_out_folds
 from foundation.data.labelled import AUGMENTED_TOGETHER, TokenSet, copy_seeds
+from foundation.data.origins import Origin
 from foundation.models import pool
 from foundation.models.kernel_head import Head
 from foundation.models.structure import inputs_of

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from foundation.adapt.folds import Origin
 from foundation.adapt.probe import probe_error
 from foundation.data.layout import layout_of
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
 from foundation.models import ClosedForm, WfmModel
 from foundation.models.closed_pooling import CLOSED_POOLINGS
@@ -25,6 +25,7 @@ COUNTERPARTS = {
     "context": ("statistics",),
     "columns": ("response", "invariant"),
     "timeline": ("envelope",),
+    "facts": ("statistics",),
 }
 SHORTEST = 4  # times of a signal with dynamics
 LARGEST_BYTES = 3 * 2**29  # of the features of one pooling
@@ -36,6 +37,8 @@ def possible_poolings(shapes: Iterable[tuple[int, ...]], spec: WfmConfig) -> tup
     without = () if len({(cut.links, cut.nr) for cut in (layout_of(shape, spec) for shape in known)}) == 1 else PLACED
     if min(times for times, *_ in known) < SHORTEST:
         without = (*without, *MOVING)
+    if not spec.facts:
+        without = (*without, "facts")
     return tuple(name for name in POOLINGS if name not in without)
 
 
@@ -67,13 +70,13 @@ def requested_poolings(pooling: str, shapes: Iterable[tuple[int, ...]], spec: Wf
     if pooling in MOVING:
         why = f"need windows of {SHORTEST} times at least, and one has {min(times for times, *_ in known)}"
     raise RecipeError(
-        f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with windows of one shape "
-        "that are long enough."
+        f"tune.pooling: {pooling!r} would {why}; use {' or '.join(possible)}, or build shards with long windows of one "
+        "shape."
     )
 
 
 def readable_poolings(requested: Sequence[str], encoder: WfmModel | ClosedForm) -> tuple[str, ...]:
-    """The requested poolings; without an encoder those in closed form, in the place of a learned one its counterpart."""
+    """The requested poolings; without an encoder, in the place of each learned one its counterpart in closed form."""
     if not isinstance(encoder, ClosedForm):
         return tuple(requested)
     return tuple(dict.fromkeys(each for name in requested for each in COUNTERPARTS.get(name, (name,))))

@@ -1,7 +1,7 @@
 """Stacking: a weighted sum of heads on several poolings, with weights from cross-validation over training domains.
 
-Stacked regression (Breiman 1996): weights are non-negative, sum to one and minimise the squared error of predictions for
-held-out rooms, people, devices or sessions, here together with their distance from a prior, which was learned where
+Stacked regression (Breiman 1996): weights are non-negative, sum to one and minimise the squared error of predictions
+for held-out rooms, people, devices or sessions, here together with their distance from a prior, which was learned where
 such domains are many (`foundation.adapt.prior`). Selecting a single pooling and head instead would discard what the
 others contribute and change with every random label subset; most weights come out as zero.
 """
@@ -17,15 +17,19 @@ import torch
 from scipy.optimize import nnls
 
 from foundation.adapt.candidates import CANDIDATES, projected, stacked
-from foundation.adapt.folds import Origin, held_out_folds
+from foundation.adapt.folds import WITHIN, held_out_folds
 from foundation.adapt.prior import Candidate, prior_shares
+from foundation.data.origins import Origin
 from foundation.models import StackedHead
 from foundation.models.kernel_head import Head
 from foundation.models.projected import LOGIT_SCALE
 
+FEW = "too few labels to choose by"
 MIN_WEIGHT = 0.02  # smaller weights are set to zero
 SUM_PENALTY = 100.0  # of the constraint that weights sum to one, relative to all held-out targets
-TRUST = 100.0  # labels that weigh as much as the prior: of 10, 30, 100, 300 and 10,000 the best on training domains
+#: Labels that weigh as much as the prior (of 1 to 10,000 the best on training domains); and where no domain can be left
+#: out, so that held-out samples are no harder than the others and say little.
+TRUST, TRUST_WITHIN = 30.0, 1000.0
 
 
 class Weights(NamedTuple):
@@ -34,7 +38,7 @@ class Weights(NamedTuple):
     Attributes:
         shares: candidate -> weight > 0; they sum to one.
         poolings: the poolings of these candidates, in the order of the features.
-        note: the poolings as text, and what was held out, or why there was no choice.
+        note: the poolings, and what was held out or why there was no choice, joined by `+`.
     """
 
     shares: Mapping[Candidate, float]
@@ -81,12 +85,13 @@ def stacking_weights(
         seed: of the folds and of the kernel centres.
     """
     prior = prior_shares(list(features), list(CANDIDATES))
-    known, held_out = _held_out(features, targets, outputs, origin, seed)
-    shares = _kept(prior if known is None else _nearest(*known, prior, TRUST / len(targets)))
+    known, held_out = held_out_predictions(features, targets, outputs, origin, seed)
+    trust = TRUST_WITHIN if held_out == WITHIN else TRUST
+    shares = _kept(prior if known is None else nearest_weights(*known, prior, trust / len(targets)))
     read = {pooling for pooling, _ in shares}
     poolings = tuple(name for name in features if name in read)
-    why = "too few labels to choose by" if known is None else f"weighted with each {held_out} left out in turn"
-    return Weights(shares, poolings, f"{'+'.join(poolings)}, {why}")
+    why = FEW if known is None else f"leaving out each {held_out}"
+    return Weights(shares, poolings, "+".join((*poolings, why)))
 
 
 def fit_weighted(
@@ -111,7 +116,7 @@ def fit_head(
 
 
 @torch.no_grad()
-def _held_out(
+def held_out_predictions(
     features: Mapping[str, np.ndarray], targets: np.ndarray, outputs: int, origin: Sequence[Origin], seed: int
 ) -> tuple[tuple[dict[Candidate, np.ndarray], np.ndarray] | None, str]:
     """Predictions of every candidate for held-out samples and the truth, standardised by what each head was fitted to,
@@ -133,7 +138,7 @@ def _held_out(
     return ({each: np.concatenate(parts).ravel() for each, parts in predicted.items()}, np.concatenate(true)), held_out
 
 
-def _nearest(
+def nearest_weights(
     predicted: Mapping[Candidate, np.ndarray], truth: np.ndarray, prior: Mapping[Candidate, float], penalty: float
 ) -> dict[Candidate, float]:
     """Non-negative weights with sum one that minimise the squared error, in units of the truth's square, and `penalty`

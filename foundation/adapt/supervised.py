@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from foundation.adapt.fit import optimise
-from foundation.adapt.folds import held_out_folds, origins
+from foundation.adapt.folds import held_out_folds
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target
+from foundation.data.origins import origins
 from foundation.errors import TrainingError
 from foundation.models import LinearHead, SupervisedName, SupervisedNetwork
 from foundation.models.projected import spread

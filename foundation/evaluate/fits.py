@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from foundation.adapt import Origin, fit, fit_stack, fit_supervised, origins, predict
+from foundation.adapt import fit, fit_stack, fit_supervised, predict
 from foundation.adapt.fit import Mode
 from foundation.adapt.select_pooling import pick_pooling
 from foundation.adapt.supervised import search_supervised
@@ -15,6 +15,7 @@ from foundation.checkpoints.load import load_encoder
 from foundation.config import EvaluateRecipe
 from foundation.data.images import FieldSet
 from foundation.data.labelled import label_subset
+from foundation.data.origins import Origin, origins
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.adaptation import Aligner, Features
 from foundation.evaluate.baselines.classifiers import baseline

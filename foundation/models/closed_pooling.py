@@ -7,10 +7,11 @@ compare signals of any two shapes and carry over to rooms, people and devices wi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log2
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from foundation.models.column_statistics import ROWS, column_rows
 from foundation.models.output import EncoderOutput
@@ -19,6 +20,7 @@ from foundation.nn.groups import group_mean, members
 from foundation.nn.statistics import log_level
 
 CLOSED_POOLINGS = ("response", "invariant", "statistics", "doppler", "envelope")
+BANDS = 5  # of Doppler
 PARTS = 8  # of a window, of equal length, over which a course in time is given
 
 
@@ -55,10 +57,7 @@ def closed_pool(
 def _doppler(
     patch_shapes: Sequence[Sequence[int]], output: EncoderOutput, batch: Mapping[str, Tensor]
 ) -> Float[Tensor, "batch features"]:
-    """Log power of the dynamics by Doppler frequency, in cycles per patch: mean and deviation over links and responses.
-
-    Periodograms of patches under a Hann window, averaged over time (Welch 1967), without the sign of the frequency.
-    """
+    """Log power of the dynamics in cycles per patch: mean and deviation over links and responses."""
     components, structure = output.components, output.structure
     assert components is not None and structure is not None
     dynamic, count = _dynamic(output, batch), structure.columns
@@ -67,54 +66,68 @@ def _doppler(
     logs = components.values.new_zeros(len(dynamic), count, slots, bins)
     known = torch.zeros_like(logs, dtype=torch.bool)
     for shape, rows in structure.samples.items():
-        times, responses = patch_shapes[shape]
-        if times < 4:
-            continue
-        values, seen = _entries(components.values, batch["observed"], rows, times, responses)
+        values, seen = _entries(components.values, batch["observed"], rows, *patch_shapes[shape])
         seen &= dynamic[rows, :, None, None]
-        window = torch.hann_window(times, device=values.device) * (8 / 3) ** 0.5  # of mean square 1
-        field = torch.view_as_complex(values.contiguous()) * seen * window[:, None]
-        power = torch.fft.fft(field, dim=2).abs().square() / times
-        both = torch.cat([power[:, :, :1], power[:, :, 1:] + power[:, :, 1:].flip(2)], dim=2)[:, :, : times // 2 + 1]
-        both[:, :, -1] /= 2  # of the highest frequency there is one
-        sums = torch.cat([both, seen.sum(2, keepdim=True)], dim=2).transpose(2, 3)
-        total = sums.new_zeros(len(rows) * count, *sums.shape[2:])
+        power = _periodogram(values * seen[..., None])
+        sums = torch.cat([power, seen.sum(2, keepdim=True)], dim=2).transpose(2, 3)
         place = batch["column"][rows] + count * torch.arange(len(rows), device=rows.device)[:, None]
-        total = total.index_add_(0, place.flatten(), sums.flatten(0, 1)).unflatten(0, (len(rows), count))
+        total = sums.new_zeros(len(rows) * count, *sums.shape[2:]).index_add_(0, place.flatten(), sums.flatten(0, 1))
+        total = total.unflatten(0, (len(rows), count))
         own = log_level(total[..., :-1] / total[..., -1:].clamp(min=1))
-        logs[rows, :, :responses, : own.shape[-1]] = own
-        known[rows, :, :responses, : own.shape[-1]] = total[..., -1:] > 0
+        logs[rows, :, : own.shape[2], : own.shape[3]] = own
+        known[rows, :, : own.shape[2], : own.shape[3]] = total[..., -1:] > 0
     return torch.cat(_moments(logs, known, over=(1, 2)), dim=1)
 
 
 def _envelope(
     patch_shapes: Sequence[Sequence[int]], output: EncoderOutput, batch: Mapping[str, Tensor]
 ) -> Float[Tensor, "batch features"]:
-    """Log level of the dynamics, and of their change from time to time, in each of `PARTS` parts of the window."""
+    """Log level of the dynamics, and of them in `BANDS` octaves of Doppler, in each of `PARTS` parts of the window."""
     components, structure = output.components, output.structure
     assert components is not None and structure is not None
     dynamic = _dynamic(output, batch)
-    levels = components.values.new_zeros(len(dynamic), 2, PARTS)
+    levels = components.values.new_zeros(len(dynamic), 1 + BANDS, PARTS)
     for shape, rows in structure.samples.items():
         times, responses = patch_shapes[shape]
         values, seen = _entries(components.values, batch["observed"], rows, times, responses)
         seen &= dynamic[rows, :, None, None]
-        weight = seen[..., None].to(values.dtype)
-        both = weight[:, :, 1:] * weight[:, :, :-1]
         at = batch["grid"][rows, :, :1] * times + torch.arange(times, device=rows.device)
         length = torch.where(seen.any(-1), at + 1, 1).flatten(1).amax(1)
-        part = (at * PARTS // length[:, None, None]).clamp(max=PARTS - 1)
-        step = values[:, :, 1:] - values[:, :, :-1]
-        for kind, (x, w, p) in enumerate(((values, weight, part), (step, both, part[:, :, 1:]))):
-            power, count = (x.square() * w).sum((3, 4)), w.sum((3, 4))
-            total, many = (
-                torch.zeros(len(rows), PARTS, device=x.device, dtype=x.dtype).scatter_add_(
-                    1, p.flatten(1), y.flatten(1)
-                )
-                for y in (power, count)
-            )
-            levels[rows, kind] = torch.where(many > 0, log_level(total / many.clamp(min=1)), 0.0)
+        part = (at * PARTS // length[:, None, None]).clamp(max=PARTS - 1).flatten(1)
+        sums = torch.stack([(values.square().sum(-1) * seen).sum(3), seen.sum(3)]).flatten(2)
+        total = torch.zeros_like(levels[rows, :2])
+        power, count = total.scatter_add_(2, part[:, None].expand(-1, 2, -1), sums.transpose(0, 1)).unbind(1)
+        levels[rows, 0] = torch.where(count > 0, log_level(power / count.clamp(min=1)), 0.0)
+        # A patch counts for the parts that it overlaps, by how much: it may be longer than they are.
+        edge = length[:, None] * torch.arange(PARTS + 1, device=rows.device) / PARTS
+        shared = torch.minimum(at[:, :, -1:] + 1, edge[:, None, 1:]) - torch.maximum(at[:, :, :1], edge[:, None, :-1])
+        shared = shared.clamp(min=0)
+        octaves = _periodogram(values * seen[..., None]).sum(3) @ _octaves(times, values.device)
+        power = torch.einsum("bnp,bno->bop", shared, octaves)
+        count = torch.einsum("bnp,bn->bp", shared, seen.sum((2, 3)).to(shared.dtype))[:, None]
+        levels[rows, 1:] = torch.where(count > 0, log_level(power / count.clamp(min=1e-6)), 0.0)
     return levels.flatten(1)
+
+
+def _periodogram(
+    values: Float[Tensor, "rows tokens times responses 2"],
+) -> Float[Tensor, "rows tokens bins responses"]:
+    """Power of patches by frequency, without its sign, under a Hann window; its mean over patches is that of Welch
+    (1967). The bins add up to the sum of squares, on average."""
+    times = values.shape[2]
+    window = torch.hann_window(times, device=values.device) * (8 / 3) ** 0.5 if times > 1 else values.new_ones(1)
+    power = torch.fft.fft(torch.view_as_complex(values.contiguous()) * window[:, None], dim=2).abs().square() / times
+    half = times // 2 + 1
+    mirrored = power[:, :, half:].flip(2)  # frequencies below 0 but the lowest, which has no mirror image
+    return power[:, :, :half] + nn.functional.pad(mirrored, (0, 0, 1, half - 1 - mirrored.shape[2]))
+
+
+def _octaves(times: int, device: torch.device) -> Float[Tensor, "bins bands"]:
+    """0/1: which bins of a patch of so many times lie in which band: constant, up to 1/16 of the sampling rate, and the
+    octaves above it up to a half."""
+    bins = range(times // 2 + 1)
+    band = [0 if k == 0 else max(1, BANDS - 1 - int(log2(times / (2 * k)))) for k in bins]
+    return nn.functional.one_hot(torch.tensor(band, device=device), BANDS).float()
 
 
 def _dynamic(output: EncoderOutput, batch: Mapping[str, Tensor]) -> Bool[Tensor, "batch tokens"]:

@@ -13,8 +13,8 @@ from foundation.models.structure import batch_rows
 from foundation.nn.decomposition import CLIP
 from foundation.nn.statistics import STATISTICS
 
-#: Rows of a column, of each slot (response, part): its statistics; the difference of the mean to the next response; and,
-#: in the first slot only, the gain of the link.
+#: Rows of a column, of each slot (response, part): its statistics; the difference of the mean to the next response;
+#: and, in the first slot only, the gain of the link.
 ROWS = (*STATISTICS, "slope", "gain")
 
 

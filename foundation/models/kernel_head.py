@@ -3,14 +3,11 @@
 A kernel machine is a sum of Gaussian kernels around training samples, one output per class (Saunders et al. 1998; as a
 classifier, the least-squares support vector machine of Suykens and Vandewalle 1999). A linear head needs linearly
 separable classes, which locations in a room are not: across days of training recordings its accuracy on eight locations
-was 50 to 70 % where a kernel machine had 88 %. But Gaussians die where no training sample is near, as in another room;
-a linear head and the nearest neighbours by direction still tell there.
+was 50 to 70 % where a kernel machine had 88 %. But where no training sample is near, as in another room, a Gaussian has
+nothing to say: a linear head still tells there, and the kernel head does not decay beyond its `reach`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +18,6 @@ from foundation.nn.precision import SinglePrecision
 
 ROWS = 4096  # samples whose kernels are held at a time
 CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
-REACH = 0.9  # quantile of the distances of training samples to their nearest, beyond which a kernel does not decay
 UNLIMITED = torch.tensor(torch.finfo(torch.float32).max)  # reach of a kernel that always decays
 
 
@@ -63,7 +59,7 @@ class Head(SinglePrecision):
 class KernelHead(Head):
     """Sum of Gaussian kernels around training samples.
 
-    Farther from all centres than training samples are from one another (`reach`, a squared distance), distances count
+    Farther from all centres than any training sample is from the others (`reach`, a squared distance), distances count
     from there on: the prediction is then that of the nearest training samples, and does not fade to the mean target.
     """
 
@@ -119,7 +115,7 @@ class KernelHead(Head):
         head.weight.copy_(_solve(rows, centres, samples.targets, ridge))
         if len(centres) > 1:
             between = _squares(centres, centres).fill_diagonal_(torch.inf)
-            head.reach.copy_(between.amin(1).quantile(REACH))
+            head.reach.copy_(between.amin(1).amax())
         return head
 
 
@@ -146,37 +142,6 @@ class RidgeHead(Head):
         head = cls(len(samples.mean), samples.targets.shape[1], x.shape[1], samples.unit)
         head._takes(samples)
         head.weight.copy_(torch.linalg.solve(system, x.T @ samples.targets))
-        return head
-
-
-class NeighbourHead(Head):
-    """Mean target of the training samples in the direction of a sample, weighted by a softmax of the cosine: nearest
-    neighbours without a border between the last that counts and the next."""
-
-    directions: Tensor
-
-    def __init__(self, features: int, outputs: int, width: int, count: int, unit: torch.dtype = torch.float32) -> None:
-        super().__init__(features, outputs, width, unit)
-        self.register_buffer("directions", torch.zeros(count, width))
-        self.weight = nn.Parameter(torch.zeros(count, outputs))
-
-    def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
-        cosine = nn.functional.normalize(projected, dim=1, eps=1e-6) @ self.directions.T  # times the sharpness
-        return cosine.softmax(1) @ self.weight
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, samples: Projected, sharpness: float) -> NeighbourHead:
-        """A head that knows these samples, or `CENTRES` of them.
-
-        Args:
-            sharpness: inverse temperature of the softmax.
-        """
-        kept = samples.order[:CENTRES].sort().values
-        head = cls(len(samples.mean), samples.targets.shape[1], samples.rows.shape[1], len(kept), samples.unit)
-        head._takes(samples)
-        head.directions.copy_(sharpness * nn.functional.normalize(samples.rows[kept], dim=1, eps=1e-6))
-        head.weight.copy_(samples.targets[kept])
         return head
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from foundation.models.closed_pooling import CLOSED_POOLINGS, PARTS, closed_pool
+from foundation.models.facts_head import FactsHead
 from foundation.models.output import EncoderOutput
 from foundation.models.structure import CONTEXT_TOKENS, summary_tokens
 from foundation.nn.groups import group_mean, members
 from foundation.nn.precision import at_least_single
 
-LEARNED_POOLINGS = ("moments", "context", "columns", "timeline")
+LEARNED_POOLINGS = ("moments", "context", "columns", "timeline", "facts")
 EPSILON = 1e-8  # the slope of a square root is infinite at 0
 
 
@@ -33,9 +34,10 @@ def pool(
       position on the response axis; samples must share links and responses.
     - `context`, 2 H: the context tokens (radio parameters and levels), where a few levels hold all that transfers to
       another location, as for impulse responses.
+    - `facts`, 2 H: what the facts head reads the facts of the whole window from, where the encoder has one.
     - `timeline`, 8 H: mean of the dynamics tokens over links and responses in each eighth of the window.
 
-    or, in closed form (`foundation.models.closed_pooling`), from what the encoder reads and not from what it says of it,
+    or, in closed form (`foundation.models.closed_pooling`), from what the encoder reads,
 
     - `invariant`, 4 C W: of the statistics of every column those that do not depend on gain, device or furniture:
       deviation, change and trend of its slots, and the slope of the mean over responses, in nepers where entries are
@@ -44,7 +46,7 @@ def pool(
       where labels are few.
     - `statistics`, 15: mean and standard deviation of every statistic over columns and slots, and the levels.
     - `doppler`, T + 2: log power of the dynamics by Doppler frequency, mean and deviation over links and responses.
-    - `envelope`, 16: log level of the dynamics and of their change in each eighth of the window.
+    - `envelope`, 48: log level of the dynamics, and of them in five octaves of Doppler, in each eighth of the window.
 
     - `a+b`: the concatenation of `a` and `b`.
 
@@ -64,6 +66,8 @@ def pool(
     context, tokens = hidden[:, :CONTEXT_TOKENS].flatten(1), hidden[:, CONTEXT_TOKENS:]
     if pooling == "context":
         return context
+    if pooling == "facts":
+        return cast(FactsHead, encoder.facts_head).summary(output, batch)
     real = keep[:, CONTEXT_TOKENS:]
     summary, dynamic = (chosen.gather(1, index) & real for chosen in (summary_tokens(batch), ~batch["static"]))
     if pooling == "moments":

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foundation.errors import SignalError
-from foundation.models.kernel_head import UNLIMITED, Head, KernelHead, NeighbourHead, RidgeHead
+from foundation.models.kernel_head import UNLIMITED, Head, KernelHead, RidgeHead
 from foundation.nn.precision import SinglePrecision
 
 
@@ -97,8 +97,7 @@ class StackedHead(SinglePrecision):
 def _part(state: Mapping[str, Tensor], prefix: str, outputs: int, unit: torch.dtype) -> Head:
     """An empty head of the sizes that the state has under this prefix; its kind follows from the names there."""
     features, width = state[f"{prefix}project"].shape
-    for name, kind in (("centres", KernelHead), ("directions", NeighbourHead)):
-        if (centres := state.get(prefix + name)) is not None:
-            count, _ = centres.shape
-            return kind(features, outputs, width, count, unit)
-    return RidgeHead(features, outputs, width, unit)
+    if (centres := state.get(f"{prefix}centres")) is None:
+        return RidgeHead(features, outputs, width, unit)
+    count, _ = centres.shape
+    return KernelHead(features, outputs, width, count, unit)

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foundation.models.stacked_head import StackedHead
 from foundation.models.pooling import pool
+from foundation.models.stacked_head import StackedHead
 from foundation.models.structure import inputs_of
 
 

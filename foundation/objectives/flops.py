@@ -26,7 +26,7 @@ def training_flops(model: WfmForMaskedModeling, objective: MaskedObjective, samp
     visible = tokens - hidden
     noisy = hidden * objective.noisy_share
     encoder, decoder, config = model.encoder, model.decoder, model.config
-    # Each token uses one of the content projections; the gain and context projections are too small to count, and so are
+    # Each token uses one of the content projections; those of gain and context are too small to count, and so are
     # the heads that read one vector of a sample.
     first = visible * weights(encoder.tokenizer.content[0]) + noisy * weights(decoder.noisy)
     if len(encoder.tokenizer.spectra):

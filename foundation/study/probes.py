@@ -13,6 +13,7 @@ from foundation.adapt import fit_stack, held_out_folds
 from foundation.config import CorpusSection
 from foundation.data.labelled import Target, label_subset
 from foundation.data.labels import labelled, refuse_unknown_label, task_type
+from foundation.data.origins import origins
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.manifest import Manifest, count_sessions
 from foundation.errors import RecipeError
@@ -24,7 +25,7 @@ from foundation.study.plan import Task
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled training samples, and cross-validation folds over their sessions: (training rows, test rows)."""
+    """Labelled training samples, and cross-validation folds as of a stack: (training rows, test rows)."""
 
     target: Target
     signals: list[Signal]
@@ -47,7 +48,7 @@ class Labelled:
         every = list(Corpus(part))
         target = Target.of(every, section.label, task_type(section.label, manifest.tasks))
         signals = labelled(every, section.label)
-        folds = held_out_folds(target.encode(signals), [signal.session for signal in signals], seed=0)
+        folds = held_out_folds(target.encode(signals), origins(signals), seed=0).rows
         if not folds:
             raise RecipeError(
                 f"{section.shards}: {len(signals)} samples of part {section.train!r} with {section.label!r} are too "
@@ -69,9 +70,9 @@ def probe_scores(features: dict[str, np.ndarray], labelled: Labelled, fraction: 
     truth, predicted = [], []
     for train, test in labelled.folds:
         rows = train[label_subset(targets[train], fraction, seed)]
-        sessions = [labelled.signals[i].session for i in rows]
+        origin = origins(labelled.signals[i] for i in rows)
         known = {name: x[:, rows] for name, x in features.items()}
-        stack = fit_stack(known, targets[rows], labelled.target.size, sessions, seed)
+        stack = fit_stack(known, targets[rows], labelled.target.size, origin, seed)
         output = stack.predict({name: x[0][test] for name, x in features.items()})
         predicted.append(output.argmax(1) if targets.ndim == 1 else output)
         truth.append(targets[test])

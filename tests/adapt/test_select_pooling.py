@@ -9,9 +9,10 @@ import pytest
 
 from foundation.adapt.select_pooling import POOLINGS, pick_pooling, readable_poolings, requested_poolings
 from foundation.checkpoints.load import load_encoder
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
-from foundation.models import ClosedForm, WfmModel
-from foundation.models.untrained import untrained
+from foundation.models import ClosedForm
+from foundation.models.closed_pooling import CLOSED_POOLINGS
 
 
 def test_pooling_is_the_one_that_holds_in_sessions_left_out() -> None:
@@ -21,7 +22,7 @@ def test_pooling_is_the_one_that_holds_in_sessions_left_out() -> None:
     honest = noise + 2.0 * np.eye(4)[targets]
     # Perfect within a session, of which every one has places of its own.
     learnt_by_heart = noise * 0.01 + rng.standard_normal((6, 2, 4))[sessions, targets]
-    names = [f"s{i}" for i in sessions]
+    names = [Origin("", "", "", f"s{i}") for i in sessions]
     features = {"moments": learnt_by_heart.astype(np.float32), "columns": honest.astype(np.float32)}
 
     def picked(targets: np.ndarray, outputs: int) -> str:
@@ -38,7 +39,9 @@ def test_pooling_is_the_one_that_holds_in_sessions_left_out() -> None:
 
 def test_pooling_that_cannot_be_chosen_is_noted() -> None:
     features = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
-    picked = pick_pooling(("moments", "columns"), lambda _: features, np.array([0, 1]), 2, ["a", "a"], seed=0)
+    picked = pick_pooling(
+        ("moments", "columns"), lambda _: features, np.array([0, 1]), 2, [Origin("", "", "", "a")] * 2, seed=0
+    )
     assert picked == ("moments", "moments, too few labels to choose by")
 
 
@@ -49,23 +52,32 @@ def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
     with pytest.warns(
         UserWarning, match=r"columns, response, invariant need windows .* ones: 64 x 1 x 30, 64 x 3 x 30"
     ):
-        assert requested_poolings("auto", iter(shapes), spec) == ("moments", "context")
-    with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context"):
+        assert requested_poolings("auto", iter(shapes), spec) == (
+            "moments",
+            "context",
+            "timeline",
+            "statistics",
+            "doppler",
+            "envelope",
+        )
+    with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context or timeline"):
         requested_poolings("columns", iter(shapes), spec)
 
 
-def test_an_untrained_statistics_head_is_not_read(trained: Path) -> None:
+def test_signals_without_dynamics_have_no_poolings_of_them(trained: Path) -> None:
+    spec = load_encoder(trained / "model").config
+    assert requested_poolings("auto", [(1, 2, 30)], spec) == (
+        *("moments", "context", "columns"),
+        *("response", "invariant", "statistics"),
+    )
+    with pytest.raises(RecipeError, match="'doppler' would need windows of 4 times at least, and one has 1; use"):
+        requested_poolings("doppler", [(1, 2, 30)], spec)
+
+
+def test_without_an_encoder_there_are_counterparts_in_closed_form(trained: Path) -> None:
     encoder = load_encoder(trained / "model")
+    closed = ClosedForm(encoder.config)
     assert readable_poolings(POOLINGS, encoder) == POOLINGS
-    peer = untrained(WfmModel, encoder.config, 0)
-    with pytest.warns(UserWarning, match=r"response and invariant read a statistics head .*; they are left out"):
-        assert readable_poolings(POOLINGS, peer) == ("moments", "context", "columns")
-    assert readable_poolings(("moments",), peer) == ("moments",)
-    with pytest.raises(RecipeError, match=r"invariant read a statistics head .* use auto"):
-        readable_poolings(("invariant",), peer)
-
-
-def test_the_closed_form_does_not_join_what_a_stack_weighs_apart(trained: Path) -> None:
-    closed = ClosedForm(load_encoder(trained / "model").config)
-    assert readable_poolings(POOLINGS, closed) == ("moments", "context", "response", "invariant")
-    assert readable_poolings(("columns",), closed) == ("columns",), "where it is named"
+    assert set(readable_poolings(POOLINGS, closed)) == {*CLOSED_POOLINGS}
+    assert readable_poolings(("moments",), closed) == ("statistics",)
+    assert readable_poolings(("columns",), closed) == ("response", "invariant")

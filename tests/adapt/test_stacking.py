@@ -7,8 +7,11 @@ import pytest
 import torch
 from helpers.moons import moons
 
-from foundation.adapt import fit_head, fit_stack
-from foundation.adapt.probe import REGULARISATION
+from foundation.adapt import fit_head, fit_stack, stacking_weights
+from foundation.adapt.candidates import CANDIDATES
+from foundation.adapt.prior import SHARES, prior_shares
+from foundation.adapt.select_pooling import POOLINGS
+from foundation.data.origins import Origin
 from foundation.errors import SignalError
 from foundation.models import KernelHead, StackedHead
 
@@ -17,7 +20,11 @@ def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> KernelHead:
     return KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(y), outputs, seed=0, ridge=0.1, bandwidth=1.0)
 
 
-def _sessions(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+def _origin(session: str) -> Origin:
+    return Origin("room", "person", "device", session)
+
+
+def _sessions(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[Origin]]:
     """Features of 8 sessions of 30: two of which each tells one of two bits of the class, one learnt by heart."""
     rng = np.random.default_rng(seed)
     session, classes = np.repeat(np.arange(8), 30), rng.integers(0, 4, 240)
@@ -26,13 +33,14 @@ def _sessions(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
     # Perfect within a session, of which every one has places of its own.
     heart = 0.01 * noise[2] + rng.standard_normal((8, 4, 4))[session, classes]
     features = {"left": left, "right": right, "heart": heart}
-    return {name: x.astype(np.float32) for name, x in features.items()}, classes, [f"s{i}" for i in session]
+    return {name: x.astype(np.float32) for name, x in features.items()}, classes, [_origin(f"s{i}") for i in session]
 
 
 def test_a_stack_reads_what_holds_in_sessions_left_out_and_beats_each_alone() -> None:
     (features, y, names), (new, truth, _) = _sessions(0), _sessions(1)
     head, pooling, note = fit_stack(features, y, 4, names, seed=0)
-    assert pooling == note == "left+right"
+    assert pooling == "left+right"
+    assert note == "left+right+leaving out each session"
     assert float(head.share.sum()) == pytest.approx(1.0)
 
     def right(head: StackedHead, *read: str) -> float:
@@ -44,18 +52,35 @@ def test_a_stack_reads_what_holds_in_sessions_left_out_and_beats_each_alone() ->
     assert right(head, "left", "right") > alone + 0.2
 
 
-def test_the_regularisation_of_a_stack_is_cross_validated() -> None:
-    """The smoothest head alone does not learn labels by heart that noise has turned; clean rings need no smoothing."""
+def test_a_stack_takes_strong_regularisation_where_labels_are_noise_and_a_linear_head_where_a_plane_parts() -> None:
     rng = np.random.default_rng(0)
-    names = [f"s{i}" for i in np.repeat(np.arange(8), 30)]
-    rings, y = moons(240)
+    names = [_origin(f"s{i}") for i in np.repeat(np.arange(8), 30)]
     plane = rng.standard_normal((240, 12)).astype(np.float32)
     noisy = ((plane[:, 0] > 0) ^ (rng.random(240) < 0.3)).astype(np.int64)
-    for x, labels, smooth in ((rings, y, False), (plane, noisy, True)):
-        strongest = KernelHead.fitted(torch.from_numpy(x), torch.from_numpy(labels), 2, 0, *REGULARISATION[-1])
-        with torch.no_grad():
-            said, smoothest = fit_head(x, labels, 2, names, seed=0)(torch.from_numpy(x)), strongest(torch.from_numpy(x))
-        assert torch.allclose(said, smoothest, atol=1e-5) == smooth
+    rings, y = moons(240)
+    bent = stacking_weights({"features": rings}, y, 2, names, 0).shares
+    straight = stacking_weights({"features": plane}, noisy, 2, names, 0).shares
+    weak, strong = ("features", "kernel-weak"), ("features", "kernel-strong")
+    assert straight.get(strong, 0) + straight.get(("features", "linear"), 0) > bent.get(strong, 0)
+    assert bent[weak] > straight.get(weak, 0)
+
+
+def test_the_prior_counts_where_labels_are_few_and_the_data_where_they_are_many() -> None:
+    features, y, names = _sessions(0)
+    some = {"response": features["heart"], "doppler": features["left"]}
+    before = prior_shares(list(some), ["kernel"])
+    assert before["response", "kernel"] > before["doppler", "kernel"]
+    few, many = (
+        stacking_weights({k: x[rows] for k, x in some.items()}, y[rows], 4, [names[i] for i in rows], 0).shares
+        for rows in (np.arange(0, 240, 12), np.arange(240))
+    )
+    read = [sum(share for (pooling, _), share in each.items() if pooling == "doppler") for each in (few, many)]
+    assert read[0] < read[1]
+    assert read[1] > 0.7
+    assert SHARES.keys() <= {*POOLINGS}
+    unknown = prior_shares(["hand-made", "moments"], list(CANDIDATES))
+    assert sum(unknown.values()) == pytest.approx(1.0)
+    assert min(share for (name, _), share in unknown.items() if name == "hand-made") > 0
 
 
 def test_a_stack_of_numbers_is_a_mean_of_its_parts_and_comes_back_from_its_state() -> None:
@@ -86,6 +111,7 @@ def test_where_labels_are_too_few_to_weigh_by_every_pooling_counts_alike_and_it_
     features, classes, _ = _sessions(0)
     first = [int(np.flatnonzero(classes == k)[0]) for k in range(4)]
     some = {name: features[name][first] for name in ("left", "right")}
-    head, pooling, note = fit_stack(some, np.arange(4), 4, ["a"] * 4, seed=0)
-    assert (pooling, note) == ("left+right", "all, too few labels to choose by")
-    assert head.share.tolist() == [0.5, 0.5]
+    head, pooling, note = fit_stack(some, np.arange(4), 4, [_origin("a")] * 4, seed=0)
+    assert (pooling, note) == ("left+right", "left+right+too few labels to choose by")
+    half = len(head.share) // 2
+    torch.testing.assert_close(head.share[:half], head.share[half:])

@@ -1,23 +1,18 @@
-"""Controls: closed-form statistics, stacked hand-made features, tuned networks, a peer judged fairly."""
+"""Controls: closed-form statistics, stacked hand-made features, tuned networks."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.tiny import pretrain_recipe
 from pydantic import ValidationError
 
-from foundation.checkpoints.export import export
-from foundation.checkpoints.load import load_encoder
 from foundation.config import BaselineSection, EvaluateRecipe
 from foundation.evaluate.fits import Bench
 from foundation.evaluate.jobs import Job, jobs_of
 from foundation.evaluate.run import evaluate
-from foundation.train.pretrain import pretrain
 
 
 def _recipe(shards: Path, keep: Path, **changes: Any) -> EvaluateRecipe:
@@ -31,15 +26,6 @@ def _recipe(shards: Path, keep: Path, **changes: Any) -> EvaluateRecipe:
         "cache": str(keep),
     }
     return EvaluateRecipe.model_validate(fields | changes)
-
-
-@pytest.fixture(scope="module")
-def peer(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose statistics head has no part in its loss."""
-    folder = tmp_path_factory.mktemp("peer")
-    recipe = pretrain_recipe(shards_dir, folder / "run", steps=4)
-    recipe.objective.statistics_weight = 0.0
-    return export(pretrain(recipe).checkpoint, folder / "model")
 
 
 def test_statistics_need_no_checkpoint_and_are_judged_as_an_encoder(shards_dir: Path, tmp_path: Path) -> None:
@@ -102,16 +88,3 @@ def test_a_tuned_network_is_chosen_without_the_test(
     assert notes[0] == notes[1]
     assert str(notes[0]).startswith("rate ")
     assert not np.array_equal(*predictions)
-
-
-def test_a_peer_is_not_judged_by_a_head_that_it_did_not_train(peer: Path, shards_dir: Path, tmp_path: Path) -> None:
-    assert not load_encoder(peer).statistics_head.is_trained
-    modes = ["untrained", "probe", "knn", "lora", "full"]
-    recipe = _recipe(shards_dir, tmp_path, checkpoint=str(peer), modes=modes, fractions=[0.3])
-    read = {}
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always")
-        for job in jobs_of(recipe):
-            read[job.mode] = set(str(Bench(recipe, "room", job.fitted).outcome(job).pooling).split("+"))
-    assert sum("that this checkpoint did not train" in str(each.message) for each in raised) == 4
-    assert all(read[mode] <= {"moments", "context", "columns"} for mode in modes if mode != "untrained")

@@ -8,6 +8,7 @@ from helpers.signals import make_signal
 
 from foundation.adapt import fit_stack, pooled_features, training_features
 from foundation.data.labelled import Target, TokenSet, augmented_copies
+from foundation.data.origins import origins
 from foundation.evaluate.baselines.features import feature_rows
 from foundation.evaluate.frozen import HandMade
 from foundation.evaluate.task import Problem
@@ -53,8 +54,8 @@ def test_a_stack_of_hand_made_features_does_not_depend_on_the_unit(unit: float) 
     for scale in (1.0, unit):
         problem = _problem(scale)
         frozen = HandMade(problem, 0.0).frozen(["amplitude", "doppler"])
-        sessions, targets = [s.session for s in problem.train], problem.target.encode(problem.train)
-        stack = fit_stack(frozen.copies, targets, 2, sessions, 0)
+        known, targets = origins(problem.train), problem.target.encode(problem.train)
+        stack = fit_stack(frozen.copies, targets, 2, known, 0)
         found.append(stack.predict({name: each["test"] for name, each in frozen.features.items()}))
     np.testing.assert_allclose(*found, atol=1e-2)
     truth = problem.target.encode(problem.tests["test"])

@@ -18,6 +18,7 @@ from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.cli import main
 from foundation.config import EvaluateRecipe, TaskSection, load_recipe
 from foundation.data.labelled import TokenSet, label_subset
+from foundation.data.origins import origins
 from foundation.errors import RecipeError
 from foundation.evaluate.cache import Outcomes
 from foundation.evaluate.fits import Bench
@@ -102,7 +103,7 @@ def test_twice_the_rate_is_a_head_fitted_to_half_of_it(trained: Path, shards_dir
     rows = label_subset(targets, 0.5, 0)
     train = TokenSet([half_rate(signal) for signal in problem.train], encoder.config)
     features = pooled_features(encoder, train, ["moments"])["moments"][rows]
-    head = fit_head(features, targets[rows], problem.target.size, [problem.train[i].session for i in rows], 0)
+    head = fit_head(features, targets[rows], problem.target.size, origins(problem.train[i] for i in rows), 0)
     for part, signals in (
         ("test @ rate-x2", problem.tests["test"]),
         ("test @ fitted at half rate", [half_rate(signal) for signal in problem.tests["test"]]),

@@ -47,7 +47,7 @@ def test_bands_are_the_mean_power_of_doppler_shifts_of_both_signs() -> None:
     shift = 4  # in the fourth band, of 3 and 4
     field = 2 * np.cos(2 * np.pi * shift * time / 16) * np.ones((16, 8))
     power = (np.exp(2 * Bands(16, 8)(entries(field[None])).numpy()) - QUIET_BAND)[0]
-    # A cosine of amplitude 2 has two lines of power 16 x 8 each, at zero delay: in 2 of the 4 shifts, 1 of the 8 delays.
+    # A cosine of amplitude 2 has two lines of power 16 x 8 each, at zero delay: 2 of the 4 shifts, 1 of the 8 delays.
     np.testing.assert_allclose(power, [0, 0, 0, 128 * 2 / 4 / 8, 0], atol=1e-3)
 
 

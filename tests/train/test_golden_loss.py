@@ -14,8 +14,8 @@ from helpers.tiny import pretrain_recipe
 
 from foundation.train.pretrain import pretrain
 
-#: Since hidden patches are asked for their Doppler bands, and tokens enter with their spectrum. One thread, fp32: 400 simulated windows,
-#: batches of 8, `helpers.tiny.MODEL`.
+#: Since hidden patches are asked for their Doppler bands, and tokens enter with their spectrum. One thread, fp32:
+#: 400 simulated windows, batches of 8, `helpers.tiny.MODEL`.
 GOLDEN = [
     7.171603,
     7.673039,

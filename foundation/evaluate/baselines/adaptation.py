@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foundation.adapt import Origin, fit_weighted, stacking_weights
+from foundation.adapt import fit_weighted, stacking_weights
+from foundation.data.origins import Origin
 from foundation.evaluate.baselines.coral import coral, standardise
 from foundation.evaluate.baselines.self_training import self_trained
 

@@ -10,6 +10,7 @@ import torch
 
 from foundation.adapt import fit_head
 from foundation.data.images import FieldSet
+from foundation.data.origins import Origin
 from foundation.errors import SignalError
 from foundation.evaluate.baselines import classifiers
 from foundation.evaluate.baselines.classifiers import baseline
@@ -53,7 +54,9 @@ def test_level_baselines_find_places_as_well_as_plain_fingerprinting() -> None:
     mean_of_heard = np.log(np.array([np.where(s.mask, -s.values.real, -s.values.real[s.mask].mean()) for s in train]))
     single = features.astype(np.float32)
     with torch.no_grad():
-        head = fit_head(single[:600], truth, 2, ["walk"] * 600, 0)(torch.from_numpy(single[600:])).numpy()
+        head = fit_head(single[:600], truth, 2, [Origin("", "", "", "walk")] * 600, 0)(
+            torch.from_numpy(single[600:])
+        ).numpy()
     split = features[:600], truth, features[600:], "regression"
     found = {name: baseline(*split, name, one_unit=True) for name in ("knn", "extra-trees")}
     for method, each in (found | {"kernel": head}).items():

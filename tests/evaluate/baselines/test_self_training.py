@@ -10,13 +10,14 @@ import pytest
 
 from foundation.adapt import fit_weighted, stacking_weights
 from foundation.config import EvaluateRecipe
+from foundation.data.origins import Origin
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.coral import standardise
 from foundation.evaluate.baselines.self_training import self_trained
 from foundation.evaluate.run import evaluate
 from foundation.results.tables import pivot
 
-SESSIONS = [f"s{i % 4}" for i in range(120)]
+SESSIONS = [Origin("", "", "", f"s{i % 4}") for i in range(120)]
 
 
 def _arcs(turned: float, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

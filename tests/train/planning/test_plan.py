@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import ROOT
 from helpers.tiny import environment, pretrain_recipe, write_recipe
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from foundation.cli import main
 from foundation.config import CorpusSection, PretrainRecipe, load_recipe
@@ -100,8 +100,10 @@ def test_two_processes_hold_what_the_plan_says(shards_dir: Path, tmp_path: Path)
 
 #: PyTorch's counter does not know attention on the CPU.
 ON_THE_CPU = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda *shapes, **_: sdpa_flop_count(*shapes[:3]),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *shapes, **_: sdpa_backward_flop_count(
+        *shapes[:4]
+    ),
 }
 
 
