@@ -11,15 +11,15 @@ Candidate = tuple[str, str]  # pooling, name of a head, see `foundation.adapt.ca
 
 #: In thousandths, by pooling and head.
 SHARES: dict[str, dict[str, int]] = {
-    "moments": {"kernel-weak": 6, "kernel": 47, "kernel-strong": 16, "linear": 6},
-    "context": {"kernel-weak": 25, "kernel": 10, "kernel-strong": 6, "linear": 5},
-    "columns": {"kernel-weak": 31, "kernel": 0, "kernel-strong": 54, "linear": 72},
-    "timeline": {"kernel-weak": 14, "kernel": 22, "kernel-strong": 28, "linear": 9},
-    "response": {"kernel-weak": 115, "kernel": 150, "kernel-strong": 2, "linear": 8},
-    "invariant": {"kernel-weak": 43, "kernel": 58, "kernel-strong": 2, "linear": 5},
-    "statistics": {"kernel-weak": 75, "kernel": 79, "kernel-strong": 17, "linear": 36},
-    "doppler": {"kernel-weak": 7, "kernel": 11, "kernel-strong": 0, "linear": 34},
-    "envelope": {"kernel-weak": 1, "kernel": 0, "kernel-strong": 37, "linear": 0},
+    "moments": {"kernel-weak": 7, "kernel": 45, "kernel-strong": 15, "linear": 8},
+    "context": {"kernel-weak": 28, "kernel": 10, "kernel-strong": 2, "linear": 6},
+    "columns": {"kernel-weak": 30, "kernel": 0, "kernel-strong": 48, "linear": 78},
+    "timeline": {"kernel-weak": 15, "kernel": 25, "kernel-strong": 23, "linear": 9},
+    "response": {"kernel-weak": 123, "kernel": 141, "kernel-strong": 6, "linear": 10},
+    "invariant": {"kernel-weak": 51, "kernel": 47, "kernel-strong": 0, "linear": 8},
+    "statistics": {"kernel-weak": 80, "kernel": 73, "kernel-strong": 17, "linear": 38},
+    "doppler": {"kernel-weak": 6, "kernel": 12, "kernel-strong": 0, "linear": 31},
+    "envelope": {"kernel-weak": 1, "kernel": 3, "kernel-strong": 38, "linear": 0},
 }
 
 

@@ -42,6 +42,7 @@ class TuneSection(Section):
         "context",
         "columns",
         "timeline",
+        "facts",
         "response",
         "invariant",
         "statistics",

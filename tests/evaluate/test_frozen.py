@@ -29,11 +29,11 @@ def _problem(unit: float = 1.0) -> Problem:
 def test_copies_are_those_that_pass_through_an_encoder() -> None:
     problem, closed = _problem(), ClosedForm(WfmConfig())
     data = TokenSet(problem.train * 4, closed.config)  # more than are drawn with one seed
-    seen = training_features(closed, data, ["moments"], None, 0.3)["moments"]
+    seen = training_features(closed, data, ["statistics"], None, 0.3)["statistics"]
     copies = list(augmented_copies(data.signals, 0.3))
     assert len(copies) + 1 == len(seen) == 3
     for copy, features in zip(copies, seen[1:], strict=True):
-        again = pooled_features(closed, TokenSet(copy, closed.config), ["moments"])["moments"]
+        again = pooled_features(closed, TokenSet(copy, closed.config), ["statistics"])["statistics"]
         np.testing.assert_array_equal(again, features)
     assert not np.array_equal(seen[0], seen[1])
 
