@@ -136,17 +136,20 @@ class MaskedObjective(ObjectiveSection):
         """
         if task.known is None:
             full = own = model.encoder.components(batch, batch["measured"])
-        else:
+        elif self.statistics_weight:
             full, own = model.encoder.components_of_both(batch, batch["measured"], task.known)
+        else:
+            full = own = model.encoder.components(batch, task.known)
         noisy = self._noisy(batch, task, own) if self.denoising_weight else None
         with watch_balance() as balances:
             output = model(task.visible, components=own, noisy=noisy, return_dict=True, **batch)
         hidden = hidden_tokens(model.decoder.predict, batch, task.hidden, output.condition, own)
         mse = weighted_mean_square(hidden.predicted - hidden.target, hidden.weight)
         gated = self._gated(model, batch, task, own, hidden)
-        statistics = model.statistics_loss(output.encoded, full, batch)
-        loss = self.masked_weight * (mse + gated) + self.statistics_weight * statistics
-        metrics = {"mse": mse.detach(), "gated": gated.detach(), "statistics": statistics.detach()}
+        loss, metrics = self.masked_weight * (mse + gated), {"mse": mse.detach(), "gated": gated.detach()}
+        if self.statistics_weight:
+            statistics = model.statistics_loss(output.encoded, full, batch)
+            loss, metrics["statistics"] = loss + self.statistics_weight * statistics, statistics.detach()
         if self.facts_weight and model.encoder.facts_head is not None:
             facts, each = model.encoder.facts_head.loss(output.encoded, batch)
             loss, metrics = loss + self.facts_weight * facts, metrics | {"facts": facts.detach()} | each
