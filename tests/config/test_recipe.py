@@ -217,7 +217,7 @@ def test_sections_refuse_unknown_keys_also_without_a_file() -> None:
         ("task.tests=[train]", r"task: .*part 'train' is the training part"),
         ("task.tests=[test, test]", r"task: .*tests: test, test names one twice"),
         ("task.split=[f, g, f]", r"task: .*split: f, g, f names one twice"),
-        ("modes=[]", "modes: none is given; choose from baseline, cnn"),
+        ("modes=[]", "modes: none is given; choose from baseline, statistics, cnn"),
         ("checkpoint='runs/{fold}/model'", r"runs/\{fold\}/model: only \{split\} and \{seed\} are known"),
         ("checkpoint='{split.name}'", r"only \{split\} and \{seed\} are known"),
         ("checkpoint='{seed[0]}'", r"only \{split\} and \{seed\} are known"),
