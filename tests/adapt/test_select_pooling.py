@@ -56,18 +56,19 @@ def test_poolings_that_mixed_shapes_rule_out_are_named(trained: Path) -> None:
             "moments",
             "context",
             "timeline",
+            "facts",
             "statistics",
             "doppler",
             "envelope",
         )
-    with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context or timeline"):
+    with pytest.raises(RecipeError, match=r"'columns' would need .* use moments or context or timeline or facts"):
         requested_poolings("columns", iter(shapes), spec)
 
 
 def test_signals_without_dynamics_have_no_poolings_of_them(trained: Path) -> None:
     spec = load_encoder(trained / "model").config
     assert requested_poolings("auto", [(1, 2, 30)], spec) == (
-        *("moments", "context", "columns"),
+        *("moments", "context", "columns", "facts"),
         *("response", "invariant", "statistics"),
     )
     with pytest.raises(RecipeError, match="'doppler' would need windows of 4 times at least, and one has 1; use"):

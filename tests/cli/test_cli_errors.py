@@ -185,7 +185,7 @@ def test_an_unknown_label_names_the_known_ones(
 ) -> None:
     config = _tune(tmp_path, shards_dir, trained / "model", label="activities")
     told = refused("finetune", "--config", config)
-    assert "'activities'; did you mean 'activity'? known: activity, position, velocity" in told
+    assert "'activities'; did you mean 'activity'? known: activity, lift_speed, limb_speed" in told
 
 
 def test_a_truncated_checkpoint_in_a_process_of_its_own(trained: Path, tmp_path: Path) -> None:

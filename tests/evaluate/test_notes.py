@@ -76,7 +76,7 @@ def test_tokens_that_are_not_kept_are_those_that_would_be(monkeypatch: pytest.Mo
     kept = TokenSet(signals, WfmConfig()).batch(rows)
     monkeypatch.setattr(labelled, "KEPT_BYTES", 1)
     made = TokenSet(signals, WfmConfig()).batch(rows)
-    names = kept.keys() - {"radio", "fields"}
+    names = kept.keys() - {"radio", "facts", "fields"}
     assert all(kept[name].equal(made[name]) for name in names)
     assert kept["fields"].values.equal(made["fields"].values)
     monkeypatch.setattr(labelled, "MOST_TOKENS", 4 * kept["exists"].shape[1] // 2)

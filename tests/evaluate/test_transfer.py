@@ -12,7 +12,7 @@ from helpers import ROOT
 from helpers.tiny import write_recipe
 from pydantic import ValidationError
 
-from foundation.adapt import fit_head, pooled_features
+from foundation.adapt import fit_stack, pooled_features
 from foundation.adapt.select_pooling import possible_poolings
 from foundation.checkpoints.load import load_encoder, load_masked
 from foundation.cli import main
@@ -102,8 +102,8 @@ def test_twice_the_rate_is_a_head_fitted_to_half_of_it(trained: Path, shards_dir
     targets = problem.target.encode(problem.train)
     rows = label_subset(targets, 0.5, 0)
     train = TokenSet([half_rate(signal) for signal in problem.train], encoder.config)
-    features = pooled_features(encoder, train, ["moments"])["moments"][rows]
-    head = fit_head(features, targets[rows], problem.target.size, origins(problem.train[i] for i in rows), 0)
+    features = {"moments": pooled_features(encoder, train, ["moments"])["moments"][rows]}
+    head = fit_stack(features, targets[rows], problem.target.size, origins(problem.train[i] for i in rows), 0).head
     for part, signals in (
         ("test @ rate-x2", problem.tests["test"]),
         ("test @ fitted at half rate", [half_rate(signal) for signal in problem.tests["test"]]),
