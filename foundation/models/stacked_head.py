@@ -83,6 +83,8 @@ class StackedHead(SinglePrecision):
             raise ValueError("start: expected indices of features")
         if any(not value.is_floating_point() for name, value in state.items() if name != "start"):
             raise ValueError("expected floating-point numbers")
+        if any(value.ndim for name, value in state.items() if name.endswith(".reach")):
+            raise ValueError("reach: expected one number")  # torch takes one of shape [1] for it
         unit = torch.float64 if state["share"].dtype == torch.float64 else torch.float32
         prefixes = [f"parts.{k}." for k in range(len(state["share"]))]
         unlimited = {f"{each}reach": UNLIMITED for each in prefixes if f"{each}centres" in state}

@@ -36,9 +36,9 @@ TABLE: dict[str, dict[str, tuple[float, float]]] = {
     "csi-amplitude": {"carrier_hz": (1e9, 60e9), "rate_hz": (10, 2000), "times": (1, 100), "responses": (1, 250)},
     "channel": {"carrier_hz": (1e9, 60e9), "times": (1, 14), "links": (1, 50), "responses": (4, 1000)},
     "iq": {"carrier_hz": (1e9, 60e9), "rate_hz": (0.3e6, 80e6), "times": (80, 900), "links": (1, 7)},
-    "spectrogram": {"carrier_hz": (1e9, 60e9), "rate_hz": (10, 1e6), "times": (12, 50), "responses": (16, 128)},
-    "radar": {"carrier_hz": (24e9, 76e9), "rate_hz": (6, 1500), "links": (1, 20), "responses": (10, 100)},
-    "cir": {"carrier_hz": (3.5e9, 9e9), "bandwidth_hz": (2e8, 1.5e9), "times": (1, 30), "responses": (40, 400)},
+    "spectrogram": {"carrier_hz": (1e9, 60e9), "rate_hz": (10, 1e6), "times": (12, 50), "responses": (32, 128)},
+    "radar": {"carrier_hz": (24e9, 76e9), "rate_hz": (6, 1500), "links": (1, 20), "responses": (10, 70)},
+    "cir": {"carrier_hz": (3.5e9, 9e9), "bandwidth_hz": (3e8, 1.5e9), "times": (1, 30), "responses": (40, 400)},
     "rssi": {"carrier_hz": (0.9e9, 5e9), "links": (3, 55), "times": (1, 1)},
 }
 #: Of all kinds together.
