@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from foundation.data.shards.spec import Dataset, Splits, raw_files
 from foundation.datasets.common import arrays, from_files, parts, runs
+from foundation.readers.rssi.scan import scan_signal
 from foundation.signal import Label, Link, Signal
 
 NAME = "ilc20-wifi-floorplans"
@@ -118,20 +119,8 @@ def _signal(
     walk: _Walk,
     labels: dict[str, Label],
 ) -> Signal:
-    return Signal(
-        values=values[None, :, None].astype(np.complex64),
-        valid=valid[None, :, None],
-        time_s=np.zeros(1),
-        links=links,
-        frequency_hz=np.zeros(1),
-        kind="rssi",
-        carrier_hz=0.0,
-        is_real=True,
-        device="phone",
-        environment=f"{walk.site}_{walk.floor}",
-        session=walk.session,
-        labels=labels,
-    )
+    described = {"environment": f"{walk.site}_{walk.floor}", "session": walk.session, "labels": labels}
+    return scan_signal(values, valid, links, device="phone", **described)
 
 
 def _splits(walks: list[_Walk]) -> Splits:

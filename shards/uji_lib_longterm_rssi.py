@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from foundation.data.shards.spec import Dataset, raw_files
 from foundation.datasets.common import arrays, from_files, parts
+from foundation.readers.rssi.scan import scan_signal
 from foundation.signal import Label, Link, Signal
 
 NAME = "uji-lib-longterm-rssi"
@@ -81,17 +82,5 @@ def _labels(x: float, y: float, floor: float) -> dict[str, Label]:
 
 
 def _signal(scan: NDArray[np.int8], links: tuple[Link, ...], session: str, labels: dict[str, Label]) -> Signal:
-    return Signal(
-        values=scan[None, :, None].astype(np.complex64),
-        valid=(scan != NOT_HEARD)[None, :, None],
-        time_s=np.zeros(1),
-        links=links,
-        frequency_hz=np.zeros(1),
-        kind="rssi",
-        carrier_hz=0.0,
-        is_real=True,
-        device="phone",
-        environment="uji-library",
-        session=session,
-        labels=labels,
-    )
+    described = {"device": "phone", "environment": "uji-library", "session": session, "labels": labels}
+    return scan_signal(scan, scan != NOT_HEARD, links, **described)

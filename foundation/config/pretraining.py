@@ -135,13 +135,10 @@ class ModelSection(Section):
         description="position of a token: seconds, hertz and delay; or index, plain sample numbers, for ablations",
     )
     delay_doppler: bool = Field(
-        True,
-        description="a token also enters as the log power of its local delay-Doppler spectrum; false: as before 2.0",
+        True, description="a token also enters as the log power of its local delay-Doppler spectrum"
     )
-    facts: bool = Field(
-        True, description="a head of the encoder that predicts what a simulator knows of a window; false: none"
-    )
-    spectrum: bool = Field(True, description="a head that predicts the Doppler bands of hidden patches; false: none")
+    facts: bool = Field(True, description="a head of the encoder predicts what a simulator knows of a window")
+    spectrum: bool = Field(True, description="a head predicts the Doppler bands of hidden patches")
     links: int = Field(
         64,
         gt=0,
@@ -209,12 +206,9 @@ class ObjectiveSection(Section):
     )
     facts_weight: Weight = Field(
         1.0,
-        description="weight of predicting what a simulator knows of a window, such as how fast somebody moves; "
-        "recordings do not take part",
+        description="weight of what a simulator knows of a window, such as how fast somebody moves; not of recordings",
     )
-    spectrum_weight: Weight = Field(
-        1.0, description="weight of the error of the log power of hidden patches in Doppler bands"
-    )
+    spectrum_weight: Weight = Field(1.0, description="weight of the log power of hidden patches in Doppler bands")
     statistics_weight: Weight = Field(1.0, description="weight of the statistics head's loss")
     gate_share: float = Field(
         0.25,

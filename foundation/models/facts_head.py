@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from foundation.models.output import EncoderOutput
 from foundation.models.structure import CONTEXT_TOKENS
+from foundation.nn.groups import group_mean
 from foundation.signal.facts import FACTS, PARTS
 
 PROFILES = sum(fact.is_profile for fact in FACTS)
@@ -45,10 +46,11 @@ class FactsHead(nn.Module):
         hidden, keep = output.last_hidden_state, output.keep
         assert hidden is not None and keep is not None
         tokens, moving = _tokens(output, batch)
-        mean = _mean(tokens, moving)
-        deviation = (_mean((tokens - mean[:, None]).square(), moving) + EPSILON).sqrt()
-        every = _mean(tokens, keep[:, CONTEXT_TOKENS:])
-        features = torch.cat([mean, deviation, every, hidden[:, CONTEXT_TOKENS - 1]], dim=1)
+        member, every = (each[..., None].to(tokens.dtype) for each in (moving, keep[:, CONTEXT_TOKENS:]))
+        mean = group_mean(tokens, member)
+        deviation = (group_mean((tokens - mean).square(), member) + EPSILON).sqrt()
+        parts = (mean, deviation, group_mean(tokens, every), hidden[:, CONTEXT_TOKENS - 1 : CONTEXT_TOKENS])
+        features = torch.cat(parts, dim=1).flatten(1)
         return F.gelu(self.hidden(self.norm(features.to(self.norm.weight.dtype))))
 
     def loss(
@@ -101,10 +103,3 @@ def parts_of(
     away = ((time + 0.5) / patches)[..., None] - middle
     reach = 1 / patches.clamp(max=PARTS)[..., None]
     return (1 - away.abs() / reach).clamp(min=0) * moving[..., None]
-
-
-def _mean(
-    tokens: Float[Tensor, "batch visible width"], chosen: Bool[Tensor, "batch visible"]
-) -> Float[Tensor, "batch width"]:
-    member = chosen[..., None].to(tokens.dtype)
-    return (tokens * member).sum(1) / member.sum(1).clamp(min=1)

@@ -131,8 +131,8 @@ class MaskedObjective(ObjectiveSection):
 
         Returns:
             (loss, metrics): `mse` of hidden entries in units of the visible entries' level; `gated`, the same after the
-            gate with interpolation; `statistics`, the loss of the statistics head; `denoising`, the error of the
-            velocity of noisy entries; with experts `balance`.
+            gate with interpolation; `statistics`, `facts` and `spectrum`, the losses of these heads, and each
+            fact by its name; `denoising`, the error of the velocity of noisy entries; with experts `balance`.
         """
         if task.known is None:
             full = own = model.encoder.components(batch, batch["measured"])

@@ -221,9 +221,8 @@ def _swing(rng: np.random.Generator, motions: list[Motion], tempo: float, axes: 
             continue
         turns = rng.uniform(*motion.swing_hz) * tempo * t + rng.uniform()
         for swing in motion.swings:
-            wave = np.sin(2 * np.pi * (turns + swing.turn))
-            if swing.one_sided:
-                wave = (1 - np.cos(2 * np.pi * turns)) / 2
+            angle = 2 * np.pi * (turns + swing.turn)
+            wave = (1 - np.cos(angle)) / 2 if swing.one_sided else np.sin(angle)
             moved = rng.uniform(*swing.amplitude) * wave
             group = _GROUPS[swing.group]
             side = -_SIDE[group, None] if swing.mirrored else 1.0

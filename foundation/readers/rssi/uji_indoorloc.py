@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from foundation.errors import ReadError
 from foundation.readers.files import plain_text, read_bytes
+from foundation.readers.rssi.scan import scan_signal
 from foundation.readers.tables import parse_table
 from foundation.signal import Link, Signal
 
@@ -79,15 +80,10 @@ def _signal(
 ) -> Signal:
     """The signal of one scan; `fields` are those of `_NEEDED`."""
     x, y, floor, building, user, phone = fields
-    return Signal(
-        values=strength[None, :, None].astype(np.complex64),
-        valid=heard[None, :, None],
-        time_s=np.zeros(1),
-        links=links,
-        frequency_hz=np.zeros(1),
-        kind="rssi",
-        carrier_hz=0.0,
-        is_real=True,
+    return scan_signal(
+        strength,
+        heard,
+        links,
         device=f"phone {phone:g}",
         subject=f"user {user:g}",
         session=f"{path.stem}-user-{user:g}-phone-{phone:g}",

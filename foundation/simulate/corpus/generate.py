@@ -8,6 +8,7 @@ import numpy as np
 
 from foundation.errors import RecipeError
 from foundation.signal import Signal
+from foundation.signal.facts import CORPUS
 from foundation.simulate.corpus.draw import WINDOWS
 from foundation.simulate.corpus.positioning import cir, rssi
 from foundation.simulate.corpus.radar import radar
@@ -74,6 +75,6 @@ def _session(seed: int, session: int) -> list[Signal]:
     rng = np.random.default_rng((seed, session, 0, _CORPUS))
     windows = SCHEDULE[session % len(SCHEDULE)](rng, seed, session)
     name = session_name(session)
-    shared = {"session": name, "environment": name, "source": "foundation.simulate.corpus", "licence": "CC0-1.0"}
+    shared = {"session": name, "environment": name, "source": CORPUS, "licence": "CC0-1.0"}
     hidden = {"carrier_hz": 0.0} if rng.random() < UNKNOWN_CARRIER else {}
     return [window.with_(**shared, **hidden) for window in windows]
