@@ -16,7 +16,9 @@ from foundation.config.values import Device, FilePath, Seed, Share
 
 #: A grid axis of such a name is numeric: the quantity is measured in every run, and power laws are fitted to it.
 QUANTITIES = ("parameters", "samples", "sessions", "tokens", "steps")
-UNTRAINED = "untrained"
+UNTRAINED = "untrained"  # rows of the weights that pretraining starts from
+STATISTICS = "statistics"  # rows of the closed form, no network
+WITHOUT = "without"  # begins the names of rows of an encoder that was pretrained without one set
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 #: Axis of a grid -> level of a run.
@@ -58,6 +60,11 @@ class StudyRecipe(Section):
     grid: dict[str, dict[str, list[str]]] = Field(
         {}, description="axis -> level -> changes, all levels crossed; in place of variants"
     )
+    leave_out: bool = Field(
+        False,
+        description="pretrain the first variant once more for every set that both its mixture and a task read, without "
+        "that set, and judge it on that set alone",
+    )
     seeds: list[Seed] = Field(
         [0, 1, 2], min_length=1, description="of pretraining and of the label subsets, all different"
     )
@@ -79,14 +86,17 @@ class StudyRecipe(Section):
     def _complete(self) -> StudyRecipe:
         if bool(self.variants) == bool(self.grid):
             raise ValueError("give either variants, or a grid of axes")
+        if self.leave_out and not (self.variants and self.tasks):
+            raise ValueError("leave_out: give variants, of which the first is taken, and tasks")
         if self.held_out is None and not self.tasks:
             raise ValueError("give held_out or tasks: without either nothing is measured")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ")
         for name in [*self.variants, *self.grid, *(level for levels in self.grid.values() for level in levels)]:
-            if not _NAME.fullmatch(name) or name == UNTRAINED:
+            if not _NAME.fullmatch(name) or name == STATISTICS or name.partition("-")[0] in (UNTRAINED, WITHOUT):
                 raise ValueError(
-                    f"name {name!r}: expected letters, digits and . + -, and not {UNTRAINED!r}, a row of its own"
+                    f"name {name!r}: expected letters, digits and . + -, and none of {STATISTICS}, {UNTRAINED} and "
+                    f"{WITHOUT}-..., which are names of rows of their own"
                 )
         return self
 

@@ -66,7 +66,7 @@ def file_of(study: Study, run: Run) -> Path:
     held_out = study.recipe.held_out
     parts: list[Any] = [source_hash(), _own_source(), study.recipe.fractions, run.seed]
     parts += [None if held_out is None else [held_out.model_dump(mode="json"), _fingerprint(held_out.shards)]]
-    parts += [_how(task) for task in study.tasks]
+    parts += [_how(task) for task in study.judged_by(run)]
     parts += [] if run.trained else [run.pretrain.model.model_dump(mode="json")]  # a folder of its own only if trained
     return run.folder / f"measured-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}.json"
 

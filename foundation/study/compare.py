@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from foundation.config.study import STATISTICS
 from foundation.results.rows import Row, interval, summarise
 from foundation.results.tables import metric_of
 from foundation.study.measures import MASKED, Measure, measures
@@ -15,7 +16,8 @@ from foundation.study.runs import Done
 
 @dataclass(frozen=True)
 class Difference:
-    """Variant minus the reference (`first`): mean and 95 % interval over seeds; with one seed all three are equal."""
+    """Variant minus another, `first`, which is the first one except for sets that were left out: mean and 95 % interval
+    over seeds; with one seed all three are equal."""
 
     measure: Measure
     variant: str
@@ -58,7 +60,8 @@ def rows_of(study: Study, done: Sequence[Done]) -> list[Row]:
 
 
 def differences(study: Study, done: Sequence[Done]) -> Iterator[Difference]:
-    """Differences of all variants from the first; cells of a grid are left to the scaling laws.
+    """Differences of all variants from the first, and from the closed form of what was pretrained without the set that
+    it is judged on; cells of a grid are left to the scaling laws.
 
     A seed determines initial weights, batches, masks and label subset alike for all variants, so that differences are
     paired by seed.
@@ -68,8 +71,13 @@ def differences(study: Study, done: Sequence[Done]) -> Iterator[Difference]:
     if first is None:
         return
     for measure in dict.fromkeys(measure for each in values.values() for measure in each if measure.is_headline):
-        for variant in dict.fromkeys(variant for variant, _ in values if variant != first):
-            both = [seed for seed in study.recipe.seeds if (variant, seed) in values and (first, seed) in values]
+        pairs = [(variant, first) for variant in dict.fromkeys(variant for variant, _ in values) if variant != first]
+        pairs += [(variant, STATISTICS) for variant in dict.fromkeys(run.variant for run, _ in done if run.left_out)]
+        for variant, other in pairs:
+            both = [
+                (values[variant, seed][measure], values[other, seed][measure])
+                for seed in study.recipe.seeds
+                if measure in values.get((variant, seed), ()) and measure in values.get((other, seed), ())
+            ]
             if both:
-                apart = [values[variant, seed][measure] - values[first, seed][measure] for seed in both]
-                yield Difference(measure, variant, first, *interval(apart), len(both))
+                yield Difference(measure, variant, other, *interval([own - its for own, its in both]), len(both))

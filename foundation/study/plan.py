@@ -5,24 +5,37 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foundation.config import EvaluateRecipe, PretrainRecipe, load_recipe
-from foundation.config.study import UNTRAINED, Levels, StudyRecipe
+from foundation.config.study import STATISTICS, UNTRAINED, WITHOUT, Levels, StudyRecipe
 from foundation.errors import RecipeError
 
 
 @dataclass(frozen=True)
 class Run:
-    """One pretraining of a variant and seed, or its initial weights (`trained` is False)."""
+    """One encoder that is measured.
+
+    Attributes:
+        pretrain: the recipe of its pretraining; of a control, one with its network and patch shapes.
+        words, levels: of the variant or of the cell of the grid.
+        control: None for a pretrained encoder; `UNTRAINED`: its initial weights; `STATISTICS`: the closed form.
+        left_out: shards that its pretraining was denied, which it is judged on alone.
+    """
 
     variant: str
     seed: int
     pretrain: PretrainRecipe
     words: tuple[str, ...] = ()
     levels: Levels = field(default_factory=dict)
-    trained: bool = True
+    control: str | None = None
+    left_out: str | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a pretraining to run."""
+        return self.control is None
 
     @property
     def folder(self) -> Path:
@@ -70,7 +83,14 @@ class Study:
         ]
         tasks = [_task(path, task.recipe, task.overrides, task.samples) for task in recipe.tasks]
         _refuse_equal(path, tasks)
-        return cls(recipe, _with_untrained(trained), tasks, shlex.join(["wfm", "study", str(path), *overrides]))
+        if recipe.leave_out:
+            trained += _without_each(path, trained, tasks)
+        runs = [*_controls(trained, bool(tasks)), *trained]
+        return cls(recipe, runs, tasks, shlex.join(["wfm", "study", str(path), *overrides]))
+
+    def judged_by(self, run: Run) -> list[Task]:
+        """The tasks that a run is measured on."""
+        return [task for task in self.tasks if run.left_out in (None, str(task.recipe.task.shards))]
 
     def share(self, share: int, shares: int) -> list[Run]:
         """The runs of one share out of `shares`, dealt in turn, independent of what is done already.
@@ -100,18 +120,45 @@ def _pretrain(
     return found.model_copy(update={"name": f"{recipe.name}-{variant}-{seed}", "seed": seed, "out": out})
 
 
-def _with_untrained(trained: Sequence[Run]) -> list[Run]:
-    """The runs, preceded by the initial weights of every network and seed as untrained controls."""
+def _without_each(path: Path, trained: Sequence[Run], tasks: Sequence[Task]) -> list[Run]:
+    """The first variant again, without one set after the other of those that both its mixture and a task read."""
+    judged = {str(task.recipe.task.shards) for task in tasks}
+    found = []
+    for run in (run for run in trained if run.variant == trained[0].variant):
+        corpora = run.pretrain.data.corpora
+        for left_out in dict.fromkeys(str(each.shards) for each in corpora if str(each.shards) in judged):
+            rest = [each for each in corpora if str(each.shards) != left_out]
+            if not rest:
+                continue
+            variant = f"{WITHOUT}-{left_out.rstrip('/').rpartition('/')[2]}"
+            changes = {
+                "data": run.pretrain.data.model_copy(update={"corpora": rest}),
+                "out": run.folder.with_name(f"{variant}-{run.seed}"),
+                "name": f"{run.pretrain.name}-{variant}",
+            }
+            pretrain = run.pretrain.model_copy(update=changes)
+            found.append(replace(run, variant=variant, pretrain=pretrain, left_out=left_out))
+    if not found:
+        raise RecipeError(f"{path}: leave_out: no task reads a set of the mixture of {trained[0].variant!r}.")
+    return found
+
+
+def _controls(trained: Sequence[Run], with_tasks: bool) -> list[Run]:
+    """The initial weights of every network and seed; for tasks also the closed form, once for a seed."""
     firsts: dict[tuple[str, int], Run] = {}
     for run in trained:
         firsts.setdefault((_network(run), run.seed), run)
     several = len({network for network, _ in firsts}) > 1
-    starts = []
+    controls = []
+    for run in trained if with_tasks else []:
+        if run.seed not in {control.seed for control in controls}:
+            recipe = run.pretrain.model_copy(update={"out": run.folder.with_name(f"{STATISTICS}-{run.seed}")})
+            controls.append(Run(STATISTICS, run.seed, recipe, control=STATISTICS))
     for run in firsts.values():
         variant = f"{UNTRAINED}-{run.variant}" if several else UNTRAINED
         recipe = run.pretrain.model_copy(update={"out": run.folder.with_name(f"{variant}-{run.seed}")})
-        starts.append(Run(variant, run.seed, recipe, run.words, run.levels, trained=False))
-    return [*starts, *trained]
+        controls.append(Run(variant, run.seed, recipe, run.words, run.levels, UNTRAINED))
+    return controls
 
 
 def _network(run: Run) -> str:

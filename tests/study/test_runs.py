@@ -67,7 +67,9 @@ def done(folder: Path) -> Path:
 
 def test_a_study_measures_every_variant_and_the_untrained_network(done: Path) -> None:
     rows = load_rows(done / "out.json")
-    assert {row.method for row in rows} == {"untrained", "both", "masked"}
+    assert {row.method for row in rows} == {"statistics", "untrained", "both", "masked"}
+    scores = {row.metric for row in rows if row.method == "statistics"}
+    assert scores == {"accuracy"}, "the closed form has no masked loss"
     assert {(row.metric, row.split, row.fraction) for row in rows} == {
         *(("masked_mse", kind, 1.0) for kind in (ALL, "random", "time", "response", "link")),
         *(("accuracy", "room, left-out training sessions", fraction) for fraction in (0.1, 1.0)),
@@ -104,10 +106,10 @@ def test_another_way_to_measure_keeps_the_pretraining_and_the_old_measurement(
     monkeypatch.setattr(study_runs, "pretrain", lambda _: pytest.fail("everything is pretrained already"))
     command = ["study", str(done / "study.yaml"), "fractions=[0.5]", "held_out=null"]
     assert main([*command, "--dry-run"]) == 0
-    assert capsys.readouterr().out.count("to measure") == 3
+    assert capsys.readouterr().out.count("to measure") == 4
     assert main(command) == 0
     after = snapshot(done)
-    assert len(after) == len(before) + 3
+    assert len(after) == len(before) + 4
     assert {name: after[name] for name in before} == before
 
 
@@ -164,6 +166,24 @@ def test_the_untrained_row_is_what_pretraining_starts_from(done: Path) -> None:
     assert found["still"]["scores"] == found["untrained"]["scores"]
 
 
+def test_a_set_that_is_left_out_is_judged_by_an_encoder_that_has_not_seen_it(
+    folder: Path, shards_dir: Path, tmp_path: Path
+) -> None:
+    write_shards(open_dataset("simulated", count=200, seed=7), tmp_path / "other")
+    seen = {"shards": str(shards_dir), "split": "room", "part": "train"}
+    data = f"data={json.dumps({'corpora': [seen, {'shards': str(tmp_path / 'other')}]})}"
+    changes = {"name": "leave", "leave_out": True, "overrides": [data], "fractions": [1.0], "held_out": None}
+    path = write_recipe(folder / "leave.yaml", study_fields(folder, shards_dir, **changes))
+    without = next(run for run in Study.load(path).runs if run.left_out)
+    assert without.variant == f"without-{shards_dir.name}"
+    assert [source.shards for source in without.pretrain.data.corpora] == [str(tmp_path / "other")]
+    assert main(["study", str(path), "--json", str(folder / "leave.json")]) == 0
+    raw = json.loads((folder / "leave.json").read_text())
+    assert {run["variant"] for run in raw["runs"]} == {"statistics", "untrained", "both", "masked", without.variant}
+    pairs = {(each["variant"], each["first"]) for each in raw["differences"]}
+    assert pairs >= {(without.variant, "both"), (without.variant, "statistics")}
+
+
 def test_probes_hold_out_training_sessions_and_read_no_others(folder: Path, shards_dir: Path) -> None:
     study = Study.load(folder / "study.yaml")
     labelled = Labelled.load(study.tasks[0])
@@ -209,7 +229,10 @@ def test_a_grid_has_laws_and_a_figure_per_axis(folder: Path, shards_dir: Path) -
     [
         ({"variants": {}}, "give either variants, or a grid of axes"),
         ({"variants": {"a/b": []}}, "expected letters, digits"),
-        ({"variants": {"untrained": []}}, "a row of its own"),
+        ({"variants": {"untrained": []}}, "names of rows of their own"),
+        ({"variants": {"without-radar": []}}, "names of rows of their own"),
+        ({"leave_out": True}, "no task reads a set of the mixture of 'both'"),
+        ({"leave_out": True, "tasks": []}, "leave_out: give variants, of which the first is taken, and tasks"),
         ({"held_out": None, "tasks": []}, "without either nothing is measured"),
         ({"variants": {"a": ["model.hiden_size=3"]}}, "variant 'a': .*unknown key 'model.hiden_size'; did you mean"),
         ({"overrides": ["train.devices=2"]}, "share the runs out with --array"),
@@ -225,7 +248,7 @@ def test_a_study_that_cannot_be_is_refused(
         Study.load(path)
 
 
-@pytest.mark.parametrize("name", ["objectives", "masks", "positions", "experts", "scaling", "diversity"])
+@pytest.mark.parametrize("name", ["objectives", "masks", "positions", "experts", "scaling", "diversity", "targets", "leave-out"])
 def test_studies_train_on_nothing_that_the_corpus_recipe_leaves_out(name: str) -> None:
     study = Study.load(RECIPES / "studies" / f"{name}.yaml")
     corpus = load_recipe(RECIPES / "pretrain" / "corpus.yaml", PretrainRecipe)

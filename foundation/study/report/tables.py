@@ -19,12 +19,11 @@ def differences_table(found: Sequence[Difference]) -> Pivot:
         metric = metric_of(each.measure.metric)
         mean, low, high = (f"{metric.scale * x:+.{metric.digits}f}" for x in (each.mean, each.low, each.high))
         shown = f"{mean} [{low}, {high}]" if each.seeds > 1 else mean
-        body.append((each.variant, each.measure.text, shown, each.verdict))
+        body.append((f"{each.variant} minus {each.first}", each.measure.text, shown, each.verdict))
     best = frozenset((i, 3) for i, each in enumerate(found) if each.verdict == "better")
-    first = f" minus {found[0].first}" if found else ""
     seeds = f", mean [95 % interval] over {found[0].seeds} seeds" if found and found[0].seeds > 1 else ""
-    title = f"Each variant{first}{seeds}"
-    return Pivot(title, ("variant", "figure", "difference", "in words"), tuple(body), best)
+    title = f"Differences{seeds}"
+    return Pivot(title, ("variants", "figure", "difference", "in words"), tuple(body), best)
 
 
 def trends_table(found: Sequence[Trend]) -> Pivot:
