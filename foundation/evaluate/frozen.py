@@ -90,12 +90,14 @@ class HandMade:
         # Amplitudes in the recorder's unit may all be below the head's threshold for rounding errors.
         spread = {name: float(features[None].std(axis=0).max()) for name, features in plain.items()}
         unit = {name: each if 0 < each < FAINT else 1.0 for name, each in spread.items()}
+        # By names of their own: those of a pooling would be trusted as that pooling is.
         features: dict[str, Features] = {
-            name: {part: _single(each / unit[name]) for part, each in plain[name].items()} for name in names
+            f"hand-made {name}": {part: _single(each / unit[name]) for part, each in plain[name].items()}
+            for name in names
         }
         copies = {
-            name: np.stack([features[name][None], *(_single(each / unit[name]) for each in self._copied(name))])
-            for name in names
+            title: np.stack([each[None], *(_single(copy / unit[name]) for copy in self._copied(name))])
+            for name, (title, each) in zip(names, features.items(), strict=True)
         }
         return Frozen(copies, features)
 

@@ -15,6 +15,7 @@ from foundation.signal.facts import FACTS, PARTS
 PROFILES = sum(fact.is_profile for fact in FACTS)
 EPSILON = 1e-6  # the slope of a square root is infinite at 0
 OUTPUTS = sum(0 if fact.is_profile else len(fact.classes or "x") for fact in FACTS)
+COLUMNS = [sum(fact.size for fact in FACTS[:place]) for place in range(len(FACTS))]  # the first of each fact
 
 
 class FactsHead(nn.Module):
@@ -59,26 +60,25 @@ class FactsHead(nn.Module):
         """Sum over facts of the cross-entropy, or Huber loss, of those that are known, per sample of the batch; and
         each fact's own, per sample that it is known of."""
         outputs, profiles = (each.float() for each in self(output, batch))
-        facts, total, own = batch["facts"], outputs.new_zeros(()), {}
-        column = start = profile = 0
-        for fact in FACTS:
-            target = facts[:, column : column + fact.size]
-            known = ~target.isnan()
+        facts = batch["facts"]
+        known = ~facts.isnan()
+        errors, start = [], 0
+        for fact, column in zip(FACTS, COLUMNS, strict=True):
             if fact.classes is not None:
-                classes = torch.where(known, target, -100.0)[:, 0].long()
                 found = outputs[:, start : start + len(fact.classes)]
-                error, start = F.cross_entropy(found, classes, reduction="sum"), start + len(fact.classes)
-            else:
-                if fact.is_profile:
-                    found, profile = profiles[:, profile], profile + 1
-                else:
-                    found, start = outputs[:, start : start + 1], start + 1
-                each = F.huber_loss(found, torch.where(known, target, 0.0), reduction="none")
-                error = (each * known).sum() / fact.size
-            total = total + error
-            own[fact.name] = (error / known[:, 0].sum().clamp(min=1)).detach()
-            column += fact.size
-        return total / len(facts), own
+                classes = torch.where(known[:, column], facts[:, column], -100.0).long()
+                errors.append(F.cross_entropy(found, classes, reduction="sum"))
+                start += len(fact.classes)
+        # `FACTS` ends in numbers, of which profiles are the last: in one piece, or each would launch ten kernels.
+        numbers = torch.cat([outputs[:, start:], profiles.flatten(1)], dim=1)
+        true, of_number = facts[:, -numbers.shape[1] :], known[:, -numbers.shape[1] :]
+        each = F.huber_loss(numbers, torch.where(of_number, true, 0.0), reduction="none") * of_number
+        sizes = [fact.size for fact in FACTS if fact.classes is None]
+        errors += [part.sum() / size for part, size in zip(each.split(sizes, dim=1), sizes, strict=True)]
+        every = torch.stack(errors)
+        own = every.detach() / torch.stack([known[:, column].sum() for column in COLUMNS]).clamp(min=1)
+        names = [fact.name for fact in FACTS]
+        return every.sum() / len(facts), dict(zip(names, own.unbind(), strict=True))
 
 
 def _tokens(

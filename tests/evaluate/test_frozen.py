@@ -41,11 +41,11 @@ def test_copies_are_those_that_pass_through_an_encoder() -> None:
 def test_hand_made_features_have_these_copies() -> None:
     problem = _problem()
     frozen = HandMade(problem, 0.3).frozen(["level", "doppler"])
-    assert frozen.copies["level"].shape == (3, 40, 32)
-    np.testing.assert_array_equal(frozen.copies["level"][0], frozen.features["level"][None])
-    for copy, features in zip(augmented_copies(problem.train, 0.3), frozen.copies["level"][1:], strict=True):
+    assert frozen.copies["hand-made level"].shape == (3, 40, 32)
+    np.testing.assert_array_equal(frozen.copies["hand-made level"][0], frozen.features["hand-made level"][None])
+    for copy, features in zip(augmented_copies(problem.train, 0.3), frozen.copies["hand-made level"][1:], strict=True):
         np.testing.assert_allclose(features, feature_rows(copy, "level"), rtol=1e-6)
-    assert len(HandMade(problem, 0.0).frozen(["doppler"]).copies["doppler"]) == 1
+    assert len(HandMade(problem, 0.0).frozen(["doppler"]).copies["hand-made doppler"]) == 1
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])

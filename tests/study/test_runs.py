@@ -248,7 +248,9 @@ def test_a_study_that_cannot_be_is_refused(
         Study.load(path)
 
 
-@pytest.mark.parametrize("name", ["objectives", "masks", "positions", "experts", "scaling", "diversity", "targets", "leave-out"])
+@pytest.mark.parametrize(
+    "name", ["objectives", "masks", "positions", "experts", "scaling", "diversity", "targets", "leave-out"]
+)
 def test_studies_train_on_nothing_that_the_corpus_recipe_leaves_out(name: str) -> None:
     study = Study.load(RECIPES / "studies" / f"{name}.yaml")
     corpus = load_recipe(RECIPES / "pretrain" / "corpus.yaml", PretrainRecipe)
