@@ -149,7 +149,7 @@ def _controls(trained: Sequence[Run], with_tasks: bool) -> list[Run]:
     for run in trained:
         firsts.setdefault((_network(run), run.seed), run)
     several = len({network for network, _ in firsts}) > 1
-    controls = []
+    controls: list[Run] = []
     for run in trained if with_tasks else []:
         if run.seed not in {control.seed for control in controls}:
             recipe = run.pretrain.model_copy(update={"out": run.folder.with_name(f"{STATISTICS}-{run.seed}")})
