@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": set(),
     "transforms": {"signal"},
     "readers": {"signal", "config"},
-    "simulate": {"signal", "transforms"},
+    "simulate": {"readers", "signal", "transforms"},
     "inspect": {"signal", "transforms", "readers", "results"},
     "data": {"signal", "transforms", "config", "nn"},
     "datasets": {"signal", "readers", "simulate", "data"},

@@ -1,19 +1,17 @@
-"""FMCW radar in a room with moving people: range-Doppler maps and chirp samples.
+"""FMCW radar in a room with moving people: range-Doppler maps and chirp samples; and point clouds.
 
-The layouts are those of `foundation.readers.radar.radhar` and `foundation.readers.radar.dca1000`.
+The layout of chirps is that of `foundation.readers.radar.dca1000`.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foundation.signal import SPEED_OF_LIGHT, Label, Link, Signal
 from foundation.simulate.channel import clutter_paths
-from foundation.simulate.config import SimulationConfig
-from foundation.simulate.corpus.draw import WINDOWS, antennas, draw_people, draw_room, draw_sizes, log_uniform
+from foundation.simulate.corpus.draw import draw_sizes, log_uniform
+from foundation.simulate.corpus.point_cloud import point_clouds
 from foundation.simulate.corpus.rays import (
     Rays,
     add_noise,
@@ -24,23 +22,25 @@ from foundation.simulate.corpus.rays import (
     steps,
     uniform,
 )
-from foundation.simulate.facts import facts_of_people
-from foundation.simulate.people import move
+from foundation.simulate.corpus.scenes import radar_room, scenes
 from foundation.simulate.rooms import Array, Room
 
 _CARRIERS_HZ = ((24.0e9, 24.25e9), (57e9, 64e9), (76e9, 77e9), (5.8e9, 77e9))
 
 
 def radar(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
-    """Windows of one recording, as range-Doppler maps or as chirps."""
+    """Windows of one recording, as range-Doppler maps, as chirps or as point clouds."""
     carrier = float(rng.uniform(*_CARRIERS_HZ[rng.integers(len(_CARRIERS_HZ))]))
-    return (_fields if rng.random() < 0.7 else _chirps)(rng, seed, session, carrier)
+    form = rng.random()
+    if form < 0.35:
+        return point_clouds(rng, seed, session)
+    return (_fields if form < 0.8 else _chirps)(rng, seed, session, carrier)
 
 
 def _fields(rng: np.random.Generator, seed: int, session: int, carrier: float) -> list[Signal]:
     """Range-Doppler magnitudes [frames, Doppler bins, range cells], real; in some sessions only detections."""
     sizes = draw_sizes(rng, (8, 64), (1, 1), (4, 32), (8, 64))
-    room = _radar_room(rng, seed, session, carrier, 1, 1)
+    room = radar_room(rng, seed, session, carrier, 1, 1)
     frame_s, speed_bin = 1 / rng.uniform(5, 30), rng.uniform(2, 8) / sizes.rx
     cell_m = float(np.linalg.norm(room.size_m[:2])) * rng.uniform(0.8, 1.2) / sizes.responses
     removed, points_only, snr = rng.random() < 0.5, rng.random() < 0.5, rng.uniform(5, 30)
@@ -73,7 +73,7 @@ def _fields(rng: np.random.Generator, seed: int, session: int, carrier: float) -
 def _chirps(rng: np.random.Generator, seed: int, session: int, carrier: float) -> list[Signal]:
     """Chirp samples [chirps, rx * tx, samples per chirp], complex."""
     sizes = draw_sizes(rng, (16, 64), (1, 3), (1, 4), (16, 128))
-    room = _radar_room(rng, seed, session, carrier, sizes.tx, sizes.rx)
+    room = radar_room(rng, seed, session, carrier, sizes.tx, sizes.rx)
     bandwidth, interval = log_uniform(rng, 0.25e9, 4e9), log_uniform(rng, 0.5e-3, 0.05)
     frequency, snr = uniform(sizes.responses, min(bandwidth, carrier / 8)), rng.uniform(5, 30)
     still = frequency_response(clutter_paths(room, carrier), carrier, frequency)
@@ -96,30 +96,18 @@ def _chirps(rng: np.random.Generator, seed: int, session: int, carrier: float) -
     return signals
 
 
-def _radar_room(rng: np.random.Generator, seed: int, session: int, carrier: float, tx: int, rx: int) -> Room:
-    """A room with transmit and receive array in one device."""
-    room = draw_room(rng, seed, session, carrier, tx, rx)
-    return replace(room, rx_m=antennas(rng, room.tx_m.mean(axis=0) + np.array([0, 0, 0.03]), rx, carrier))
-
-
 def _windows(
     rng: np.random.Generator, seed: int, room: Room, carrier: float, times: int, interval: float
 ) -> list[tuple[Rays, dict[str, Label]]]:
     """Rays [S, T, tx, rx] off the people in each window, and its labels; an empty room has one negligible ray."""
-    config = SimulationConfig(times=times, interval_s=interval)
     windows: list[tuple[Rays, dict[str, Label]]] = []
-    for _ in range(WINDOWS):
-        people = draw_people(rng, seed, most=2, windows=1)
-        inside = [(person, doing[0]) for person, doing in people if doing[0] != "empty"]
-        moved = [move(rng, [doing], person, room.size_m, config) for person, doing in inside]
-        tracks = [bounces(room, points[0], rcs[0], carrier) for points, rcs in moved]
-        present = [(doing, points[0]) for (_, doing), (points, _) in zip(inside, moved, strict=True)]
-        labels = facts_of_people(present, config.time_s, room.tx_m[0], room.rx_m[0])
+    for scene in scenes(rng, seed, room, times, interval):
+        tracks = [bounces(room, points, rcs, carrier) for points, rcs in scene.people]
         if not tracks:
             shape = (1, times, len(room.tx_m), len(room.rx_m))
             tracks = [(np.full(shape, 1e-12), np.ones(shape))]
         amplitudes, lengths = zip(*tracks, strict=True)
-        windows.append(((np.concatenate(amplitudes), np.concatenate(lengths)), labels))
+        windows.append(((np.concatenate(amplitudes), np.concatenate(lengths)), scene.labels))
     return windows
 
 
