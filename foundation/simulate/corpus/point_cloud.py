@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from foundation.readers.radar.point_cloud import CELLS, STILL, Resolution, point_cloud_signal
 from foundation.signal import Signal
 from foundation.simulate.corpus.draw import log_uniform, whole
+from foundation.simulate.corpus.rays import steps
 from foundation.simulate.corpus.scenes import Scene, radar_room, scenes
 from foundation.simulate.rooms import Array
 
@@ -47,7 +48,8 @@ def point_clouds(rng: np.random.Generator, seed: int, session: int) -> list[Sign
         log_uniform(rng, 8, 80),
         rng.uniform(0, 2),
         rng.uniform(0.03, 0.12),
-        *np.deg2rad([rng.uniform(1, 8), rng.uniform(4, 15)]),
+        float(np.deg2rad(rng.uniform(1, 8))),
+        float(np.deg2rad(rng.uniform(4, 15))),
         rng.random() < 0.5,
     )
     ahead = room.size_m[:2] / 2 - room.tx_m[0, :2]  # it looks into the middle of the room, more or less
@@ -55,7 +57,7 @@ def point_clouds(rng: np.random.Generator, seed: int, session: int) -> list[Sign
     signals = []
     for scene in scenes(rng, seed, room, frames, frame_s):
         cloud = _detected(rng, scene, room.tx_m[0], facing, resolution, detector, frame_s, frames)
-        time_s = np.arange(frames) * frame_s
+        time_s = steps(frames, frame_s)
         signal = point_cloud_signal(*cloud, time_s, resolution, "simulated")
         signals.append(signal.with_(labels=scene.labels, device=""))
     return signals
