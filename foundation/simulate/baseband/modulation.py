@@ -23,11 +23,15 @@ WINDOWS = 2 * len(MODULATIONS)
 _MODULATION = 11
 #: Around the published channel (delay 1.7 samples, Rician factor 4, Doppler 1 Hz, clock within 250 ppm) and beyond it.
 TRAINED = ChannelRanges((0.5, 1.7), (0.2, 0.6), (4.0, 10.0), (0.0, 20.0), (0.0, 100.0))
-VALIDATED = ChannelRanges((1.7, 2.5), (0.6, 0.8), (2.0, 4.0), (20.0, 50.0), (100.0, 175.0))
-TESTED = ChannelRanges((2.5, 4.0), (0.8, 1.0), (0.0, 2.0), (50.0, 100.0), (175.0, 250.0))
-#: Ranges of ten consecutive sessions with those of the carrier offset in hertz (published: at most 500), and their parts
-#: by split.
-_RANGES = (*[(TRAINED, (0, 200))] * 7, (VALIDATED, (200, 350)), *[(TESTED, (350, 500))] * 2)
+VALIDATED = ChannelRanges((1.7, 2.2), (0.6, 0.7), (2.5, 4.0), (20.0, 50.0), (100.0, 175.0))
+TESTED = ChannelRanges((2.2, 3.2), (0.7, 0.9), (1.0, 2.5), (50.0, 100.0), (175.0, 250.0))
+#: Surroundings of ten consecutive sessions, with the range of the carrier offset in hertz (published: at most 500) and
+#: their name; and their parts by split.
+_RANGES = (
+    *[(TRAINED, (0, 200), "weak echoes")] * 7,
+    (VALIDATED, (200, 350), "echoes"),
+    *[(TESTED, (350, 500), "strong echoes")] * 2,
+)
 _PARTS = {"channel": (*["train"] * 6, "", "valid", "test", "test"), "draw": (*["train"] * 6, "test", "", "", "")}
 #: Test parts: the lowest and highest signal-to-noise ratio in dB.
 BANDS = {"test-low": (-20, -8), "test-middle": (-6, 4), "test-high": (6, 18)}
@@ -84,7 +88,7 @@ def _band(session: int) -> str:
 
 def _session(seed: int, session: int) -> list[Signal]:
     rng = np.random.default_rng((seed, session, _MODULATION))
-    ranges, offset_hz = _RANGES[session % len(_RANGES)]
+    ranges, offset_hz, environment = _RANGES[session % len(_RANGES)]
     channel = draw_channel(rng, ranges, float(rng.choice([-1, 1]) * rng.uniform(*offset_hz)))
     snr, name = snr_of(session), session_name(session)
     signals = []
@@ -92,5 +96,5 @@ def _session(seed: int, session: int) -> list[Signal]:
         sent = transmitted(rng, str(modulation), SAMPLES + 2 * GUARD)
         heard = received(rng, sent, channel, RATE_HZ)
         labels = {"modulation": str(modulation), "snr": float(snr)}
-        signals.append(noisy(rng, heard, snr, RATE_HZ, labels, session=name, environment=name))
+        signals.append(noisy(rng, heard, snr, RATE_HZ, labels, session=name, environment=environment))
     return signals
