@@ -2,7 +2,7 @@
 
 Origin: `foundation.simulate.baseband`; no file is needed. Licence: CC0-1.0. Each transmitter has its own IQ imbalance,
 carrier leakage, carrier offset with temperature drift and ageing, phase noise and power amplifier
-(`foundation.simulate.baseband.front_end`); all send random 16-QAM.
+(`foundation.simulate.baseband.front_end`); all send one preamble of 16-QAM.
 Samples: 256 samples at 5 MHz, [256, 1, 1], mean power 1, 15 to 30 dB SNR, with the noise-free truth.
 Label: `transmitter`.
 Splits: `day` (train on three days, validate on a warmer one, test on a colder one with longer echoes) and `recording`

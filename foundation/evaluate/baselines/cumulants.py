@@ -34,7 +34,9 @@ def cumulant_features(signal: Signal) -> NDArray[np.float64]:
     for link in range(signal.values.shape[1]):
         samples = signal.values[:, link][signal.mask[:, link]].astype(np.complex128)
         if len(samples) < FEWEST or not samples.any():
-            raise SignalError(f"cumulant features need {FEWEST} samples of a link, not all 0; there are {len(samples)}.")
+            raise SignalError(
+                f"cumulant features need {FEWEST} samples of a link, not all 0; there are {len(samples)}."
+            )
         found = cumulants(samples)
         rows.append([found[key].real if key[0] == 2 * key[1] else abs(found[key]) for key in CUMULANTS])
     return np.ravel(rows)

@@ -1,26 +1,27 @@
-"""Windows of a dozen transmitters that send the same kind of payload, on several days, and splits by day.
+"""Windows of a dozen transmitters that send the same preamble, on several days, and splits by day.
 
-A session is one transmitter at one position on one day. Every session has a channel of its own; a day has a temperature,
-at which oscillators have other offsets. Days 1 to 3 train, the warmer day 4 validates, and day 5, cold and with longer
-delays, tests.
+A session is one transmitter at one position on one day. Every session has a channel of its own; a day has a
+temperature, at which oscillators have other offsets. Days 1 to 3 train, the warmer day 4 validates, and day 5, cold and
+with longer delays, tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from foundation.signal import Signal
 from foundation.simulate.baseband.channel import GUARD, ChannelRanges, draw_channel, received
 from foundation.simulate.baseband.front_end import carrier_offset, emitted, make_front_end
-from foundation.simulate.baseband.linear import qam, shaped
+from foundation.simulate.baseband.linear import Field, qam, shaped
 from foundation.simulate.baseband.sessions import noisy, refuse_empty_parts, windows
 
 TRANSMITTERS = 12
 SAMPLES, WINDOWS = 256, 8
 CARRIER_HZ, RATE_HZ = 2.45e9, 5e6
-#: Payload: 16-QAM, whose peaks drive the amplifier into saturation.
+#: The preamble is 16-QAM, whose peaks drive the amplifier into saturation.
 POINTS, SAMPLES_PER_SYMBOL, ROLL_OFF = qam(16), 4, 0.25
 SNR_DB = (15.0, 30.0)
 TEMPERATURE_C = (20.0, 23.0, 26.0, 32.0, 8.0)
@@ -34,7 +35,7 @@ HELD_OUT_EVERY = 4
 #: Sessions of one position, and windows with which every part has a session.
 _POSITION = TRANSMITTERS * len(DAYS)
 ENOUGH = HELD_OUT_EVERY * _POSITION * WINDOWS
-_TRANSMITTERS, _DAY = 17, 19
+_TRANSMITTERS, _DAY, _PREAMBLE = 17, 19, 23
 
 
 def simulate_transmitters(count: int, seed: int, *, first: int = 0) -> Iterator[Signal]:
@@ -78,6 +79,13 @@ def session_name(session: int) -> str:
     return f"day-{day + 1}/tx-{transmitter:02d}-{position:04d}"
 
 
+@lru_cache
+def preamble() -> Field:
+    """What all send, whatever the seed of the set: known symbols, as receivers cut them out of packets."""
+    rng = np.random.default_rng(_PREAMBLE)
+    return shaped(rng, POINTS, SAMPLES + 2 * GUARD, SAMPLES_PER_SYMBOL, ROLL_OFF)
+
+
 def offset_of(seed: int, day: int, transmitter: int) -> float:
     """Carrier offset in hertz of a transmitter on a day: its own, with temperature and ageing."""
     ageing = np.random.default_rng((seed, transmitter, day, _DAY)).normal(0, AGEING_PPM * 1e-6 * CARRIER_HZ)
@@ -99,8 +107,7 @@ def _session(seed: int, session: int) -> list[Signal]:
     snr = float(rng.uniform(*SNR_DB))
     signals = []
     for _ in range(WINDOWS):
-        sent = shaped(rng, POINTS, SAMPLES + 2 * GUARD, SAMPLES_PER_SYMBOL, ROLL_OFF)
-        heard = received(rng, emitted(rng, sent, front_end, RATE_HZ), channel, RATE_HZ)
+        heard = received(rng, emitted(rng, preamble(), front_end, RATE_HZ), channel, RATE_HZ)
         labels = {"transmitter": f"tx-{transmitter:02d}"}
         where = {"session": session_name(session), "environment": f"day-{day + 1}"}
         signals.append(noisy(rng, heard, snr, RATE_HZ, labels, **where).with_(carrier_hz=CARRIER_HZ))
