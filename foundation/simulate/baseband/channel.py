@@ -1,7 +1,7 @@
 """The dynamic channel of RadioML 2016.10a, without its noise: resampling, selective fading, carrier offset.
 
-O'Shea and West, GNU Radio Conference 2016, after the blocks of GNU Radio: a sampling clock that is off, a few paths that
-each fade as a sum of sinusoids (the first with a specular part), and a carrier offset that walks.
+O'Shea and West, GNU Radio Conference 2016, after the blocks of GNU Radio: a sampling clock that is off, a few paths
+that each fade as a sum of sinusoids (the first with a specular part), and a carrier offset that walks.
 """
 
 from __future__ import annotations
