@@ -187,6 +187,17 @@ def test_a_transmitter_keeps_its_front_end_and_its_oscillator_follows_the_temper
     assert 0.05 * spread < between < spread, "offsets tell transmitters apart, less so from day to day"
 
 
+def test_the_preamble_tells_the_carrier_offset_of_each_transmitter() -> None:
+    known = transmitters.preamble()[GUARD:-GUARD]
+    signals = list(transmitters.simulate_transmitters(12 * transmitters.WINDOWS, 1))
+    half = transmitters.SAMPLES // 2
+    for number in range(12):
+        own = [each.clean[:, 0, 0] * known.conj() for each in signals[number * 8 : number * 8 + 8]]
+        turn = np.angle(sum(part[half:].sum() * part[:half].sum().conj() for part in own))
+        found = turn / (2 * np.pi) * transmitters.RATE_HZ / half
+        assert found == pytest.approx(transmitters.offset_of(1, 0, number), abs=3e3), "20 ppm are 49 kHz"
+
+
 def test_the_days_share_no_session_and_every_day_hears_every_transmitter() -> None:
     splits = transmitters.transmitter_splits(transmitters.ENOUGH)
     signals = list(transmitters.simulate_transmitters(transmitters.ENOUGH // 4, 1))
