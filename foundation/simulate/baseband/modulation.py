@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from foundation.signal import Signal
+from foundation.signal import Label, Signal
 from foundation.simulate.baseband.channel import GUARD, ChannelRanges, draw_channel, received
 from foundation.simulate.baseband.sessions import noisy, refuse_empty_parts, windows
 from foundation.simulate.baseband.waveforms import MODULATIONS, RATE_HZ, transmitted
@@ -95,6 +95,6 @@ def _session(seed: int, session: int) -> list[Signal]:
     for modulation in rng.permutation(np.repeat(MODULATIONS, WINDOWS // len(MODULATIONS))):
         sent = transmitted(rng, str(modulation), SAMPLES + 2 * GUARD)
         heard = received(rng, sent, channel, RATE_HZ)
-        labels = {"modulation": str(modulation), "snr": float(snr)}
+        labels: dict[str, Label] = {"modulation": str(modulation), "snr": float(snr)}
         signals.append(noisy(rng, heard, snr, RATE_HZ, labels, session=name, environment=environment))
     return signals

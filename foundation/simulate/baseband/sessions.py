@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def refuse_empty_parts(name: str, splits: dict[str, dict[str, list[str]]], count
 
 
 def noisy(
-    rng: np.random.Generator, heard: Field, snr_db: float, rate_hz: float, labels: dict[str, Label], **where: str
+    rng: np.random.Generator, heard: Field, snr_db: float, rate_hz: float, labels: Mapping[str, Label], **where: str
 ) -> Signal:
     """The signal [T, 1, 1] of samples [T] in white noise, scaled to mean power 1; `clean` is without the noise."""
     power = float(np.mean(np.abs(heard) ** 2)) * 10 ** (-snr_db / 10)
