@@ -30,7 +30,7 @@ AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", 
 EvaluateMode = Literal[
     "baseline", "statistics", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"
 ]
-Feature = Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay"]
+Feature = Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay", "cumulants"]
 
 
 def _listed(value: Any) -> Any:
@@ -46,7 +46,7 @@ class BaselineSection(Section):
     features: Feature | list[Feature] = Field(
         "invariant",
         description="feature vector of a sample, or several for a stack; invariant: unchanged by gain and slow drift; "
-        "delay: impulse responses",
+        "delay: impulse responses; cumulants: IQ samples",
     )
     method: Literal["kernel", "stack", "logistic", "svm", "extra-trees", "knn", "ridge"] = Field(
         "logistic",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.simulate.baseband.linear import psk, qam, shaped
+
 _POINTS = {"bpsk": 2, "qpsk": 4, "8psk": 8, "16qam": 16, "64qam": 64}
 MODULATIONS: tuple[str, ...] = (*_POINTS, "gfsk", "fm", "am", "ofdm", "chirp", "tone")
 
@@ -34,29 +36,13 @@ def modulated(rng: np.random.Generator, name: str, count: int) -> NDArray[np.com
 
 
 def _constellation(points: int) -> NDArray[np.complex128]:
-    if points <= 8:
-        return np.asarray(np.exp(2j * np.pi * (np.arange(points) + 0.5 * (points == 4)) / points))
-    side = np.arange(np.sqrt(points)) * 2 - np.sqrt(points) + 1
-    grid = (side[:, None] + 1j * side).ravel()
-    return np.asarray(grid / np.sqrt(np.mean(np.abs(grid) ** 2)))
+    return psk(points) if points <= 8 else qam(points)
 
 
 def _linear(rng: np.random.Generator, points: NDArray[np.complex128], count: int) -> NDArray[np.complex128]:
     """Symbols with a root-raised-cosine pulse, 2 to 16 samples per symbol."""
-    sps, roll_off, span = int(rng.integers(2, 17)), rng.uniform(0.15, 0.5), 4
-    pulse = _root_raised_cosine(np.arange(-span * sps, span * sps + 1) / sps, roll_off)
-    symbols = np.zeros(count + 2 * span * sps + sps, np.complex128)
-    instants = np.arange(rng.integers(sps), len(symbols), sps)
-    symbols[instants] = rng.choice(points, len(instants))
-    return np.convolve(symbols, pulse, mode="same")[span * sps :][:count]
-
-
-def _root_raised_cosine(t: NDArray[np.float64], roll_off: float) -> NDArray[np.float64]:
-    """Root-raised-cosine pulse at times in symbol periods. J. Proakis, Digital Communications, 4th edition, 9.2."""
-    t = t + 1e-6  # avoids the removable singularities
-    turn = np.pi * t
-    top = np.sin(turn * (1 - roll_off)) + 4 * roll_off * t * np.cos(turn * (1 + roll_off))
-    return np.asarray(top / (turn * (1 - (4 * roll_off * t) ** 2)))
+    sps, roll_off = int(rng.integers(2, 17)), rng.uniform(0.15, 0.5)
+    return shaped(rng, points, count, sps, roll_off)
 
 
 def _ofdm(rng: np.random.Generator, count: int) -> NDArray[np.complex128]:
