@@ -48,6 +48,7 @@ DATASETS: dict[str, str] = {
     "signfi": "foundation.datasets.signfi",
     "simulated": "foundation.datasets.simulated",
     "simulated-corpus": "foundation.datasets.simulated_corpus",
+    "sionna-channels": "foundation.datasets.sionna_channels",
     "stability-csi-har": "foundation.datasets.stability_csi_har",
     "uji-lib-longterm-rssi": "foundation.datasets.uji_lib_longterm_rssi",
     "ujiindoorloc": "foundation.datasets.ujiindoorloc",
