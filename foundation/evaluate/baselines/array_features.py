@@ -1,7 +1,7 @@
 """Features of a channel between an antenna and a line of antennas: power, delays and angles.
 
-The 66 numbers of 32 antennas and 32 subcarriers are what a network on such channels has to beat; their angles are sorted,
-so that they say how many directions there are and not which.
+The 66 numbers of 32 antennas and 32 subcarriers are what a network on such channels has to beat; their angles are
+sorted, so that they say how many directions there are and not which.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SHARE_MINIMUM = 1e-6
 def array_features(signal: Signal) -> Array:
     """Log power, log delay profile, log angle profile from strong to weak, and log delay spread; [R + L + 2].
 
-    A profile is the power of the discrete Fourier transform over responses or antennas, averaged over the other and over
-    time, as shares of the whole. The spread is 1 - |correlation of neighbouring responses|, which is half the square of
-    the delay spread in units of 1 / (2 pi spacing) where that is small.
+    A profile is the power of the discrete Fourier transform over responses or antennas, averaged over the other axis
+    and time, as shares of the whole. The spread is 1 - |correlation of neighbouring responses|, which is half the
+    square of the delay spread in units of 1 / (2 pi spacing) where that is small.
 
     Raises:
         SignalError: as `_field`.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import SignalError
+from foundation.evaluate.baselines.array_features import angle_features, array_features
 from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS, delay_features, fill_gaps
 from foundation.signal import Signal
 from foundation.transforms.unheard import unheard_level, with_unheard
@@ -43,6 +44,8 @@ def hand_features(signal: Signal, name: str) -> Features:
             "doppler": log spectrum of time-centred log amplitude, averaged over responses and links, without the zero
                 frequency; [T // 2]. Transfers between rooms, unlike the static response.
             "delay": `foundation.evaluate.baselines.delay_features.delay_features`, for impulse responses; [10 L].
+            "array", "angle": `foundation.evaluate.baselines.array_features`, for channels of a line of antennas; [L + R
+                + 2] and [2 L]. "array" keeps the gain.
 
     Raises:
         SignalError: the name is not known, or the features are not defined for this signal.
@@ -180,4 +183,6 @@ FEATURES: dict[str, Callable[[Signal], Features]] = {
     "invariant": _invariant,
     "doppler": _doppler,
     "delay": delay_features,
+    "array": array_features,
+    "angle": angle_features,
 }

@@ -1,9 +1,8 @@
-"""LWM 1.0 (Alikhani, Charan and Alkhateeb, Large Wireless Model, arXiv:2411.08872), frozen: a pretrained peer on channels.
+"""LWM 1.0, frozen: a pretrained peer on channels (Alikhani, Charan and Alkhateeb, arXiv:2411.08872).
 
-Written anew from what the weights and their published use imply. The weights (https://huggingface.co/wi-lab/lwm, MIT) are
-fetched by the user; the authors publish a pickle, which is converted once:
-
-    save_file(torch.load("model_weights.pth", weights_only=True), "model.safetensors")
+Written anew from what the weights and their published use imply. The user fetches the weights of version 1.0 from
+https://huggingface.co/wi-lab/lwm (MIT according to a public catalogue; no licence file was seen). The authors publish a
+pickle, which is converted once, tensor by tensor and under the same names, with `safetensors.torch.save_file`.
 
 A channel of 32 antennas x 32 subcarriers becomes 128 patches of 16 numbers, real parts first. Queries and keys are zero
 in half of the twelve layers, so that attention is a plain mean there.
@@ -63,12 +62,13 @@ def lwm_features(weights: Weights, signals: Sequence[Signal]) -> dict[str, NDArr
     """
     rows = [lwm_tokens(weights, patches_of(signals[i : i + TOGETHER])) for i in range(0, len(signals), TOGETHER)]
     pooled = [(tokens[:, 0], tokens[:, 1:].mean(1)) for tokens in rows]
-    return {name: torch.cat(each).numpy() for name, each in zip(("cls", "mean"), zip(*pooled, strict=True), strict=True)}
+    cls, mean = (torch.cat(each).numpy() for each in zip(*pooled, strict=True))
+    return {"cls": cls, "mean": mean}
 
 
 def patches_of(signals: Sequence[Signal]) -> Tensor:
-    """float32 [n, 128, 16] in the unit that the network was trained on: DeepMIMO divides a channel by the square root of
-    the number of subcarriers (`foundation.readers.arrays.deepmimo` does not), and LWM multiplies it by a million."""
+    """float32 [n, 128, 16] in the unit of its training: DeepMIMO divides a channel by the square root of the number of
+    subcarriers (`foundation.readers.arrays.deepmimo` does not), and LWM multiplies it by a million."""
     for signal in signals:
         if signal.values.shape != SHAPE or signal.is_real or signal.domain == "delay":
             times, links, responses = signal.values.shape
