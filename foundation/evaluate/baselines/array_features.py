@@ -13,6 +13,7 @@ from foundation.errors import SignalError
 from foundation.signal import Signal
 
 Array = NDArray[np.float64]
+Field = NDArray[np.complex128]
 
 #: Shares of the power are clipped here before a logarithm (-60 dB).
 SHARE_MINIMUM = 1e-6
@@ -45,7 +46,7 @@ def angle_features(signal: Signal) -> Array:
     return _log(_shares(np.fft.fft(_field(signal), 2 * len(signal.links), axis=1), 1))
 
 
-def _field(signal: Signal) -> Array:
+def _field(signal: Signal) -> Field:
     """complex128 [T, L, R]; what was not measured is 0.
 
     Raises:
@@ -63,7 +64,7 @@ def _field(signal: Signal) -> Array:
     return field
 
 
-def _shares(transformed: Array, axis: int) -> Array:
+def _shares(transformed: Field, axis: int) -> Array:
     """Shares of the power along one axis of [T, L, R]."""
     power = (np.abs(transformed) ** 2).sum(axis=tuple({0, 1, 2} - {axis}))
     return np.asarray(power / power.sum())
