@@ -14,7 +14,7 @@ from foundation.config import TuneSection
 from foundation.data.labelled import TokenSet, augmented_copies
 from foundation.evaluate.baselines.adaptation import Features
 from foundation.evaluate.baselines.features import feature_rows
-from foundation.evaluate.baselines.lwm import Weights, lwm_features
+from foundation.evaluate.baselines.lwm import Weights, lwm_features, recorded_features
 from foundation.evaluate.task import Problem
 from foundation.machine import on_device
 from foundation.models import ClosedForm, WfmModel
@@ -118,8 +118,8 @@ class HandMade:
 
 def of_lwm(problem: Problem, weights: Weights, augment: float) -> Frozen:
     """The tokens of LWM 1.0, pooled in two ways, with copies of the training samples."""
-    train = lwm_features(weights, problem.train)
-    tests = {part: lwm_features(weights, signals) for part, signals in problem.tests.items()}
+    train = recorded_features(weights, problem.train)
+    tests = {part: recorded_features(weights, signals) for part, signals in problem.tests.items()}
     copied = [lwm_features(weights, copy) for copy in augmented_copies(problem.train, augment)]
     copies = {name: np.stack([own, *(each[name] for each in copied)]) for name, own in train.items()}
     features: dict[str, Features] = {

@@ -20,7 +20,7 @@ USERS = 32  # of a drop
 TRANSMIT_DBM = 0.0  # as in DeepMIMO's scenarios, so that both have the same unit
 
 #: Offsets of the subcarriers from the carrier.
-FREQUENCY_HZ = (np.arange(SUBCARRIERS) - (SUBCARRIERS - 1) / 2) * SPACING_HZ
+FREQUENCY_HZ: NDArray[np.float64] = (np.arange(SUBCARRIERS, dtype=np.float64) - (SUBCARRIERS - 1) / 2) * SPACING_HZ
 
 
 class Scene(NamedTuple):

@@ -61,4 +61,4 @@ def test_a_channel_is_what_sionna_makes_of_its_paths(scene: Scene, monkeypatch: 
     field = channel.cir_to_ofdm_channel(torch.tensor(FREQUENCY_HZ, dtype=torch.float32), gains, delays)
     expected = field[0, :, 0, 0, :, 0].numpy() * 10**-1.5  # a milliwatt
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max(axis=(1, 2)).min())
-    assert SPACING_HZ == FREQUENCY_HZ[1] - FREQUENCY_HZ[0]
+    assert FREQUENCY_HZ[1] - FREQUENCY_HZ[0] == SPACING_HZ

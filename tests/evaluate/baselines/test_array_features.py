@@ -19,7 +19,7 @@ def channel(paths: dict[tuple[float, int], float]) -> Signal:
         for (beam, tap), amplitude in paths.items()
     )
     links = tuple(Link(tx=k) for k in range(32))
-    return make_signal(times=1, responses=32, values=np.asarray(values)[None], links=links, kind="channel")
+    return make_signal(times=1, links=32, responses=32, kind="channel").with_(values=np.array(values)[None], links=links)
 
 
 def test_the_66_numbers_are_power_delays_angles_and_spread() -> None:
