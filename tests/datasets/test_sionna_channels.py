@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.datasets import check_workers
 
 from foundation.data.shards.verify import verify
 from foundation.data.shards.write import write_shards
@@ -36,7 +35,9 @@ def test_it_is_built_split_and_verified(tmp_path: Path) -> None:
     manifest = write_shards(dataset, tmp_path / "one")
     assert verify(tmp_path / "one") == []
     assert manifest.count == COUNT
-    check_workers("sionna-channels", None, tmp_path / "one", tmp_path / "two", count=COUNT, seed=1)
+    write_shards(dataset, tmp_path / "two", workers=2)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
     assert {name for name in manifest.splits if name.startswith("scene-")} == {f"scene-{s.name}" for s in SCENES}
     out = manifest.splits["scene-rma-28ghz"]
     assert out["test"] == ["rma-28ghz/drop-00000"]
