@@ -6,7 +6,6 @@ arXiv:2203.11854), which is an optional extra: `pip install 'foundation[sionna]'
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,10 +60,10 @@ def drop_users(scene: Scene, seed: int) -> Drop:
     Raises:
         MissingExtraError: Sionna is not installed.
     """
-    config, *_ = _sionna()
     import torch
 
-    threads, random = torch.get_num_threads(), torch.get_rng_state()
+    threads, random = torch.get_num_threads(), torch.get_rng_state()  # first: loading Sionna draws a seed
+    config, *_ = _sionna()
     before = config.device
     try:
         torch.set_num_threads(1)  # sums over more threads have other last digits
@@ -95,16 +94,15 @@ def _drop(scene: Scene) -> Drop:
     yaw = float(facing[0, 0])
     return Drop(
         channel=(field * 10 ** ((TRANSMIT_DBM - 30) / 20)).numpy(),
-        in_sight=model._scenario.los[0, 0].numpy().copy(),  # the model overwrites it at the next drop
+        in_sight=model._scenario.los[0, 0].numpy(),
         users_m=users,
         antennas_m=station + across[:, None] * np.array([-np.sin(yaw), np.cos(yaw), 0.0]),
         broadside=yaw,
     )
 
 
-@lru_cache(maxsize=8)
 def _model(scene: Scene) -> Any:
-    """Sionna's model of a scene; what it draws is of the current seed."""
+    """Sionna's model of a scene. A drop has one of its own, since it keeps what it drew for the drops before."""
     *_, library = _sionna()
 
     def line(antennas: int, pattern: str) -> Any:
