@@ -50,6 +50,7 @@ DATASETS: dict[str, str] = {
     "simulated-corpus": "foundation.datasets.simulated_corpus",
     "simulated-modulation": "foundation.datasets.simulated_modulation",
     "simulated-transmitters": "foundation.datasets.simulated_transmitters",
+    "sionna-channels": "foundation.datasets.sionna_channels",
     "stability-csi-har": "foundation.datasets.stability_csi_har",
     "uji-lib-longterm-rssi": "foundation.datasets.uji_lib_longterm_rssi",
     "ujiindoorloc": "foundation.datasets.ujiindoorloc",

@@ -96,6 +96,7 @@ HOME: dict[str, set[str]] = {
     "peft": {"adapt"},
     "webdataset": {"data"},
     "fsspec": {"data"},
+    "sionna": {"simulate"},
 }
 
 #: Libraries that take seconds to load; `wfm --help` must not wait for them.

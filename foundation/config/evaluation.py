@@ -19,7 +19,7 @@ from foundation.config.values import (
 )
 
 #: Modes that use no checkpoint and are run once.
-LABELS_ALONE = ("baseline", "statistics", "cnn", "resnet")
+LABELS_ALONE = ("baseline", "statistics", "cnn", "resnet", "lwm-1.0")
 #: Other measurement configurations that test recordings are subsampled to, see `foundation.evaluate.transfer`; `AT`
 #: joins one to a part's name in the rows.
 Configuration = Literal["rate-x0.5", "rate-x2", "half-subcarriers", "half-band", "one-antenna"]
@@ -28,9 +28,9 @@ SHAPES, AT = ("half-subcarriers", "half-band", "one-antenna"), " @ "
 #: pooling whose features have the same size for any number of links and responses.
 AS_RECORDED, AT_HALF_RATE, OF_ANY_SHAPE = "as recorded", "fitted at half rate", "pooled for any shape"
 EvaluateMode = Literal[
-    "baseline", "statistics", "cnn", "resnet", "untrained", "probe", "knn", "lora", "full", "scratch"
+    "baseline", "statistics", "cnn", "resnet", "lwm-1.0", "untrained", "probe", "knn", "lora", "full", "scratch"
 ]
-Feature = Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay", "cumulants"]
+Feature = Literal["amplitude", "log-amplitude", "level", "invariant", "doppler", "delay", "cumulants", "array", "angle"]
 
 
 def _listed(value: Any) -> Any:
@@ -46,7 +46,7 @@ class BaselineSection(Section):
     features: Feature | list[Feature] = Field(
         "invariant",
         description="feature vector of a sample, or several for a stack; invariant: unchanged by gain and slow drift; "
-        "delay: impulse responses; cumulants: IQ samples",
+        "delay: impulse responses; cumulants: IQ samples; array, angle: channels of a line of antennas",
     )
     method: Literal["kernel", "stack", "logistic", "svm", "extra-trees", "knn", "ridge"] = Field(
         "logistic",
@@ -97,8 +97,8 @@ class EvaluateRecipe(Section):
     modes: list[EvaluateMode] = Field(
         ["baseline", "statistics", "untrained", "probe", "knn", "lora", "full", "scratch"],
         description="rows of the table. Labels alone: baseline (hand-made features), statistics (closed form, what an "
-        "encoder is trained to predict), cnn, resnet. Frozen encoder: probe (kernel heads), knn, untrained (the probe "
-        "on random weights). Fitted encoder: lora, full, scratch",
+        "encoder is trained to predict), cnn, resnet. Frozen peer on channels: lwm-1.0. Frozen encoder: probe (kernel "
+        "heads), knn, untrained (the probe on random weights). Fitted encoder: lora, full, scratch",
     )
     fractions: list[Share] = Field(
         [0.01, 0.1, 1.0], min_length=1, description="shares of the training labels, each above 0 and at most 1"
@@ -124,6 +124,9 @@ class EvaluateRecipe(Section):
         [BaselineSection()], min_length=1, description="rows of mode baseline; paired tests take the first"
     )
     tune: TuneSection = Field(TuneSection(), description="how encoders and heads are fitted")
+    lwm: FilePath | None = Field(
+        None, description="model.safetensors of LWM 1.0, for mode lwm-1.0; see foundation/evaluate/baselines/lwm.py"
+    )
     workers: int = Field(1, ge=1, le=4096, description="processes that share the fits")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU")
     threads: Threads | None = Field(
@@ -137,6 +140,8 @@ class EvaluateRecipe(Section):
             raise ValueError("give either checkpoint, or checkpoints with a name for each")
         if not self.modes and not self.decoder:
             raise ValueError(f"modes: none is given; choose from {', '.join(get_args(EvaluateMode))}")
+        if "lwm-1.0" in self.modes and self.lwm is None:
+            raise ValueError("lwm: mode lwm-1.0 needs the file of its weights, model.safetensors")
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
         for source in self.sources.values():

@@ -19,7 +19,8 @@ from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import LABELS_ALONE, EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
-from foundation.evaluate.jobs import Job, jobs_of
+from foundation.evaluate.baselines.lwm import load_lwm
+from foundation.evaluate.jobs import LWM, Job, jobs_of
 from foundation.files import write_atomically
 from foundation.models.config import architecture
 
@@ -55,6 +56,8 @@ class Outcomes:
         self.recipe = recipe
         shards = Manifest.load(recipe.task.shards).fingerprint()
         self._common = f"{source_hash()} {_versions()} {recipe.task.model_dump_json()} {shards}"
+        if LWM in recipe.modes and recipe.lwm is not None:
+            load_lwm(recipe.lwm)  # of one hash alone, which is part of the source: refuses others before any fit
         sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
         self._networks = {source: _network_hashes(source) for source in sources}
 

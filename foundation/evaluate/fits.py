@@ -19,9 +19,10 @@ from foundation.data.origins import Origin, origins
 from foundation.errors import RecipeError
 from foundation.evaluate.baselines.adaptation import Aligner, Features
 from foundation.evaluate.baselines.classifiers import baseline
+from foundation.evaluate.baselines.lwm import load_lwm
 from foundation.evaluate.cache import Outcome
-from foundation.evaluate.frozen import Frozen, HandMade, Network
-from foundation.evaluate.jobs import STATISTICS, SUPERVISED, Job
+from foundation.evaluate.frozen import Frozen, HandMade, Network, of_lwm
+from foundation.evaluate.jobs import LWM, STATISTICS, SUPERVISED, Job
 from foundation.evaluate.task import Problem, blocks
 from foundation.evaluate.transfer import reconfigured
 from foundation.machine import device_of, on_device
@@ -55,6 +56,8 @@ class Bench:
             predicted, note = self._baseline(job, rows)
         elif job.base in SUPERVISED:
             predicted, note = self._supervised(cast(SupervisedName, job.base), rows, job.seed)
+        elif job.base == LWM:
+            predicted, note = self._stack(self._lwm, rows, job)
         elif job.base == "knn":
             chosen, note = self._pooling(job, rows)
             predicted = self._shallow(self._network_of(job).frozen(None).features[chosen], rows, "knn", job)
@@ -152,6 +155,11 @@ class Bench:
         train, views = self.problem.train, dict(DEFAULT_VIEWS)
         tests = {part: FieldSet(signals, views, like=train) for part, signals in self.problem.tests.items()}
         return FieldSet(train, views, like=train), tests
+
+    @cached_property
+    def _lwm(self) -> Frozen:
+        assert self.recipe.lwm is not None
+        return of_lwm(self.problem, load_lwm(self.recipe.lwm), self.recipe.tune.augment)
 
     def _pooling(self, job: Job, rows: np.ndarray) -> tuple[str, str]:
         """The pooling for a method that reads only one, and a note on its choice."""

@@ -1,5 +1,5 @@
 """Features that stacks of kernel heads read, with augmented copies of the training samples: those of an encoder, of the
-closed form in its place, or made by hand."""
+closed form in its place, of a peer, or made by hand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from foundation.config import TuneSection
 from foundation.data.labelled import TokenSet, augmented_copies
 from foundation.evaluate.baselines.adaptation import Features
 from foundation.evaluate.baselines.features import feature_rows
+from foundation.evaluate.baselines.lwm import Weights, lwm_features, recorded_features
 from foundation.evaluate.task import Problem
 from foundation.machine import on_device
 from foundation.models import ClosedForm, WfmModel
@@ -115,6 +116,18 @@ class HandMade:
     def _copied(self, name: str) -> Iterator[np.ndarray]:
         train = self.problem.train
         return (feature_rows(copy, name, train) for copy in augmented_copies(train, self.augment))
+
+
+def of_lwm(problem: Problem, weights: Weights, augment: float) -> Frozen:
+    """The tokens of LWM 1.0, pooled in two ways, with copies of the training samples."""
+    train = recorded_features(weights, problem.train)
+    tests = {part: recorded_features(weights, signals) for part, signals in problem.tests.items()}
+    copied = [lwm_features(weights, copy) for copy in augmented_copies(problem.train, augment)]
+    copies = {name: np.stack([own, *(each[name] for each in copied)]) for name, own in train.items()}
+    features: dict[str, Features] = {
+        name: {None: own, **{part: each[name] for part, each in tests.items()}} for name, own in train.items()
+    }
+    return Frozen(copies, features)
 
 
 def _single(features: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from foundation.config import LABELS_ALONE, EvaluateRecipe
 from foundation.results.rows import WITH_TARGET_DATA
 
 SUPERVISED = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
-STATISTICS = "statistics"
+STATISTICS, LWM = "statistics", "lwm-1.0"
 #: Modes whose features can be aligned with unlabelled test recordings.
-ALIGNABLE = ("baseline", STATISTICS, "untrained", "probe", "knn")
+ALIGNABLE = ("baseline", STATISTICS, LWM, "untrained", "probe", "knn")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def title(recipe: EvaluateRecipe, mode: str) -> str:
         return recipe.baselines[0].title
     if mode == STATISTICS:
         return "closed-form statistics"
+    if mode == LWM:
+        return "LWM 1.0"
     return SUPERVISED[mode] + (f", best of {recipe.tune.search}" if recipe.tune.search else "")
 
 

@@ -14,7 +14,7 @@ from foundation.errors import ShardError
 
 SHOWN = 3  # names in a sentence
 #: Modes whose heads see augmented copies.
-AUGMENTED = ("statistics", "cnn", "resnet", "untrained", "probe", "lora", "full", "scratch")
+AUGMENTED = ("statistics", "lwm-1.0", "cnn", "resnet", "untrained", "probe", "lora", "full", "scratch")
 
 
 def environment_note(task: TaskSection, folds: Sequence[str]) -> str:

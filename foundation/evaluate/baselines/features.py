@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from foundation.errors import SignalError
 from foundation.evaluate.baselines.cumulants import cumulant_features
+from foundation.evaluate.baselines.array_features import angle_features, array_features
 from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS, delay_features, fill_gaps
 from foundation.signal import Signal
 from foundation.transforms.unheard import unheard_level, with_unheard
@@ -45,6 +46,8 @@ def hand_features(signal: Signal, name: str) -> Features:
                 frequency; [T // 2]. Transfers between rooms, unlike the static response.
             "delay": `foundation.evaluate.baselines.delay_features.delay_features`, for impulse responses; [10 L].
             "cumulants": `foundation.evaluate.baselines.cumulants.cumulant_features`, for IQ samples; [8 L].
+            "array", "angle": `foundation.evaluate.baselines.array_features`, for channels of a line of antennas; [L + R
+                + 2] and [2 L]. "array" keeps the gain.
 
     Raises:
         SignalError: the name is not known, or the features are not defined for this signal.
@@ -183,4 +186,6 @@ FEATURES: dict[str, Callable[[Signal], Features]] = {
     "doppler": _doppler,
     "delay": delay_features,
     "cumulants": cumulant_features,
+    "array": array_features,
+    "angle": angle_features,
 }
