@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import SignalError
-from foundation.evaluate.baselines.cumulants import cumulant_features
 from foundation.evaluate.baselines.array_features import angle_features, array_features
+from foundation.evaluate.baselines.cumulants import cumulant_features
 from foundation.evaluate.baselines.delay_features import DELAY_STATISTICS, delay_features, fill_gaps
 from foundation.signal import Signal
 from foundation.transforms.unheard import unheard_level, with_unheard
