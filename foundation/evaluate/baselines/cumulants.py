@@ -23,7 +23,7 @@ FEWEST = 16
 
 def cumulant_features(signal: Signal) -> NDArray[np.float64]:
     """Magnitude of each of `CUMULANTS` of the valid samples of each link, its sign kept where it is real; float64
-    [8 L]. Unchanged by gain and phase.
+    [8 L], 0 where nothing was measured. Unchanged by gain and phase.
 
     Raises:
         SignalError: the signal is real or in the delay domain, or a link has fewer than 16 samples, or only zeros.
@@ -33,6 +33,9 @@ def cumulant_features(signal: Signal) -> NDArray[np.float64]:
     rows = []
     for link in range(signal.values.shape[1]):
         samples = signal.values[:, link][signal.mask[:, link]].astype(np.complex128)
+        if not len(samples):  # of an antenna that was not measured
+            rows.append([0.0] * len(CUMULANTS))
+            continue
         if len(samples) < FEWEST or not samples.any():
             raise SignalError(
                 f"cumulant features need {FEWEST} samples of a link, not all 0; there are {len(samples)}."
