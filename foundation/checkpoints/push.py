@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
 OPTIONAL = frozenset(
-    {"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"}
+    {
+        *("README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"),
+        "calibration.safetensors",
+    }
 )
 
 #: Formats that run code when they are loaded.
