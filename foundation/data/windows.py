@@ -23,6 +23,7 @@ from foundation.transforms.resample import resample_time
 SAME_RATE = 1.1  # ratio of two intervals that counts as one rate
 #: Most samples that are made of one by interpolation: a slower recording lacks most of what the windows showed.
 MOST_INTERPOLATED = 4.0
+LEAST_MEASURED = 0.5  # share of the samples of a window that have an entry
 LONGEST = 1.5  # times the longest training window: a window that takes longer spans a gap
 _Seconds = Annotated[float, Field(ge=0)]
 
@@ -74,7 +75,7 @@ class WindowShape(BaseModel):
     def cut(self, signal: Signal, views: Mapping[str, str], hop_s: float | None = None) -> list[Cut]:
         """Windows of a recording, as the training samples were cut: `length` samples at their rate.
 
-        Windows that span a gap or in which nothing was measured are left out, with a warning.
+        Windows that span a gap are left out, with a warning.
 
         Args:
             views: kind -> what the network reads of it, see `foundation.data.views`: of a recording at another rate
@@ -83,7 +84,7 @@ class WindowShape(BaseModel):
 
         Raises:
             SignalError: the recording is shorter than a window, far slower than the training windows, or has no window
-                that was measured; or the hop is no time between two windows.
+                without a gap; or the hop is no time between two windows.
         """
         found = self._at_rate(signal, views)
         step = self._step(hop_s)
@@ -96,7 +97,8 @@ class WindowShape(BaseModel):
         for start in range(0, times - self.length + 1, step):
             last = start + self.length - 1
             begin, end = float(found.time_s[start]), float(found.time_s[last])
-            if end - begin > LONGEST * self.longest_s or not found.mask[start : last + 1].any():
+            measured = float(found.mask[start : last + 1].any((1, 2)).mean())
+            if end - begin > LONGEST * self.longest_s or measured < LEAST_MEASURED:
                 left_out += 1
             else:
                 cuts.append(Cut(begin, end + self.interval_s, found.window(start, self.length)))
@@ -128,8 +130,8 @@ class WindowShape(BaseModel):
     def _step(self, hop_s: float | None) -> int:
         if hop_s is None:
             return self.length
-        step = round(hop_s / self.interval_s) if self.interval_s else 0
-        if not (np.isfinite(hop_s) and step >= 1):
+        step = round(hop_s / self.interval_s) if self.interval_s and np.isfinite(hop_s) else 0
+        if step < 1:
             least = f"{self.interval_s:g} s at least" if self.interval_s else "none: a window is one sample"
             raise SignalError(f"the hop between windows is {hop_s:g} s; expected {least}.")
         return step

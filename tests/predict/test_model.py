@@ -107,7 +107,7 @@ def test_another_kind_and_too_short_a_recording_are_refused(model: Model, window
     one = windows[0]
     with pytest.raises(SignalError, match="is csi-amplitude, and the head was fitted to csi"):
         model.predict(one.with_(values=np.abs(one.values), kind="csi-amplitude", is_real=True, clean=None))
-    with pytest.raises(SignalError, match="has 100 times in 0.99 s, fewer than one window of 128 samples"):
+    with pytest.raises(SignalError, match=r"has 100 times in 0\.99 s, fewer than one window of 128 samples"):
         model.predict(one.window(0, 100))
     with pytest.warns(UserWarning, match="1 of 2 signals are left out: .* fewer than one window"):
         assert len(model.predict([one.window(0, 100), one])) == 1
@@ -115,11 +115,9 @@ def test_another_kind_and_too_short_a_recording_are_refused(model: Model, window
         model.predict([])
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("no/where/at/all", "no such folder of an adapter"), ("x\0", "no such folder")]
-)
-def test_a_missing_adapter_is_one_sentence(name: str, said: str) -> None:
-    with pytest.raises(CheckpointError, match=said):
+@pytest.mark.parametrize("name", ["no/where/at/all", "x\0", "wfm-small"])
+def test_a_missing_adapter_is_one_sentence(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no such folder of an adapter; give one that 'wfm finetune' wrote"):
         foundation.load(adapter=name)
 
 
