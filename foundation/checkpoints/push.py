@@ -25,6 +25,9 @@ OPTIONAL = frozenset(
     }
 )
 
+#: What `wfm finetune` writes beside an adapter, for its own user.
+LEFT_OUT = frozenset({"predictions.json", "report.html"})
+
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
 
@@ -70,7 +73,7 @@ def shareable_files(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; write one with 'wfm hub export'.")
-    entries = {path.name: path for path in sorted(folder.iterdir())}
+    entries = {path.name: path for path in sorted(folder.iterdir()) if path.name not in LEFT_OUT}
     for path in entries.values():
         if path.suffix.lower() in PICKLE_SUFFIXES:
             raise CheckpointError(f"{path}: can run code when it is loaded; remove it and share safetensors.")

@@ -18,6 +18,7 @@ from foundation.results.page import facts_list, figure, lead, paragraphs, sectio
 from foundation.results.tables import Pivot
 
 MOST_ROWS = 1000  # of a table on the page; a file of JSON or CSV has all
+MOST_REGIONS = 10  # that are drawn in one plane
 OUTSIDE = "unlike the training signals"
 
 
@@ -144,9 +145,9 @@ def _numbers(windows: Sequence[Prediction], starts: np.ndarray, ends: np.ndarray
 
 
 def _track(axes: Axes, values: np.ndarray, radius: float | None) -> None:
-    """Predicted places in the plane, each with its region, in order from light to dark."""
-    for place in values if radius is not None else []:
-        axes.add_patch(Circle((place[0], place[1]), radius or 0.0, color=COLOURS[0], alpha=0.06, linewidth=0))
+    """Predicted places in the plane in order from light to dark, and the regions of some of them."""
+    for place in values[:: 1 + len(values) // MOST_REGIONS] if radius is not None else []:
+        axes.add_patch(Circle((place[0], place[1]), radius or 0.0, facecolor="none", edgecolor=COLOURS[0], alpha=0.5))
     axes.plot(values[:, 0], values[:, 1], color=BLANK, linewidth=1)
     axes.scatter(values[:, 0], values[:, 1], c=np.arange(len(values)), cmap="viridis_r", s=14, zorder=3)
     axes.set_aspect("equal", "datalim")
@@ -154,11 +155,11 @@ def _track(axes: Axes, values: np.ndarray, radius: float | None) -> None:
 
 
 def _mark(axes: Axes, windows: Sequence[Prediction], starts: np.ndarray, ends: np.ndarray) -> None:
-    """A red line above every window that lies outside."""
+    """A red line at the top of the axes for every window that lies outside."""
     is_out = np.array([bool(one.outside) for one in windows])
     above = axes.get_xaxis_transform()
     axes.hlines(
-        np.full(is_out.sum(), 1.02),
+        np.full(is_out.sum(), 0.99),
         starts[is_out],
         ends[is_out],
         color="#d62728",
