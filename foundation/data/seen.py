@@ -49,7 +49,14 @@ class Seen(BaseModel):
         )
 
     def check(self, signals: Sequence[Signal]) -> None:
-        """Refuse signals of another kind, whose outputs would mean nothing; warn of other shapes and bands.
+        """Refuse signals of another kind, as `check_kinds`; warn of other shapes and bands."""
+        self.check_kinds(signals)
+        strange = next((text for signal in signals if (text := self._strange(signal))), None)
+        if strange:
+            warnings.warn(f"{strange}; what the head says of such signals was never tested.", stacklevel=3)
+
+    def check_kinds(self, signals: Sequence[Signal]) -> None:
+        """Refuse signals of another kind, whose outputs would mean nothing.
 
         Raises:
             SignalError: names the session and both kinds.
@@ -60,9 +67,6 @@ class Seen(BaseModel):
                 f"session {other.session!r} is {other.kind}, and the head was fitted to {', '.join(self.kinds)}; give "
                 "signals of that kind, or fit an adapter to this one."
             )
-        strange = next((text for signal in signals if (text := self._strange(signal))), None)
-        if strange:
-            warnings.warn(f"{strange}; what the head says of such signals was never tested.", stacklevel=3)
 
     def _strange(self, signal: Signal) -> str:
         """How a signal differs from all that were seen; "" if it does not."""

@@ -121,7 +121,7 @@ class Model:
         if not given:
             raise SignalError("predict: no signals were given.")
         if fitted.model.seen is not None:
-            fitted.model.seen.check(given[:1])  # of another kind, before they are cut
+            fitted.model.seen.check_kinds(given)  # before they are cut, at whatever rate
         cuts = self._cut(given, hop_s)
         windows = [cut.window for _, cut in cuts]
         if fitted.model.seen is not None:

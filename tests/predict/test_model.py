@@ -51,7 +51,8 @@ def test_the_answers_are_those_of_the_adapter(model: Model, windows: list[Signal
 def test_a_recording_is_cut_as_the_training_windows_were(model: Model, windows: list[Signal]) -> None:
     one = windows[0]
     times = np.arange(3 * 128) * one.interval_s
-    recording = one.with_(values=np.concatenate([w.values for w in windows[:3]]), valid=None, clean=None, time_s=times)
+    values, valid = (np.concatenate([getattr(w, name) for w in windows[:3]]) for name in ("values", "valid"))
+    recording = one.with_(values=values, valid=valid, clean=None, time_s=times)
     found = model.predict(recording)
     assert [each.start_s for each in found] == pytest.approx([0.0, 1.28, 2.56])
     alone = model.predict([window.with_(carrier_hz=one.carrier_hz) for window in windows[:3]])
@@ -67,7 +68,7 @@ def test_what_is_unlike_all_training_signals_is_marked(model: Model, windows: li
 
 
 def test_positions_have_a_region(position: Path, shards_dir: Path) -> None:
-    places = [s for s in read_part(shards_dir, "recording", "test") if "position" in s.labels]
+    places = [s for s in read_part(shards_dir, "room", "test") if "position" in s.labels]
     found = foundation.load(adapter=position).predict(places)
     truth = np.array([signal.labels["position"] for signal in places])
     distance = np.linalg.norm(np.array([one.value for one in found]) - truth, axis=1)
@@ -76,8 +77,8 @@ def test_positions_have_a_region(position: Path, shards_dir: Path) -> None:
     assert 0.75 < np.mean(distance <= found[0].radius) <= 1, "of nine in ten"
 
 
-def test_features_of_any_pooling(model: Model, windows: list[Signal]) -> None:
-    plain = foundation.load(model_source(model))
+def test_features_of_any_pooling(model: Model, trained: Path, windows: list[Signal]) -> None:
+    plain = foundation.load(trained / "model")
     for pooling, length in (("moments", 6 * 32), ("context", 2 * 32), ("moments+context", 8 * 32)):
         found = plain.embed(windows, pooling)
         assert (found.dtype, found.shape) == (np.float32, (12, length))
@@ -92,15 +93,9 @@ def test_features_of_any_pooling(model: Model, windows: list[Signal]) -> None:
         plain.embed([])
 
 
-def model_source(model: Model) -> str:
-    assert model.adapter is not None
-    config = model.adapter.model.encoder.peft_config["default"]  # type: ignore[union-attr, index]
-    return str(config.base_model_name_or_path)
-
-
-def test_without_an_adapter_there_is_nothing_to_predict(model: Model, windows: list[Signal]) -> None:
+def test_without_an_adapter_there_is_nothing_to_predict(trained: Path, windows: list[Signal]) -> None:
     with pytest.raises(CheckpointError, match="no adapter, and so nothing to predict; fit one with 'wfm finetune'"):
-        foundation.load(model_source(model)).predict(windows)
+        foundation.load(trained / "model").predict(windows)
 
 
 def test_another_kind_and_too_short_a_recording_are_refused(model: Model, windows: list[Signal]) -> None:
