@@ -43,12 +43,13 @@ def fit_calibrated(
     truth, origin = targets[rows], origins(data.signals[i] for i in rows)
     weights = stacking_weights(frozen, truth, target.size, origin, seed)
     stack = fit_weighted(weights, frozen, truth, target.size, seed)
+    before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
     model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
     folds = held_out_folds(truth, origin, seed).rows
     held_out, true = held_out_outputs(weights, frozen, truth, target.size, folds, seed)
     if target.classes is not None:
         after = predict(model, TokenSet([data.signals[i] for i in rows], encoder.config))
-        held_out *= _spread(after) / _spread(stack.predict({name: each[0] for name, each in frozen.items()}))
+        held_out *= _spread(after) / _spread(before)
     return model, Calibration.of(held_out, true, Domain.fitted(known[POOLING][0], folds, seed))
 
 
