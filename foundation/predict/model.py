@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -218,15 +218,15 @@ class Model:
     def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray, np.ndarray | None]:
         """Outputs of the head [n, outputs], and features of the encoder without its adapter, if those are needed."""
         fitted = self._fitted()
-        model = fitted.model
+        model, encoder = fitted.model, cast(Any, fitted.model.encoder)  # which PEFT has wrapped
         outputs, features = [], []
         for batch in TokenSet(windows, self.config).batches():
             inputs = model.inputs(batch)
             outputs.append(model(**inputs))
             if fitted.calibration is not None:
-                with model.encoder.disable_adapter():
-                    plain = model.encoder(return_dict=True, **inputs)
-                    features.append(pool(model.encoder, plain, inputs, POOLING).float())
+                with encoder.disable_adapter():
+                    plain = encoder(return_dict=True, **inputs)
+                    features.append(pool(encoder, plain, inputs, POOLING).float())
         output = torch.cat(outputs)
         output = output.float() if output.element_size() < 4 else output
         return output.cpu().numpy(), torch.cat(features).cpu().numpy() if features else None
