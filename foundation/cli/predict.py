@@ -97,7 +97,10 @@ def _write(args: argparse.Namespace, model: Model, found: Sequence[CaptureAnswer
     if args.csv is not None:
         write_atomically(args.csv, to_csv(found))
     if args.html is not None:
-        facts = {"adapter": args.adapter, **{name: str(value) for name, value in model.about().items()}}
+        facts = {
+            "adapter": args.adapter,
+            **{name: str(value) for name, value in model.about().items() if value is not None},
+        }
         write_predictions(args.html, f"{model.target.label}, as {Path(args.adapter).name} predicts it", found, facts)
     if written := [str(path) for path in (args.json, args.csv, args.html) if path is not None]:
         print(f"{', '.join(written)}: written.")
