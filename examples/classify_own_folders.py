@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 import foundation
 from foundation.adapt import fit, fit_stack, predict, training_features
 from foundation.adapt.select_pooling import requested_poolings
+from foundation.checkpoints.load import load_encoder
 from foundation.config import TuneSection
 from foundation.data.labelled import Target, TokenSet
 from foundation.data.origins import origins
@@ -122,7 +123,7 @@ def main() -> None:
     targets = target.encode(windows)
     print(f"{len(windows)} windows of {len({w.session for w in windows})} recordings, {len(test)} windows held out")
 
-    encoder = foundation.load("wfm-small")
+    encoder = load_encoder("wfm-small")
     data, held_out = (TokenSet(part, encoder.config) for part in (windows, [windows[i] for i in test]))
     tune = TuneSection(steps=args.steps, batch_size=16, learning_rate=1e-3)
     poolings = requested_poolings(tune.pooling, (window.values.shape for window in windows), encoder.config)

@@ -1,9 +1,10 @@
 """Pretrain one transformer encoder on any radio signal, then adapt it to any task with LoRA.
 
     import foundation
-    model = foundation.load("wfm-small")
+    model = foundation.load("wfm-small", adapter="runs/finetune/activity")
     signals = foundation.read("capture.dat")
-    features = model(**foundation.tokenize(signals, model.config)).last_hidden_state
+    for window in model.predict(signals):
+        print(window.start_s, window.label, window.probability)
 
 `import foundation` also registers the models with `transformers.AutoModel`. Submodules are imported on first use, so
 that `wfm --help` does not wait for torch.
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 if TYPE_CHECKING:
-    from foundation.checkpoints.load import load_encoder as load
     from foundation.data.tokens import tokenize
+    from foundation.predict import load
     from foundation.readers import read
     from foundation.signal import Signal
 
@@ -27,7 +28,7 @@ __all__ = ["Signal", "__version__", "load", "read", "tokenize"]
 
 #: Public name -> module and its name there.
 _LAZY = {
-    "load": ("foundation.checkpoints.load", "load_encoder"),
+    "load": ("foundation.predict", "load"),
     "read": ("foundation.readers", "read"),
     "tokenize": ("foundation.data.tokens", "tokenize"),
     "Signal": ("foundation.signal", "Signal"),

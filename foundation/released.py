@@ -38,12 +38,17 @@ def resolve(source: str | Path) -> str | Path:
         raise CheckpointError(f"{shown}: no path and no name of a model.") from None
     if str(source) in released():
         return FOLDER / str(source)
-    if below or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", str(source), re.ASCII):
+    if below or not is_repository(str(source)):
         raise CheckpointError(
             f"{shown}: no such folder; give an exported folder, a .ckpt file, an org/name, "
             f"or one that comes with the package: {', '.join(released())}."
         )
     return str(source)
+
+
+def is_repository(source: str) -> bool:
+    """Whether this reads as org/name."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", source, re.ASCII) is not None
 
 
 def name_of(source: str | Path) -> str:

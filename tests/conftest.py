@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.shapes import check_shapes
 
-pytest_plugins = ["helpers.hub_server", "helpers.tiny"]
+pytest_plugins = ["helpers.fitted", "helpers.hub_server", "helpers.tiny"]
 
 
 def pytest_configure() -> None:

@@ -63,6 +63,9 @@ ALLOWED: dict[str, set[str]] = {
             "machine",
         ),
     },
+    "predict": {
+        *("signal", "inspect", "data", "models", "adapt", "checkpoints", "results", "config", "machine"),
+    },
     "study": {
         *(
             "signal",

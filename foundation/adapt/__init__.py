@@ -1,6 +1,8 @@
 """Adaptation to labels: LoRA and full fine-tuning, probes on frozen features, adapter files. Only user of PEFT."""
 
 from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
+from foundation.adapt.calibrated_fit import fit_calibrated
+from foundation.adapt.calibration import Calibration
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.folds import held_out_folds
 from foundation.adapt.probe import pooled_features, probe_error, training_features
@@ -9,9 +11,11 @@ from foundation.adapt.supervised import fit_supervised
 
 __all__ = [
     "Adapter",
+    "Calibration",
     "Stack",
     "Weights",
     "fit",
+    "fit_calibrated",
     "fit_head",
     "fit_stack",
     "fit_supervised",

@@ -3,6 +3,7 @@
 adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
 head.safetensors                                 task head
 task.json                                        label, classes, pooling, a hash of the base model, signals fitted to
+calibration.safetensors                          how sure it is and what it knows, `foundation.adapt.calibration`
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from foundation.adapt.adapter_config import lora_config, lora_shapes
+from foundation.adapt.calibration import FILE as CALIBRATION
+from foundation.adapt.calibration import Calibration
 from foundation.adapt.select_pooling import POOLINGS
 from foundation.data.labelled import Target
 from foundation.data.seen import Seen
@@ -27,19 +30,21 @@ from foundation.errors import CheckpointError
 from foundation.files import new_folder
 from foundation.models import StackedHead, TaskModel, WfmModel
 from foundation.models.config import architecture
-from foundation.models.folder import read_object
+from foundation.models.folder import fetched, read_object
 from foundation.models.weights import check_finite, compare, read_shapes
-from foundation.released import name_of
+from foundation.released import SHOWN, is_repository, name_of
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A loaded adapter: the model in evaluation mode, and the target that it predicts."""
+    """A loaded adapter: the model in evaluation mode, the target that it predicts, and how sure it is of that (None: it
+    was fitted without, as by earlier versions)."""
 
     model: TaskModel
     target: Target
+    calibration: Calibration | None = None
 
 
 class _Task(BaseModel):
@@ -86,7 +91,8 @@ def save_adapter(
         base: name or path of the base model.
         base_hash: `weights_hash` of the base model.
         seen: the signals that it was fitted to, which `predict` compares with those it is given. None: not known.
-        beside: writes further files into the folder that it is given, which appear together with the adapter.
+        beside: writes further files into the folder that it is given, such as a `Calibration`, which appear together
+            with the adapter.
 
     Raises:
         CheckpointError: the folder exists, also if another command has made it meanwhile (nothing is overwritten), or
@@ -115,6 +121,37 @@ def save_adapter(
             beside(partial)
 
 
+def adapter_folder(source: str | Path) -> Path:
+    """The folder of an adapter: as given, or of an org/name on the Hub, of which only the files of an adapter are
+    fetched.
+
+    Raises:
+        CheckpointError: there is none, or the Hub has none or cannot be reached.
+    """
+    shown = repr(str(source)[:SHOWN])[1:-1]
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return path
+        below = isinstance(source, Path) or path.exists() or path.parent.is_dir()
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, holds a null, or ~ of an unknown user
+        below = True
+    if below or not is_repository(str(source)):
+        raise CheckpointError(
+            f"{shown}: no such folder of an adapter; give one that 'wfm finetune' wrote, or an org/name on the Hub."
+        )
+    return fetched(str(source), [*FILES, CALIBRATION], {})
+
+
+def base_of(folder: Path) -> str:
+    """Name or path of the base model that an adapter was fitted to.
+
+    Raises:
+        CheckpointError: task.json is missing or damaged.
+    """
+    return _read_task(folder).base
+
+
 def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     """Attach a saved adapter and its head to `encoder`, which PEFT wraps in place; outputs equal the saved model's.
 
@@ -137,7 +174,7 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     target = Target(task.label, None if task.classes is None else tuple(task.classes), task.size)
     model = TaskModel(_attached(weights, encoder, config), head, task.pooling).eval()
     model.seen = task.signals
-    return Adapter(model, target)
+    return Adapter(model, target, Calibration.load(folder))
 
 
 def _attached(path: Path, encoder: WfmModel, config: LoraConfig) -> PeftModel:

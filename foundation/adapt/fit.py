@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from foundation.adapt.probe import training_features
 from foundation.adapt.select_pooling import readable_poolings, requested_poolings
-from foundation.adapt.stacking import fit_stack
+from foundation.adapt.stacking import Stack, fit_stack
 from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
@@ -47,6 +47,7 @@ def fit(
     tune: TuneSection,
     seed: int,
     frozen: Mapping[str, np.ndarray] | None = None,
+    stack: Stack | None = None,
     progress: bool = False,
 ) -> TaskModel:
     """Fit a copy of `encoder` and a new head; `encoder` itself is not changed.
@@ -62,17 +63,19 @@ def fit(
         targets: of all samples: int64 [n] classes or float64 [n, size] numbers.
         mode: `lora` trains adapters and head, `full` all weights, `scratch` all weights from random ones.
         frozen: `training_features` of these rows for every pooling that `tune` names, if already computed.
+        stack: the head to start from, if already fitted to these rows.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     network = _trainable(encoder, mode, tune, seed)
-    if frozen is None:
-        poolings = requested_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
-        if mode != "scratch":
-            poolings = readable_poolings(poolings, encoder)
-        frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
-    stack = fit_stack(frozen, targets[rows], target.size, origins(data.signals[i] for i in rows), seed)
+    if stack is None:
+        if frozen is None:
+            poolings = requested_poolings(tune.pooling, (s.values.shape for s in data.signals), encoder.config)
+            if mode != "scratch":
+                poolings = readable_poolings(poolings, encoder)
+            frozen = training_features(network.eval(), data, poolings, rows, tune.augment)
+        stack = fit_stack(frozen, targets[rows], target.size, origins(data.signals[i] for i in rows), seed)
     model = TaskModel(network, stack.head.to(encoder.device), stack.pooling)
     peak = tune.learning_rate if mode == "lora" else tune.full_learning_rate
     groups, name = _groups(model, peak, tune), f"fit {target.label} ({mode})"

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
 OPTIONAL = frozenset(
-    {"README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"}
+    {
+        *("README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"),
+        "calibration.safetensors",
+    }
 )
+
+#: What `wfm finetune` writes beside an adapter, for its own user.
+LEFT_OUT = frozenset({"predictions.json", "report.html"})
 
 #: Formats that run code when they are loaded.
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"})
@@ -67,7 +73,7 @@ def shareable_files(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; write one with 'wfm hub export'.")
-    entries = {path.name: path for path in sorted(folder.iterdir())}
+    entries = {path.name: path for path in sorted(folder.iterdir()) if path.name not in LEFT_OUT}
     for path in entries.values():
         if path.suffix.lower() in PICKLE_SUFFIXES:
             raise CheckpointError(f"{path}: can run code when it is loaded; remove it and share safetensors.")

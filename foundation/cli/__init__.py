@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from foundation import __version__
-from foundation.cli import hub, inspect, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.cli import hub, inspect, predict, pretrain, quickstart, runs, shards, slurm, study, tasks
 from foundation.cli.outcome import run
 from foundation.cli.parser import Parser
 from foundation.config.renamed import OPTIONS
@@ -33,6 +33,7 @@ training:
   wfm runs                                                      every run: state, step, loss, newest checkpoint
 tasks and tables:
   wfm finetune --config recipes/finetune/activity.yaml          LoRA and a task head on labelled shards
+  wfm predict capture.dat --adapter runs/finetune/activity      what the fitted adapter says of a capture
   wfm evaluate --config recipes/evaluate/simulated.yaml         baselines, probes and fine-tuning in one table
   wfm study recipes/studies/masks.yaml --html masks.html        ablations and scaling laws
 cluster and Hub:
@@ -84,6 +85,7 @@ def _parser() -> Parser:
         runs.add_plan,
         runs.add_runs,
         tasks.add,
+        predict.add,
         study.add,
         slurm.add,
         hub.add,

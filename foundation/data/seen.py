@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundation.data.windows import WindowShape
 from foundation.errors import SignalError
 from foundation.signal import KINDS, Signal
 
@@ -17,13 +18,14 @@ _Size = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Seen(BaseModel):
-    """Kinds, shapes and carriers of the training signals.
+    """Kinds, shapes, carriers and windows of the training signals.
 
     Attributes:
         kinds: of `foundation.signal.KINDS`.
         times: smallest and largest number of time samples.
         grids: (links, responses) of every shape.
         carriers_hz: smallest and largest of those that are known; None: none is.
+        window: how long and how fast they were; None of adapters saved by earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -32,6 +34,7 @@ class Seen(BaseModel):
     times: tuple[_Size, _Size]
     grids: list[tuple[_Size, _Size]] = Field(min_length=1)
     carriers_hz: tuple[float, float] | None
+    window: WindowShape | None = None
 
     @classmethod
     def of(cls, signals: Sequence[Signal]) -> Seen:
@@ -42,10 +45,18 @@ class Seen(BaseModel):
             times=(min(times), max(times)),
             grids=sorted({(signal.values.shape[1], signal.values.shape[2]) for signal in signals}),
             carriers_hz=(min(carriers), max(carriers)) if carriers else None,
+            window=WindowShape.of(signals),
         )
 
     def check(self, signals: Sequence[Signal]) -> None:
-        """Refuse signals of another kind, whose outputs would mean nothing; warn of other shapes and bands.
+        """Refuse signals of another kind, as `check_kinds`; warn of other shapes and bands."""
+        self.check_kinds(signals)
+        strange = next((text for signal in signals if (text := self._strange(signal))), None)
+        if strange:
+            warnings.warn(f"{strange}; what the head says of such signals was never tested.", stacklevel=3)
+
+    def check_kinds(self, signals: Sequence[Signal]) -> None:
+        """Refuse signals of another kind, whose outputs would mean nothing.
 
         Raises:
             SignalError: names the session and both kinds.
@@ -56,9 +67,6 @@ class Seen(BaseModel):
                 f"session {other.session!r} is {other.kind}, and the head was fitted to {', '.join(self.kinds)}; give "
                 "signals of that kind, or fit an adapter to this one."
             )
-        strange = next((text for signal in signals if (text := self._strange(signal))), None)
-        if strange:
-            warnings.warn(f"{strange}; what the head says of such signals was never tested.", stacklevel=3)
 
     def _strange(self, signal: Signal) -> str:
         """How a signal differs from all that were seen; "" if it does not."""
@@ -69,10 +77,18 @@ class Seen(BaseModel):
                 f"session {signal.session!r} has {times} times x {links} links x {responses} responses, and the head "
                 f"was fitted to {' to '.join(map(str, dict.fromkeys(self.times)))} times x {shapes}"
             )
-        low, high = self.carriers_hz or (0.0, float("inf"))
-        if signal.carrier_hz > 0 and not low / ONE_BAND <= signal.carrier_hz <= high * ONE_BAND:
-            return (
-                f"session {signal.session!r} is at {signal.carrier_hz / 1e9:.2f} GHz, and the head was fitted at "
-                f"{' to '.join(f'{hz / 1e9:.2f}' for hz in dict.fromkeys((low, high)))} GHz"
-            )
+        bandwidths = self.window.bandwidths_hz if self.window else None
+        if text := _beside(signal.carrier_hz, self.carriers_hz, 1e9, "GHz"):
+            return f"session {signal.session!r} is at {text}"
+        if text := _beside(signal.bandwidth_hz, bandwidths, 1e6, "MHz"):
+            return f"session {signal.session!r} has a bandwidth of {text}"
         return ""
+
+
+def _beside(hertz: float, seen: tuple[float, float] | None, unit: float, name: str) -> str:
+    """A frequency that lies outside of what was seen, and what was; "" for one that does not, or is not known."""
+    low, high = seen or (0.0, float("inf"))
+    if hertz <= 0 or low / ONE_BAND <= hertz <= high * ONE_BAND:
+        return ""
+    span = " to ".join(f"{each / unit:.2f}" for each in dict.fromkeys((low, high)))
+    return f"{hertz / unit:.2f} {name}, and the head was fitted at {span} {name}"

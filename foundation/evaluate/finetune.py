@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from foundation.adapt import fit, predict, save_adapter
+from foundation.adapt import fit_calibrated, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
@@ -53,14 +53,21 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     targets = problem.target.encode(problem.train)
     truths = {part: problem.target.encode(signals) for part, signals in problem.tests.items()}  # refuses before the fit
     rows = label_subset(targets, recipe.fraction, recipe.seed)
-    model = fit(encoder, data, rows, targets, problem.target, "lora", recipe.tune, recipe.seed, progress=True)
+    model, calibration = fit_calibrated(
+        encoder, data, rows, targets, problem.target, recipe.tune, recipe.seed, progress=True
+    )
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
         found[part] = TaskResult.of(problem.target, targets[rows], truths[part], predicted)
+
     # In one folder with what it answers, which appears whole: a half that a stop leaves would refuse the next call.
-    _save(model, problem.target, recipe, weights_hash(encoder), seen, lambda to: _write(to, found, recipe, len(rows)))
+    def beside(folder: Path) -> None:
+        calibration.save(folder)
+        _write(folder, found, recipe, len(rows))
+
+    _save(model, problem.target, recipe, weights_hash(encoder), seen, beside)
     _print(found, recipe)
     return found
 

@@ -7,7 +7,7 @@ elsewhere, a key of config.json to code. Here the files and keys are those that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,25 @@ def local_folder(source: str | Path, options: dict[str, Any]) -> Path:
     if isinstance(found, Path):
         return found / subfolder
     patterns = [f"{subfolder}/{name}".lstrip("/") for name in (*FILES, "model-*.safetensors", "adapter_config.json")]
+    return fetched(found, patterns, of_hub) / subfolder
+
+
+def fetched(repository: str, patterns: Sequence[str], of_hub: Mapping[str, Any]) -> Path:
+    """The folder in the Hub's cache that these files of a repository are in, fetched where they are not.
+
+    Args:
+        of_hub: options of `snapshot_download`.
+
+    Raises:
+        CheckpointError: the Hub has no such repository or cannot be reached.
+    """
     try:
-        return Path(snapshot_download(found, allow_patterns=patterns, **of_hub)) / subfolder
+        return Path(snapshot_download(repository, allow_patterns=list(patterns), **of_hub))
     except (HTTPError, OSError, ValueError) as error:
         reason = "it cannot be reached" if isinstance(error, LocalEntryNotFoundError) else str(error).split(". ")[0]
         reason = " ".join(reason.split())[:200]
         raise CheckpointError(
-            f"{found}: is no folder here and cannot be had from the Hub ({reason}); check the name, or the network."
+            f"{repository}: is no folder here and cannot be had from the Hub ({reason}); check the name or the network."
         ) from error
 
 

@@ -19,6 +19,7 @@ import foundation
 from foundation.adapt import load_adapter, save_adapter
 from foundation.adapt.adapter_files import weights_hash
 from foundation.adapt.fit import LORA_MODULES
+from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError
 from foundation.models import KernelHead, StackedHead, TaskModel, WfmModel
@@ -132,7 +133,7 @@ def test_settings_that_this_library_never_writes_are_refused(
 
 
 def test_auto_peft_model_finds_the_released_base(tmp_path: Path) -> None:
-    base = foundation.load("wfm-small")
+    base = load_encoder("wfm-small")
     model = made(base)
     save_adapter(model, Target("activity", ("a", "b", "c"), 3), "wfm-small", weights_hash(base), tmp_path / "adapter")
     batch = foundation.tokenize(make_signal(0), base.config)

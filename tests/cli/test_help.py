@@ -49,7 +49,9 @@ def test_every_command_is_described(command: str) -> None:
     assert all(len(line) <= 120 for line in parser.format_help().splitlines())
 
 
-@pytest.mark.parametrize("command", ["pretrain", "plan", "runs", "study", "inspect", "evaluate", "slurm", "hub"])
+@pytest.mark.parametrize(
+    "command", ["pretrain", "plan", "runs", "study", "inspect", "evaluate", "predict", "slurm", "hub"]
+)
 def test_commands_show_examples(command: str) -> None:
     epilog = COMMANDS[f"wfm {command}"].epilog
     assert epilog is not None

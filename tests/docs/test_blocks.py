@@ -90,7 +90,7 @@ def _check(command: list[str]) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the recipes and a capture of an Intel 5300, in which the blocks of one document run."""
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    records = [intel_record(random_csi(number, rx=1), 1000 * number) for number in range(230)]
+    records = [intel_record(random_csi(number, rx=1), 10_000 * number) for number in range(230)]
     written(tmp_path / "capture.dat", *records)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
