@@ -45,6 +45,8 @@ ALLOWED: dict[str, set[str]] = {
         "results",
         "config",
         "machine",
+        "adapt",
+        "released",
     },
     "adapt": {"transforms", "data", "models", "nn", "config", "released"},
     "cluster": {"config"},

@@ -1,6 +1,7 @@
 """Adaptation to labels: LoRA and full fine-tuning, probes on frozen features, adapter files. Only user of PEFT."""
 
 from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
+from foundation.adapt.domain import add_domain, merge_domain
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.folds import held_out_folds
 from foundation.adapt.probe import pooled_features, probe_error, training_features
@@ -11,6 +12,7 @@ __all__ = [
     "Adapter",
     "Stack",
     "Weights",
+    "add_domain",
     "fit",
     "fit_head",
     "fit_stack",
@@ -18,6 +20,7 @@ __all__ = [
     "fit_weighted",
     "held_out_folds",
     "load_adapter",
+    "merge_domain",
     "pooled_features",
     "predict",
     "probe_error",

@@ -123,7 +123,7 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(FILES)}.")
-    task = _read_task(folder)
+    task = read_task(folder)
     if task.base_sha256 != weights_hash(encoder):
         raise CheckpointError(
             f"{folder} was fitted to {task.base}; the given encoder has other weights or another configuration. Load "
@@ -150,7 +150,12 @@ def read_lora(folder: Path, encoder: WfmModel) -> Saved:
     return config, state
 
 
-def _read_task(folder: Path) -> _Task:
+def read_task(folder: Path) -> _Task:
+    """task.json of a folder.
+
+    Raises:
+        CheckpointError: it is no adapter of this library, or damaged.
+    """
     try:
         return _Task.model_validate(read_object(folder / "task.json"))
     except ValidationError as error:

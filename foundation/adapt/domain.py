@@ -1,9 +1,8 @@
 """Domain adapters: LoRA fitted to unlabelled recordings of one domain, without a head.
 
 adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
-domain.json                                      name, a hash of the base model, held-out masked loss without and with it
-
-`wfm adapt` writes beside them what the adapter saw, see `foundation.checkpoints.provenance`.
+domain.json                                      name, a hash of the base model, held-out loss without and with it
+pretraining.json, content_hashes.safetensors     what the adapter saw, see `foundation.checkpoints.provenance`
 """
 
 from __future__ import annotations
@@ -11,18 +10,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.adapt.adapter_files import FILES, read_lora, weights_hash
-from foundation.adapt.lora import attach, write_lora
+from foundation.adapt.lora import attach, attach_sum, write_lora
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.errors import CheckpointError
 from foundation.files import new_folder
-from foundation.models import WfmModel
+from foundation.models import TaskModel, WfmModel
 from foundation.models.folder import read_object
 
 DOMAIN = "domain.json"
+#: What evaluation compares with test recordings, beside the adapter.
+RECORD = ("pretraining.json", CONTENT_HASHES)
 
 
 class Domain(BaseModel):
@@ -48,7 +51,7 @@ def save_domain(lora: PeftModel, domain: Domain, folder: Path, beside: Callable[
     """Write a domain adapter atomically to a new folder.
 
     Args:
-        beside: writes further files into the folder that it is given.
+        beside: writes the record of what it saw into the folder that it is given.
 
     Raises:
         CheckpointError: the folder exists; nothing is overwritten.
@@ -65,7 +68,7 @@ def read_domain(folder: Path) -> Domain:
     Raises:
         CheckpointError: it is no domain adapter, or damaged.
     """
-    missing = [name for name in (*FILES[:2], DOMAIN) if not (folder / name).is_file()]
+    missing = [name for name in (*FILES[:2], DOMAIN, *RECORD) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm adapt' writes a domain adapter.")
     try:
@@ -84,15 +87,34 @@ def merge_domain(encoder: WfmModel, folder: Path) -> WfmModel:
     Raises:
         CheckpointError: as `read_domain`; or the adapter was fitted to other base weights, or its weights are damaged.
     """
-    _check_base(encoder, folder)
+    check_base(folder, weights_hash(encoder))
     lora = attach(copy.deepcopy(encoder), read_lora(folder, encoder), folder / FILES[1])
     merged: WfmModel = lora.merge_and_unload()
     return merged.eval()
 
 
-def _check_base(encoder: WfmModel, folder: Path) -> None:
+def add_domain(model: TaskModel, base: WfmModel, folder: Path) -> TaskModel:
+    """A task model that was fitted with LoRA to `merge_domain(base, folder)`, as one adapter of `base` itself: its
+    LoRA matrices are the exact sum of both.
+
+    Raises:
+        CheckpointError: as `merge_domain`.
+    """
+    check_base(folder, weights_hash(base))
+    lora = cast(PeftModel, model.encoder)
+    own = lora.peft_config["default"], get_peft_model_state_dict(lora)
+    both = attach_sum(copy.deepcopy(base), [read_lora(folder, base), own], folder / FILES[1])
+    return TaskModel(both, model.head, model.pooling).eval()
+
+
+def check_base(folder: Path, weights: str) -> None:
+    """Check that a domain adapter was fitted to the encoder of this `weights_hash`.
+
+    Raises:
+        CheckpointError: as `read_domain`, or it was fitted to another.
+    """
     domain = read_domain(folder)
-    if domain.base_sha256 != weights_hash(encoder):
+    if domain.base_sha256 != weights:
         raise CheckpointError(
             f"{folder} was fitted to {domain.base}; the given encoder has other weights or another configuration. Load "
             "that base model first."

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from foundation.adapt import fit, predict, save_adapter
+from foundation.adapt import add_domain, fit, merge_domain, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
@@ -43,9 +43,13 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
 def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     assert isinstance(recipe.task.split, str)
     print(f"{recipe.out}: {set_threads(recipe.threads)}.", flush=True)
-    encoder = on_device(load_encoder(recipe.checkpoint), recipe.device)
+    base = on_device(load_encoder(recipe.checkpoint), recipe.device)
+    encoder = base if recipe.domain is None else merge_domain(base, recipe.domain)
     problem = Problem.load(recipe.task, recipe.task.split)
-    refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
+    tested = recipe.task.shards, recipe.task.split, recipe.task.tests
+    refuse_overlap(recipe.checkpoint, *tested)
+    if recipe.domain is not None:
+        refuse_overlap(recipe.domain, *tested, did="adapted to")
     seen = Seen.of(problem.train)
     for signals in problem.tests.values():
         seen.check(signals)
@@ -59,8 +63,10 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
         found[part] = TaskResult.of(problem.target, targets[rows], truths[part], predicted)
+    if recipe.domain is not None:
+        model = add_domain(model, base, recipe.domain)
     # In one folder with what it answers, which appears whole: a half that a stop leaves would refuse the next call.
-    _save(model, problem.target, recipe, weights_hash(encoder), seen, lambda to: _write(to, found, recipe, len(rows)))
+    _save(model, problem.target, recipe, weights_hash(base), seen, lambda to: _write(to, found, recipe, len(rows)))
     _print(found, recipe)
     return found
 
@@ -104,6 +110,7 @@ def _write(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe
     save_results(folder / RESULTS, found)
     facts = {
         "checkpoint": recipe.checkpoint,
+        **({} if recipe.domain is None else {"domain adapter": str(recipe.domain)}),
         "shards": str(recipe.task.shards),
         "split": str(recipe.task.split),
         "labelled training samples": f"{labelled:,} ({100 * recipe.fraction:g} % of the labels)",

@@ -115,7 +115,7 @@ def _adapt(recipe: AdaptRecipe) -> Best:
             f"{best.start:.4f} (lowest {min(best.losses):.4f}), so no adapter is saved; give more recordings, or lower "
             "learning_rate."
         )
-    lora.load_state_dict(best.weights, strict=False)
+    model.load_state_dict(best.weights, strict=False)
     domain = Domain(
         name=recipe.name,
         base=name_of(recipe.checkpoint),
@@ -180,8 +180,8 @@ def split_sessions(sessions: Sequence[str], share: float) -> tuple[np.ndarray, n
 
 def write_seen(folder: Path, recipe: AdaptRecipe) -> None:
     """The record of the samples that an adapter saw, those held out as well: they chose its state."""
-    record = Record(recipe=recipe.model_dump(mode="json"), datasets=[seen_of(recipe.data, Manifest.load(recipe.data.shards))])
-    save_record(folder / PROVENANCE, record)
+    datasets = [seen_of(recipe.data, Manifest.load(recipe.data.shards))]
+    save_record(folder / PROVENANCE, Record(recipe=recipe.model_dump(mode="json"), datasets=datasets))
     save_hashes(folder / CONTENT_HASHES, hashes_of([recipe.data]))
 
 

@@ -52,13 +52,17 @@ class HeldOutLoss(Stepwise):
             self._kinds = samples_by_kind(self.section)
         module.model.eval()
         try:
-            found = {kind: held_out(module.model, masked_in_every_way(own, module.model.config, self.recipe.seed, module.device)) for kind, own in self._kinds.items()}
+            found = {kind: self._loss(module, own) for kind, own in self._kinds.items()}
         finally:
             module.model.train()
         metrics = {f"held_out/{kind}": each.loss for kind, each in found.items()}
         metrics |= mean_of(found, {kind: len(own) for kind, own in self._kinds.items()})
         for logger in trainer.loggers:  # at this step alone: what a module logs is repeated until it logs anew
             logger.log_metrics(metrics, trainer.global_step - 1)
+
+    def _loss(self, module: PretrainModule, signals: list[Signal]) -> HeldOut:
+        model = module.model
+        return held_out(model, masked_in_every_way(signals, model.config, self.recipe.seed, module.device))
 
     @property
     def _is_sharded(self) -> bool:
