@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from foundation.adapt import add_domain, fit, merge_domain, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
+from foundation.adapt.domain import RECORD
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
 from foundation.data.labelled import Target, TokenSet, label_subset
@@ -108,6 +110,8 @@ def _print(found: Mapping[str, TaskResult], recipe: FinetuneRecipe) -> None:
 
 def _write(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
     save_results(folder / RESULTS, found)
+    for name in RECORD if recipe.domain is not None else ():
+        shutil.copyfile(recipe.domain / name, folder / name)
     facts = {
         "checkpoint": recipe.checkpoint,
         **({} if recipe.domain is None else {"domain adapter": str(recipe.domain)}),
