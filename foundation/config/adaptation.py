@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from foundation.config.corpus import SamplesSection
-from foundation.config.pretraining import ObjectiveSection
 from foundation.config.section import Section
 from foundation.config.values import Batch, Device, FilePath, Name, Rate, Seed, Share, Steps, Threads
 
@@ -41,10 +40,6 @@ class AdaptRecipe(Section):
     learning_rate: Rate = Field(1e-3, description="peak learning rate")
     check_every: Steps = Field(20, description="steps between two looks at the held-out masked loss")
     patience: Steps = Field(3, description="looks without a lower held-out loss after which training stops")
-    objective: ObjectiveSection = Field(
-        ObjectiveSection(denoising_weight=0.0, generation_share=0.0),
-        description="what is predicted; by default the mean of hidden tokens, which every encoder was trained for",
-    )
     seed: Seed = Field(0, description="of the LoRA matrices, order of samples and masks")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:1 or mps; auto: the first GPU, else the CPU")
     threads: Threads | None = Field(

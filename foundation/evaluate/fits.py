@@ -43,6 +43,7 @@ class Bench:
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
         self._networks: dict[bool, tuple[str, Network]] = {}  # with the domain adapter, and without
+        self._alone: dict[str, Bench] = {}  # for a test part with a domain adapter of its own
         self._hand = HandMade(self.problem, recipe.tune.augment)
         self._aligners: dict[str, Aligner] = {way: Aligner(way) for way in recipe.align}
         self._chosen: dict[tuple[str, str, float, int], tuple[str, str]] = {}
@@ -70,9 +71,11 @@ class Bench:
         """As `outcome`, with another domain adapter for every test part."""
         found = []
         for part in self.recipe.task.tests:
-            alone = self.recipe.task.model_copy(update={"tests": [part]})
-            recipe = self.recipe.model_copy(update={"task": alone})
-            found.append(Bench(recipe, self.fold, job.fitted).outcome(job))
+            if part not in self._alone:
+                task = self.recipe.task.model_copy(update={"tests": [part]})
+                recipe = self.recipe.model_copy(update={"task": task})
+                self._alone[part] = Bench(recipe, self.fold, job.fitted)
+            found.append(self._alone[part].outcome(job))
         notes = dict.fromkeys(each.pooling for each in found if each.pooling is not None)
         parts = {part: arrays for each in found for part, arrays in each.parts.items()}
         return Outcome(parts, "+".join(notes) or None)
