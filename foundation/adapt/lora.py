@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,7 @@ def with_lora(encoder: nn.Module, rank: int, modules: Sequence[str] = LORA_MODUL
     """New LoRA matrices, whose sum is 0, inside `encoder`, whose other parameters are frozen; their alpha is twice the
     rank. torch's global generator draws them."""
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(modules))
-    with warnings.catch_warnings():  # PEFT uses an attribute that transformers has deprecated
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+    with _quietly():
         model: PeftModel = get_peft_model(encoder, config)
     return model
 
@@ -36,7 +36,8 @@ def attach(encoder: nn.Module, saved: Saved, where: Path) -> PeftModel:
     Raises:
         CheckpointError: this version of PEFT has another name for one; `where` is the file that is named.
     """
-    model = PeftModel(encoder, saved[0])
+    with _quietly():
+        model = PeftModel(encoder, saved[0])
     _fill(model, "default", saved, where)
     return model
 
@@ -45,7 +46,8 @@ def attach_sum(encoder: nn.Module, parts: Sequence[Saved], where: Path) -> PeftM
     """One adapter inside `encoder` that is the exact sum of several: their matrices side by side, so that its rank is
     the sum of their ranks. Raises as `attach`."""
     names = [f"part-{number}" for number in range(len(parts))]
-    model = PeftModel(encoder, parts[0][0], adapter_name=names[0])
+    with _quietly():
+        model = PeftModel(encoder, parts[0][0], adapter_name=names[0])
     for name, (config, _) in zip(names[1:], parts[1:], strict=True):
         model.add_adapter(name, config)
     for name, saved in zip(names, parts, strict=True):
@@ -67,6 +69,14 @@ def write_lora(model: PeftModel, base: str, folder: Path) -> None:
     # By default PEFT queries the Hub for the vocabulary of the base model, and warns if there is none.
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """PEFT uses an attribute that transformers has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        yield
 
 
 def _fill(model: PeftModel, name: str, saved: Saved, where: Path) -> None:

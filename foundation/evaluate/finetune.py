@@ -46,12 +46,13 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     assert isinstance(recipe.task.split, str)
     print(f"{recipe.out}: {set_threads(recipe.threads)}.", flush=True)
     base = on_device(load_encoder(recipe.checkpoint), recipe.device)
-    encoder = base if recipe.domain is None else merge_domain(base, recipe.domain)
     problem = Problem.load(recipe.task, recipe.task.split)
     tested = recipe.task.shards, recipe.task.split, recipe.task.tests
     refuse_overlap(recipe.checkpoint, *tested)
+    encoder = base
     if recipe.domain is not None:
         refuse_overlap(recipe.domain, *tested, did="adapted to")
+        encoder = merge_domain(base, recipe.domain)
     seen = Seen.of(problem.train)
     for signals in problem.tests.values():
         seen.check(signals)

@@ -46,10 +46,10 @@ def test_what_was_seen_is_on_record_and_refused_where_it_is_tested(domain: Path,
 
 
 def test_fine_tuning_refuses_a_domain_adapter_that_saw_its_test_recordings(
-    domain: Path, trained: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    domain: Path, shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = {"shards": str(shards_dir), "label": "activity", "split": "recording"}
-    fields = {"name": "a", "out": str(tmp_path / "a"), "checkpoint": str(trained / "model"), "task": task}
+    fields = {"name": "a", "out": str(tmp_path / "a"), "checkpoint": "wfm-small", "task": task}
     config = write_recipe(tmp_path / "tune.yaml", {**fields, "domain": str(domain)})
     assert main(["finetune", "--config", str(config)]) == 2
     assert "was adapted to" in capsys.readouterr().err
