@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from foundation.adapt.adapter_files import FILES, load_adapter, read_lora
 from foundation.adapt.domain import RECORD, merge_domain, read_domain
@@ -16,7 +17,8 @@ from foundation.data.labelled import TokenSet
 from foundation.data.seen import Seen
 from foundation.errors import CheckpointError
 from foundation.files import new_folder
-from foundation.models import TaskModel, WfmModel
+from foundation.models import WfmModel
+from foundation.models.structure import inputs_of
 from foundation.signal import Link, Signal
 
 #: Largest difference of outputs, relative to their size: rounding of float32.
@@ -31,23 +33,21 @@ def compose(encoder: WfmModel, task: Path, domain: Path, out: Path) -> float:
         encoder: the base of both, which stays as it is.
 
     Returns:
-        Largest difference of an output on random signals, as loaded again, from the task adapter on the encoder with
-        the domain merged into its weights; relative to the largest output.
+        Largest difference of an output of the encoder on random signals, as loaded again, from the task adapter on the
+        encoder with the domain merged into its weights; relative to the largest output.
 
     Raises:
         CheckpointError: one of them cannot be loaded or has another base; `out` exists; or the outputs differ.
     """
-    both = merge_domain(encoder, domain)
-    alone = load_adapter(task, copy.deepcopy(encoder)).model
-    expected = TaskModel(attach(both, read_lora(task, encoder), task / FILES[1]), alone.head, alone.pooling).eval()
+    seen = load_adapter(task, copy.deepcopy(encoder)).model.seen
+    expected = attach(merge_domain(encoder, domain), read_lora(task, encoder), task / FILES[1])
     lora = attach_sum(copy.deepcopy(encoder), [read_lora(domain, encoder), read_lora(task, encoder)], out)
     with new_folder(out, CheckpointError) as partial:
         write_lora(lora, read_domain(domain).base, partial)
         for source, name in [*((task, name) for name in FILES[2:]), *((domain, name) for name in RECORD)]:
             shutil.copyfile(source / name, partial / name)
-        found = load_adapter(partial, copy.deepcopy(encoder)).model
-        signals = _like(alone.seen)
-        apart = _apart(expected, found, TokenSet(signals, encoder.config))
+        found = load_adapter(partial, copy.deepcopy(encoder)).model.encoder
+        apart = _apart(expected, found, TokenSet(_like(seen), encoder.config))
         if not apart <= CLOSE:
             raise CheckpointError(
                 f"{out}: its outputs differ from those of both adapters by {apart:.1e} of the largest, so it is not "
@@ -57,9 +57,12 @@ def compose(encoder: WfmModel, task: Path, domain: Path, out: Path) -> float:
 
 
 @torch.no_grad()
-def _apart(first: TaskModel, second: TaskModel, data: TokenSet) -> float:
-    outputs = [model(**model.inputs(data.batch(np.arange(len(data))))).double() for model in (first, second)]
-    return float((outputs[0] - outputs[1]).abs().max() / outputs[0].abs().max().clamp(min=1e-12))
+def _apart(first: nn.Module, second: nn.Module, data: TokenSet) -> float:
+    """Largest difference of a token between two encoders; their heads, which may read one shape alone, are one file."""
+    device = next(first.parameters()).device
+    inputs = inputs_of(data.batch(np.arange(len(data))), len(data.spec.patch_shapes), device)
+    states = [model.eval()(return_dict=True, **inputs).last_hidden_state.double() for model in (first, second)]
+    return float((states[0] - states[1]).abs().max() / states[0].abs().max().clamp(min=1e-12))
 
 
 def _like(seen: Seen | None) -> list[Signal]:

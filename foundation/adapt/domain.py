@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from peft import PeftModel, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.adapt.adapter_files import FILES, read_lora, weights_hash
@@ -89,8 +89,9 @@ def merge_domain(encoder: WfmModel, folder: Path) -> WfmModel:
     """
     check_base(folder, weights_hash(encoder))
     lora = attach(copy.deepcopy(encoder), read_lora(folder, encoder), folder / FILES[1])
-    merged: WfmModel = lora.merge_and_unload()
-    return merged.eval()
+    merged = cast(WfmModel, lora.merge_and_unload())
+    merged.eval()
+    return merged
 
 
 def add_domain(model: TaskModel, base: WfmModel, folder: Path) -> TaskModel:
@@ -102,7 +103,7 @@ def add_domain(model: TaskModel, base: WfmModel, folder: Path) -> TaskModel:
     """
     check_base(folder, weights_hash(base))
     lora = cast(PeftModel, model.encoder)
-    own = lora.peft_config["default"], get_peft_model_state_dict(lora)
+    own = cast(LoraConfig, lora.peft_config["default"]), get_peft_model_state_dict(lora)
     both = attach_sum(copy.deepcopy(base), [read_lora(folder, base), own], folder / FILES[1])
     return TaskModel(both, model.head, model.pooling).eval()
 

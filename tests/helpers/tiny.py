@@ -109,7 +109,7 @@ def trained(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapt_recipe(shards: Path, base: Path, out: Path, part: str = "room/train", **changes: Any) -> dict[str, Any]:
     """Adaptation to 48 samples of a part."""
     data = {"shards": str(shards), **dict(zip(("split", "part"), part.split("/"), strict=True)), "samples": 48}
-    few = {"rank": 4, "steps": 20, "batch_size": 8, "check_every": 5, "learning_rate": 1e-2, "device": "cpu"}
+    few = {"rank": 4, "steps": 20, "batch_size": 8, "check_every": 5, "learning_rate": 3e-2, "device": "cpu"}
     return {"name": "room", "out": str(out), "checkpoint": str(base), "data": data, **few, **changes}
 
 

@@ -59,7 +59,7 @@ def test_fine_tuning_refuses_a_domain_adapter_that_saw_its_test_recordings(
 def test_a_folder_appears_whole_or_not_at_all_and_is_never_overwritten(
     trained: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fields = adapt_recipe(shards_dir, trained / "model", tmp_path / "out", steps=4, check_every=4)
+    fields = adapt_recipe(shards_dir, trained / "model", tmp_path / "out")
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
