@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "adapt",
         "released",
     },
-    "adapt": {"transforms", "data", "models", "nn", "config", "released"},
+    "adapt": {"signal", "transforms", "data", "models", "nn", "config", "released"},
     "cluster": {"config"},
     "evaluate": {
         *(

@@ -111,8 +111,9 @@ def _print(found: Mapping[str, TaskResult], recipe: FinetuneRecipe) -> None:
 
 def _write(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
     save_results(folder / RESULTS, found)
-    for name in RECORD if recipe.domain is not None else ():
-        shutil.copyfile(recipe.domain / name, folder / name)
+    if recipe.domain is not None:
+        for name in RECORD:
+            shutil.copyfile(recipe.domain / name, folder / name)
     facts = {
         "checkpoint": recipe.checkpoint,
         **({} if recipe.domain is None else {"domain adapter": str(recipe.domain)}),
