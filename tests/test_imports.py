@@ -45,8 +45,10 @@ ALLOWED: dict[str, set[str]] = {
         "results",
         "config",
         "machine",
+        "adapt",
+        "released",
     },
-    "adapt": {"transforms", "data", "models", "nn", "config", "released"},
+    "adapt": {"signal", "transforms", "data", "models", "nn", "config", "released"},
     "cluster": {"config"},
     "evaluate": {
         *(

@@ -16,7 +16,8 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from foundation.adapt.fit import LORA_MODULES, task_loss
+from foundation.adapt.fit import task_loss
+from foundation.adapt.lora import LORA_MODULES
 from foundation.data.tokens import Batch, tokenize
 from foundation.models import KernelHead, StackedHead, SupervisedNetwork, TaskModel, WfmForMaskedModeling, pool
 from foundation.models.closed_pooling import CLOSED_POOLINGS

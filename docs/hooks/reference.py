@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic_core import PydanticUndefined
 
-from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, Section
+from foundation.config import AdaptRecipe, EvaluateRecipe, FinetuneRecipe, PretrainRecipe, Section
 from foundation.config.imputation import ImputationRecipe
 from foundation.config.study import StudyRecipe
 from foundation.config.suite import SuiteRecipe
@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "foundation"
 HIDDEN = {"cli", "recipes", "datasets"}
 RECIPES: dict[str, type[Section]] = {
     "wfm pretrain": PretrainRecipe,
+    "wfm adapt": AdaptRecipe,
     "wfm finetune": FinetuneRecipe,
     "wfm evaluate": EvaluateRecipe,
     "wfm evaluate --suite": SuiteRecipe,

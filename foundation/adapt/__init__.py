@@ -3,6 +3,7 @@
 from foundation.adapt.adapter_files import Adapter, load_adapter, save_adapter
 from foundation.adapt.calibrated_fit import fit_calibrated
 from foundation.adapt.calibration import Calibration
+from foundation.adapt.domain import add_domain, merge_domain
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.folds import held_out_folds
 from foundation.adapt.probe import pooled_features, probe_error, training_features
@@ -14,6 +15,7 @@ __all__ = [
     "Calibration",
     "Stack",
     "Weights",
+    "add_domain",
     "fit",
     "fit_calibrated",
     "fit_head",
@@ -22,6 +24,7 @@ __all__ = [
     "fit_weighted",
     "held_out_folds",
     "load_adapter",
+    "merge_domain",
     "pooled_features",
     "predict",
     "probe_error",

@@ -12,7 +12,7 @@ from typing import Any
 from peft import LoraConfig
 from torch import nn
 
-from foundation.adapt.fit import LORA_MODULES
+from foundation.adapt.lora import LORA_MODULES
 from foundation.errors import CheckpointError
 from foundation.models.folder import read_object
 from foundation.models.weights import Shapes

@@ -13,16 +13,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import safetensors.torch
 import torch
-from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from foundation.adapt.adapter_config import lora_config, lora_shapes
 from foundation.adapt.calibration import FILE as CALIBRATION
 from foundation.adapt.calibration import Calibration
+from foundation.adapt.lora import Saved, attach, write_lora
 from foundation.adapt.select_pooling import POOLINGS
 from foundation.data.labelled import Target
 from foundation.data.seen import Seen
@@ -111,10 +112,7 @@ def save_adapter(
         signals=seen,
     )
     with new_folder(folder, CheckpointError) as partial:
-        model.encoder.peft_config["default"].base_model_name_or_path = base
-        # By default PEFT queries the Hub for the vocabulary of the base model, and warns if there is none.
-        model.encoder.save_pretrained(str(partial), save_embedding_layers=False)
-        (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the card is written on push
+        write_lora(model.encoder, base, partial)
         safetensors.torch.save_file(model.head.state_dict(), partial / "head.safetensors")
         (partial / "task.json").write_text(task.model_dump_json(indent=1), encoding="utf-8")
         if beside is not None:
@@ -149,7 +147,7 @@ def base_of(folder: Path) -> str:
     Raises:
         CheckpointError: task.json is missing or damaged.
     """
-    return _read_task(folder).base
+    return read_task(folder).base
 
 
 def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
@@ -162,32 +160,39 @@ def load_adapter(folder: Path, encoder: WfmModel) -> Adapter:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm finetune' writes {', '.join(FILES)}.")
-    task = _read_task(folder)
-    config, weights = lora_config(folder / FILES[0]), folder / FILES[1]
+    task = read_task(folder)
     if task.base_sha256 != weights_hash(encoder):
         raise CheckpointError(
             f"{folder} was fitted to {task.base}; the given encoder has other weights or another configuration. Load "
             "that base model first."
         )
-    compare(weights, read_shapes(weights), lora_shapes(encoder, config))
+    saved = read_lora(folder, encoder)
     head = _read_head(folder, task)
     target = Target(task.label, None if task.classes is None else tuple(task.classes), task.size)
-    model = TaskModel(_attached(weights, encoder, config), head, task.pooling).eval()
+    model = TaskModel(attach(encoder, saved, folder / FILES[1]), head, task.pooling).eval()
     model.seen = task.signals
     return Adapter(model, target, Calibration.load(folder))
 
 
-def _attached(path: Path, encoder: WfmModel, config: LoraConfig) -> PeftModel:
-    state = safetensors.torch.load_file(path)
-    check_finite(path, state)
-    model = PeftModel(encoder, config)
-    report: Any = set_peft_model_state_dict(model, state)
-    if left := [*report.unexpected_keys, *(name for name in report.missing_keys if ".lora_" in name)]:
-        raise CheckpointError(f"{path}: {len(left)} weights have no place in this version of PEFT, first {left[0]}.")
-    return model
+def read_lora(folder: Path, encoder: WfmModel) -> Saved:
+    """The LoRA matrices of an adapter folder, which fit `encoder`.
+
+    Raises:
+        CheckpointError: they are damaged, of another kind or shape, or not finite.
+    """
+    config, weights = lora_config(folder / FILES[0]), folder / FILES[1]
+    compare(weights, read_shapes(weights), lora_shapes(encoder, config))
+    state = safetensors.torch.load_file(weights)
+    check_finite(weights, state)
+    return config, state
 
 
-def _read_task(folder: Path) -> _Task:
+def read_task(folder: Path) -> _Task:
+    """task.json of a folder.
+
+    Raises:
+        CheckpointError: it is no adapter of this library, or damaged.
+    """
     try:
         return _Task.model_validate(read_object(folder / "task.json"))
     except ValidationError as error:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from foundation.adapt.calibration import Calibration
-from foundation.adapt.domain import POOLING, Domain
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.folds import held_out_folds
-from foundation.adapt.probe import training_features
+from foundation.adapt.novelty import POOLING, Novelty
+from foundation.adapt.probe import pooled_features, training_features
 from foundation.adapt.select_pooling import requested_poolings
 from foundation.adapt.stacking import Weights, fit_weighted, stacking_weights
 from foundation.config import TuneSection
@@ -29,28 +29,33 @@ def fit_calibrated(
     target: Target,
     tune: TuneSection,
     seed: int,
+    loaded_on: WfmModel,
     progress: bool = False,
 ) -> tuple[TaskModel, Calibration]:
     """As `fit` in mode `lora`, with the calibration of the model.
+
+    Args:
+        loaded_on: the encoder that the saved adapter is loaded on, `encoder` without a domain adapter: the mark for
+            unlike signals reads its features.
 
     Raises:
         RecipeError: `tune.pooling` is not possible for these signals.
         TrainingError: the loss is not finite.
     """
     poolings = requested_poolings(tune.pooling, (signal.values.shape for signal in data.signals), encoder.config)
-    known = training_features(encoder, data, list(dict.fromkeys((*poolings, POOLING))), rows, tune.augment)
-    frozen = {name: known[name] for name in poolings}
+    frozen = training_features(encoder, data, poolings, rows, tune.augment)
     truth, origin = targets[rows], origins(data.signals[i] for i in rows)
     weights = stacking_weights(frozen, truth, target.size, origin, seed)
     stack = fit_weighted(weights, frozen, truth, target.size, seed)
     before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
     model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
     folds = held_out_folds(truth, origin, seed).rows
+    labelled = TokenSet([data.signals[i] for i in rows], encoder.config)
     held_out, true = held_out_outputs(weights, frozen, truth, target.size, folds, seed)
     if target.classes is not None:
-        after = predict(model, TokenSet([data.signals[i] for i in rows], encoder.config))
-        held_out *= _spread(after) / _spread(before)
-    return model, Calibration.of(held_out, true, Domain.fitted(known[POOLING][0], folds, seed))
+        held_out *= _spread(predict(model, labelled)) / _spread(before)
+    features = pooled_features(loaded_on, labelled, [POOLING])[POOLING]
+    return model, Calibration.of(held_out, true, Novelty.fitted(features, folds, seed))
 
 
 def _spread(logits: np.ndarray) -> float:

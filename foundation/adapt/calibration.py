@@ -19,7 +19,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
 
-from foundation.adapt.domain import Domain
+from foundation.adapt.novelty import Novelty
 from foundation.errors import CheckpointError
 from foundation.models.weights import check_finite, read_shapes
 
@@ -37,16 +37,16 @@ class Calibration:
         temperature: that class logits are divided by; None: too few samples were held out, or these are numbers.
         radius: of the 90 % region of numbers, in their unit; None likewise.
         held_out: how many samples were held out.
-        domain: where the training samples lie.
+        novelty: where the training samples lie.
     """
 
     temperature: float | None
     radius: float | None
     held_out: int
-    domain: Domain
+    novelty: Novelty
 
     @classmethod
-    def of(cls, output: np.ndarray, truth: np.ndarray, domain: Domain) -> Calibration:
+    def of(cls, output: np.ndarray, truth: np.ndarray, novelty: Novelty) -> Calibration:
         """
         Args:
             output: of held-out samples, logits or numbers [m, outputs].
@@ -54,7 +54,7 @@ class Calibration:
         """
         is_classes = truth.ndim == 1
         temperature = temperature_of(output, truth) if is_classes and len(truth) >= FEWEST else None
-        return cls(temperature, None if is_classes else radius_of(output, truth), len(truth), domain)
+        return cls(temperature, None if is_classes else radius_of(output, truth), len(truth), novelty)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float64 [n, classes]; those of a temperature of 1 where none was fitted."""
@@ -67,12 +67,12 @@ class Calibration:
             "temperature": self.temperature,
             "radius": self.radius,
             "held_out": float(self.held_out),
-            "domain.limit": self.domain.limit,
+            "novelty.limit": self.novelty.limit,
         }
         state = {
-            "domain.mean": self.domain.mean,
-            "domain.project": self.domain.project,
-            "domain.samples": self.domain.samples,
+            "novelty.mean": self.novelty.mean,
+            "novelty.project": self.novelty.project,
+            "novelty.samples": self.novelty.samples,
             **{k: torch.tensor(v, dtype=torch.float64) for k, v in numbers.items() if v is not None},
         }
         safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, folder / FILE)
@@ -93,10 +93,10 @@ class Calibration:
         value = {name: float(each) for name, each in state.items() if not each.ndim}
         if min(value.values()) < 0 or value.get("temperature") == 0:
             raise CheckpointError(f"{path}: holds a number below 0; fit the adapter again.")
-        domain = Domain(
-            state["domain.mean"], state["domain.project"], state["domain.samples"], value.get("domain.limit")
+        novelty = Novelty(
+            state["novelty.mean"], state["novelty.project"], state["novelty.samples"], value.get("novelty.limit")
         )
-        return cls(value.get("temperature"), value.get("radius"), int(value["held_out"]), domain)
+        return cls(value.get("temperature"), value.get("radius"), int(value["held_out"]), novelty)
 
 
 def temperature_of(logits: np.ndarray, truth: np.ndarray) -> float:
@@ -121,9 +121,9 @@ def radius_of(predicted: np.ndarray, truth: np.ndarray) -> float | None:
 
 def _check_shapes(path: Path) -> None:
     shapes = read_shapes(path)
-    mean, project, samples = (shapes.get(f"domain.{name}", ()) for name in ("mean", "project", "samples"))
-    numbers = {"temperature", "radius", "held_out", "domain.limit"}
-    known = {"domain.mean", "domain.project", "domain.samples"}
+    mean, project, samples = (shapes.get(f"novelty.{name}", ()) for name in ("mean", "project", "samples"))
+    numbers = {"temperature", "radius", "held_out", "novelty.limit"}
+    known = {"novelty.mean", "novelty.project", "novelty.samples"}
     fits = len(mean) == 1 and len(project) == len(samples) == 2 and project == (mean[0], samples[1]) and samples[0] > 0
     scalars = {name for name, shape in shapes.items() if not shape}
     if not (fits and "held_out" in scalars and scalars <= numbers and set(shapes) == known | scalars):

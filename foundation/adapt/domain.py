@@ -1,65 +1,122 @@
-"""How far a signal lies from the training signals: a mark for what a head was never fitted to.
+"""Domain adapters: LoRA fitted to unlabelled recordings of one domain, without a head.
 
-Distance to the nearest training sample in the features of the frozen encoder (deep nearest neighbours, Sun et al. 2022,
-arXiv 2204.06507), on their principal components. The limit is the 95 % quantile of the same distance of held-out
-training samples: of other rooms, people, devices or sessions, as in `foundation.adapt.folds`, so that a new one of them
-is no surprise by itself.
+adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PEFT alone
+domain.json                                      name, a hash of the base model, held-out loss without and with it
+pretraining.json, content_hashes.safetensors     what the adapter saw, see `foundation.checkpoints.provenance`
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
-import numpy as np
-import torch
-from torch import Tensor
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from foundation.models.projected import Projected
+from foundation.adapt.adapter_files import FILES, read_lora, weights_hash
+from foundation.adapt.lora import attach, attach_sum, write_lora
+from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
+from foundation.errors import CheckpointError
+from foundation.files import new_folder
+from foundation.models import TaskModel, WfmModel
+from foundation.models.folder import read_object
 
-POOLING = "moments"  # which signals of any shape have
-COMPONENTS = 32
-SAMPLES = 512  # of the training signals that are kept, a random subset
-QUANTILE = 0.95
+DOMAIN = "domain.json"
+#: What evaluation compares with test recordings, beside the adapter.
+RECORD = ("pretraining.json", CONTENT_HASHES)
 
 
-@dataclass(frozen=True)
-class Domain:
-    """Training samples on their principal components.
+class Domain(BaseModel):
+    """domain.json.
 
     Attributes:
-        mean, project: float32 [F] and [F, k]: components are (features - mean) @ project.
-        samples: float32 [m, k].
-        limit: the distance that one in twenty held-out training samples exceeded; None: too few to hold some out.
+        base, base_sha256: name or path of the base model, and `weights_hash` of its encoder.
+        before, after: masked loss on held-out recordings of the domain, of the base and with the adapter.
+        steps: optimizer steps of the state that was kept.
     """
 
-    mean: Tensor
-    project: Tensor
-    samples: Tensor
-    limit: float | None
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    @classmethod
-    def fitted(cls, features: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], seed: int) -> Domain:
-        """
-        Args:
-            features: `POOLING` of the frozen encoder, float32 [n, F].
-            folds: rows to train and to test, see `held_out_folds`.
-            seed: of the subset that is kept.
-        """
-        beyond = [_summary(features[train], seed).distance(features[test]) for train, test in folds]
-        limit = float(np.quantile(np.concatenate(beyond), QUANTILE)) if beyond else None
-        whole = _summary(features, seed)
-        return cls(whole.mean, whole.project, whole.samples, limit)
-
-    def distance(self, features: np.ndarray) -> np.ndarray:
-        """Distance of every sample to the nearest training sample, float64 [n], in root-mean-square norms of these."""
-        rows = (torch.from_numpy(features).float() - self.mean) @ self.project
-        return torch.cdist(rows, self.samples).amin(1).double().numpy()
+    name: str = Field(min_length=1, max_length=1000)
+    base: str = Field(max_length=4096)
+    base_sha256: str = Field(max_length=64)
+    before: float
+    after: float
+    steps: int = Field(ge=1)
 
 
-def _summary(features: np.ndarray, seed: int) -> Domain:
-    x = torch.from_numpy(features)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:SAMPLES]
-    samples = Projected(x[order], torch.zeros(len(order), 1), 1, seed)
-    some = slice(-COMPONENTS, None)  # the largest come last
-    return Domain(samples.mean.float(), samples.project[:, some].float(), samples.rows[:, some].float(), None)
+def save_domain(lora: PeftModel, domain: Domain, folder: Path, beside: Callable[[Path], None]) -> None:
+    """Write a domain adapter atomically to a new folder.
+
+    Args:
+        beside: writes the record of what it saw into the folder that it is given.
+
+    Raises:
+        CheckpointError: the folder exists; nothing is overwritten.
+    """
+    with new_folder(folder, CheckpointError) as partial:
+        write_lora(lora, domain.base, partial)
+        (partial / DOMAIN).write_text(domain.model_dump_json(indent=1), encoding="utf-8")
+        beside(partial)
+
+
+def read_domain(folder: Path) -> Domain:
+    """domain.json of a folder.
+
+    Raises:
+        CheckpointError: it is no domain adapter, or damaged.
+    """
+    missing = [name for name in (*FILES[:2], DOMAIN, *RECORD) if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder}: {missing[0]} is missing; 'wfm adapt' writes a domain adapter.")
+    try:
+        return Domain.model_validate(read_object(folder / DOMAIN))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{folder}: cannot be read as a domain adapter ({DOMAIN}: {where}: {first['msg']})."
+        ) from None
+
+
+def merge_domain(encoder: WfmModel, folder: Path) -> WfmModel:
+    """A copy of the base encoder with a domain adapter added to its weights.
+
+    Raises:
+        CheckpointError: as `read_domain`; or the adapter was fitted to other base weights, or its weights are damaged.
+    """
+    check_base(folder, weights_hash(encoder))
+    lora = attach(copy.deepcopy(encoder), read_lora(folder, encoder), folder / FILES[1])
+    merged = cast(WfmModel, lora.merge_and_unload())
+    merged.eval()
+    return merged
+
+
+def add_domain(model: TaskModel, base: WfmModel, folder: Path) -> TaskModel:
+    """A task model that was fitted with LoRA to `merge_domain(base, folder)`, as one adapter of `base` itself: its
+    LoRA matrices are the exact sum of both.
+
+    Raises:
+        CheckpointError: as `merge_domain`.
+    """
+    check_base(folder, weights_hash(base))
+    lora = cast(PeftModel, model.encoder)
+    own = cast(LoraConfig, lora.peft_config["default"]), get_peft_model_state_dict(lora)
+    both = attach_sum(copy.deepcopy(base), [read_lora(folder, base), own], folder / FILES[1])
+    return TaskModel(both, model.head, model.pooling).eval()
+
+
+def check_base(folder: Path, weights: str) -> None:
+    """Check that a domain adapter was fitted to the encoder of this `weights_hash`.
+
+    Raises:
+        CheckpointError: as `read_domain`, or it was fitted to another.
+    """
+    domain = read_domain(folder)
+    if domain.base_sha256 != weights:
+        raise CheckpointError(
+            f"{folder} was fitted to {domain.base}; the given encoder has other weights or another configuration. Load "
+            "that base model first."
+        )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.adapt.lora import with_lora
 from foundation.adapt.probe import training_features
 from foundation.adapt.select_pooling import readable_poolings, requested_poolings
 from foundation.adapt.stacking import Stack, fit_stack
@@ -21,15 +21,13 @@ from foundation.config import TuneSection
 from foundation.data.images import FieldSet
 from foundation.data.labelled import Target, TokenSet
 from foundation.data.origins import origins
+from foundation.data.shuffle import endless_batches
 from foundation.errors import SignalError, TrainingError
 from foundation.models import LinearHead, StackedHead, SupervisedNetwork, TaskModel, WfmModel
 from foundation.models.untrained import untrained
 from foundation.progress import StepProgress
 
 Mode = Literal["lora", "full", "scratch"]
-
-#: Modules with LoRA: every matrix of the encoder's blocks (Hu et al. 2021, arXiv 2106.09685, adapt attention only).
-LORA_MODULES = ["qkv", "proj", "up", "down"]
 
 #: Factors of the recipe's learning rates, tried in turn while a fit collapses, see `_has_learnt`.
 RATE_FACTORS = (1.0, 0.1, 0.01)
@@ -103,10 +101,7 @@ def _trainable(encoder: WfmModel, mode: Mode, tune: TuneSection, seed: int) -> n
     network = copy.deepcopy(encoder)
     if mode == "full":
         return network
-    lora = LoraConfig(r=tune.lora_rank, lora_alpha=2 * tune.lora_rank, target_modules=LORA_MODULES)
-    with warnings.catch_warnings():  # PEFT uses an attribute that transformers has deprecated
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        return get_peft_model(network, lora)
+    return with_lora(network, tune.lora_rank)
 
 
 def optimise(
@@ -129,7 +124,7 @@ def optimise(
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(groups, weight_decay=tune.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    order = _endless(rows, min(tune.batch_size, len(rows)), rng)
+    order = endless_batches(rows, min(tune.batch_size, len(rows)), rng)
     device, losses = next(model.parameters()).device, list[Tensor]()  # losses that have not been looked at
     model.train()
     with StepProgress(quiet=not progress) as bar:
@@ -212,13 +207,3 @@ def _rate(step: int, steps: int) -> float:
     return (
         (step + 1) / warmup if step < warmup else (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
     )
-
-
-def _endless(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless batches of shuffled rows; the remainder of an epoch is carried into the next."""
-    left = np.empty(0, rows.dtype)
-    while True:
-        while len(left) < size:
-            left = np.concatenate([left, rng.permutation(rows)])
-        yield left[:size]
-        left = left[size:]

@@ -15,9 +15,10 @@ from foundation.released import released
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-#: Required files of an export and of an adapter, and optional files of both.
+#: Required files of an export, of an adapter to a task and of one to a domain, and optional files of all.
 EXPORT = frozenset({"config.json", "model.safetensors", "README.md"})
 ADAPTER = frozenset({"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "task.json"})
+DOMAIN = frozenset({"adapter_config.json", "adapter_model.safetensors", "domain.json", "pretraining.json"})
 OPTIONAL = frozenset(
     {
         *("README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"),
@@ -79,9 +80,11 @@ def shareable_files(folder: Path) -> list[str]:
             raise CheckpointError(f"{path}: can run code when it is loaded; remove it and share safetensors.")
         if path.is_symlink() or not path.is_file():
             raise CheckpointError(f"{path}: expected a plain file; links and folders are not uploaded, remove it.")
-    required = ADAPTER if "adapter_config.json" in entries else EXPORT
+    required = EXPORT
+    if "adapter_config.json" in entries:
+        required = DOMAIN if "domain.json" in entries else ADAPTER
     if missing := sorted(required - entries.keys()):
-        what = "an adapter" if required is ADAPTER else "an export"
+        what = "an export" if required is EXPORT else "an adapter"
         raise CheckpointError(f"{folder}: {missing[0]} is missing; {what} holds {', '.join(sorted(required))}.")
     if unexpected := sorted(entries.keys() - required - OPTIONAL):
         raise CheckpointError(f"{folder / unexpected[0]}: not part of what is shared; move it out of the folder.")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from foundation import __version__
-from foundation.cli import hub, inspect, predict, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.cli import adapt, hub, inspect, predict, pretrain, quickstart, runs, shards, slurm, study, tasks
 from foundation.cli.outcome import run
 from foundation.cli.parser import Parser
 from foundation.config.renamed import OPTIONS
@@ -32,6 +32,7 @@ training:
   wfm plan --config recipes/pretrain/1b.yaml --gpu h100         memory, throughput and days before renting a cluster
   wfm runs                                                      every run: state, step, loss, newest checkpoint
 tasks and tables:
+  wfm adapt --config recipes/adapt/stability.yaml               a LoRA adapter of a day, room, user or device, no labels
   wfm finetune --config recipes/finetune/activity.yaml          LoRA and a task head on labelled shards
   wfm predict capture.dat --adapter runs/finetune/activity      what the fitted adapter says of a capture
   wfm evaluate --config recipes/evaluate/simulated.yaml         baselines, probes and fine-tuning in one table
@@ -84,6 +85,7 @@ def _parser() -> Parser:
         pretrain.add,
         runs.add_plan,
         runs.add_runs,
+        adapt.add,
         tasks.add,
         predict.add,
         study.add,

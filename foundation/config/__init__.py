@@ -3,6 +3,8 @@
 The sections here are the only place where a default is defined.
 """
 
+from foundation.config.adaptation import AdaptRecipe
+from foundation.config.corpus import CorpusSection, SamplesSection
 from foundation.config.evaluation import (
     AS_RECORDED,
     AT,
@@ -16,7 +18,6 @@ from foundation.config.evaluation import (
     EvaluateRecipe,
 )
 from foundation.config.pretraining import (
-    CorpusSection,
     DataSection,
     ModelSection,
     ObjectiveSection,
@@ -33,6 +34,7 @@ __all__ = [
     "LABELS_ALONE",
     "OF_ANY_SHAPE",
     "SHAPES",
+    "AdaptRecipe",
     "BaselineSection",
     "Configuration",
     "CorpusSection",
@@ -43,6 +45,7 @@ __all__ = [
     "ModelSection",
     "ObjectiveSection",
     "PretrainRecipe",
+    "SamplesSection",
     "Section",
     "TaskSection",
     "TrainSection",

@@ -78,6 +78,14 @@ class BaselineSection(Section):
         return self
 
 
+def _check_braces(key: str, value: str, *names: str) -> None:
+    try:
+        value.format(**dict.fromkeys(names, ""))
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError):
+        known = " and ".join(f"{{{name}}}" for name in names)
+        raise ValueError(f"{key}: {value}: only {known} are known in braces") from None
+
+
 class EvaluateRecipe(Section):
     """`wfm evaluate`: every mode x label fraction x seed on one task, in one table."""
 
@@ -92,6 +100,11 @@ class EvaluateRecipe(Section):
     )
     checkpoints: dict[Name, str] = Field(
         {}, description="several checkpoints in one table: name in the rows -> checkpoint"
+    )
+    domain: str | None = Field(
+        None,
+        description="folder of 'wfm adapt': probe, knn, lora and full are also fitted to the encoder with this domain "
+        "adapter, in rows of their own; {split} stands for the fold's name, {part} for that of the test part",
     )
     task: TaskSection = Field(description="the labelled problem")
     modes: list[EvaluateMode] = Field(
@@ -145,11 +158,11 @@ class EvaluateRecipe(Section):
         if self.needing and not self.sources:
             raise ValueError(f"checkpoint: {self.needing[0]} needs one")
         for source in self.sources.values():
-            try:
-                source.format(split="", seed=0)
-            except (KeyError, IndexError, ValueError, AttributeError, TypeError):
-                message = f"checkpoint: {source}: only {{split}} and {{seed}} are known in braces"
-                raise ValueError(message) from None
+            _check_braces("checkpoint", source, "split", "seed")
+        if self.domain is not None:
+            _check_braces("domain", self.domain, "split", "part")
+            if len(self.sources) > 1:
+                raise ValueError("domain: a domain adapter belongs to one checkpoint; give checkpoint alone")
         fixed = [mode for mode in self.modes if mode in LABELS_ALONE and mode != "statistics"]
         if self.configurations and fixed:
             raise ValueError(
@@ -188,6 +201,10 @@ class EvaluateRecipe(Section):
     def source(self, name: str, fold: str, seed: int) -> str:
         """Path or name of a checkpoint for one fold and seed."""
         return self.sources[name].format(split=fold, seed=seed)
+
+    def domain_of(self, fold: str, part: str) -> Path | None:
+        """Folder of the domain adapter for a test part of one fold."""
+        return None if self.domain is None else Path(self.domain.format(split=fold, part=part)).expanduser()
 
     def part_name(self, part: str) -> str:
         """Name of a test part in result rows."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from foundation.config.address import Address
+from foundation.config.corpus import CorpusSection
 from foundation.config.section import Section
 from foundation.config.values import (
     Batch,
@@ -27,27 +28,6 @@ from foundation.config.values import (
 
 #: Times, or responses, of a token.
 PatchSide = Annotated[int, Field(gt=0, le=4096)]
-
-
-class CorpusSection(Section):
-    """Samples of one shard directory. `split` and `part` name sessions in the manifest; without both, all are read."""
-
-    shards: Address = Field(description="shard directory, or its URL: file://, http://, https://, s3:// or gs://")
-    split: str | None = Field(None, description="split of the manifest; null: all sessions")
-    part: str | list[str] | None = Field(
-        None, description="part or parts of the split, such as train; null: all sessions"
-    )
-    weight: float = Field(1.0, gt=0, le=1e9, description="relative weight of this corpus in a mixture")
-    kinds: list[str] | None = Field(
-        None, min_length=1, description="read only signals of these kinds, such as csi or radar; null: all"
-    )
-    sessions: int | None = Field(None, gt=0, description="read only the first N sessions; null: all")
-    samples: int | None = Field(None, gt=0, description="read only N samples, equally many of every session; null: all")
-
-    @property
-    def is_subset(self) -> bool:
-        """Whether less than the whole part is read."""
-        return (self.kinds, self.sessions, self.samples) != (None, None, None)
 
 
 class DataSection(Section):

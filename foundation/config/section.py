@@ -53,10 +53,10 @@ def load_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 
 def _other_kind(raw: Mapping[str, Any], kind: type[Section]) -> str | None:
     """The command of another kind of recipe that has all of these keys, where `kind` does not; None if none has."""
-    from foundation.config import evaluation, imputation, pretraining, study, suite, tasks
+    from foundation.config import adaptation, evaluation, imputation, pretraining, study, suite, tasks
 
     kinds = (
-        *(pretraining.PretrainRecipe, tasks.FinetuneRecipe, evaluation.EvaluateRecipe),
+        *(pretraining.PretrainRecipe, adaptation.AdaptRecipe, tasks.FinetuneRecipe, evaluation.EvaluateRecipe),
         *(imputation.ImputationRecipe, study.StudyRecipe, suite.SuiteRecipe),
     )
     if not set(raw) - set(kind.model_fields):

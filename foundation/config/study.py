@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from foundation.config.pretraining import CorpusSection
+from foundation.config.corpus import CorpusSection
 from foundation.config.section import Section
 from foundation.config.values import Device, FilePath, Seed, Share
 

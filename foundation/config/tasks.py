@@ -107,6 +107,11 @@ class FinetuneRecipe(Section):
         description="exported folder, training checkpoint (.ckpt), org/name on the Hub, or wfm-small, which is "
         "installed with the package"
     )
+    domain: FilePath | None = Field(
+        None,
+        description="folder of 'wfm adapt', whose adapter is added to the encoder before it is fitted; what is saved "
+        "is the sum of both",
+    )
     task: TaskSection = Field(description="the labelled problem")
     fraction: Share = Field(1.0, description="share of the training labels to use, above 0 and at most 1")
     seed: Seed = Field(0, description="of the label subset and of the fit")

@@ -105,3 +105,13 @@ class Mixture:
         for sequence, count in enumerate(self.counts):
             before[which == sequence] = np.arange(count)
         return which, before
+
+
+def endless_batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless batches of shuffled rows; the remainder of an epoch is carried into the next."""
+    left = np.empty(0, rows.dtype)
+    while True:
+        while len(left) < size:
+            left = np.concatenate([left, rng.permutation(rows)])
+        yield left[:size]
+        left = left[size:]

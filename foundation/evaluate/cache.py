@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -15,7 +16,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from foundation.adapt.adapter_files import weights_hash
+from foundation.adapt.adapter_files import FILES, weights_hash
+from foundation.adapt.domain import check_base
 from foundation.checkpoints.load import load_encoder
 from foundation.config import LABELS_ALONE, EvaluateRecipe
 from foundation.data.shards.manifest import Manifest
@@ -60,6 +62,7 @@ class Outcomes:
             load_lwm(recipe.lwm)  # of one hash alone, which is part of the source: refuses others before any fit
         sources = dict.fromkeys(recipe.source(*each) for each in product(recipe.sources, recipe.folds, recipe.seeds))
         self._networks = {source: _network_hashes(source) for source in sources}
+        self._domains = {fold: _domain_hashes(recipe, fold, self._networks) for fold in recipe.folds}
 
     def path(self, job: Job) -> Path:
         """The cache file of a job, whether it exists or not."""
@@ -89,7 +92,8 @@ class Outcomes:
         if job.base in LABELS_ALONE:
             return tune
         network, weights = self._networks[self.recipe.source(job.method, job.fold, job.seed)]
-        return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}"
+        domain = f" {self._domains[job.fold]}" if job.has_domain else ""
+        return f"{tune} {network} {'' if job.base in ('untrained', 'scratch') else weights}{domain}"
 
 
 def load_outcome(path: Path) -> Outcome | None:
@@ -153,6 +157,18 @@ def hashed_files() -> list[Path]:
 
 def _versions() -> str:
     return " ".join(f"{name}={version(name)}" for name in _LIBRARIES)
+
+
+def _domain_hashes(recipe: EvaluateRecipe, fold: str, networks: Mapping[str, tuple[str, str]]) -> list[str]:
+    """SHA-256 of the domain adapter of every test part of a fold.
+
+    Raises:
+        CheckpointError: there is none, or it was fitted to another encoder than the recipe's.
+    """
+    folders = [folder for part in recipe.task.tests if (folder := recipe.domain_of(fold, part)) is not None]
+    for folder, (_, weights) in product(folders, networks.values()):
+        check_base(folder, weights)
+    return [hashlib.sha256((folder / FILES[1]).read_bytes()).hexdigest() for folder in folders]
 
 
 def _network_hashes(source: str) -> tuple[str, str]:

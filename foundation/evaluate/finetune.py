@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from foundation.adapt import fit_calibrated, predict, save_adapter
+from foundation.adapt import add_domain, fit_calibrated, merge_domain, predict, save_adapter
 from foundation.adapt.adapter_files import weights_hash
+from foundation.adapt.domain import RECORD
 from foundation.checkpoints.load import load_encoder
 from foundation.config import FinetuneRecipe
 from foundation.data.labelled import Target, TokenSet, label_subset
@@ -43,9 +45,14 @@ def finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
 def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     assert isinstance(recipe.task.split, str)
     print(f"{recipe.out}: {set_threads(recipe.threads)}.", flush=True)
-    encoder = on_device(load_encoder(recipe.checkpoint), recipe.device)
+    base = on_device(load_encoder(recipe.checkpoint), recipe.device)
     problem = Problem.load(recipe.task, recipe.task.split)
-    refuse_overlap(recipe.checkpoint, recipe.task.shards, recipe.task.split, recipe.task.tests)
+    tested = recipe.task.shards, recipe.task.split, recipe.task.tests
+    refuse_overlap(recipe.checkpoint, *tested)
+    encoder = base
+    if recipe.domain is not None:
+        refuse_overlap(recipe.domain, *tested, did="adapted to")
+        encoder = merge_domain(base, recipe.domain)
     seen = Seen.of(problem.train)
     for signals in problem.tests.values():
         seen.check(signals)
@@ -54,20 +61,22 @@ def _finetune(recipe: FinetuneRecipe) -> dict[str, TaskResult]:
     truths = {part: problem.target.encode(signals) for part, signals in problem.tests.items()}  # refuses before the fit
     rows = label_subset(targets, recipe.fraction, recipe.seed)
     model, calibration = fit_calibrated(
-        encoder, data, rows, targets, problem.target, recipe.tune, recipe.seed, progress=True
+        encoder, data, rows, targets, problem.target, recipe.tune, recipe.seed, loaded_on=base, progress=True
     )
     found = {}
     for part, signals in problem.tests.items():
         output = predict(model, TokenSet(signals, encoder.config))
         predicted = output if problem.target.classes is None else output.argmax(1)
         found[part] = TaskResult.of(problem.target, targets[rows], truths[part], predicted)
+    if recipe.domain is not None:
+        model = add_domain(model, base, recipe.domain)
 
     # In one folder with what it answers, which appears whole: a half that a stop leaves would refuse the next call.
     def beside(folder: Path) -> None:
         calibration.save(folder)
         _write(folder, found, recipe, len(rows))
 
-    _save(model, problem.target, recipe, weights_hash(encoder), seen, beside)
+    _save(model, problem.target, recipe, weights_hash(base), seen, beside)
     _print(found, recipe)
     return found
 
@@ -109,8 +118,12 @@ def _print(found: Mapping[str, TaskResult], recipe: FinetuneRecipe) -> None:
 
 def _write(folder: Path, found: Mapping[str, TaskResult], recipe: FinetuneRecipe, labelled: int) -> None:
     save_results(folder / RESULTS, found)
+    if recipe.domain is not None:
+        for name in RECORD:
+            shutil.copyfile(recipe.domain / name, folder / name)
     facts = {
         "checkpoint": recipe.checkpoint,
+        **({} if recipe.domain is None else {"domain adapter": str(recipe.domain)}),
         "shards": str(recipe.task.shards),
         "split": str(recipe.task.split),
         "labelled training samples": f"{labelled:,} ({100 * recipe.fraction:g} % of the labels)",

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from foundation.adapt import fit, fit_stack, fit_supervised, predict
+from foundation.adapt import fit, fit_stack, fit_supervised, merge_domain, predict
 from foundation.adapt.fit import Mode
 from foundation.adapt.select_pooling import pick_pooling
 from foundation.adapt.supervised import search_supervised
@@ -43,13 +43,16 @@ class Bench:
         self.targets = self.problem.target.encode(self.problem.train)
         self.truth = {part: self.problem.target.encode(signals) for part, signals in self.problem.tests.items()}
         self.blocks = {part: blocks(signals, self.truth[part]) for part, signals in self.problem.tests.items()}
-        self._network: tuple[str, Network] | None = None
+        self._networks: dict[bool, tuple[str, Network]] = {}  # with the domain adapter, and without
+        self._alone: dict[str, Bench] = {}  # for a test part with a domain adapter of its own
         self._hand = HandMade(self.problem, recipe.tune.augment)
         self._aligners: dict[str, Aligner] = {way: Aligner(way) for way in recipe.align}
-        self._chosen: dict[tuple[str, float, int], tuple[str, str]] = {}
+        self._chosen: dict[tuple[str, str, float, int], tuple[str, str]] = {}
 
     def outcome(self, job: Job) -> Outcome:
         """Fit one job and predict every test part: class indices [n] or numbers [n, size]."""
+        if job.has_domain and len({self.recipe.domain_of(self.fold, part) for part in self.recipe.task.tests}) > 1:
+            return self._by_part(job)
         rows = label_subset(self.targets, job.fraction, job.seed)
         note = None
         if job.base == "baseline":
@@ -67,6 +70,19 @@ class Bench:
             predicted, note = (self._fitted if fitted else self._stack)(frozen, rows, job)
         return Outcome({part: (self.truth[part], predicted[part], self.blocks[part]) for part in predicted}, note)
 
+    def _by_part(self, job: Job) -> Outcome:
+        """As `outcome`, with another domain adapter for every test part."""
+        found = []
+        for part in self.recipe.task.tests:
+            if part not in self._alone:
+                task = self.recipe.task.model_copy(update={"tests": [part]})
+                recipe = self.recipe.model_copy(update={"task": task})
+                self._alone[part] = Bench(recipe, self.fold, job.fitted)
+            found.append(self._alone[part].outcome(job))
+        notes = dict.fromkeys(each.pooling for each in found if each.pooling is not None)
+        parts = {part: arrays for each in found for part, arrays in each.parts.items()}
+        return Outcome(parts, "+".join(notes) or None)
+
     def _baseline(self, job: Job, rows: np.ndarray) -> tuple[dict[str, np.ndarray], str | None]:
         section = next(each for each in self.recipe.baselines if each.title == job.method)
         if section.is_stack:
@@ -78,10 +94,14 @@ class Bench:
 
     def _network_of(self, job: Job) -> Network:
         source = STATISTICS if job.base == STATISTICS else self.recipe.source(job.method, self.fold, job.seed)
-        if self._network is None or self._network[0] != source:
+        if self._networks.get(job.has_domain, ("",))[0] != source:
             encoder: WfmModel | ClosedForm = ClosedForm(WfmConfig()) if source == STATISTICS else load_encoder(source)
-            self._network = (source, Network(on_device(encoder, self.recipe.device), self.problem, self.recipe.tune))
-        return self._network[1]
+            domain = self.recipe.domain_of(self.fold, self.recipe.task.tests[0])
+            if job.has_domain and domain is not None:
+                encoder = merge_domain(cast(WfmModel, encoder), domain)
+            network = Network(on_device(encoder, self.recipe.device), self.problem, self.recipe.tune)
+            self._networks[job.has_domain] = source, network
+        return self._networks[job.has_domain][1]
 
     def _shallow(
         self, features: Features, rows: np.ndarray, method: str, job: Job, one_unit: bool = False
@@ -166,7 +186,7 @@ class Bench:
         given = self.recipe.tune.pooling
         if given != "auto":
             return given, given
-        copies, key = self._network_of(job).frozen(None).copies, (job.method, job.fraction, job.seed)
+        copies, key = self._network_of(job).frozen(None).copies, (job.method, job.mode, job.fraction, job.seed)
         if key not in self._chosen:
             self._chosen[key] = pick_pooling(
                 tuple(copies),

@@ -11,12 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from foundation.config import LABELS_ALONE, EvaluateRecipe
-from foundation.results.rows import WITH_TARGET_DATA
+from foundation.results.rows import DOMAIN, WITH_TARGET_DATA
 
 SUPERVISED = {"cnn": "supervised CNN", "resnet": "ResNet-20"}
 STATISTICS, LWM = "statistics", "lwm-1.0"
 #: Modes whose features can be aligned with unlabelled test recordings.
 ALIGNABLE = ("baseline", STATISTICS, LWM, "untrained", "probe", "knn")
+#: Modes that read the weights of an encoder, to which those of a domain adapter can be added.
+ADAPTABLE = ("probe", "knn", "lora", "full")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,18 @@ class Job:
 
     @property
     def base(self) -> str:
-        """The mode without its alignment suffix."""
-        return self.mode.removesuffix(self.alignment)
+        """The mode without its suffix."""
+        return next((self.mode.removesuffix(end) for end in WITH_TARGET_DATA if self.mode.endswith(end)), self.mode)
+
+    @property
+    def has_domain(self) -> bool:
+        """Whether a domain adapter is added to the encoder."""
+        return self.mode.endswith(DOMAIN)
 
     @property
     def alignment(self) -> str:
-        """The alignment suffix of the mode, "" if there is none."""
-        return next((end for end in WITH_TARGET_DATA if self.mode.endswith(end)), "")
+        """The suffix of a mode whose features are aligned, "" if they are not."""
+        return "" if self.has_domain else self.mode.removeprefix(self.base)
 
     @property
     def group(self) -> tuple[str, str, str, str, int]:
@@ -79,13 +86,14 @@ def _lines(recipe: EvaluateRecipe) -> list[tuple[str, str]]:
 
 
 def _modes(recipe: EvaluateRecipe, method: str, base: str) -> list[str]:
+    adapted = [base + DOMAIN] if recipe.domain is not None and base in ADAPTABLE else []
     if base not in ALIGNABLE:
-        return [base]
+        return [base, *adapted]
     # Self-training needs comparable confidences, which only the kernel head has.
     others = [each.title for each in recipe.baselines if not each.is_stack]
     has_confidences = base != "knn" and not (base == "baseline" and method in others)
     ways = [way for way in dict.fromkeys(recipe.align) if way != "self-training" or has_confidences]
-    return [base, *(f"{base}+{way}" for way in ways)]
+    return [base, *(f"{base}+{way}" for way in ways), *adapted]
 
 
 class Line(NamedTuple):

@@ -23,8 +23,10 @@ def refuse_overlaps(recipe: EvaluateRecipe) -> None:
             refuse_overlap(checkpoint, recipe.task.shards, fold, recipe.task.tests)
 
 
-def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Sequence[str]) -> None:
-    """Refuse a checkpoint that was pretrained on a test session, or on test samples under any name.
+def refuse_overlap(
+    checkpoint: str | Path, shards: str | Path, split: str, tests: Sequence[str], did: str = "pretrained on"
+) -> None:
+    """Refuse a checkpoint, or a domain adapter, that was trained on a test session, or on test samples of any name.
 
     Samples are compared by hashes of their exact values, see `foundation.data.shards.content_hashes`; near duplicates
     (scaled, resampled, cut elsewhere) are found by `wfm shards verify --against`. Without recorded hashes only sessions
@@ -32,6 +34,7 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
 
     Args:
         tests: parts of the split.
+        did: what it did with what is on record, in messages.
 
     Raises:
         RecipeError: names the data set, the part and the first session, or counts the samples.
@@ -40,7 +43,7 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
     record = provenance(checkpoint)
     if record is None:
         warnings.warn(
-            f"{checkpoint}: nothing is on record of what it was pretrained on (pretraining.json beside its weights, or "
+            f"{checkpoint}: nothing is on record of what it was {did} (pretraining.json beside its weights, or "
             "in the directory of its run), so overlap with the test recordings cannot be checked",
             stacklevel=2,
         )
@@ -48,8 +51,8 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
         both = sorted(set(seen.sessions) & set(manifest.sessions(split, part)))
         if both and seen.fingerprint == manifest.fingerprint():
             raise RecipeError(
-                f"{checkpoint} was pretrained on session {both[0]!r} of {seen.name}, which part {part!r} tests; "
-                "pretrain on the training part only, or test another part."
+                f"{checkpoint} was {did} session {both[0]!r} of {seen.name}, which part {part!r} tests; "
+                f"take one that was {did} other recordings, or test another part."
             )
     known = content_hashes(checkpoint)
     if known is None:
@@ -58,8 +61,8 @@ def refuse_overlap(checkpoint: str, shards: str | Path, split: str, tests: Seque
         hashes = _hashes(str(shards), manifest.fingerprint(), split, part)
         if seen_too := known_among(hashes, known):
             raise RecipeError(
-                f"{checkpoint} was pretrained on {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
-                "from shards or sessions of another name, see 'wfm shards verify --against'; pretrain without them, or "
+                f"{checkpoint} was {did} {seen_too} of {len(hashes)} samples of {shards}, part {part!r}, "
+                "from shards or sessions of another name, see 'wfm shards verify --against'; take one that was not, or "
                 "test another part."
             )
 

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from foundation.adapt import Adapter, load_adapter, pooled_features
 from foundation.adapt.adapter_files import adapter_folder, base_of
-from foundation.adapt.domain import POOLING
+from foundation.adapt.novelty import POOLING
 from foundation.adapt.select_pooling import POOLINGS, possible_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target, TokenSet
@@ -98,7 +98,7 @@ class Model:
             "held_out_samples": known.held_out if known else 0,
             "temperature": known.temperature if known else None,
             "radius_90": known.radius if known else None,
-            "distance_limit": known.domain.limit if known else None,
+            "distance_limit": known.novelty.limit if known else None,
         }
 
     def predict(
@@ -195,7 +195,7 @@ class Model:
         fitted = self._fitted()
         output, features = self._outputs([cut.window for _, cut in cuts])
         known, classes = fitted.calibration, fitted.target.classes
-        distance = known.domain.distance(features) if known and features is not None else None
+        distance = known.novelty.distance(features) if known and features is not None else None
         if classes is not None:
             chances = known.probabilities(output) if known else softmax(output, axis=1)
         found = []
@@ -208,7 +208,7 @@ class Model:
                 said = {"label": classes[best], "probability": float(chances[row, best])}
                 said["probabilities"] = dict(zip(classes, chances[row].tolist(), strict=True))
             if known and distance is not None:
-                limit = known.domain.limit
+                limit = known.novelty.limit
                 said["distance"] = float(distance[row])
                 said["outside"] = None if limit is None else bool(distance[row] > limit)
             found.append(Prediction(index, cut.window.session, cut.start_s, cut.end_s, **said))

@@ -23,7 +23,7 @@ class Prediction:
         probabilities: of every class.
         value: predicted numbers, such as a position in metres; None where classes are predicted.
         radius: the truth lies within this distance of `value` with a probability of 90 %; None: not known.
-        distance: to the nearest training sample, see `foundation.adapt.domain`; None: not known.
+        distance: to the nearest training sample, see `foundation.adapt.novelty`; None: not known.
         outside: the distance is above that of 95 % of held-out training samples: nothing is known of how good
             predictions are for such signals. None: not known.
     """

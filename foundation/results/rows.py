@@ -19,7 +19,8 @@ from foundation.json_file import load_json
 Key = tuple[str, str, str, str, float, str]
 
 #: Suffixes of modes that also use unlabelled test recordings; such rows are shown in separate tables.
-WITH_TARGET_DATA = ("+coral", "+self-training")
+DOMAIN = "+domain"  # of an encoder with a domain adapter
+WITH_TARGET_DATA = ("+coral", "+self-training", DOMAIN)
 
 
 class Row(BaseModel):

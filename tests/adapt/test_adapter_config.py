@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import foundation
 from foundation.adapt import load_adapter, save_adapter
 from foundation.adapt.adapter_files import weights_hash
-from foundation.adapt.fit import LORA_MODULES
+from foundation.adapt.lora import LORA_MODULES
 from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target
 from foundation.errors import CheckpointError

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from foundation.adapt.calibration import FILE, Calibration, radius_of, temperature_of
-from foundation.adapt.domain import Domain
+from foundation.adapt.novelty import Novelty
 from foundation.errors import CheckpointError
 
 RNG = np.random.default_rng(0)
 
 
-def _domain(limit: float | None = 1.0) -> Domain:
-    return Domain(torch.zeros(3), torch.eye(3)[:, :2], torch.zeros(4, 2), limit)
+def _novelty(limit: float | None = 1.0) -> Novelty:
+    return Novelty(torch.zeros(3), torch.eye(3)[:, :2], torch.zeros(4, 2), limit)
 
 
 def _answers(count: int, too_sure: float) -> tuple[np.ndarray, np.ndarray]:
@@ -37,16 +37,16 @@ def _gap(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 @pytest.mark.parametrize("too_sure", [0.4, 5.0])
 def test_probabilities_are_as_often_right_as_they_say(too_sure: float) -> None:
-    fitted = Calibration.of(*_answers(1000, too_sure), _domain())
+    fitted = Calibration.of(*_answers(1000, too_sure), _novelty())
     logits, truth = _answers(4000, too_sure)
     assert fitted.temperature == pytest.approx(too_sure, rel=0.1)
-    plain = Calibration(None, None, 0, _domain())
+    plain = Calibration(None, None, 0, _novelty())
     assert _gap(fitted.probabilities(logits), truth) < 0.03 < 0.1 < _gap(plain.probabilities(logits), truth)
 
 
 def test_a_few_right_answers_do_not_make_certainty() -> None:
     logits = 8.0 * np.eye(4)[np.arange(20) % 4]
-    sure = Calibration.of(logits, np.arange(20) % 4, _domain()).probabilities(logits).max()
+    sure = Calibration.of(logits, np.arange(20) % 4, _novelty()).probabilities(logits).max()
     assert 0.9 < sure < 0.99
 
 
@@ -55,7 +55,7 @@ def test_a_region_holds_nine_of_ten_new_samples() -> None:
         truth = RNG.uniform(0, 5, (count, 2))
         return truth + RNG.standard_t(3, (count, 2)), truth
 
-    radius = Calibration.of(*draw(500), _domain()).radius
+    radius = Calibration.of(*draw(500), _novelty()).radius
     predicted, truth = draw(5000)
     assert radius is not None
     assert np.mean(np.linalg.norm(predicted - truth, axis=1) <= radius) == pytest.approx(0.9, abs=0.03)
@@ -68,7 +68,7 @@ def test_the_quantile_is_that_of_a_finite_sample() -> None:
 
 
 def test_too_few_held_out_samples_give_no_temperature() -> None:
-    fitted = Calibration.of(np.zeros((9, 2)), np.zeros(9, np.int64), _domain())
+    fitted = Calibration.of(np.zeros((9, 2)), np.zeros(9, np.int64), _novelty())
     assert (fitted.temperature, fitted.held_out) == (None, 9)
     assert np.allclose(fitted.probabilities(np.zeros((1, 2))), 0.5)
     assert temperature_of(*_answers(50, 1.0)) > 0
@@ -79,22 +79,22 @@ def test_a_shifted_signal_is_far_and_a_new_room_of_the_same_kind_is_not() -> Non
     features = (rooms + 0.5 * RNG.standard_normal(rooms.shape)).astype(np.float32)
     number = np.repeat(np.arange(6), 30)
     folds = [(np.flatnonzero(number != k), np.flatnonzero(number == k)) for k in range(4)]
-    domain = Domain.fitted(features, folds, 0)
-    assert domain.limit is not None
+    novelty = Novelty.fitted(features, folds, 0)
+    assert novelty.limit is not None
     like, unlike = features[::7] + np.float32(0.1), features[::7] + np.float32(10)
-    assert np.mean(domain.distance(like) > domain.limit) < 0.1
-    assert np.mean(domain.distance(unlike) > domain.limit) == 1
-    assert Domain.fitted(features, [], 0).limit is None
+    assert np.mean(novelty.distance(like) > novelty.limit) < 0.1
+    assert np.mean(novelty.distance(unlike) > novelty.limit) == 1
+    assert Novelty.fitted(features, [], 0).limit is None
 
 
 @pytest.mark.parametrize("numbers", [(None, None, None), (1.5, None, 0.5), (None, 2.5, 0.5)])
 def test_what_is_written_is_read(numbers: tuple, tmp_path: Path) -> None:
     temperature, radius, limit = numbers
-    Calibration(temperature, radius, 12, _domain(limit)).save(tmp_path)
+    Calibration(temperature, radius, 12, _novelty(limit)).save(tmp_path)
     found = Calibration.load(tmp_path)
     assert found is not None
-    assert (found.temperature, found.radius, found.held_out, found.domain.limit) == (temperature, radius, 12, limit)
-    assert torch.equal(found.domain.project, _domain().project)
+    assert (found.temperature, found.radius, found.held_out, found.novelty.limit) == (temperature, radius, 12, limit)
+    assert torch.equal(found.novelty.project, _novelty().project)
 
 
 def test_an_adapter_of_an_earlier_version_has_none(tmp_path: Path) -> None:
@@ -107,14 +107,14 @@ def test_an_adapter_of_an_earlier_version_has_none(tmp_path: Path) -> None:
         ("temperature", torch.tensor(float("nan"))),
         ("temperature", torch.tensor(0.0)),
         ("radius", torch.tensor(-1.0)),
-        ("domain.project", torch.zeros(2, 2)),
-        ("domain.samples", None),
+        ("novelty.project", torch.zeros(2, 2)),
+        ("novelty.samples", None),
         ("held_out", None),
         ("other", torch.tensor(1.0)),
     ],
 )
 def test_a_damaged_file_is_refused(name: str, value: torch.Tensor | None, tmp_path: Path) -> None:
-    Calibration(1.0, None, 12, _domain()).save(tmp_path)
+    Calibration(1.0, None, 12, _novelty()).save(tmp_path)
     state = load_file(tmp_path / FILE) | {name: value}
     save_file({key: each for key, each in state.items() if each is not None}, tmp_path / FILE)
     with pytest.raises(CheckpointError, match=FILE):

@@ -11,7 +11,7 @@ import torch
 from helpers.adapters import fit_tiny
 
 from foundation.adapt import predict
-from foundation.adapt.fit import LORA_MODULES
+from foundation.adapt.lora import LORA_MODULES
 from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import Target, TokenSet
 from foundation.errors import SignalError, TrainingError

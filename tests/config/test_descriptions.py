@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, Section
+from foundation.config import AdaptRecipe, EvaluateRecipe, FinetuneRecipe, PretrainRecipe, Section
 from foundation.config.imputation import ImputationRecipe
 from foundation.config.study import StudyRecipe
 from foundation.config.suite import SuiteRecipe
 
-RECIPES = (EvaluateRecipe, FinetuneRecipe, ImputationRecipe, PretrainRecipe, StudyRecipe, SuiteRecipe)
+RECIPES = (AdaptRecipe, EvaluateRecipe, FinetuneRecipe, ImputationRecipe, PretrainRecipe, StudyRecipe, SuiteRecipe)
 
 
 def _sections(kind: type[Section]) -> Iterator[type[Section]]:

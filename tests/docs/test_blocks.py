@@ -17,7 +17,7 @@ from helpers.intel5300 import intel_record, random_csi, written
 from helpers.tiny import MODEL
 
 from foundation.cli import _parser, main
-from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
+from foundation.config import AdaptRecipe, EvaluateRecipe, FinetuneRecipe, PretrainRecipe, load_recipe
 from foundation.config.study import StudyRecipe
 from foundation.config.suite import SuiteRecipe, load_suite
 from foundation.datasets import DATASETS
@@ -26,6 +26,7 @@ BLOCKS = {document: blocks_of(document) for document in DOCUMENTS if blocks_of(d
 #: What makes a command of a document small enough for a test.
 TINY = {
     "pretrain": [*(f"model.{key}={value}" for key, value in MODEL.items()), "train.steps=4", "train.batch_size=8"],
+    "adapt": ["steps=2", "batch_size=8"],
     "finetune": ["tune.steps=2", "tune.batch_size=8"],
     "evaluate": [
         *("tune.steps=2", "tune.batch_size=8", "tune.pooling=moments", "seeds=[0]", "fractions=[0.1]", "workers=1"),
@@ -34,12 +35,12 @@ TINY = {
 }
 #: The same for what a Python block simulates.
 FEWER = {"simulate(60, ": "simulate(30, "}
-RECIPES = (PretrainRecipe, FinetuneRecipe, EvaluateRecipe, SuiteRecipe)
+RECIPES = (PretrainRecipe, AdaptRecipe, FinetuneRecipe, EvaluateRecipe, SuiteRecipe)
 COUNT = 320  # simulated windows, whatever a document says
 #: Pages that start from nothing; all others find shards and a tiny pretraining run.
 FROM_NOTHING = ("first-hour.md", "own-data.md")
 #: Blocks that are parsed and not run. A new one needs a reason, and this number.
-NOT_RUN = 22
+NOT_RUN = 26
 
 pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.slow]
 

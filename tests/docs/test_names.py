@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT
 from helpers.documents import DOCUMENTS
 
-from foundation.config import FinetuneRecipe, PretrainRecipe, Section
+from foundation.config import AdaptRecipe, FinetuneRecipe, PretrainRecipe, Section
 from foundation.config.evaluation import EvaluateRecipe
 from tests.test_imports import ALLOWED
 
@@ -28,7 +28,7 @@ def _keys(recipe: type[Section]) -> Iterator[str]:
                 yield from (f"{name}.{key}" for key in section.model_fields)
 
 
-KEYS = {key for recipe in (PretrainRecipe, FinetuneRecipe, EvaluateRecipe) for key in _keys(recipe)}
+KEYS = {key for recipe in (PretrainRecipe, AdaptRecipe, FinetuneRecipe, EvaluateRecipe) for key in _keys(recipe)}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))

@@ -36,7 +36,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from foundation.adapt.adapter_files import load_adapter, save_adapter, weights_hash
-from foundation.adapt.fit import LORA_MODULES
+from foundation.adapt.lora import LORA_MODULES
 from foundation.checkpoints.exported import quietly
 from foundation.checkpoints.load import load_encoder
 from foundation.config import ModelSection, PretrainRecipe

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from foundation.config import EvaluateRecipe, FinetuneRecipe, PretrainRecipe, dump_recipe, load_recipe
+from foundation.config import AdaptRecipe, EvaluateRecipe, FinetuneRecipe, PretrainRecipe, dump_recipe, load_recipe
 from foundation.config.imputation import ImputationRecipe
 from foundation.config.packaged import PACKAGED
 from foundation.config.study import StudyRecipe
@@ -25,6 +25,7 @@ from foundation.errors import RecipeError
 LIMIT_S, ROOM = 2.0, 256 * 2**20
 KINDS = {
     "pretrain": PretrainRecipe,
+    "adapt": AdaptRecipe,
     "finetune": FinetuneRecipe,
     "evaluate": EvaluateRecipe,
     "studies": StudyRecipe,

@@ -104,3 +104,21 @@ def trained(shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = write_recipe(folder / "tiny.yaml", pretrain_recipe(shards_dir, folder / "run"))
     assert main(["pretrain", "--config", str(config)]) == 0
     return folder / "run"
+
+
+def adapt_recipe(shards: Path, base: Path, out: Path, part: str = "room/train", **changes: Any) -> dict[str, Any]:
+    """Adaptation to 48 samples of a part."""
+    data = {"shards": str(shards), **dict(zip(("split", "part"), part.split("/"), strict=True)), "samples": 48}
+    few = {"rank": 4, "steps": 20, "batch_size": 8, "check_every": 5, "learning_rate": 3e-2, "device": "cpu"}
+    return {"name": "room", "out": str(out), "checkpoint": str(base), "data": data, **few, **changes}
+
+
+@pytest.fixture(scope="session")
+def domain(trained: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a domain adapter that `wfm adapt` wrote. Read, do not write."""
+    from foundation.cli import main
+
+    folder = tmp_path_factory.mktemp("adapted")
+    config = write_recipe(folder / "adapt.yaml", adapt_recipe(shards_dir, trained / "model", folder / "room-test"))
+    assert main(["adapt", "--config", str(config)]) == 0
+    return folder / "room-test"

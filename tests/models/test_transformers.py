@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 import foundation
-from foundation.adapt.fit import LORA_MODULES
+from foundation.adapt.lora import LORA_MODULES
 from foundation.data.tokens import Batch
 from foundation.errors import CheckpointError, SignalError
 from foundation.models import WfmConfig, WfmForMaskedModeling, WfmModel

@@ -15,7 +15,7 @@ from helpers.intel5300 import intel_record, random_csi, written
 import foundation
 from foundation.adapt import held_out_folds, load_adapter, pooled_features, predict
 from foundation.adapt.calibration import FILE
-from foundation.adapt.domain import POOLING, Domain
+from foundation.adapt.novelty import POOLING, Novelty
 from foundation.checkpoints.load import load_encoder
 from foundation.data.labelled import TokenSet
 from foundation.data.origins import origins
@@ -47,7 +47,7 @@ def test_the_answers_are_those_of_the_adapter(model: Model, windows: list[Signal
     assert known.temperature is not None
     chances = torch.softmax(torch.from_numpy(expected).double() / known.temperature, 1).numpy()
     assert np.allclose([list((one.probabilities or {}).values()) for one in found], chances)
-    assert all(one.outside == (one.distance > known.domain.limit) for one in found if one.distance)
+    assert all(one.outside == (one.distance > known.novelty.limit) for one in found if one.distance)
 
 
 def test_a_recording_is_cut_as_the_training_windows_were(model: Model, windows: list[Signal]) -> None:
@@ -70,10 +70,10 @@ def test_noise_is_marked_and_a_room_that_was_not_trained_on_is_not(shards_dir: P
     encoder = load_encoder("wfm-small")
     features = pooled_features(encoder, TokenSet([*train, *windows, *noise], encoder.config), [POOLING])[POOLING]
     known, new, strange = np.split(features, [len(train), len(train) + len(windows)])
-    domain = Domain.fitted(known, held_out_folds(np.zeros((len(train), 1)), origins(train), 0).rows, 0)
-    assert domain.limit is not None
-    assert np.mean(domain.distance(strange) > domain.limit) > 0.9
-    assert np.mean(domain.distance(new) > domain.limit) < 0.2
+    novelty = Novelty.fitted(known, held_out_folds(np.zeros((len(train), 1)), origins(train), 0).rows, 0)
+    assert novelty.limit is not None
+    assert np.mean(novelty.distance(strange) > novelty.limit) > 0.9
+    assert np.mean(novelty.distance(new) > novelty.limit) < 0.2
 
 
 def test_positions_have_a_region(position: Path, shards_dir: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from foundation.config import CorpusSection
+from foundation.config import SamplesSection
 from foundation.data.shards.corpus import Corpus
 from foundation.data.shards.stated_hashes import content_hash
 from foundation.errors import CheckpointError
@@ -30,7 +30,7 @@ _NAME, _SOURCES = "sha256", "sources"
 Hashes = NDArray[np.uint64]
 
 
-def hashes_of(parts: Sequence[CorpusSection]) -> Hashes:
+def hashes_of(parts: Sequence[SamplesSection]) -> Hashes:
     """Sorted unique hashes, uint64 [n], of all samples of some parts.
 
     A build writes them beside its shards; of other directories every sample is read, with a progress bar. Samples

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.config import CorpusSection
+from foundation.config import SamplesSection
 from foundation.config.address import local_path
 from foundation.data.layout import TokenSpec
 from foundation.data.shards.address import is_url
@@ -58,7 +58,7 @@ class Corpus:
             read); or there is less in the part than requested.
     """
 
-    def __init__(self, part: CorpusSection, cache: ShardCache | None = None) -> None:
+    def __init__(self, part: SamplesSection, cache: ShardCache | None = None) -> None:
         self.cache = cache
         self.directory, self.where = part.shards, published(part.shards)
         manifest = self._manifest = Manifest.load(part.shards)
@@ -216,7 +216,7 @@ def read_part(directory: str | Path, split: str | None = None, part: str | Seque
     Raises:
         ShardError: as `Corpus`.
     """
-    return list(Corpus(CorpusSection(shards=directory, split=split, part=part)))
+    return list(Corpus(SamplesSection(shards=directory, split=split, part=part)))
 
 
 def advice_on_damage(directory: str | Path) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 
 from foundation.config import CorpusSection, PretrainRecipe
 from foundation.data.shards.corpus import Corpus
 from foundation.data.tokens import tokenize
+from foundation.models import WfmConfig
 from foundation.models.structure import Structure, to_device
 from foundation.nn.masks import MASK_KINDS
 from foundation.objectives import MaskedObjective
@@ -50,7 +52,7 @@ class HeldOutLoss(Stepwise):
             self._kinds = samples_by_kind(self.section)
         module.model.eval()
         try:
-            found = {kind: held_out(module.model, self._batches(module, own)) for kind, own in self._kinds.items()}
+            found = {kind: self._loss(module, own) for kind, own in self._kinds.items()}
         finally:
             module.model.train()
         metrics = {f"held_out/{kind}": each.loss for kind, each in found.items()}
@@ -58,19 +60,26 @@ class HeldOutLoss(Stepwise):
         for logger in trainer.loggers:  # at this step alone: what a module logs is repeated until it logs anew
             logger.log_metrics(metrics, trainer.global_step - 1)
 
+    def _loss(self, module: PretrainModule, signals: list[Signal]) -> HeldOut:
+        model = module.model
+        return held_out(model, masked_in_every_way(signals, model.config, self.recipe.seed, module.device))
+
     @property
     def _is_sharded(self) -> bool:
         return self.recipe.train.is_partitioned
 
-    def _batches(self, module: PretrainModule, signals: list[Signal]) -> Iterator[tuple[dict[str, Any], Task]]:
-        spec = module.model.config
-        for number, start in enumerate(range(0, len(signals), BATCH)):
-            batch: dict[str, Any] = dict(tokenize(signals[start : start + BATCH], spec))
-            batch["structure"] = Structure.of(batch)
-            for place, kind in enumerate(MASK_KINDS):
-                objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, denoising_weight=0.0)
-                draws = draws_of(self.recipe.seed, number, place)
-                yield to_device((batch, objective.draw(batch, spec, draws)), module.device)
+
+def masked_in_every_way(
+    signals: Sequence[Signal], spec: WfmConfig, seed: int, device: torch.device
+) -> Iterator[tuple[dict[str, Any], Task]]:
+    """Batches of signals with their tasks, on a device: each batch once under every kind of mask, the same for a
+    seed."""
+    for number, start in enumerate(range(0, len(signals), BATCH)):
+        batch: dict[str, Any] = dict(tokenize(signals[start : start + BATCH], spec))
+        batch["structure"] = Structure.of(batch)
+        for place, kind in enumerate(MASK_KINDS):
+            objective = MaskedObjective(masks={kind: 1.0}, generation_share=0.0, denoising_weight=0.0)
+            yield to_device((batch, objective.draw(batch, spec, draws_of(seed, number, place))), device)
 
 
 def samples_by_kind(section: CorpusSection) -> dict[str, list[Signal]]:

@@ -21,7 +21,7 @@ from foundation.checkpoints.provenance import (
     record_of,
     save_record,
 )
-from foundation.config import CorpusSection, PretrainRecipe
+from foundation.config import PretrainRecipe, SamplesSection
 from foundation.data.shards.address import is_url
 from foundation.data.shards.content_hashes import FILE_NAME as CONTENT_HASHES
 from foundation.data.shards.content_hashes import Hashes, hashes_of, load_sources, save_hashes, unique
@@ -125,7 +125,7 @@ def seen_in_training(recipe: PretrainRecipe) -> list[Seen]:
     return _datasets(recipe, [Manifest.load(source.shards) for source in recipe.data.sources])
 
 
-def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, int]:
+def training_sessions(source: SamplesSection, manifest: Manifest) -> dict[str, int]:
     """Session -> number of samples of a corpus that training reads."""
     if source.is_subset:
         return Corpus(source).sessions
@@ -137,10 +137,11 @@ def training_sessions(source: CorpusSection, manifest: Manifest) -> dict[str, in
 
 def _datasets(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> list[Seen]:
     before = record_of(recipe.init) if recipe.init else None
-    return [*(before.datasets if before else []), *map(_seen, recipe.data.sources, manifests)]
+    return [*(before.datasets if before else []), *map(seen_of, recipe.data.sources, manifests)]
 
 
-def _seen(source: CorpusSection, manifest: Manifest) -> Seen:
+def seen_of(source: SamplesSection, manifest: Manifest) -> Seen:
+    """What a record says of a corpus."""
     sessions = training_sessions(source, manifest)
     return Seen(
         name=manifest.name,
