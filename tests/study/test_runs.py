@@ -249,7 +249,7 @@ def test_a_study_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["objectives", "masks", "positions", "experts", "scaling", "diversity", "targets", "leave-out"]
+    "name", ["objectives", "masks", "positions", "experts", "scaling", "diversity", "targets", "leave-out", "compute"]
 )
 def test_studies_train_on_nothing_that_the_corpus_recipe_leaves_out(name: str) -> None:
     study = Study.load(RECIPES / "studies" / f"{name}.yaml")
