@@ -59,7 +59,7 @@ def test_several_hand_made_features_are_stacked(shards_dir: Path, tmp_path: Path
     bench = Bench(recipe, "room", one.fitted)
     assert bench.outcome(one).pooling is None, "nothing was chosen"
     found = bench.outcome(both)
-    assert set(str(found.pooling).split("+")) <= {"doppler", "invariant", "leaving out each room"}
+    assert set(str(found.pooling).split("+")) <= {"hand-made doppler", "hand-made invariant", "leaving out each room"}
     truth, predicted, _ = found.parts["test"]
     assert np.mean(truth == predicted) > 2 / 7
     assert bench.outcome(aligned).parts["test"][1].shape == truth.shape
