@@ -84,6 +84,23 @@ def from_files(
     )
 
 
+def simulated_pieces(
+    draw: Callable[..., Iterable[Signal]], name: str, count: int, seed: int, piece: int
+) -> list[Callable[[], Iterator[Sample]]]:
+    """The samples of a simulator, `piece` windows at a time, numbered in the set.
+
+    Args:
+        draw: (count, seed, first=) -> windows from number `first` on, which depend on seed and number alone.
+        name: begins the names of samples.
+    """
+    return [partial(_drawn, draw, name, first, min(piece, count - first), seed) for first in range(0, count, piece)]
+
+
+def _drawn(draw: Callable[..., Iterable[Signal]], name: str, first: int, count: int, seed: int) -> Iterator[Sample]:
+    for index, signal in enumerate(draw(count, seed, first=first), start=first):
+        yield f"{name}-{index:09d}", signal
+
+
 def _samples(number: int, path: Path, read: Read, tasks: Sequence[str], name: str, licence: str) -> Iterator[Sample]:
     told: set[str] = set()
     for index, signal in enumerate(read()):

@@ -8,10 +8,8 @@ Splits: `room` (rooms that training never saw) and `recording` (other recordings
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
-from foundation.data.shards.spec import Dataset, Sample
+from foundation.data.shards.spec import Dataset
+from foundation.datasets.common import simulated_pieces
 from foundation.simulate.facts import MOTION_TASKS
 from foundation.simulate.generate import simulate, simulated_splits
 
@@ -27,12 +25,7 @@ def build(count: int, seed: int = 0) -> Dataset:
         citation="foundation.simulate",
         homepage="",
         tasks=MOTION_TASKS,
-        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
+        pieces=simulated_pieces(simulate, "sim", count, seed, PIECE),
         splits=lambda: simulated_splits(count, seed),
         parameters={"count": count, "seed": seed},
     )
-
-
-def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
-    for index, signal in enumerate(simulate(count, seed, first=first), start=first):
-        yield f"sim-{index:09d}", signal

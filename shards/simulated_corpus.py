@@ -9,10 +9,8 @@ Split: `room`, train and valid: every eleventh room is held out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
-from foundation.data.shards.spec import Dataset, Sample
+from foundation.data.shards.spec import Dataset
+from foundation.datasets.common import simulated_pieces
 from foundation.simulate.corpus import corpus, corpus_splits
 from foundation.simulate.facts import MOTION_TASKS
 
@@ -34,12 +32,7 @@ def build(count: int, seed: int = 0) -> Dataset:
             "modulation": "classification",
             "snr": "regression",
         },
-        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
+        pieces=simulated_pieces(corpus, "corpus", count, seed, PIECE),
         splits=lambda: corpus_splits(count),
         parameters={"count": count, "seed": seed},
     )
-
-
-def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
-    for index, signal in enumerate(corpus(count, seed, first=first), start=first):
-        yield f"corpus-{index:09d}", signal

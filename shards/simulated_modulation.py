@@ -13,10 +13,8 @@ and high (6 to 18) SNR. A session is one channel at one SNR, over which every mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
-from foundation.data.shards.spec import Dataset, Sample
+from foundation.data.shards.spec import Dataset
+from foundation.datasets.common import simulated_pieces
 from foundation.simulate.baseband.modulation import WINDOWS, modulation_splits, simulate_modulation
 
 PIECE = 20 * WINDOWS
@@ -31,12 +29,7 @@ def build(count: int, seed: int = 0) -> Dataset:
         citation="foundation.simulate.baseband, after O'Shea and West, GNU Radio Conference 2016",
         homepage="",
         tasks={"modulation": "classification", "snr": "regression"},
-        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
+        pieces=simulated_pieces(simulate_modulation, "modulation", count, seed, PIECE),
         splits=lambda: modulation_splits(count),
         parameters={"count": count, "seed": seed},
     )
-
-
-def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
-    for index, signal in enumerate(simulate_modulation(count, seed, first=first), start=first):
-        yield f"modulation-{index:09d}", signal

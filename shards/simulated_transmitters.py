@@ -12,10 +12,8 @@ one day, with a channel of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
-from foundation.data.shards.spec import Dataset, Sample
+from foundation.data.shards.spec import Dataset
+from foundation.datasets.common import simulated_pieces
 from foundation.simulate.baseband.transmitters import WINDOWS, simulate_transmitters, transmitter_splits
 
 PIECE = 60 * WINDOWS
@@ -30,12 +28,7 @@ def build(count: int, seed: int = 0) -> Dataset:
         citation="foundation.simulate.baseband",
         homepage="",
         tasks={"transmitter": "classification"},
-        pieces=[partial(_samples, first, min(PIECE, count - first), seed) for first in range(0, count, PIECE)],
+        pieces=simulated_pieces(simulate_transmitters, "transmitters", count, seed, PIECE),
         splits=lambda: transmitter_splits(count),
         parameters={"count": count, "seed": seed},
     )
-
-
-def _samples(first: int, count: int, seed: int) -> Iterator[Sample]:
-    for index, signal in enumerate(simulate_transmitters(count, seed, first=first), start=first):
-        yield f"transmitters-{index:09d}", signal

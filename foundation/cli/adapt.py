@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command, group, recipe_command, refuse_unwritable, resolved
+from foundation.cli.common import (
+    command,
+    group,
+    recipe_command,
+    refuse_taken,
+    resolved_new,
+)
 
 EXAMPLES = """examples:
   wfm adapt --config recipes/adapt/stability.yaml
@@ -39,14 +45,10 @@ def add(commands: Any) -> None:
 
 def _adapt(args: argparse.Namespace) -> None:
     from foundation.config import AdaptRecipe
-    from foundation.errors import CheckpointError
-    from foundation.files import refuse_existing
 
-    recipe = resolved(args, AdaptRecipe)
+    recipe = resolved_new(args, AdaptRecipe)
     if recipe is None:
         return
-    refuse_existing(recipe.out, CheckpointError)  # before torch is loaded
-    refuse_unwritable(folders=[recipe.out.parent])
     from foundation.train.adapt import adapt
 
     best = adapt(recipe)
@@ -72,11 +74,7 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _compose(args: argparse.Namespace) -> None:
-    from foundation.errors import CheckpointError
-    from foundation.files import refuse_existing
-
-    refuse_existing(args.out, CheckpointError)
-    refuse_unwritable(folders=[args.out.parent])
+    refuse_taken(args.out)
     from foundation.adapt.compose import compose
     from foundation.adapt.domain import read_domain
     from foundation.checkpoints.load import load_encoder

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from foundation.config import Section
+    from foundation.config import AdaptRecipe, FinetuneRecipe, Section
 
 R = TypeVar("R", bound="Section")
+N = TypeVar("N", "AdaptRecipe", "FinetuneRecipe")
 
 
 def command(commands: Any, name: str, run: Any, help_: str, examples: str | None = None) -> argparse.ArgumentParser:
@@ -70,6 +71,43 @@ def resolved(args: argparse.Namespace, kind: type[R]) -> R | None:
         print(dump_recipe(recipe), end="")
         return None
     return recipe
+
+
+def resolved_new(args: argparse.Namespace, kind: type[N]) -> N | None:
+    """As `resolved`, of a recipe whose `out` is a folder that must not exist: before torch is loaded.
+
+    Raises:
+        CheckpointError: it exists.
+        RecipeError: it cannot be written.
+    """
+    recipe = resolved(args, kind)
+    if recipe is not None:
+        refuse_taken(recipe.out)
+    return recipe
+
+
+def refuse_taken(out: Path) -> None:
+    """Check that a new folder can be written.
+
+    Raises:
+        CheckpointError: it exists.
+        RecipeError: it cannot be written.
+    """
+    from foundation.errors import CheckpointError
+    from foundation.files import refuse_existing
+
+    refuse_existing(out, CheckpointError)
+    refuse_unwritable(folders=[out.parent])
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add `--format`, for captures that do not say what they are."""
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        metavar=("NAME", "OPTION=VALUE"),
+        help="for files without a header: the format and its options",
+    )
 
 
 def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None:

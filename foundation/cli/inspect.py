@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command, refuse_unwritable
+from foundation.cli.common import add_format, command, refuse_unwritable
 
 EXAMPLES = """examples:
   wfm inspect capture.dat                                    the format is recognised by content
@@ -25,12 +25,7 @@ def add(commands: Any) -> None:
     inspect.add_argument(
         "options", nargs="*", metavar="OPTION=VALUE", help="values that the file lacks, such as carrier_hz=5.18e9"
     )
-    inspect.add_argument(
-        "--format",
-        nargs="+",
-        metavar=("NAME", "OPTION=VALUE"),
-        help="for files without a header: the format and its options",
-    )
+    add_format(inspect)
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     inspect.add_argument("--png", type=Path, metavar="OUT", help="draw amplitude, phase and Doppler of the first link")
 

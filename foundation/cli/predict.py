@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.cli.common import command, refuse_unwritable
+from foundation.cli.common import add_format, command, refuse_unwritable
 
 if TYPE_CHECKING:
     from foundation.predict.model import Model
@@ -44,12 +44,7 @@ def add(commands: Any) -> None:
     predict.add_argument("--json", type=Path, metavar="OUT", help="write everything, with all probabilities")
     predict.add_argument("--csv", type=Path, metavar="OUT", help="write a line for every window")
     predict.add_argument("--html", type=Path, metavar="OUT", help="write a page with a timeline of every capture")
-    predict.add_argument(
-        "--format",
-        nargs="+",
-        metavar=("NAME", "OPTION=VALUE"),
-        help="for files without a header: the format and its options",
-    )
+    add_format(predict)
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 

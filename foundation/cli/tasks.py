@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from foundation.cli.common import command, part_of_array, recipe_command, refuse_unwritable, resolved
+from foundation.cli.common import command, part_of_array, recipe_command, refuse_unwritable, resolved, resolved_new
 
 EXAMPLES = """examples:
   wfm evaluate --config recipes/evaluate/simulated.yaml --json scores.json --html scores.html
@@ -47,14 +47,10 @@ def add(commands: Any) -> None:
 
 def _finetune(args: argparse.Namespace) -> None:
     from foundation.config import FinetuneRecipe
-    from foundation.errors import CheckpointError
-    from foundation.files import refuse_existing
 
-    recipe = resolved(args, FinetuneRecipe)
+    recipe = resolved_new(args, FinetuneRecipe)
     if recipe is None:
         return
-    refuse_existing(recipe.out, CheckpointError)  # before torch is loaded
-    refuse_unwritable(folders=[recipe.out.parent])
     from foundation.evaluate.finetune import finetune
 
     finetune(recipe)
