@@ -47,11 +47,24 @@ def closed_pool(
     found = torch.cat([rows, known[:, :, :1].to(rows.dtype)], dim=2)
     by_column = group_mean(found.flatten(2), member).unflatten(2, found.shape[2:])
     row = dict(zip((*ROWS, "measured"), by_column.unbind(2), strict=True))
-    if pooling == "response":  # a mean may be 0, as where a link has one response and its gain is removed
-        return torch.where(row["measured"] > 0, row["mean"] + row["gain"][..., :1], 0.0).flatten(1)
+    if pooling == "response":
+        seen = row["measured"] > 0  # a mean may be 0, as where a link has one response and its gain is removed
+        return _with_unheard(row["mean"] + row["gain"][..., :1], seen, batch).flatten(1)
     # In units of the static level the slope would depend on everything else in the room.
     unit = torch.where(batch["logarithmic"], components.static_level, 1.0)[:, None, None]
     return torch.stack([row["deviation"], row["change"], row["trend"], row["slope"] * unit], dim=2).flatten(1)
+
+
+def _with_unheard(
+    place: Float[Tensor, "batch columns slots"], seen: Bool[Tensor, "batch columns slots"], batch: Mapping[str, Tensor]
+) -> Float[Tensor, "batch columns slots"]:
+    """0 where nothing was measured; but where a whole column was not, and entries are logarithms, the weakest of the
+    sample: a transmitter that was not heard is far away, and 0 would say that it is as near as the others are."""
+    tokens = torch.zeros_like(seen[..., 0], dtype=torch.long).scatter_add(1, batch["column"], batch["exists"].long())
+    silent = (tokens > 0) & ~seen.any(2) & batch["logarithmic"][:, None]
+    used = seen.any(1, keepdim=True)  # a slot that no column has stays 0
+    weakest = torch.where(seen, place, torch.inf).flatten(1).amin(1)[:, None, None]
+    return torch.where(seen, place, torch.where(silent[..., None] & used, weakest, 0.0))
 
 
 def _doppler(

@@ -42,8 +42,8 @@ def pool(
     - `invariant`, 4 C W: of the statistics of every column those that do not depend on gain, device or furniture:
       deviation, change and trend of its slots, and the slope of the mean over responses, in nepers where entries are
       logarithms. Shapes as for `columns`.
-    - `response`, C W: the mean with the gain of the link: the fewest numbers that describe a location, and the best
-      where labels are few.
+    - `response`, C W: the mean with the gain of the link, of a transmitter that was not heard the weakest of the scan:
+      the fewest numbers that describe a location, and the best where labels are few.
     - `statistics`, 15: mean and standard deviation of every statistic over columns and slots, and the levels.
     - `doppler`, T + 2: log power of the dynamics by Doppler frequency, mean and deviation over links and responses.
     - `envelope`, 48: log level of the dynamics, and of them in five octaves of Doppler, in each eighth of the window.

@@ -81,6 +81,21 @@ def test_levels_of_links_with_one_response_are_their_gain() -> None:
     assert response[0] > response[1] > response[2]
 
 
+@pytest.mark.parametrize("times", [1, 16])
+def test_a_transmitter_that_was_not_heard_is_as_weak_as_the_weakest(times: int) -> None:
+    """As 0 it would be as strong as the mean of the others; a shorter signal in the same batch changes nothing."""
+    levels = np.tile(np.array([-40.0, -90.0, -70.0])[None, :, None], (times, 1, 1))
+    heard = np.ones((times, 3, 1), bool)
+    heard[:, 1] = False
+    scan = make_signal(0, times=times, links=3, responses=1, kind="rssi", is_real=True, values=levels, valid=heard)
+    fewer = make_signal(0, times=times, links=2, responses=1, kind="rssi", is_real=True, values=levels[:, :2])
+    response, shorter = pooled([scan, fewer], "response").view(2, 3, -1)
+    near, silent, far = response[:, 0]
+    assert near > far == silent
+    assert bool((response[:, 1:] == 0).all()), "slots that no link has"
+    assert shorter[2, 0] == 0, "no such link"
+
+
 def test_what_is_invariant_does_not_know_the_gain() -> None:
     plain = make_signal(0, kind="csi-amplitude", is_real=True, values=1 + np.random.default_rng(0).random((32, 2, 16)))
     louder = plain.with_(values=3 * plain.values)
