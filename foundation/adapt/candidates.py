@@ -9,7 +9,7 @@ import torch
 
 from foundation.models import KernelHead
 from foundation.models.kernel_head import Head, RidgeHead
-from foundation.models.projected import Projected
+from foundation.models.projected import CENTRES, Projected
 
 #: Kernels from weak regularisation (clean labels, well separated classes) to strong (labels that other recordings
 #: contradict); and what still tells where no training sample is near.
@@ -21,9 +21,9 @@ CANDIDATES: dict[str, Callable[[Projected], Head]] = {
 }
 
 
-def projected(features: np.ndarray, targets: np.ndarray, outputs: int, seed: int) -> Projected:
-    """Training samples for any candidate; features [n, F], or [K, n, F] with augmented copies."""
-    return Projected(*stacked(features, targets), outputs, seed)
+def projected(features: np.ndarray, targets: np.ndarray, outputs: int, seed: int, most: int = CENTRES) -> Projected:
+    """Training samples for any candidate; features [n, F], or [K, n, F] with copies; at most so many kernel centres."""
+    return Projected(*stacked(features, targets), outputs, seed, most)
 
 
 def stacked(features: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

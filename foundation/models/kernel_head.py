@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from foundation.models.kernel_system import squares
 from foundation.models.projected import Projected
 from foundation.nn.precision import SinglePrecision
 
-ROWS = 4096  # samples whose kernels are held at a time
-CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
 UNLIMITED = torch.tensor(torch.finfo(torch.float32).max)  # reach of a kernel that always decays
 
 
@@ -75,7 +74,7 @@ class KernelHead(Head):
         self.weight = nn.Parameter(torch.zeros(centres, outputs))
 
     def standardised(self, projected: Float[Tensor, "batch width"]) -> Float[Tensor, "batch outputs"]:
-        square = _squares(projected, self.centres)
+        square = squares(projected, self.centres)
         beyond = nn.functional.relu(square.amin(1, keepdim=True) - self.reach)
         return torch.exp(beyond - square) @ self.weight
 
@@ -93,7 +92,7 @@ class KernelHead(Head):
 
         Args:
             targets: classes below `outputs`, or numbers.
-            seed: draws the kernel centres, where there are more than `CENTRES` samples.
+            seed: draws the kernel centres, where there are more than `projected.CENTRES` samples.
             ridge, bandwidth: see `of`.
         """
         return cls.of(Projected(features, targets, outputs, seed), ridge, bandwidth)
@@ -107,15 +106,13 @@ class KernelHead(Head):
             ridge: regularisation: noise variance of a target, in units of the kernel's variance.
             bandwidth: of the kernel, in units of the root-mean-square distance of the samples from their mean.
         """
-        rows = samples.rows / bandwidth
-        centres = rows[samples.order[:CENTRES]] if len(rows) > CENTRES else rows
-        head = cls(len(samples.mean), samples.targets.shape[1], rows.shape[1], len(centres), samples.unit)
+        system, centres = samples.kernels(bandwidth), samples.centres / bandwidth
+        head = cls(len(samples.mean), samples.targets.shape[1], centres.shape[1], len(centres), samples.unit)
         head._takes(samples, bandwidth)
         head.centres.copy_(centres)
-        head.weight.copy_(_solve(rows, centres, samples.targets, ridge))
-        if len(centres) > 1:
-            between = _squares(centres, centres).fill_diagonal_(torch.inf)
-            head.reach.copy_(between.amin(1).amax())
+        head.weight.copy_(system.weights(ridge))
+        if system.reach is not None:
+            head.reach.copy_(system.reach)
         return head
 
 
@@ -143,34 +140,3 @@ class RidgeHead(Head):
         head._takes(samples)
         head.weight.copy_(torch.linalg.solve(system, x.T @ samples.targets))
         return head
-
-
-def kernel(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
-    """Gaussian kernel exp(-|a - b|^2) of all pairs of rows."""
-    return torch.exp(-_squares(left, right))
-
-
-def _squares(left: Float[Tensor, "n components"], right: Float[Tensor, "m components"]) -> Float[Tensor, "n m"]:
-    """Squared distance of all pairs of rows."""
-    square = left.square().sum(1, keepdim=True) + right.square().sum(1) - 2 * left @ right.T
-    return square.clamp(min=0)
-
-
-def _solve(
-    x: Float[Tensor, "samples components"],
-    centres: Float[Tensor, "centres components"],
-    y: Float[Tensor, "samples outputs"],
-    ridge: float,
-) -> Float[Tensor, "centres outputs"]:
-    """Weights of the kernel centres by ridge regression."""
-    gram = kernel(centres, centres)
-    if len(centres) == len(x):
-        return torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), y)
-    # Fewer centres than samples: subset of regressors (Smola and Schoelkopf 2000).
-    system = ridge * gram + 1e-8 * torch.eye(len(gram), dtype=gram.dtype)
-    right = y.new_zeros(len(centres), y.shape[1])
-    for some, numbers in zip(x.split(ROWS), y.split(ROWS), strict=True):
-        cross = kernel(some, centres)
-        system += cross.T @ cross
-        right += cross.T @ numbers
-    return torch.linalg.solve(system, right)

@@ -8,8 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from foundation.models.kernel_system import KernelSystem
+
 PCA_COMPONENTS = 256  # principal components of the features, on which heads act
 PCA_SAMPLES = 512  # training samples from which the principal components are computed
+CENTRES = 2048  # most kernel centres; of more training samples a random subset, fitted to all samples
 PART_ENTRIES = 2**25  # of the features that are held in double precision at a time
 #: Inverse temperature of class outputs, which are regressed to 0 and 1: a margin of one is then near certainty.
 LOGIT_SCALE = 8.0
@@ -22,11 +25,13 @@ class Projected:
         features: of the samples.
         targets: classes below `outputs`, or numbers.
         seed: of the order of the samples, the first of which give principal components and kernel centres.
+        most: kernel centres.
 
     Attributes:
         mean, project: of (features - mean) @ project, the components in units of their root-mean-square norm.
         rows: the samples so projected.
         order: of the samples.
+        centres: rows around which kernels stand.
         targets: centred, in units of `target_std`; of classes 0 and 1, and the units those of logits.
         target_mean, target_std: as an output of 0, or of 1 more.
         unit: type of the outputs.
@@ -38,6 +43,7 @@ class Projected:
         targets: Int[Tensor, " samples"] | Float[Tensor, "samples outputs"],
         outputs: int,
         seed: int,
+        most: int = CENTRES,
     ) -> None:
         x, classes = Standardised(features), targets.dtype == torch.int64
         self.order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
@@ -46,11 +52,19 @@ class Projected:
         components = components * squares.mean().clamp(min=1e-12).rsqrt()
         self.mean, self.project = x.mean, components / x.scale[:, None]
         self.rows = torch.cat([part @ components for part in x.parts()])
+        self.centres = self.rows[self.order[:most]] if len(self.rows) > most else self.rows
+        self._kernels: dict[float, KernelSystem] = {}
         y = nn.functional.one_hot(targets, outputs).double() if classes else targets.double()
         mean, std = y.mean(0), torch.ones(outputs, dtype=torch.float64) if classes else spread(y)
         scale = LOGIT_SCALE if classes else 1.0
         self.targets, self.target_mean, self.target_std = (y - mean) / std, scale * mean, scale * std
         self.unit = torch.float32 if classes else torch.float64
+
+    def kernels(self, bandwidth: float) -> KernelSystem:
+        """Kernels of this bandwidth, in units of the root-mean-square distance of the samples from their mean."""
+        if bandwidth not in self._kernels:
+            self._kernels[bandwidth] = KernelSystem(self.rows / bandwidth, self.centres / bandwidth, self.targets)
+        return self._kernels[bandwidth]
 
 
 class Standardised:

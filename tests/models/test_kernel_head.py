@@ -41,10 +41,9 @@ def test_classes_that_no_plane_separates_are_told_apart() -> None:
         assert (_fitted(x, y, 2)(torch.from_numpy(new)).argmax(1).numpy() == truth).mean() >= 0.98
 
 
-def test_more_samples_than_centres_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_samples_than_centres_are_all_heard() -> None:
     (x, y), (new, truth) = moons(400), moons(200, seed=1)
-    monkeypatch.setattr(module, "CENTRES", 40)
-    head = _fitted(x, y, 2)
+    head = KernelHead.of(Projected(torch.from_numpy(x), torch.from_numpy(y), 2, 0, most=40), ridge=0.1, bandwidth=1.0)
     assert head.centres.shape[0] == 40
     with torch.no_grad():
         all_of_them = (head(torch.from_numpy(new)).argmax(1).numpy() == truth).mean()
@@ -93,6 +92,22 @@ def test_features_are_standardised_in_parts_as_in_one(monkeypatch: pytest.Monkey
     monkeypatch.setattr("foundation.models.projected.PART_ENTRIES", 60)
     parts = KernelHead.fitted(features, targets, 3, 0, 0.1, 1.0)(features)
     assert torch.allclose(whole, parts, atol=1e-4)
+
+
+@pytest.mark.parametrize("most", [20, 50])
+def test_regularisations_share_a_system_and_solve_their_own(most: int) -> None:
+    """The definition, with nothing shared: of all centres, and of fewer than samples."""
+    x = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
+    samples = Projected(x, torch.arange(50) % 3, 3, 0, most)
+    heads = {ridge: KernelHead.of(samples, ridge, 1.0) for ridge in (0.1, 1.0)}
+    for ridge, head in heads.items():
+        far = torch.cdist(samples.rows, samples.centres).square().neg().exp()
+        near = torch.cdist(samples.centres, samples.centres).square().neg().exp()
+        if most == 50:
+            expected = torch.linalg.solve(near + ridge * torch.eye(50, dtype=near.dtype), samples.targets)
+        else:
+            expected = torch.linalg.solve(far.T @ far + ridge * near, far.T @ samples.targets)
+        assert torch.allclose(far.float() @ head.weight, (far @ expected).float(), atol=1e-4), ridge
 
 
 def test_a_kernel_does_not_die_where_no_training_sample_is_near() -> None:
