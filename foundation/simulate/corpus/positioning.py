@@ -18,8 +18,10 @@ from foundation.simulate.rooms import Array, Room
 #: Carriers and bandwidths of IEEE 802.15.4a, and half the chip duration at 499.2 MHz.
 _UWB = ((3494.4e6, 499.2e6), (3993.6e6, 499.2e6), (4492.8e6, 499.2e6), (3993.6e6, 900e6), (6489.6e6, 499.2e6))
 _TAP_S = 1 / 998.4e6
-#: First-path detection: threshold over the noise, and relative to the strongest path.
-_OVER_NOISE, _OF_STRONGEST = 3.0, 0.06
+#: First-path detection: threshold over the noise, and relative to the strongest path, which is always found.
+_OVER_NOISE, _OF_STRONGEST, _MOST = 3.0, 0.06, 0.9
+#: Dense multipath, of the amplitude that a free line of sight has, dB.
+_TAIL_DB = (-30.0, -8.0)
 _VISIBILITY = ("LOS", "NLOS", "NDP-NLOS")
 
 
@@ -118,7 +120,9 @@ def _impulses(
 ) -> Field:
     """Impulse responses [T, rx, taps], shifted by whole taps so that the detected first path has delay 0.
 
-    Every frame has a random phase, because the oscillators of both ends are not synchronised.
+    Every frame has a random phase, because the oscillators of both ends are not synchronised. What obstructs the line
+    of sight leaves dense multipath and noise as they are: both are relative to a free one, so that the response of an
+    obstructed link falls later and is nearer to the noise (as in the models of IEEE 802.15.4a).
     """
     amplitude, distance = (part[:, :, 0] for part in rays)
     step = delays[1] - delays[0]
@@ -127,11 +131,14 @@ def _impulses(
     taps = phasors((amplitude, distance), carrier)
     at = (distance / SPEED_OF_LIGHT - early)[..., None] - delays
     field = np.einsum("ptr,ptrn->trn", taps, _pulse(bandwidth * at), optimize=True)
-    strongest = np.abs(field).max()
-    field = add_noise(rng, (field + strongest * tail).astype(np.complex64), snr_db)
+    strongest = float(np.abs(field).max())
+    free = max(strongest, SPEED_OF_LIGHT / (4 * np.pi * carrier * float(distance[0].min())))
+    snr_db += 20 * np.log10(max(strongest, 1e-3 * free) / free)
+    field = add_noise(rng, (field + free * tail).astype(np.complex64), snr_db)
     power = np.abs(field).max(axis=(0, 1))
     noise = np.median(power[: max(2, int(-delays[0] / step) - 2)])
-    found = np.flatnonzero(power > max(_OVER_NOISE * noise, _OF_STRONGEST * power.max()))
+    threshold = min(max(_OVER_NOISE * noise, _OF_STRONGEST * power.max()), _MOST * power.max())
+    found = np.flatnonzero(power > threshold)
     shift = int(found[0]) - round(-delays[0] / step)
     turned = np.exp(1j * rng.uniform(-np.pi, np.pi, (len(field), 1, 1)))
     return np.asarray(np.roll(field, -shift, axis=2) * turned, np.complex64)
@@ -143,8 +150,8 @@ def _pulse(offset: Array) -> NDArray[np.float32]:
 
 
 def _tail(rng: np.random.Generator, shape: tuple[int, int], delays: Array, decay_s: float, bandwidth: float) -> Field:
-    """Dense multipath relative to the strongest path: exponentially decaying noise in the band of the pulse."""
-    envelope = np.exp(-np.maximum(delays, 0) / (2 * decay_s)) * (delays > 0) * 10 ** (rng.uniform(-22, -8) / 20)
+    """Dense multipath relative to a free line of sight: exponentially decaying noise in the band of the pulse."""
+    envelope = np.exp(-np.maximum(delays, 0) / (2 * decay_s)) * (delays > 0) * 10 ** (rng.uniform(*_TAIL_DB) / 20)
     white = rng.standard_normal((*shape, 2)).view(np.complex128)[..., 0] * envelope
     step = delays[1] - delays[0]
     kernel = _pulse(bandwidth * step * np.arange(-4, 5))
