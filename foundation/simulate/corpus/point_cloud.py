@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from foundation.readers.radar.point_cloud import CELLS, STILL, Resolution, point_cloud_signal
 from foundation.signal import Signal
-from foundation.simulate.corpus.draw import log_uniform, whole
+from foundation.simulate.corpus.draw import log_uniform
 from foundation.simulate.corpus.rays import steps
 from foundation.simulate.corpus.scenes import Scene, radar_room, scenes
 from foundation.simulate.rooms import Array
 
 _CARRIER_HZ = 77e9
-_FRAMES, _RATE_HZ = (16, 32), (8.0, 30.0)  # fewer would be cut into small patches, which are many
+#: Fewer frames would be cut into small patches, which are many; a movement of the body takes one to three seconds.
+_FRAMES, _RATE_HZ = (20, 32), (8.0, 30.0)
 #: Pairs of scatterers (`foundation.simulate.people`) with a part of the body between them, and its share of the points.
 _BODY = ((0, 1, 0.4), (0, 2, 0.15), (1, 3, 0.15), (0, 4, 0.15), (1, 5, 0.15))
 
@@ -39,7 +40,7 @@ class _Detector(NamedTuple):
 
 def point_clouds(rng: np.random.Generator, seed: int, session: int) -> list[Signal]:
     """Windows of one recording."""
-    frames, frame_s = whole(rng, *_FRAMES), 1 / rng.uniform(*_RATE_HZ)
+    frames, frame_s = int(rng.integers(*_FRAMES, endpoint=True)), 1 / log_uniform(rng, *_RATE_HZ)
     room = radar_room(rng, seed, session, _CARRIER_HZ, 1, 1)
     cell_m = rng.uniform(0.18, 0.4)
     per_cell = int(rng.integers(4, 10))
