@@ -12,17 +12,19 @@ recording is left out: neighbours in time are nearer to each other than a new re
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy.special import logsumexp
 
 from foundation.adapt.calibration import FEWEST, temperature_of
 from foundation.data.seen import Seen
@@ -99,7 +101,7 @@ class Memory:
     examples: tuple[Example, ...]
     base_sha256: str
     seen: Seen
-    false_alarms: float = FALSE_ALARMS
+    false_alarms: float
 
     def __post_init__(self) -> None:
         if not 0 < self.false_alarms < 1:
@@ -107,13 +109,12 @@ class Memory:
         if not 0 < len(self.examples) <= MOST:
             raise SignalError(f"a memory holds 1 to {MOST:,} examples, not {len(self.examples):,}; fit an adapter.")
 
-    def add(self, features: np.ndarray, examples: Sequence[Example]) -> Memory:
+    def add(self, features: np.ndarray, examples: Sequence[Example], false_alarms: float) -> Memory:
         """With further examples; one that is there already (label, recording and time) is replaced."""
         kept = self._rows(lambda each: each not in set(examples))
         known = tuple(self.examples[k] for k in kept)
-        return replace(
-            self, features=np.concatenate([self.features[kept], features]), examples=(*known, *examples)
-        )
+        both = np.concatenate([self.features[kept], features])
+        return replace(self, features=both, examples=(*known, *examples), false_alarms=false_alarms)
 
     def remove(self, label: str | None = None, recording: str | None = None) -> Memory | None:
         """Without the examples of a label, of a recording, or of a label in a recording; None: nothing is left.
@@ -126,7 +127,7 @@ class Memory:
             wanted = " of ".join(repr(each) for each in (label, recording) if each is not None)
             raise SignalError(
                 f"no example of {wanted or 'anything'} is remembered; there are labels {', '.join(self.classes)} and "
-                f"recordings {', '.join(sorted({e.recording for e in self.examples})[:10])}."
+                f"recordings {', '.join(self.recordings[:10])}."
             )
         if not len(kept):
             return None
@@ -138,6 +139,11 @@ class Memory:
         return tuple(sorted({each.label for each in self.examples}))
 
     @property
+    def recordings(self) -> list[str]:
+        """Names, in order."""
+        return sorted({each.recording for each in self.examples})
+
+    @property
     def limit(self) -> float | None:
         """The distance beyond which a window is none of these; None of a single example."""
         return self._calibrated[0]
@@ -146,6 +152,17 @@ class Memory:
     def attained(self) -> float:
         """The rate of false alarms of `limit`: with few examples higher than the one that is asked for."""
         return max(self.false_alarms, 1 / (len(self.examples) + 1))
+
+    def about(self) -> dict[str, Any]:
+        """Number of examples by class, the limit and its rate of false alarms, as JSON types."""
+        count = Counter(each.label for each in self.examples)
+        return {"examples": {k: count[k] for k in self.classes}, "limit": self.limit, "false_alarms": self.attained}
+
+    def in_words(self) -> str:
+        """Number of examples by class, and the rate of false alarms."""
+        count = ", ".join(f"{label} {number}" for label, number in self.about()["examples"].items())
+        rate = "too few for a limit" if self.limit is None else f"{100 * self.attained:.2g} % false alarms"
+        return f"{len(self.examples)} windows ({count}; {rate})"
 
     def answer(self, features: np.ndarray) -> Answer:
         """
@@ -209,20 +226,23 @@ class Memory:
         return x.mean(0), np.where(deviation > 1e-6, deviation, np.inf)
 
     @cached_property
-    def _standardised(self) -> np.ndarray:
-        return self._projected(self.features)
+    def _directions(self) -> np.ndarray:
+        return self._directions_of(self.features)
 
-    def _projected(self, features: np.ndarray) -> np.ndarray:
+    def _directions_of(self, features: np.ndarray) -> np.ndarray:
+        """Standardised features as unit vectors."""
         mean, deviation = self._scale
-        return (features.astype(np.float64) - mean) / deviation
+        x = (features.astype(np.float64) - mean) / deviation
+        return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
     def _distance(self, features: np.ndarray) -> np.ndarray:
-        """float64 [n, m]."""
-        raise NotImplementedError
+        """Cosine distance from every example, float64 [n, m]."""
+        return np.asarray(1 - self._directions_of(features) @ self._directions.T)
 
     def _logits(self, distance: np.ndarray) -> np.ndarray:
         """float64 [n, classes] from distances [n, m]; -inf of a class whose examples are all left out."""
-        raise NotImplementedError
+        own = [distance[:, self._codes == code] for code in range(len(self.classes))]
+        return np.stack([logsumexp(-SHARPNESS * each, axis=1) - math.log(each.shape[1]) for each in own], axis=1)
 
     @cached_property
     def _calibrated(self) -> tuple[float | None, float]:
