@@ -37,6 +37,7 @@ POOLING = "moments"  # which signals of any shape have
 FALSE_ALARMS = 0.05  # of windows like the examples, the share that may be told to be none of these
 MOST = 50_000  # examples that are searched one by one
 SHARPNESS = 8.0  # logits are distances times this, before a temperature is fitted
+CALIBRATED = 1000  # examples, evenly spaced, that are left out to set the limit
 SHOWN = 3  # nearest examples that are given as evidence
 
 
@@ -109,12 +110,15 @@ class Memory:
         if not 0 < len(self.examples) <= MOST:
             raise SignalError(f"a memory holds 1 to {MOST:,} examples, not {len(self.examples):,}; fit an adapter.")
 
-    def add(self, features: np.ndarray, examples: Sequence[Example], false_alarms: float) -> Memory:
-        """With further examples; one that is there already (label, recording and time) is replaced."""
-        kept = self._rows(lambda each: each not in set(examples))
+    def add(self, features: np.ndarray, examples: Sequence[Example], false_alarms: float | None = None) -> Memory:
+        """With further examples, and another rate; an example that is there already (label, recording and time) is
+        replaced."""
+        again = set(examples)
+        kept = self._rows(lambda each: each not in again)
         known = tuple(self.examples[k] for k in kept)
         both = np.concatenate([self.features[kept], features])
-        return replace(self, features=both, examples=(*known, *examples), false_alarms=false_alarms)
+        rate = self.false_alarms if false_alarms is None else false_alarms
+        return replace(self, features=both, examples=(*known, *examples), false_alarms=rate)
 
     def remove(self, label: str | None = None, recording: str | None = None) -> Memory | None:
         """Without the examples of a label, of a recording, or of a label in a recording; None: nothing is left.
@@ -219,25 +223,24 @@ class Memory:
         return np.array([self.classes.index(each.label) for each in self.examples])
 
     @cached_property
-    def _scale(self) -> tuple[np.ndarray, np.ndarray]:
+    def _scale(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of every feature over the examples."""
-        x = self.features.astype(np.float64)
-        deviation = x.std(0)
-        return x.mean(0), np.where(deviation > 1e-6, deviation, np.inf)
+        x = torch.from_numpy(self.features).double()
+        deviation = x.std(0, correction=0)
+        return x.mean(0).float(), torch.where(deviation > 1e-6, deviation, torch.inf).float()
 
     @cached_property
-    def _directions(self) -> np.ndarray:
-        return self._directions_of(self.features)
-
-    def _directions_of(self, features: np.ndarray) -> np.ndarray:
-        """Standardised features as unit vectors."""
+    def _standardised(self) -> torch.Tensor:
         mean, deviation = self._scale
-        x = (features.astype(np.float64) - mean) / deviation
-        return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
+        return (torch.from_numpy(self.features) - mean) / deviation
 
     def _distance(self, features: np.ndarray) -> np.ndarray:
-        """Cosine distance from every example, float64 [n, m]."""
-        return np.asarray(1 - self._directions_of(features) @ self._directions.T)
+        """Root-mean-square difference of standardised features from every example, float64 [n, m]."""
+        mean, deviation = self._scale
+        rows = (torch.from_numpy(features) - mean) / deviation
+        # By products of matrices the distance of a window from itself would not be 0.
+        found = torch.cdist(rows, self._standardised, compute_mode="donot_use_mm_for_euclid_dist")
+        return np.asarray(found.double().numpy() / math.sqrt(features.shape[1]))
 
     def _logits(self, distance: np.ndarray) -> np.ndarray:
         """float64 [n, classes] from distances [n, m]; -inf of a class whose examples are all left out."""
@@ -247,22 +250,20 @@ class Memory:
     @cached_property
     def _calibrated(self) -> tuple[float | None, float]:
         """The limit, and the temperature of logits, both from examples that are left out."""
-        distance = self._distance(self.features)
-        distance[self._left_out] = np.inf
         if len(self.examples) < 2:
             return None, 1.0
+        rows = np.arange(len(self.examples))[:: math.ceil(len(self.examples) / CALIBRATED)]
+        distance = np.where(self._left_out(rows), np.inf, self._distance(self.features[rows]))
         nearest = np.sort(distance.min(1))
-        rank = min(len(nearest), math.ceil((1 - self.false_alarms) * (len(nearest) + 1)))
-        logits = self._logits(distance)
+        rank = min(len(rows), math.ceil((1 - self.false_alarms) * (len(rows) + 1)))
+        logits, truth = self._logits(distance), self._codes[rows]
         known = np.isfinite(logits).all(1)
         few = known.sum() < FEWEST or len(self.classes) < 2
-        temperature = 1.0 if few else temperature_of(logits[known], self._codes[known])
-        return float(nearest[rank - 1]), temperature
+        return float(nearest[rank - 1]), 1.0 if few else temperature_of(logits[known], truth[known])
 
-    @cached_property
-    def _left_out(self) -> np.ndarray:
-        """bool [m, m]: for every example, itself; and of a label with several recordings, those of its recording."""
+    def _left_out(self, rows: np.ndarray) -> np.ndarray:
+        """bool [rows, m]: of every example, itself; and of a label with several recordings, those of its recording."""
         names = np.unique([each.recording for each in self.examples], return_inverse=True)[1]
-        several = np.array([len({*names[self._codes == code]}) > 1 for code in self._codes])
-        together = (names[:, None] == names) & several[:, None]
-        return together | np.eye(len(names), dtype=bool)
+        several = np.array([len(np.unique(names[self._codes == code])) > 1 for code in range(len(self.classes))])
+        together = (names[rows, None] == names) & several[self._codes[rows], None]
+        return np.asarray(together | (rows[:, None] == np.arange(len(names))))

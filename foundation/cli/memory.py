@@ -14,10 +14,10 @@ REMEMBER = """examples:
   wfm predict capture.dat --adapter runs/finetune/activity
 
 Captures are cut into windows as the training samples were, and kept as embeddings in the adapter's folder
-(memory.safetensors); nothing is fitted, and no capture is copied. From then on 'wfm predict' gives a window that is near
-an example that example's label, shows the nearest ones, and asks the head of the adapter for every other window. The
-label may be one that the adapter does not have. Five windows of a class are a beginning; from 19 in all on, one window in
-twenty that is like them is told to be far from them (--false-alarms), with m windows in all one in m + 1.
+(memory.safetensors); nothing is fitted, and no capture is copied. From then on 'wfm predict' gives a window that is
+near an example the label of that example, shows the nearest ones, and asks the head of the adapter for every other
+window. The label may be one that the adapter does not have. Of windows like the examples one in twenty is told to be
+far from them (--false-alarms); with fewer than 19 examples, one in their number plus one.
 Read on: docs/guide/prediction.md.
 """
 FORGET = """examples:

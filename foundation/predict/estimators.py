@@ -259,11 +259,13 @@ class WirelessClassifier(ClassifierMixin, _Fitted):
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Probabilities float32 [n, classes], calibrated where enough training samples could be held out."""
-        return self.calibration_.probabilities(self._outputs(X)).astype(np.float32)
+        outputs = self._outputs(X)  # first: it says what is wrong before `fit`
+        return self.calibration_.probabilities(outputs).astype(np.float32)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The most probable class of every signal."""
-        return np.asarray(self.classes_[self._outputs(X).argmax(1)])
+        best = self._outputs(X).argmax(1)
+        return np.asarray(self.classes_[best])
 
 
 class WirelessRegressor(RegressorMixin, _Fitted):

@@ -26,8 +26,8 @@ from foundation.machine import on_device
 from foundation.models import WfmModel, pool
 from foundation.models.config import WfmConfig
 from foundation.models.structure import inputs_of
-from foundation.predict.prediction import Prediction
 from foundation.predict.answers import by_head, by_memory, examples_of
+from foundation.predict.prediction import Prediction
 from foundation.progress import StepProgress
 from foundation.signal import Signal
 
@@ -215,11 +215,11 @@ class Model:
         examples = examples_of(given, cuts, labels, recordings)
         windows = [cut.window for _, cut in cuts]
         features = np.concatenate([self._outputs(windows[k : k + TOGETHER])[1] for k in range(0, len(cuts), TOGETHER)])
-        rate = false_alarms or (self.memory.false_alarms if self.memory else FALSE_ALARMS)
         if self.memory is None:
+            rate = FALSE_ALARMS if false_alarms is None else false_alarms
             self.memory = Memory(features, tuple(examples), self._base, seen or Seen.of(windows), rate)
         else:
-            self.memory = self.memory.add(features, examples, rate)
+            self.memory = self.memory.add(features, examples, false_alarms)
         return len(cuts)
 
     def forget(self, label: str | None = None, recording: str | None = None) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-
 NONE = "none of these"  # the label of a window that is like no remembered example, where there is no head to ask
 
 
@@ -79,7 +78,7 @@ def to_json(about: Mapping[str, Any], found: Sequence[CaptureAnswer]) -> str:
 
 
 def to_csv(found: Sequence[CaptureAnswer]) -> str:
-    """A line for every window: capture, the fields of `Prediction` but `nearest`, a column for every class or number."""
+    """A line for every window: capture, the fields of `Prediction` but `nearest`, a column per class or number."""
     plain = [field.name for field in fields(Prediction) if field.name not in ("probabilities", "value", "nearest")]
     windows = [(each.capture, one) for each in found for one in each.windows]
     classes = list(windows[0][1].probabilities or {}) if windows else []
