@@ -2,9 +2,9 @@
 
 Exact search among embeddings of the frozen encoder. What lies near no example is told by split conformal prediction
 (Vovk et al. 2005; for distances to the nearest neighbour Laxhammar and Falkman 2010): the limit is the k-th smallest of
-the m distances of every example to its nearest among the others, k = ceil((1 - rate) (m + 1)). Leaving out the example
-itself takes the place of a second set, which ten examples do not leave: with the new window among the others these
-distances could only be smaller, so that at most `rate` of new windows lie beyond the limit, where they are as
+the m distances of every example to its nearest among the others, k = ceil((1 - rate) (m + 1)). Leaving out every
+example in turn, with the scale of features computed without it, takes the place of a second set, which ten examples do
+not leave (cross-conformal prediction, Vovk 2015): about `rate` of new windows lie beyond the limit, where they are as
 exchangeable with the examples as these are with each other. Of a label with examples of several recordings a whole
 recording is left out: neighbours in time are nearer to each other than a new recording is to any.
 """
@@ -135,7 +135,7 @@ class Memory:
             )
         if not len(kept):
             return None
-        return replace(self, features=self.features[kept], examples=tuple(self.examples[k] for k in kept))
+        return self._only(kept)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ class Memory:
 
     @property
     def limit(self) -> float | None:
-        """The distance beyond which a window is none of these; None of a single example."""
+        """The distance beyond which a window is none of these; None of fewer than three examples."""
         return self._calibrated[0]
 
     @property
@@ -215,6 +215,9 @@ class Memory:
             raise CheckpointError(f"{path}: is of another pretrained model than the one given; remember again.")
         return cls(features.numpy(), tuple(header.examples), base_sha256, header.seen, header.false_alarms)
 
+    def _only(self, kept: np.ndarray) -> Memory:
+        return replace(self, features=self.features[kept], examples=tuple(self.examples[k] for k in kept))
+
     def _rows(self, keep: Callable[[Example], bool]) -> np.ndarray:
         return np.array([k for k, each in enumerate(self.examples) if keep(each)], np.int64)
 
@@ -250,10 +253,17 @@ class Memory:
     @cached_property
     def _calibrated(self) -> tuple[float | None, float]:
         """The limit, and the temperature of logits, both from examples that are left out."""
-        if len(self.examples) < 2:
-            return None, 1.0
         rows = np.arange(len(self.examples))[:: math.ceil(len(self.examples) / CALIBRATED)]
-        distance = np.where(self._left_out(rows), np.inf, self._distance(self.features[rows]))
+        left_out = self._left_out(rows)
+        if (~left_out).sum(1).min() < 2:
+            return None, 1.0
+        distance = np.full(left_out.shape, np.inf)
+        for number, (row, out) in enumerate(zip(rows, left_out, strict=True)):
+            # Also of the scale: features vary less among those that it was computed from. Many examples give one scale.
+            kept = np.flatnonzero(~out)
+            others = self._only(kept) if len(self.examples) <= CALIBRATED else self
+            found = others._distance(self.features[[row]])[0]
+            distance[number, kept] = found if others is not self else found[kept]
         nearest = np.sort(distance.min(1))
         rank = min(len(rows), math.ceil((1 - self.false_alarms) * (len(rows) + 1)))
         logits, truth = self._logits(distance), self._codes[rows]

