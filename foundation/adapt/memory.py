@@ -1,6 +1,8 @@
 """A memory of labelled windows: a few examples of a new room or a new class, without a fit.
 
-Exact search among embeddings of the frozen encoder. What lies near no example is told by split conformal prediction
+Exact search among embeddings of the frozen encoder, standardised by the examples. The class follows from the directions
+of all examples about their mean (a kernel density of cosine distances for each class), and whether there is any from the
+distance to the nearest: of one class there are no directions, and between classes distances are mostly noise. What lies near no example is told by split conformal prediction
 (Vovk et al. 2005; for distances to the nearest neighbour Laxhammar and Falkman 2010): the limit is the k-th smallest of
 the m distances of every example to its nearest among the others, k = ceil((1 - rate) (m + 1)). Leaving out every
 example in turn, with the scale of features computed without it, takes the place of a second set, which ten examples do
@@ -25,6 +27,7 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy.special import logsumexp
+from torch.nn import functional
 
 from foundation.adapt.calibration import FEWEST, temperature_of
 from foundation.data.seen import Seen
@@ -36,7 +39,7 @@ FILE = "memory.safetensors"  # the embeddings; what they are of, as JSON, is in 
 POOLING = "moments"  # which signals of any shape have
 FALSE_ALARMS = 0.05  # of windows like the examples, the share that may be told to be none of these
 MOST = 50_000  # examples that are searched one by one
-SHARPNESS = 8.0  # logits are distances times this, before a temperature is fitted
+SHARPNESS = 8.0  # of the kernel, in cosine distances; a temperature is fitted to the logits after it
 CALIBRATED = 1000  # examples, evenly spaced, that are left out to set the limit
 SHOWN = 3  # nearest examples that are given as evidence
 
@@ -173,9 +176,9 @@ class Memory:
         Args:
             features: `POOLING` of the frozen encoder, float32 [n, F].
         """
-        distance = self._distance(features)
+        distance, turned = self._compared(features)
         limit, temperature = self._calibrated
-        logits = torch.from_numpy(self._logits(distance)) / temperature
+        logits = torch.from_numpy(self._logits(turned)) / temperature
         order = np.argsort(distance, axis=1, kind="stable")[:, :SHOWN]
         away = np.take_along_axis(distance, order, axis=1)
         is_none = np.zeros(len(away), bool) if limit is None else away[:, 0] > limit
@@ -237,17 +240,19 @@ class Memory:
         mean, deviation = self._scale
         return (torch.from_numpy(self.features) - mean) / deviation
 
-    def _distance(self, features: np.ndarray) -> np.ndarray:
-        """Root-mean-square difference of standardised features from every example, float64 [n, m]."""
+    def _compared(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised features with those of every example: root-mean-square difference, and cosine distance; float64
+        [n, m] each."""
         mean, deviation = self._scale
-        rows = (torch.from_numpy(features) - mean) / deviation
+        rows, known = (torch.from_numpy(features) - mean) / deviation, self._standardised
         # By products of matrices the distance of a window from itself would not be 0.
-        found = torch.cdist(rows, self._standardised, compute_mode="donot_use_mm_for_euclid_dist")
-        return np.asarray(found.double().numpy() / math.sqrt(features.shape[1]))
+        far = torch.cdist(rows, known, compute_mode="donot_use_mm_for_euclid_dist")
+        turned = 1 - functional.normalize(rows, dim=1) @ functional.normalize(known, dim=1).T
+        return far.double().numpy() / math.sqrt(features.shape[1]), turned.double().numpy()
 
-    def _logits(self, distance: np.ndarray) -> np.ndarray:
-        """float64 [n, classes] from distances [n, m]; -inf of a class whose examples are all left out."""
-        own = [distance[:, self._codes == code] for code in range(len(self.classes))]
+    def _logits(self, turned: np.ndarray) -> np.ndarray:
+        """float64 [n, classes] from cosine distances [n, m]; -inf of a class whose examples are all left out."""
+        own = [turned[:, self._codes == code] for code in range(len(self.classes))]
         return np.stack([logsumexp(-SHARPNESS * each, axis=1) - math.log(each.shape[1]) for each in own], axis=1)
 
     @cached_property
@@ -257,16 +262,17 @@ class Memory:
         left_out = self._left_out(rows)
         if (~left_out).sum(1).min() < 2:
             return None, 1.0
-        distance = np.full(left_out.shape, np.inf)
+        distance, turned = np.full(left_out.shape, np.inf), np.full(left_out.shape, np.inf)
         for number, (row, out) in enumerate(zip(rows, left_out, strict=True)):
             # Also of the scale: features vary less among those that it was computed from. Many examples give one scale.
             kept = np.flatnonzero(~out)
             others = self._only(kept) if len(self.examples) <= CALIBRATED else self
-            found = others._distance(self.features[[row]])[0]
-            distance[number, kept] = found if others is not self else found[kept]
+            found = [each[0] for each in others._compared(self.features[[row]])]
+            found = found if others is not self else [each[kept] for each in found]
+            distance[number, kept], turned[number, kept] = found
         nearest = np.sort(distance.min(1))
         rank = min(len(rows), math.ceil((1 - self.false_alarms) * (len(rows) + 1)))
-        logits, truth = self._logits(distance), self._codes[rows]
+        logits, truth = self._logits(turned), self._codes[rows]
         known = np.isfinite(logits).all(1)
         few = known.sum() < FEWEST or len(self.classes) < 2
         return float(nearest[rank - 1]), 1.0 if few else temperature_of(logits[known], truth[known])
