@@ -1,14 +1,17 @@
 """A memory of labelled windows: a few examples of a new room or a new class, without a fit.
 
 Exact search among embeddings of the frozen encoder, standardised by the examples. The class follows from the directions
-of all examples about their mean (a kernel density of cosine distances for each class), and whether there is any from the
-distance to the nearest: of one class there are no directions, and between classes distances are mostly noise. What lies near no example is told by split conformal prediction
-(Vovk et al. 2005; for distances to the nearest neighbour Laxhammar and Falkman 2010): the limit is the k-th smallest of
-the m distances of every example to its nearest among the others, k = ceil((1 - rate) (m + 1)). Leaving out every
-example in turn, with the scale of features computed without it, takes the place of a second set, which ten examples do
-not leave (cross-conformal prediction, Vovk 2015): about `rate` of new windows lie beyond the limit, where they are as
-exchangeable with the examples as these are with each other. Of a label with examples of several recordings a whole
-recording is left out: neighbours in time are nearer to each other than a new recording is to any.
+of all examples about their mean (a kernel density of cosine distances for each class), which was right more often than
+Euclidean distance; whether there is any from the Euclidean distance to the nearest, as examples of one class have no
+directions.
+
+What lies near no example is told by split conformal prediction (Vovk et al. 2005; for distances to the nearest
+neighbour Laxhammar and Falkman 2010): the limit is the k-th smallest of the m distances of every example to its nearest
+among the others, k = ceil((1 - rate) (m + 1)). Leaving out every example in turn, with the scale of features computed
+without it, takes the place of a second set, which ten examples do not leave (cross-conformal prediction, Vovk 2015):
+about `rate` of new windows lie beyond the limit, where they are as exchangeable with the examples as these are with
+each other. Of a label with examples of several recordings a whole recording is left out: neighbours in time are nearer
+to each other than a new recording is to any.
 """
 
 from __future__ import annotations

@@ -38,10 +38,8 @@ def activity_of(signals: list[Signal]) -> np.ndarray:
 
 
 #: Checks of scikit-learn that may fail, and why.
-MAY_FAIL = {
-    name: "what is computed of a window in single precision depends on its batch in the last digits"
-    for name in ("check_methods_subset_invariance", "check_methods_sample_order_invariance")
-}
+ROUNDING = "what is computed of a window in single precision depends on its batch in the last digits"
+MAY_FAIL = dict.fromkeys(("check_methods_subset_invariance", "check_methods_sample_order_invariance"), ROUNDING)
 
 
 @pytest.mark.slow
