@@ -25,8 +25,8 @@ def model(activity: Path) -> Model:
     return foundation.load(adapter=activity)
 
 
-def _noise(windows: list[Signal]) -> list[Signal]:
-    rng = np.random.default_rng(0)
+def _noise(windows: list[Signal], seed: int = 0) -> list[Signal]:
+    rng = np.random.default_rng(seed)
     return [
         w.with_(values=rng.standard_normal(w.values.shape).astype(np.complex64), clean=None, labels={}) for w in windows
     ]
@@ -34,9 +34,8 @@ def _noise(windows: list[Signal]) -> list[Signal]:
 
 def test_a_new_class_is_answered_by_the_memory_and_the_rest_by_the_head(model: Model, windows: list[Signal]) -> None:
     before = model.predict(windows)
-    noise = _noise(windows)
-    assert model.remember(noise[:12], "noise", "kitchen") == 12
-    after, new = model.predict(windows), model.predict(noise[12:])
+    assert model.remember(_noise(windows[:12]), "noise", "kitchen") == 12
+    after, new = model.predict(windows), model.predict(_noise(windows[:12], seed=1))
     near = [one for one in new if one.remembered]
     assert len(near) >= 8, "one in thirteen is a false alarm"
     assert {(one.label, one.outside) for one in near} == {("noise", False)}
