@@ -20,11 +20,21 @@ import wrapt
 if TYPE_CHECKING:
     from foundation.data.tokens import tokenize
     from foundation.predict import load
+    from foundation.predict.estimators import WirelessClassifier, WirelessEmbedder, WirelessRegressor
     from foundation.readers import read
     from foundation.signal import Signal
 
 __version__ = "0.1.0"
-__all__ = ["Signal", "__version__", "load", "read", "tokenize"]
+__all__ = [
+    "Signal",
+    "WirelessClassifier",
+    "WirelessEmbedder",
+    "WirelessRegressor",
+    "__version__",
+    "load",
+    "read",
+    "tokenize",
+]
 
 #: Public name -> module and its name there.
 _LAZY = {
@@ -32,6 +42,9 @@ _LAZY = {
     "read": ("foundation.readers", "read"),
     "tokenize": ("foundation.data.tokens", "tokenize"),
     "Signal": ("foundation.signal", "Signal"),
+    "WirelessClassifier": ("foundation.predict.estimators", "WirelessClassifier"),
+    "WirelessEmbedder": ("foundation.predict.estimators", "WirelessEmbedder"),
+    "WirelessRegressor": ("foundation.predict.estimators", "WirelessRegressor"),
 }
 
 

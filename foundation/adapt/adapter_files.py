@@ -4,6 +4,7 @@ adapter_config.json, adapter_model.safetensors   written by PEFT, loadable by PE
 head.safetensors                                 task head
 task.json                                        label, classes, pooling, a hash of the base model, signals fitted to
 calibration.safetensors                          how sure it is and what it knows, `foundation.adapt.calibration`
+memory.safetensors                               examples that were added since, if any, `foundation.adapt.memory`
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from foundation.adapt.adapter_config import lora_config, lora_shapes
 from foundation.adapt.calibration import FILE as CALIBRATION
 from foundation.adapt.calibration import Calibration
 from foundation.adapt.lora import Saved, attach, write_lora
+from foundation.adapt.memory import FILE as MEMORY
 from foundation.adapt.select_pooling import POOLINGS
 from foundation.data.labelled import Target
 from foundation.data.seen import Seen
@@ -138,7 +140,7 @@ def adapter_folder(source: str | Path) -> Path:
         raise CheckpointError(
             f"{shown}: no such folder of an adapter; give one that 'wfm finetune' wrote, or an org/name on the Hub."
         )
-    return fetched(str(source), [*FILES, CALIBRATION], {})
+    return fetched(str(source), [*FILES, CALIBRATION, MEMORY], {})
 
 
 def base_of(folder: Path) -> str:

@@ -1,8 +1,10 @@
-"""Fit LoRA and a head, and calibrate them by what the head says of training samples that were held out."""
+"""Fit a head, with LoRA or on the frozen encoder, and calibrate it by what it says of training samples that were held
+out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -31,8 +33,9 @@ def fit_calibrated(
     seed: int,
     loaded_on: WfmModel,
     progress: bool = False,
+    mode: Literal["lora", "probe"] = "lora",
 ) -> tuple[TaskModel, Calibration]:
-    """As `fit` in mode `lora`, with the calibration of the model.
+    """As `fit` in mode `lora`, or a head on `encoder` itself in mode `probe`; with the calibration of the model.
 
     Args:
         loaded_on: the encoder that the saved adapter is loaded on, `encoder` without a domain adapter: the mark for
@@ -47,12 +50,15 @@ def fit_calibrated(
     truth, origin = targets[rows], origins(data.signals[i] for i in rows)
     weights = stacking_weights(frozen, truth, target.size, origin, seed)
     stack = fit_weighted(weights, frozen, truth, target.size, seed)
-    before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
-    model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
     folds = held_out_folds(truth, origin, seed).rows
     labelled = TokenSet([data.signals[i] for i in rows], encoder.config)
     held_out, true = held_out_outputs(weights, frozen, truth, target.size, folds, seed)
-    if target.classes is not None:
+    before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
+    if mode == "probe":
+        model = TaskModel(encoder, stack.head.to(encoder.device), stack.pooling).eval()
+    else:
+        model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
+    if target.classes is not None and mode == "lora":
         held_out *= _spread(predict(model, labelled)) / _spread(before)
     features = pooled_features(loaded_on, labelled, [POOLING])[POOLING]
     return model, Calibration.of(held_out, true, Novelty.fitted(features, folds, seed))

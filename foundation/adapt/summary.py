@@ -8,6 +8,7 @@ from pathlib import Path
 from foundation.adapt.adapter_config import lora_config
 from foundation.adapt.adapter_files import FILES, read_task
 from foundation.adapt.domain import DOMAIN, read_domain
+from foundation.adapt.memory import Memory
 from foundation.errors import CheckpointError
 
 
@@ -39,6 +40,8 @@ def summary_of(folder: Path) -> dict[str, str]:
         facts = {"kind": "task", "name": task.label, "base": task.base}
         predicts = ", ".join(task.classes) if task.classes else f"{task.size} numbers"
         rest = {"predicts": predicts, "pooling": task.pooling}
+        if (memory := Memory.load(folder, task.base_sha256)) is not None:
+            rest |= {"remembers": memory.in_words(), "from": ", ".join(memory.recordings)}
     config = lora_config(folder / FILES[0])
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix == ".safetensors")
     return {**facts, "rank": str(config.r), "size": f"{size / 1e6:.1f} MB", **rest}

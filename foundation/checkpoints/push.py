@@ -22,7 +22,7 @@ DOMAIN = frozenset({"adapter_config.json", "adapter_model.safetensors", "domain.
 OPTIONAL = frozenset(
     {
         *("README.md", "LICENSE", "pretraining.json", "content_hashes.safetensors", "preprocessor_config.json"),
-        "calibration.safetensors",
+        *("calibration.safetensors", "memory.safetensors"),
     }
 )
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from foundation.cli import memory
 from foundation.cli.common import (
     command,
     group,
@@ -25,13 +26,16 @@ MORE_EXAMPLES = """examples:
   wfm adapters list runs
   wfm adapters show runs/finetune/activity
   wfm adapters compose runs/finetune/activity runs/adapt/simulated runs/finetune/activity-here
+  wfm adapters remember runs/finetune/activity fall1.dat fall2.dat --label falling
 """
 
 
 def add(commands: Any) -> None:
     about = "continue pretraining on unlabelled recordings of a room, user, device or day, and save the adapter"
     recipe_command(commands, "adapt", _adapt, about, "AdaptRecipe", EXAMPLES)
-    actions = group(commands, "adapters", "list, show and add up saved adapters", MORE_EXAMPLES)
+    actions = group(
+        commands, "adapters", "list, show and add up saved adapters, and give them examples to remember", MORE_EXAMPLES
+    )
     listed = command(actions, "list", _list, "every adapter below a folder, one per line")
     listed.add_argument("folder", type=Path, help="searched with all folders in it")
     shown = command(actions, "show", _show, "what an adapter was fitted to, and its base")
@@ -41,6 +45,7 @@ def add(commands: Any) -> None:
     composed.add_argument("domain", type=Path, help="folder of 'wfm adapt'")
     composed.add_argument("out", type=Path, help="folder to write; must not exist")
     composed.add_argument("--checkpoint", metavar="SOURCE", help="the base of both, where it is not the one they name")
+    memory.add(actions)
 
 
 def _adapt(args: argparse.Namespace) -> None:

@@ -48,16 +48,26 @@ def add(commands: Any) -> None:
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
-def _predict(args: argparse.Namespace) -> None:
+def captures_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Captures, and options of their reader.
+
+    Raises:
+        ReadError: one does not exist, or there are options alone.
+    """
     from foundation.errors import ReadError
 
-    refuse_unwritable(args.json, args.csv, args.html)
-    options = [word for word in args.captures if "=" in word and not Path(word).exists()]
-    captures = [Path(word) for word in args.captures if word not in options]
+    options = [word for word in words if "=" in word and not Path(word).exists()]
+    captures = [Path(word) for word in words if word not in options]
     if missing := [path for path in captures if not path.exists()]:
         raise ReadError(f"{missing[0]}: no such file or folder; give captures, or shard directories.")
     if not captures:
         raise ReadError(f"{options[0]!r} is an option of a reader; give a capture as well.")
+    return captures, options
+
+
+def _predict(args: argparse.Namespace) -> None:
+    refuse_unwritable(args.json, args.csv, args.html)
+    captures, options = captures_of(args.captures)
     from foundation.machine import set_threads
     from foundation.predict import load
     from foundation.predict.captures import predict_captures

@@ -1,4 +1,4 @@
-"""Captures of any readable format, and shard directories, through a model: one answer each."""
+"""Captures of any readable format, and shard directories, through a model: one answer each, or examples to remember."""
 
 from __future__ import annotations
 
@@ -48,6 +48,34 @@ def predict_captures(
             yield CaptureAnswer(str(path), [], text if text.startswith(str(path)) else f"{path}: {text}")
         else:
             yield CaptureAnswer(str(path), found)
+
+
+def remember_captures(
+    model: Model,
+    captures: Sequence[Path],
+    label: str,
+    false_alarms: float | None = None,
+    format: str | None = None,
+    options: Sequence[str] = (),
+) -> int:
+    """Add every window of these captures to the memory, under their names; the number of windows.
+
+    Args:
+        label, false_alarms: as of `Model.remember`.
+        format, options: as of `predict_captures`.
+
+    Raises:
+        WfmError: a capture cannot be read or has no window; none is remembered.
+    """
+    before, count = model.memory, 0
+    try:
+        for path in captures:
+            for signals in _pieces(path, format, options):
+                count += model.remember(signals, label, str(path), false_alarms)
+    except WfmError:
+        model.memory = before
+        raise
+    return count
 
 
 def _pieces(path: Path, format: str | None, options: Sequence[str]) -> Iterator[list[Signal]]:

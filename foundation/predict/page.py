@@ -58,8 +58,12 @@ def columns_of(windows: Sequence[Prediction]) -> tuple[list[str], list[list[str]
         if not is_class:
             sure = "not known" if one.radius is None else f"{one.radius:.3g}"
         said = str(one.label) if is_class else ", ".join(f"{x:.3g}" for x in one.value or ())
-        mark = OUTSIDE if one.outside else ""
-        body.append([*([str(one.signal)] if many else []), f"{one.start_s:.2f}", f"{one.end_s:.2f}", said, sure, mark])
+        cells = [f"{one.start_s:.2f}", f"{one.end_s:.2f}", said, sure]
+        if one.nearest is not None:
+            cells.append(f"{one.nearest[0].label}, {one.nearest[0].recording} at {one.nearest[0].start_s:.2f} s")
+        body.append([*([str(one.signal)] if many else []), *cells, OUTSIDE if one.outside else ""])
+    if windows[0].nearest is not None:
+        header.append("nearest example")
     return [*header, ""], body
 
 
@@ -98,11 +102,11 @@ def timeline(windows: Sequence[Prediction]) -> bytes:
 
 
 def _classes(windows: Sequence[Prediction], starts: np.ndarray, ends: np.ndarray) -> Figure:
-    names = list(windows[0].probabilities or {})
+    names = list(dict.fromkeys((*(windows[0].probabilities or {}), *(str(one.label) for one in windows))))
     height = 1.0 + 0.32 * len(names)
     drawing = Figure(figsize=(9.6, height + 1.5), layout="constrained")
     bars, chances = drawing.subplots(2, 1, sharex=True, height_ratios=[height, 1.2])
-    probability = np.array([one.probability for one in windows])
+    probability = np.array([one.probability or 0.0 for one in windows])  # of "none of these" there is none
     rows = np.array([names.index(str(one.label)) for one in windows])
     for row in range(len(names)):
         own = rows == row
