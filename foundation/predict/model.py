@@ -16,8 +16,9 @@ from foundation.adapt.adapter_files import adapter_folder, base_of
 from foundation.adapt.novelty import POOLING
 from foundation.adapt.select_pooling import POOLINGS, possible_poolings
 from foundation.checkpoints.load import load_encoder
+from foundation.data.cutter import Cut, Cutter
 from foundation.data.labelled import Target, TokenSet
-from foundation.data.windows import Cut
+from foundation.data.windows import WindowShape
 from foundation.errors import CheckpointError, SignalError
 from foundation.machine import on_device
 from foundation.models import WfmModel, pool
@@ -130,9 +131,75 @@ class Model:
         with StepProgress(quiet=progress is None, transient=True) as bar:
             task = bar.add_task(progress or "", total=len(cuts))
             for start in range(0, len(cuts), TOGETHER):
-                found += self._answer(cuts[start : start + TOGETHER])
+                found += self.answer(cuts[start : start + TOGETHER])
                 bar.advance(task, len(found) - start)
         return found
+
+    def answer(self, cuts: Sequence[tuple[int, Cut]]) -> list[Prediction]:
+        """Predictions for windows (number of their signal, window) that a `cutter` of this model cut.
+
+        Raises:
+            CheckpointError: there is no adapter.
+        """
+        fitted = self._fitted()
+        output, features = self._outputs([cut.window for _, cut in cuts])
+        known, classes = fitted.calibration, fitted.target.classes
+        distance = known.novelty.distance(features) if known and features is not None else None
+        if classes is not None:
+            chances = known.probabilities(output) if known else softmax(output, axis=1)
+        found = []
+        for row, (index, cut) in enumerate(cuts):
+            said: dict[str, Any] = {}
+            if classes is None:
+                said = {"value": tuple(output[row].tolist()), "radius": known.radius if known else None}
+            else:
+                best = int(chances[row].argmax())
+                said = {"label": classes[best], "probability": float(chances[row, best])}
+                said["probabilities"] = dict(zip(classes, chances[row].tolist(), strict=True))
+            if known and distance is not None:
+                limit = known.novelty.limit
+                said["distance"] = float(distance[row])
+                said["outside"] = None if limit is None else bool(distance[row] > limit)
+            found.append(Prediction(index, cut.window.session, cut.start_s, cut.end_s, **said))
+        return found
+
+    def cutter(self, hop_s: float | None = None) -> Cutter:
+        """What cuts a recording that arrives in parts as the training windows were cut.
+
+        Raises:
+            CheckpointError: there is no adapter, or it does not say how these were cut.
+            SignalError: the hop is no time between two windows.
+        """
+        return Cutter(self._shape(), self.config.views, hop_s)
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two samples of a training window.
+
+        Raises:
+            CheckpointError: as `cutter`.
+        """
+        return self._shape().interval_s
+
+    def check(self, window: Signal) -> None:
+        """Refuse a window of another kind than those of training; warn of another shape, carrier or bandwidth.
+
+        Raises:
+            CheckpointError: there is no adapter.
+            SignalError: names both kinds.
+        """
+        seen = self._fitted().model.seen
+        if seen is not None:
+            seen.check([window])
+
+    def _shape(self) -> WindowShape:
+        seen = self._fitted().model.seen
+        if seen is None or seen.window is None:
+            raise CheckpointError(
+                "the adapter does not say how its training windows were cut, as an earlier version saved it; fit it "
+                "again with 'wfm finetune'."
+            )
+        return seen.window
 
     def embed(self, signals: Signal | Sequence[Signal], pooling: str = "moments") -> np.ndarray:
         """Features, float32 [n, F], one row per signal, which is not cut; of the adapted encoder where there is an
@@ -190,29 +257,6 @@ class Model:
         if problems:
             warnings.warn(f"{len(problems)} of {len(signals)} signals are left out: {problems[0]}", stacklevel=3)
         return cuts
-
-    def _answer(self, cuts: Sequence[tuple[int, Cut]]) -> list[Prediction]:
-        fitted = self._fitted()
-        output, features = self._outputs([cut.window for _, cut in cuts])
-        known, classes = fitted.calibration, fitted.target.classes
-        distance = known.novelty.distance(features) if known and features is not None else None
-        if classes is not None:
-            chances = known.probabilities(output) if known else softmax(output, axis=1)
-        found = []
-        for row, (index, cut) in enumerate(cuts):
-            said: dict[str, Any] = {}
-            if classes is None:
-                said = {"value": tuple(output[row].tolist()), "radius": known.radius if known else None}
-            else:
-                best = int(chances[row].argmax())
-                said = {"label": classes[best], "probability": float(chances[row, best])}
-                said["probabilities"] = dict(zip(classes, chances[row].tolist(), strict=True))
-            if known and distance is not None:
-                limit = known.novelty.limit
-                said["distance"] = float(distance[row])
-                said["outside"] = None if limit is None else bool(distance[row] > limit)
-            found.append(Prediction(index, cut.window.session, cut.start_s, cut.end_s, **said))
-        return found
 
     @torch.no_grad()
     def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray, np.ndarray | None]:
