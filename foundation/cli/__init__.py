@@ -10,7 +10,21 @@ import sys
 from collections.abc import Sequence
 
 from foundation import __version__
-from foundation.cli import adapt, hub, inspect, listen, predict, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.cli import (
+    adapt,
+    hub,
+    inspect,
+    listen,
+    predict,
+    pretrain,
+    quickstart,
+    runs,
+    serve,
+    shards,
+    slurm,
+    study,
+    tasks,
+)
 from foundation.cli.outcome import run
 from foundation.cli.parser import Parser
 from foundation.config.renamed import OPTIONS
@@ -90,6 +104,7 @@ def _parser() -> Parser:
         tasks.add,
         predict.add,
         listen.add,
+        serve.add,
         study.add,
         slurm.add,
         hub.add,

@@ -91,11 +91,12 @@ def _line(event: Event) -> None:
 
 
 def _answer(event: Answer) -> str:
+    from foundation.cli.outcome import one_line
     from foundation.predict.page import columns_of
 
     _, (cells,) = columns_of([event.prediction])
     start, end, label, sure, mark = cells
-    text = f"{start:>9} to {end:>9} s  {label:<20} {sure:>5}  {1000 * event.latency_s:5.0f} ms"
+    text = f"{start:>9} to {end:>9} s  {one_line(label):<20} {sure:>5}  {1000 * event.latency_s:5.0f} ms"
     return "  ".join([text, *([event.transmitter] if event.transmitter else []), *([mark] if mark else [])])
 
 

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from foundation.data.cutter import Cut, Cutter, Gap
@@ -125,6 +126,9 @@ class Listener:
         hop_s: as of `Model.predict`.
         watch: is called with all that is decoded, before it is predicted.
 
+    Attributes:
+        model: that predicts.
+
     Raises:
         ReadError: the format is not one of those.
         CheckpointError: the adapter does not say how its training windows were cut.
@@ -140,7 +144,8 @@ class Listener:
         hop_s: float | None = None,
         watch: Callable[[Part], None] | None = None,
     ) -> None:
-        self._model, self._source, self._options, self._watch = model, source, options, watch
+        self.model = model
+        self._source, self._options, self._watch = source, options, watch
         self._new_cutter = lambda: model.cutter(hop_s)
         self._new_cutter()
         self._decoder = self._decoder_of(format) if format is not None else None
@@ -235,7 +240,7 @@ class Listener:
                 yield from self._began(part, recording)
                 recording = self._recordings[part.stream]
             recording.arrived(part)
-            waiting.append((recording, lambda cutter=recording.cutter, part=part: cutter.add(part.signal)))  # type: ignore[misc]
+            waiting.append((recording, partial(recording.cutter.add, part.signal)))
         yield from self._answered(waiting)
 
     def _began(self, part: Part, before: _Recording | None) -> Iterator[Event]:
@@ -255,7 +260,7 @@ class Listener:
             try:
                 found = complete()
                 if not recording.is_checked and (first := next((one for one in found if isinstance(one, Cut)), None)):
-                    self._model.check(first.window)
+                    self.model.check(first.window)
                     recording.is_checked = True
             except SignalError as error:
                 recording.begin_anew(self._new_cutter())  # what follows may have another rate
@@ -272,9 +277,9 @@ class Listener:
                     yield Missing(recording.number, recording.transmitter, *one)
         for start in range(0, len(cuts), _TOGETHER):
             some = cuts[start : start + _TOGETHER]
-            answers = self._model.answer([(recording.number, cut) for recording, cut in some])
+            answers = self.model.answer([(recording.number, cut) for recording, cut in some])
             now = time.time()
             self._windows += len(some)
             for (recording, _), answer in zip(some, answers, strict=True):
-                latency = now - recording.arrival_of(answer.end_s - self._model.interval_s)
+                latency = now - recording.arrival_of(answer.end_s - self.model.interval_s)
                 yield Answer(recording.number, recording.transmitter, answer, latency)

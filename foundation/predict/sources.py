@@ -28,6 +28,7 @@ _LOOK_S = 0.01  # between two looks at the end of a file
 _WAIT_S = 0.2  # after which a reader looks whether it should stop
 _PIECES = 4096  # that wait: seconds of the fastest sender, and 256 MiB at most
 _TOGETHER = 256  # pieces that are taken at once
+_GATHER_S = 0.005  # that a piece waits for those that follow it: decoding one packet takes as long as decoding ten
 _BUFFER_BYTES = 1 << 22  # that the system is asked to keep for a socket
 #: Option of Linux: the kernel notes when a datagram arrived, which a busy process cannot (socket(7), SO_TIMESTAMPNS).
 _TIMESTAMP = getattr(socket, "SO_TIMESTAMPNS", 35) if sys.platform == "linux" else None
@@ -240,6 +241,8 @@ class Pump:
             if self._error is not None and ended:
                 raise self._error from None
             return None if ended else []
+        if self._queue.empty() and not ended:
+            time.sleep(_GATHER_S)
         with suppress(queue.Empty):
             while len(found) < _TOGETHER:
                 found.append(self._queue.get_nowait())

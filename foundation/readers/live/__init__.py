@@ -8,6 +8,7 @@ subcarriers carry energy, which counter is its clock) is decided on the first pa
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from foundation.readers.wifi import esp32_csv, nexmon, picoscenes
 __all__ = ["DECODERS", "FURTHEST_BYTES", "Decoder", "Part", "Piece", "decoder_of", "detect"]
 
 #: Format, a key of `foundation.readers.READERS`, -> what decodes it.
-DECODERS = {"nexmon": NexmonDecoder, "picoscenes": PicoScenesDecoder, "esp32_csv": Esp32Decoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {
+    "nexmon": NexmonDecoder,
+    "picoscenes": PicoScenesDecoder,
+    "esp32_csv": Esp32Decoder,
+}
 FURTHEST_BYTES = 1 << 20  # how far into what arrives a format is looked for
 
 
@@ -31,7 +36,7 @@ def detect(head: bytes, is_datagram: bool) -> str | None:
         return "picoscenes"
     if (is_datagram and head[:2] == nexmon.MAGIC.to_bytes(2, "little")) or (not is_datagram and nexmon.sniff(head)):
         return "nexmon"
-    return "esp32_csv" if esp32_csv.sniff(head) or esp32_csv.sniff_further(head) else None
+    return "esp32_csv" if esp32_csv.sniff(head[:4096]) or esp32_csv.sniff_further(head) else None
 
 
 def decoder_of(name: str, path: Path, is_datagram: bool, options: dict[str, Any]) -> Decoder:

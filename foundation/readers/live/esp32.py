@@ -11,8 +11,10 @@ import numpy as np
 
 from foundation.readers.live.parts import BEGINNING, LiveClock, Part, Piece, Streams
 from foundation.readers.wifi.esp32_csv import LLTF_HIGHEST, highest_used, signal_of
+from foundation.readers.wifi.esp32_layouts import Layout
 from foundation.readers.wifi.esp32_lines import LineReader, Packet
 
+_Kind = tuple[str, int, int, Layout]
 _LONGEST_LINE = 1 << 16  # what is longer has lost its end
 
 
@@ -41,7 +43,7 @@ class Esp32Decoder:
         self._line_end = b"\n" if is_datagram else b""
         self._lines, self._rest, self._endless = LineReader(), b"", 0
         self._clock = LiveClock(1e-6, 32, interval_s)
-        self._streams: Streams[_Stream] = Streams(_Stream)
+        self._streams: Streams[_Kind, _Stream] = Streams(_Stream)
         self._numbers = count()
 
     @property
@@ -61,7 +63,7 @@ class Esp32Decoder:
             if len(self._rest) > _LONGEST_LINE:
                 self._endless, self._rest = self._endless + 1, b""
         times, recordings = self._clock.times([packet.ticks for packet, _ in found])
-        groups: dict[tuple, list[_Row]] = {}
+        groups: dict[tuple[_Kind, int], list[_Row]] = {}
         for (packet, arrived_s), time_s, recording in zip(found, times.tolist(), recordings.tolist(), strict=True):
             groups.setdefault((packet.kind, recording), []).append(_Row(packet, time_s, arrived_s))
         parts: list[Part] = []
@@ -77,7 +79,7 @@ class Esp32Decoder:
     def end(self) -> list[Part]:
         return [part for kind, stream in self._streams.items() for part in self._released(kind, stream, ended=True)]
 
-    def _released(self, kind: object, stream: _Stream, ended: bool) -> list[Part]:
+    def _released(self, kind: _Kind, stream: _Stream, ended: bool) -> list[Part]:
         """What a stream holds, once it is known which subcarriers carry energy."""
         rows = stream.held
         if not rows:

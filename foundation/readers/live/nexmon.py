@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -28,7 +29,8 @@ from foundation.readers.wifi.nexmon_words import FORMATS, decode
 from foundation.readers.wifi.pcap import Datagrams
 
 _MISSED = 256  # datagrams of other links after which the links of a stream are found anew
-_Rows = tuple[NDArray, NDArray, NDArray, NDArray]  # headers, nanoseconds, words, arrival; all [datagrams, ...]
+_Key = tuple[bytes, int, str]  # transmitter, chanspec, chip
+_Rows = tuple[NDArray, ...]  # headers, nanoseconds, words, arrival; all [datagrams, ...]
 
 
 class _Stream:
@@ -52,7 +54,7 @@ class NexmonDecoder:
             raise ReadError(f"{path}: unknown chip {chip!r}; expected one of {', '.join(FORMATS)}.")
         self._path, self._chip, self._autoscale = path, chip, autoscale
         self._packets = None if is_datagram else PcapStream(path, PORT)
-        self._streams: Streams[_Stream] = Streams(lambda: _Stream(interval_s))
+        self._streams: Streams[_Key, _Stream] = Streams(lambda: _Stream(interval_s))
         self._numbers = count()
         self._bad, self.problem = 0, ""
 
@@ -61,17 +63,24 @@ class NexmonDecoder:
         return self._bad + (self._packets.bad if self._packets else 0)
 
     def feed(self, pieces: Sequence[Piece]) -> list[Part]:
-        if self._packets is None:
-            self._take(*_of_datagrams(pieces), np.array([piece.arrived_s for piece in pieces]))
-        else:
-            for data, arrived_s in pieces:
-                found = self._packets.add(data)
-                if found is not None:
-                    self._take(*found, np.full(len(found[1].size), arrived_s))
-        return [part for key, stream in self._streams.items() for part in self._released(key, stream, ended=False)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the reader's, of every few packets
+            if self._packets is None:
+                self._take(*_of_datagrams(pieces), np.array([piece.arrived_s for piece in pieces]))
+            else:
+                for data, arrived_s in pieces:
+                    found = self._packets.add(data)
+                    if found is not None:
+                        self._take(*found, np.full(len(found[1].size), arrived_s))
+            return self._all(ended=False)
 
     def end(self) -> list[Part]:
-        return [part for key, stream in self._streams.items() for part in self._released(key, stream, ended=True)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._all(ended=True)
+
+    def _all(self, ended: bool) -> list[Part]:
+        return [part for key, stream in self._streams.items() for part in self._released(key, stream, ended)]
 
     def _take(self, data: bytes, found: Datagrams, arrived: NDArray[np.float64]) -> None:
         """Sort datagrams by stream."""
@@ -86,14 +95,14 @@ class NexmonDecoder:
         self._bad += len(found.size) - len(headers)
         arrived = arrived[np.searchsorted(found.offset, offsets - HEADER.itemsize)]
         keys = zip(headers["source"].copy().view("V6")[:, 0].tolist(), headers["chanspec"].tolist(), strict=True)
-        groups: dict[tuple[bytes, int, str], list[int]] = {}
+        groups: dict[_Key, list[int]] = {}
         for row, (key, code) in enumerate(zip(keys, headers["chip"].tolist(), strict=True)):
             groups.setdefault((*key, self._chip or CHIPS[code]), []).append(row)
         for key, rows in groups.items():
             words = words_at(data, offsets[rows], key[1])
             self._streams.of(key).held.append((headers[rows], times[rows], words, arrived[rows]))
 
-    def _released(self, key: tuple[bytes, int, str], stream: _Stream, ended: bool) -> list[Part]:  # type: ignore[override]
+    def _released(self, key: _Key, stream: _Stream, ended: bool) -> list[Part]:
         """The frames of a stream whose datagrams are all there, once it is known which links it has."""
         if not stream.held:
             return []
@@ -111,20 +120,23 @@ class NexmonDecoder:
         if not ended and len(starts) and stop:
             is_whole = stream.links is not None and kept[starts[-1] :].sum() == len(stream.links.codes)
             stop = len(headers) if is_whole else int(starts[-1])
-        stream.held = [tuple(each[stop:] for each in rows)] if stop < len(headers) else []  # type: ignore[list-item]
+        stream.held = [tuple(each[stop:] for each in rows)] if stop < len(headers) else []
         if not stop or not kept[:stop].any():
             return []
         bins = decode(words[:stop], FORMATS[key[2]], self._autoscale)
         frames = frames_of(headers[:stop], bins, key[2], self._path, stream.links)
         stream.links = frames.links
         seconds, recordings = stream.clock.times(times[frames.starts].tolist())
-        whole = signal_of(frames, np.arange(float(len(seconds))), key[1], key[2], self._path)
         parts = []
         for run in runs(recordings):
             if recordings[run.start] != stream.recording:
                 stream.recording, stream.number = int(recordings[run.start]), next(self._numbers)
-            signal = whole.part(times=run).with_(time_s=seconds[run])
-            parts.append(Part(key, stream.number, key[0].hex(":"), signal, arrived[frames.starts][run]))
+            some = frames._replace(values=frames.values[run], valid=frames.valid[run])
+            if not some.valid.any():  # of one frame came a link alone that repeats another
+                self._bad += len(some.valid)
+                continue
+            signal = signal_of(some, seconds[run], key[1], key[2], self._path)
+            parts.append(Part(key, stream.number, key[0].hex(":"), signal, arrived[frames.starts[run]]))
         return parts
 
 

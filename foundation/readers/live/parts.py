@@ -15,6 +15,7 @@ from foundation.signal import Signal
 
 BEGINNING = 64  # packets that the facts of a stream are taken from
 MOST_STREAMS = 64  # that are remembered: a receiver in monitor mode hears more, and garbled addresses are endless
+K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
 
 
@@ -45,15 +46,15 @@ class Part:
 
 
 class Decoder(Protocol):
-    """Packets of one format.
+    """Packets of one format."""
 
-    Attributes:
-        bad: frames or lines that could not be read so far.
-        problem: what was wrong with the first of them, or with an important one; "" where nothing was.
-    """
+    @property
+    def bad(self) -> int:
+        """Frames or lines that could not be read so far."""
 
-    bad: int
-    problem: str
+    @property
+    def problem(self) -> str:
+        """What was wrong with the first of them; "" where nothing was, or it is not known."""
 
     def feed(self, pieces: Sequence[Piece]) -> list[Part]:
         """The packets that are complete with these pieces.
@@ -105,13 +106,13 @@ class LiveClock:
         return elapsed * self._tick_s, recording
 
 
-class Streams(Generic[S]):
+class Streams(Generic[K, S]):
     """The state of every stream, of the latest `MOST_STREAMS`."""
 
     def __init__(self, make: Callable[[], S]) -> None:
-        self._make, self._kept = make, OrderedDict[Hashable, S]()
+        self._make, self._kept = make, OrderedDict[K, S]()
 
-    def of(self, stream: Hashable) -> S:
+    def of(self, stream: K) -> S:
         if stream not in self._kept:
             self._kept[stream] = self._make()
             if len(self._kept) > MOST_STREAMS:
@@ -119,7 +120,7 @@ class Streams(Generic[S]):
         self._kept.move_to_end(stream)
         return self._kept[stream]
 
-    def items(self) -> list[tuple[Hashable, S]]:
+    def items(self) -> list[tuple[K, S]]:
         return list(self._kept.items())
 
 

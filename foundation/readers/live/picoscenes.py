@@ -45,9 +45,11 @@ class PicoScenesDecoder:
         self._path, self._is_datagram, self._interval_s = path, is_datagram, interval_s
         self.bad, self.problem = 0, ""
         self._rest = b""
-        self._devices: Streams[_Device] = Streams(_Device)
+        self._devices: Streams[int, _Device] = Streams(_Device)
         self._numbers = count()
-        self._recordings: Streams[dict[int, int]] = Streams(dict)  # of a kind: that of the clock -> its own number
+        self._recordings: Streams[Kind, dict[int, int]] = Streams(
+            dict
+        )  # of a kind: that of the clock -> its own number
 
     def feed(self, pieces: Sequence[Piece]) -> list[Part]:
         for data, arrived_s in pieces:
