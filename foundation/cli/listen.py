@@ -117,5 +117,6 @@ def said(event: Began | Missing | Refused | Counted) -> str:
         return f"{name} {what}: {event.links} links x {event.responses} responses."
     if isinstance(event, Missing):
         span = f"{event.start_s:.2f} to {event.end_s:.2f} s of {name}"
-        return f"{span}: {event.windows:,} windows are not predicted, as they lack too many packets."
+        many = f"{event.windows:,} window{'s are' if event.windows > 1 else ' is'}"
+        return f"{span}: {many} not predicted, too many packets are missing."
     return one_line(f"{name} is not predicted: {event.reason}")

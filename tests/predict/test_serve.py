@@ -192,5 +192,5 @@ def test_a_browser_shows_it(served: str, tmp_path: Path) -> None:
     )
     assert "Live: activity" in done.stdout, done.stderr[-2000:]
     assert 'class="bar best"' in done.stdout
-    assert "lack too many packets" in done.stdout
+    assert "too many packets are missing" in done.stdout
     assert "receiving 1a:00:00:00:00:00" in done.stdout

@@ -1,7 +1,7 @@
 "use strict";
 // Asks for what is new four times a second, and draws the latest seconds of one recording.
 
-const PERIOD_MS = 250, LEFT = 110, BELOW = 20;
+const PERIOD_MS = 250, LEFT = 110, RIGHT = 16, BELOW = 20;
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 // Viridis at nine points.
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129],
@@ -94,7 +94,7 @@ function tellNotes(notes) {
     const when = new Date(1000 * note.at).toLocaleTimeString("en-GB");
     const texts = {
       began: () => `recording${who} ${note.is_new ? "begins" : "begins anew"}: ${note.links} links x ${note.responses} responses`,
-      missing: () => `${note.windows} windows from ${note.start_s.toFixed(2)} to ${note.end_s.toFixed(2)} s lack too many packets`,
+      missing: () => `${note.start_s.toFixed(2)} to ${note.end_s.toFixed(2)} s: not predicted, too many packets are missing`,
       refused: () => `recording${who} is not predicted: ${note.reason}`,
     };
     item.textContent = `${when}  ${texts[note.event]()}`;
@@ -114,7 +114,7 @@ function canvas(id, newest) {
   pen.scale(ratio, ratio);
   pen.clearRect(0, 0, width, height);
   pen.font = "12px system-ui, 'Liberation Sans', sans-serif";
-  const from = Math.max(0, newest - spans.shown), scale = (width - LEFT) / spans.shown;
+  const from = Math.max(0, newest - spans.shown), scale = (width - LEFT - RIGHT) / spans.shown;
   return { pen, width, height, bottom: height - BELOW, from, x: (time) => LEFT + (time - from) * scale };
 }
 
@@ -127,7 +127,7 @@ function axis({ pen, bottom, from, x }) {
 function drawField(newest) {
   const frame = canvas("field", newest), { pen, bottom, x } = frame;
   pen.fillStyle = "#d5d9e0";
-  pen.fillRect(LEFT, 0, frame.width - LEFT, bottom);
+  pen.fillRect(LEFT, 0, frame.width - LEFT - RIGHT, bottom);
   if (rows.length) {
     const known = rows.flatMap((row) => row.levels).filter((level) => level !== null && level > -150).sort((a, b) => a - b);
     const low = known[Math.floor(0.02 * known.length)] ?? 0, high = known[Math.floor(0.98 * (known.length - 1))] ?? 1;
@@ -159,12 +159,12 @@ function drawTimeline(newest) {
   const frame = canvas("timeline", newest), { pen, bottom, x } = frame;
   pen.save();
   pen.beginPath();
-  pen.rect(LEFT, 0, frame.width - LEFT, bottom);
+  pen.rect(LEFT, 0, frame.width - LEFT - RIGHT, bottom);
   pen.clip();
-  pen.fillStyle = "#fdecea";
-  for (const gap of gaps) pen.fillRect(x(gap.start_s), 0, x(gap.end_s) - x(gap.start_s), bottom);
   if (classes.length) drawClasses(frame, classes);
   else drawNumbers(frame);
+  pen.fillStyle = "rgba(180, 35, 24, 0.14)";
+  for (const gap of gaps) pen.fillRect(x(gap.start_s), 0, x(gap.end_s) - x(gap.start_s), bottom);
   pen.fillStyle = "#b42318";
   for (const one of answers) if (one.outside) pen.fillRect(x(one.start_s), 0, x(one.end_s) - x(one.start_s) - 1, 3);
   pen.restore();
