@@ -117,7 +117,7 @@ class Cutter:
 
     def _resampled(self, ended: bool) -> Cut | Gap | None:
         new = self._shape.interval_s
-        grid = self._origin + new * (self._next * self._step + np.arange(self._shape.length))
+        grid = self._origin + np.float64(new) * (self._next * self._step + np.arange(self._shape.length))
         reach = reach_s(self._interval or 0.0, new)
         late = self._times[-1] + _EARLY * new if len(self._times) else -np.inf
         if grid[-1] > late or (not ended and grid[-1] + reach > late):

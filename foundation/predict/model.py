@@ -18,6 +18,7 @@ from foundation.adapt.select_pooling import POOLINGS, possible_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.data.cutter import Cut, Cutter
 from foundation.data.labelled import Target, TokenSet
+from foundation.data.seen import Seen
 from foundation.data.windows import WindowShape
 from foundation.errors import CheckpointError, SignalError
 from foundation.machine import on_device
@@ -193,7 +194,7 @@ class Model:
             seen.check([window])
 
     def _shape(self) -> WindowShape:
-        seen = self._fitted().model.seen
+        seen: Seen | None = self._fitted().model.seen
         if seen is None or seen.window is None:
             raise CheckpointError(
                 "the adapter does not say how its training windows were cut, as an earlier version saved it; fit it "

@@ -94,10 +94,11 @@ class NexmonDecoder:
             return
         self._bad += len(found.size) - len(headers)
         arrived = arrived[np.searchsorted(found.offset, offsets - HEADER.itemsize)]
-        keys = zip(headers["source"].copy().view("V6")[:, 0].tolist(), headers["chanspec"].tolist(), strict=True)
+        chips = [self._chip or CHIPS[code] for code in headers["chip"].tolist()]
+        sources = headers["source"].copy().view("V6")[:, 0].tolist()
         groups: dict[_Key, list[int]] = {}
-        for row, (key, code) in enumerate(zip(keys, headers["chip"].tolist(), strict=True)):
-            groups.setdefault((*key, self._chip or CHIPS[code]), []).append(row)
+        for row, each in enumerate(zip(sources, headers["chanspec"].tolist(), chips, strict=True)):
+            groups.setdefault(each, []).append(row)
         for key, rows in groups.items():
             words = words_at(data, offsets[rows], key[1])
             self._streams.of(key).held.append((headers[rows], times[rows], words, arrived[rows]))

@@ -120,7 +120,7 @@ def test_datagrams_of_nexmon_have_the_time_of_their_arrival() -> None:
 def test_frames_of_picoscenes_come_whole_or_in_parts_as_datagrams() -> None:
     """One loses its end, and its successor is read."""
     whole = [frame(intel_5300(integers(k, (30, 2, 1), 8)), 10_000 * k) for k in range(80)]
-    pieces = [Piece(part, 0.0) for data in whole for part in (data[:300], data[300:])]
+    pieces = [Piece(part, 0.0) for data in whole for part in (data[:150], data[150:])]
     del pieces[41]
     decoder = decoder_of("picoscenes", Path("udp-5500"), True, {})
     (signal,) = recordings(fed(decoder, pieces)).values()

@@ -14,10 +14,10 @@ from foundation.readers.wifi.clock import packet_times
 @pytest.mark.parametrize(("bits", "start"), [(32, 2**32 - 5_000), (64, 123)])
 def test_times_are_those_of_the_finished_file(bits: int, start: int) -> None:
     steps = np.random.default_rng(0).integers(1, 20_000, 500)
-    ticks = (start + np.cumsum(steps)) % 2**bits
+    ticks = np.array([(start + step) % 2**bits for step in np.cumsum(steps).tolist()], np.uint64)
     clock = LiveClock(1e-6, bits)
     found = [clock.times(ticks[at : at + 7].tolist()) for at in range(0, 500, 7)]
-    expected = packet_times(ticks.astype(np.uint64), 1e-6, Path("a"), bits=bits)
+    expected = packet_times(ticks, 1e-6, Path("a"), bits=bits)
     np.testing.assert_array_equal(np.concatenate([times for times, _ in found]), expected)
     assert not np.concatenate([numbers for _, numbers in found]).any()
 
