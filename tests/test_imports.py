@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         ),
     },
     "predict": {
-        *("signal", "inspect", "data", "models", "adapt", "checkpoints", "results", "config", "machine"),
+        *("signal", "readers", "inspect", "data", "models", "adapt", "checkpoints", "results", "config", "machine"),
     },
     "study": {
         *(

@@ -10,7 +10,21 @@ import sys
 from collections.abc import Sequence
 
 from foundation import __version__
-from foundation.cli import adapt, hub, inspect, predict, pretrain, quickstart, runs, shards, slurm, study, tasks
+from foundation.cli import (
+    adapt,
+    hub,
+    inspect,
+    listen,
+    predict,
+    pretrain,
+    quickstart,
+    runs,
+    serve,
+    shards,
+    slurm,
+    study,
+    tasks,
+)
 from foundation.cli.outcome import run
 from foundation.cli.parser import Parser
 from foundation.config.renamed import OPTIONS
@@ -35,6 +49,7 @@ tasks and tables:
   wfm adapt --config recipes/adapt/stability.yaml               a LoRA adapter of a day, room, user or device, no labels
   wfm finetune --config recipes/finetune/activity.yaml          LoRA and a task head on labelled shards
   wfm predict capture.dat --adapter runs/finetune/activity      what the fitted adapter says of a capture
+  wfm listen udp:5500 --adapter runs/finetune/activity          and of one while it is recorded
   wfm evaluate --config recipes/evaluate/simulated.yaml         baselines, probes and fine-tuning in one table
   wfm study recipes/studies/masks.yaml --html masks.html        ablations and scaling laws
 cluster and Hub:
@@ -88,6 +103,8 @@ def _parser() -> Parser:
         adapt.add,
         tasks.add,
         predict.add,
+        listen.add,
+        serve.add,
         study.add,
         slurm.add,
         hub.add,

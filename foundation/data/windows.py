@@ -9,31 +9,19 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from foundation.data.views import view_of
+from foundation.data.cutter import Cut, Cutter, Gap
 from foundation.errors import SignalError
 from foundation.signal import Signal
-from foundation.transforms.phase import sanitize
-from foundation.transforms.resample import resample_time
 
 SAME_RATE = 1.1  # ratio of two intervals that counts as one rate
 #: Most samples that are made of one by interpolation: a slower recording lacks most of what the windows showed.
 MOST_INTERPOLATED = 4.0
-LEAST_MEASURED = 0.5  # share of the samples of a window that have an entry
-LONGEST = 1.5  # times the longest training window: a window that takes longer spans a gap
 _Seconds = Annotated[float, Field(ge=0)]
-
-
-class Cut(NamedTuple):
-    """A window of a recording: its beginning and end in seconds on the recording's time axis."""
-
-    start_s: float
-    end_s: float
-    window: Signal
 
 
 class WindowShape(BaseModel):
@@ -86,22 +74,15 @@ class WindowShape(BaseModel):
             SignalError: the recording is shorter than a window, far slower than the training windows, or has no window
                 without a gap; or the hop is no time between two windows.
         """
-        found = self._at_rate(signal, views)
-        step = self._step(hop_s)
-        if (times := len(found.time_s)) < self.length:
+        cutter = Cutter(self, views, hop_s)
+        found = [*cutter.add(signal), *cutter.end()]
+        if not found:
             raise SignalError(
                 f"{_name(signal)} has {len(signal.time_s)} times in {signal.time_s[-1] - signal.time_s[0]:.3g} s, "
                 f"fewer than one window of {self._in_words()}; give a longer recording."
             )
-        cuts, left_out = [], 0
-        for start in range(0, times - self.length + 1, step):
-            last = start + self.length - 1
-            begin, end = float(found.time_s[start]), float(found.time_s[last])
-            measured = float(found.mask[start : last + 1].any((1, 2)).mean())
-            if end - begin > LONGEST * self.longest_s or measured < LEAST_MEASURED:
-                left_out += 1
-            else:
-                cuts.append(Cut(begin, end + self.interval_s, found.window(start, self.length)))
+        cuts = [one for one in found if isinstance(one, Cut)]
+        left_out = sum(one.windows for one in found if isinstance(one, Gap))
         if not cuts:
             raise SignalError(
                 f"{_name(signal)} has no window of {self._in_words()} without a gap; give a recording that lost less."
@@ -110,24 +91,28 @@ class WindowShape(BaseModel):
             warnings.warn(f"{_name(signal)}: {left_out} windows with gaps are left out", stacklevel=2)
         return cuts
 
-    def _at_rate(self, signal: Signal, views: Mapping[str, str]) -> Signal:
+    def must_resample(self, interval_s: float, signal: Signal) -> bool:
+        """Whether a recording of this interval (0: one sample) has another rate than the training windows.
+
+        Raises:
+            SignalError: it is far slower than they; names the session of `signal`.
+        """
         low, high = self.intervals_s
-        interval = signal.interval_s
-        if self.length == 1 or interval == 0 or low / SAME_RATE <= interval <= high * SAME_RATE:
-            return signal
-        if interval > high * MOST_INTERPOLATED:
+        if self.length == 1 or interval_s == 0 or low / SAME_RATE <= interval_s <= high * SAME_RATE:
+            return False
+        if interval_s > high * MOST_INTERPOLATED:
             raise SignalError(
-                f"{_name(signal)} has {1 / interval:.3g} samples a second and the training windows had "
+                f"{_name(signal)} has {1 / interval_s:.3g} samples a second and the training windows had "
                 f"{1 / self.interval_s:.3g}; give a recording of {1 / (high * MOST_INTERPOLATED):.3g} at least."
             )
-        view = view_of(signal, dict(views))
-        if view == "log-amplitude":  # a phase that is random in every packet cannot be interpolated
-            signal = signal.with_(values=np.abs(signal.values), clean=None)
-        elif view == "sanitized":
-            signal = sanitize(signal)
-        return resample_time(signal, self.interval_s)
+        return True
 
-    def _step(self, hop_s: float | None) -> int:
+    def step(self, hop_s: float | None) -> int:
+        """Samples from the beginning of a window to that of the next, of a hop in seconds; None: its length.
+
+        Raises:
+            SignalError: the hop is no time between two windows.
+        """
         if hop_s is None:
             return self.length
         step = round(hop_s / self.interval_s) if self.interval_s and np.isfinite(hop_s) else 0

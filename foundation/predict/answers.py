@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from foundation.adapt import Adapter
 from foundation.adapt.memory import Example, Memory
-from foundation.data.windows import Cut
+from foundation.data.cutter import Cut
 from foundation.errors import SignalError
 from foundation.predict.prediction import NONE, Neighbour
 from foundation.signal import Signal

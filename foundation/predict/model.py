@@ -18,9 +18,10 @@ from foundation.adapt.memory import FILE as MEMORY
 from foundation.adapt.novelty import POOLING
 from foundation.adapt.select_pooling import POOLINGS, possible_poolings
 from foundation.checkpoints.load import load_encoder
+from foundation.data.cutter import Cut, Cutter
 from foundation.data.labelled import Target, TokenSet
 from foundation.data.seen import Seen
-from foundation.data.windows import Cut
+from foundation.data.windows import WindowShape
 from foundation.errors import CheckpointError, SignalError
 from foundation.machine import on_device
 from foundation.models import WfmModel, pool
@@ -153,9 +154,65 @@ class Model:
         with StepProgress(quiet=progress is None, transient=True) as bar:
             task = bar.add_task(progress or "", total=len(cuts))
             for start in range(0, len(cuts), TOGETHER):
-                found += self._answer(cuts[start : start + TOGETHER])
+                found += self.answer(cuts[start : start + TOGETHER])
                 bar.advance(task, len(found) - start)
         return found
+
+    def answer(self, cuts: Sequence[tuple[int, Cut]]) -> list[Prediction]:
+        """Predictions for windows (number of their signal, window) that a `cutter` of this model cut.
+
+        Raises:
+            CheckpointError: there is neither an adapter nor a memory.
+        """
+        self._seen()
+        output, features = self._outputs([cut.window for _, cut in cuts])
+        said: list[dict[str, Any]] = [{} for _ in cuts]
+        if self.adapter is not None and output is not None:
+            said = by_head(self.adapter, output, features)
+        if self.memory is not None:
+            classes = () if self.adapter is None else self.adapter.target.classes or ()
+            said = by_memory(self.memory, features, said, classes)
+        return [
+            Prediction(index, cut.window.session, cut.start_s, cut.end_s, **own)
+            for (index, cut), own in zip(cuts, said, strict=True)
+        ]
+
+    def cutter(self, hop_s: float | None = None) -> Cutter:
+        """What cuts a recording that arrives in parts as the training windows were cut.
+
+        Raises:
+            CheckpointError: there is neither an adapter nor a memory, or it does not say how these were cut.
+            SignalError: the hop is no time between two windows.
+        """
+        return Cutter(self._shape(), self.config.views, hop_s)
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two samples of a training window.
+
+        Raises:
+            CheckpointError: as `cutter`.
+        """
+        return self._shape().interval_s
+
+    def check(self, window: Signal) -> None:
+        """Refuse a window of another kind than those of training; warn of another shape, carrier or bandwidth.
+
+        Raises:
+            CheckpointError: there is neither an adapter nor a memory.
+            SignalError: names both kinds.
+        """
+        if (seen := self._seen()) is not None:
+            seen.check([window])
+
+    def _shape(self) -> WindowShape:
+        seen = self._seen()
+        if seen is None or seen.window is None:
+            raise CheckpointError(
+                "the adapter does not say how its training windows were cut, as an earlier version saved it; fit it "
+                "again with 'wfm finetune'."
+            )
+        return seen.window
 
     def embed(self, signals: Signal | Sequence[Signal], pooling: str = "moments") -> np.ndarray:
         """Features, float32 [n, F], one row per signal, which is not cut; of the adapted encoder where there is an
@@ -284,19 +341,6 @@ class Model:
         if problems:
             warnings.warn(f"{len(problems)} of {len(signals)} signals are left out: {problems[0]}", stacklevel=3)
         return cuts
-
-    def _answer(self, cuts: Sequence[tuple[int, Cut]]) -> list[Prediction]:
-        output, features = self._outputs([cut.window for _, cut in cuts])
-        said: list[dict[str, Any]] = [{} for _ in cuts]
-        if self.adapter is not None and output is not None:
-            said = by_head(self.adapter, output, features)
-        if self.memory is not None and features is not None:
-            classes = () if self.adapter is None else self.adapter.target.classes or ()
-            said = by_memory(self.memory, features, said, classes)
-        return [
-            Prediction(index, cut.window.session, cut.start_s, cut.end_s, **own)
-            for (index, cut), own in zip(cuts, said, strict=True)
-        ]
 
     @torch.no_grad()
     def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray | None, np.ndarray]:

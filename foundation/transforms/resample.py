@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 GAP_FACTOR = 1.5
 #: A point within this distance of a sample, in steps, coincides with it: clocks count in microseconds.
 SAME = 1e-3
+#: Samples per new time that count; closer ones, as of bursts of packets, are averaged first, which bounds the work.
+FINEST = 16
 _LOBES, _BETA = 16, 7.857  # 80 dB
 _ENTRIES = 2**22  # processed at a time, to bound memory
 
@@ -45,10 +47,18 @@ def resample_time(signal: Signal, interval_s: float, max_gap_s: float | None = N
     """
     _positive("interval_s", interval_s)
     count = int(np.floor((signal.time_s[-1] - signal.time_s[0]) / interval_s + 1e-6)) + 1
-    grid = signal.time_s[0] + interval_s * np.arange(count)
+    return resample_onto(signal, signal.time_s[0] + interval_s * np.arange(count), interval_s, max_gap_s)
+
+
+def resample_onto(signal: Signal, grid: Array, interval_s: float, max_gap_s: float | None = None) -> Signal:
+    """As `resample_time`, to the times of a regular grid that lies within those of the signal, in seconds [T'].
+
+    Raises:
+        SignalError: no new entry is valid, or `max_gap_s` is not a positive number.
+    """
     if len(grid) == len(signal.time_s) and np.allclose(grid, signal.time_s, 0, SAME * interval_s) and signal.mask.all():
         return signal.with_(time_s=grid)
-    step = signal.interval_s or interval_s
+    step = max(signal.interval_s or interval_s, interval_s / FINEST)
     gap = _gap("max_gap_s", max_gap_s, step, interval_s)
     values, valid = _along(0, signal.values, signal.mask, signal.time_s, grid, step, gap)
     if not valid.any():
@@ -57,6 +67,11 @@ def resample_time(signal: Signal, interval_s: float, max_gap_s: float | None = N
     if clean is not None:
         clean = _along(0, clean, np.ones(clean.shape, bool), signal.time_s, grid, step, gap)[0]
     return signal.with_(values=values, valid=valid, clean=clean, time_s=grid)
+
+
+def reach_s(interval_s: float, new_interval_s: float) -> float:
+    """How far on either side of a new time the samples lie that it is made of, in seconds."""
+    return _LOBES * max(interval_s, new_interval_s)
 
 
 def resample_frequency(signal: Signal, frequency_hz: NDArray, max_gap_hz: float | None = None) -> Signal:

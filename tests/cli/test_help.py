@@ -50,7 +50,8 @@ def test_every_command_is_described(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["pretrain", "plan", "runs", "study", "inspect", "evaluate", "predict", "slurm", "hub"]
+    "command",
+    ["pretrain", "plan", "runs", "study", "inspect", "evaluate", "predict", "listen", "serve", "slurm", "hub"],
 )
 def test_commands_show_examples(command: str) -> None:
     epilog = COMMANDS[f"wfm {command}"].epilog

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from helpers.clocks import TONES
@@ -180,3 +182,14 @@ def test_frequency_errors() -> None:
         resample_frequency(make_signal(), TONES[::-1])
     with pytest.raises(SignalError, match="no offset in"):
         resample_frequency(make_signal(), TONES + 1e9)
+
+
+def test_bursts_of_packets_take_no_longer_than_regular_ones() -> None:
+    """Eight packets within 100 microseconds, every 10 ms: the interval is 14 microseconds, most of the time a pause."""
+    times = (0.01 * np.arange(300)[:, None] + 1.4e-5 * np.arange(8)).ravel()
+    values = np.exp(2j * np.pi * 3 * times)[:, None, None].astype(np.complex64)
+    began = time.process_time()
+    new = resample_time(make_signal(values=values, time_s=times, links=1, responses=1), 0.01)
+    assert time.process_time() - began < 2
+    inside = slice(20, 280)
+    assert np.abs(new.values[inside, 0, 0] - np.exp(2j * np.pi * 3 * new.time_s[inside])).max() < 0.02

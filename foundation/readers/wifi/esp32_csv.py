@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from foundation.errors import ReadError
 from foundation.readers.files import plain_text, read_bytes
 from foundation.readers.wifi.clock import packet_times
-from foundation.readers.wifi.esp32_lines import MARK, MalformedError, Packet, field_names, parse
+from foundation.readers.wifi.esp32_lines import MARK, LineReader, Packet, field_names
 from foundation.readers.wifi.grouping import by_kind, transmitter_label
 from foundation.readers.wifi.ofdm import channel_hz, undo_ht40_rotation
 from foundation.signal import Link, Signal
@@ -35,7 +35,7 @@ from foundation.signal import Link, Signal
 _MARK_UTF16 = MARK.decode().encode("utf-16-le")
 _LINE = re.compile(rb"CSI_DATA,[^,\n]{0,40}, *[0-9A-Fa-f]{2}:")
 #: Highest used subcarrier of a 20 MHz channel: of the legacy (L-LTF) and of the HT training field.
-_LLTF_HIGHEST, _HT_HIGHEST = 26, 28
+LLTF_HIGHEST, _HT_HIGHEST = 26, 28
 
 
 def sniff(head: bytes) -> bool:
@@ -76,38 +76,20 @@ def read(path: Path, *, carrier_hz: float = 0.0, interval_s: float = 0.0) -> lis
     packets = _packets(plain_text(read_bytes(path)), path)
     ticks = np.array([packet.ticks for packet in packets], np.uint64)
     time = packet_times(ticks, 1e-6, path, bits=32, interval_s=interval_s)
-    kinds = [(packet.transmitter, packet.channel, packet.secondary, packet.layout) for packet in packets]
-    groups = by_kind(kinds, "transmitter, channel or layout", path)
+    groups = by_kind([packet.kind for packet in packets], "transmitter, channel or layout", path)
     signals = []
     for (transmitter, *_), rows in groups.items():
-        signal = _signal([packets[row] for row in rows], time[rows] - time[rows[0]], carrier_hz, path)
+        own = [packets[row] for row in rows]
+        signal = signal_of(own, time[rows] - time[rows[0]], carrier_hz, path, highest_used(own))
         signals.append(signal.with_(labels=transmitter_label(transmitter, groups)))
     return signals
 
 
 def _packets(data: bytes, path: Path) -> list[Packet]:
     """Parse every valid line of CSI; warns of the others."""
-    packets: list[Packet] = []
-    names: list[str] | None = None
-    malformed = repeated = 0
-    first = ""
-    for number, line in enumerate(io.BytesIO(data), 1):
-        if header := field_names(line):
-            names = header
-            continue
-        at = line.rfind(MARK)
-        if at < 0:
-            continue
-        try:
-            packet = parse(line[at:], names)
-        except MalformedError as error:
-            malformed += 1
-            first = first or f"the first, line {number}, has {error}"
-            continue
-        if packets and packet.ticks == packets[-1].ticks and np.array_equal(packet.buffer, packets[-1].buffer):
-            repeated += 1
-        else:
-            packets.append(packet)
+    reader = LineReader()
+    packets = [packet for line in io.BytesIO(data) if (packet := reader.packet(line)) is not None]
+    malformed, repeated, first = reader.malformed, reader.repeated, reader.first
     if not packets:
         raise _no_packet(malformed, first, path)
     lines = len(packets) + malformed + repeated
@@ -130,16 +112,25 @@ def _no_packet(malformed: int, first: str, path: Path) -> ReadError:
     return ReadError(f"{path}: all {malformed} lines of CSI are truncated, garbled or of an unknown layout, {first}.")
 
 
-def _signal(packets: list[Packet], time_s: NDArray[np.float64], carrier_hz: float, path: Path) -> Signal:
-    """The signal of packets of one transmitter, channel and layout."""
+def highest_used(packets: list[Packet]) -> int:
+    """Highest subcarrier, on either side, that carries energy in packets of one layout."""
+    layout = packets[0].layout
+    highest = layout.used[1]
+    if highest != _HT_HIGHEST:
+        return highest
+    # The legacy training field ends at 26; a channel filter may spread it to 27, never to 28.
+    edge = layout.start + np.flatnonzero(np.abs(layout.indices) == _HT_HIGHEST)
+    at = np.concatenate([2 * edge, 2 * edge + 1])
+    return _HT_HIGHEST if any(packet.buffer[at].any() for packet in packets) else LLTF_HIGHEST
+
+
+def signal_of(
+    packets: list[Packet], time_s: NDArray[np.float64], carrier_hz: float, path: Path, highest: int
+) -> Signal:
+    """The signal of packets of one transmitter, channel and layout, up to this subcarrier on either side."""
     channel, secondary, layout = packets[0].channel, packets[0].secondary, packets[0].layout
     part = slice(2 * layout.start, 2 * (layout.start + len(layout.indices)))
     pairs = np.stack([packet.buffer[part] for packet in packets]).reshape(len(packets), -1, 2)
-    highest = layout.used[1]
-    if highest == _HT_HIGHEST:
-        # The legacy training field ends at 26; a channel filter may spread it to 27, never to 28.
-        edge = np.flatnonzero(np.abs(layout.indices) == _HT_HIGHEST)
-        highest = _HT_HIGHEST if pairs[:, edge].any() else _LLTF_HIGHEST
     order = layout.order(highest)
     values = np.empty((len(packets), 1, len(order)), np.complex64)
     values.imag[:, 0], values.real[:, 0] = pairs[:, order, 0], pairs[:, order, 1]

@@ -69,6 +69,11 @@ class Packet:
     layout: Layout
     buffer: NDArray[np.int8] | NDArray[np.int16]
 
+    @property
+    def kind(self) -> tuple[str, int, int, Layout]:
+        """What the packets of one signal share."""
+        return self.transmitter, self.channel, self.secondary, self.layout
+
 
 class MalformedError(ValueError):
     """A line that cannot be parsed; the message completes "the line has ..."."""
@@ -139,6 +144,43 @@ def parse(line: bytes, names: list[str] | None) -> Packet:
         layout=layout,
         buffer=buffer.astype(np.int8) if _fits(buffer, _BYTE) else buffer,
     )
+
+
+class LineReader:
+    """Packets of lines that come one after the other.
+
+    Attributes:
+        malformed: lines of CSI that cannot be parsed.
+        repeated: lines that repeat the packet before them.
+        first: what is wrong with the first malformed line; "" where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.malformed = self.repeated = self._number = 0
+        self.first = ""
+        self._names: list[str] | None = None
+        self._before: Packet | None = None
+
+    def packet(self, line: bytes) -> Packet | None:
+        """The packet of a line; None for a header line, a line of something else, and what is counted."""
+        self._number += 1
+        if header := field_names(line):
+            self._names = header
+            return None
+        at = line.rfind(MARK)
+        if at < 0:
+            return None
+        try:
+            packet = parse(line[at:], self._names)
+        except MalformedError as error:
+            self.malformed += 1
+            self.first = self.first or f"the first, line {self._number}, has {error}"
+            return None
+        before, self._before = self._before, packet
+        if before and packet.ticks == before.ticks and np.array_equal(packet.buffer, before.buffer):
+            self.repeated += 1
+            return None
+        return packet
 
 
 def _fits(numbers: NDArray[np.int64] | NDArray[np.int16], half: int) -> bool:

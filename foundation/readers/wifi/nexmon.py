@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -45,12 +46,12 @@ PILOTS = (11, 39, 75, 103)
 #: Chip code of the header -> chip; the tool's own capture of a 4358 has 0xdead.
 CHIPS = {0x0001: "4339", 0x0065: "43455c0", 0x0003: "4358", 0xDEAD: "4358", 0x006A: "4366c0"}
 
-_MAGIC = 0x1111
+MAGIC = 0x1111
 #: A link is kept if it comes with this fraction of the frames.
 _LINK_SHARE = 0.25
 #: Datagrams processed at a time: copies of all would be larger than the file.
 _BLOCK = 256
-_HEADER = np.dtype(
+HEADER = np.dtype(
     [
         ("magic", "<u2"),
         ("rssi", "i1"),
@@ -100,34 +101,38 @@ def read(path: Path, *, chip: str = "", autoscale: bool = True, interval_s: floa
     if chip and chip not in FORMATS:
         raise ReadError(f"{path}: unknown chip {chip!r}; expected one of {', '.join(FORMATS)}.")
     data = read_bytes(path)
-    headers, times, offsets = _usable(data, chip, path)
+    headers, times, offsets = usable(data, pcap.datagrams(data, PORT, path), chip, path)
     sources = headers["source"].copy().view("V6")[:, 0].tolist()
     names = [chip or CHIPS[code] for code in headers["chip"].tolist()]
     groups = by_kind(zip(sources, headers["chanspec"].tolist(), names, strict=True), "transmitter or channel", path)
     signals = []
     for (source, chanspec, name), rows in groups.items():
-        size = 4 * int(_bins(np.array(chanspec)))
-        raw = sliding_window_view(np.frombuffer(data, np.uint8), size)[offsets[rows]]
-        bins = decode(raw.view("<u4"), FORMATS[name], autoscale)
-        # 16-bit integers are conjugate, see the module, so that they are rotated the other way.
-        quarter_turn = 1j if FORMATS[name] is None else -1j
-        signal = _signal(headers[rows], times[rows], bins, quarter_turn, path, interval_s)
-        labels = transmitter_label(source.hex(":"), groups)
-        signals.append(signal.with_(carrier_hz=_carrier_hz(chanspec), device=f"Broadcom BCM{name}", labels=labels))
+        bins = decode(words_at(data, offsets[rows], chanspec), FORMATS[name], autoscale)
+        frames = frames_of(headers[rows], bins, name, path)
+        time_s = packet_times(times[rows[frames.starts]], 1e-9, path, interval_s=interval_s)
+        signal = signal_of(frames, time_s, chanspec, name, path)
+        signals.append(signal.with_(labels=transmitter_label(source.hex(":"), groups)))
     return signals
 
 
-def _usable(data: bytes, chip: str, path: Path) -> tuple[NDArray, NDArray[np.uint64], NDArray[np.int64]]:
-    """Header, time in nanoseconds and byte offset of the first FFT bin of every valid datagram."""
-    found = pcap.datagrams(data, PORT, path)
-    long = found.size >= _HEADER.itemsize
-    headers = headers_at(data, found.offset[long], _HEADER)
-    ours = headers["magic"] == _MAGIC
+def usable(
+    data: bytes, found: pcap.Datagrams, chip: str, path: Path
+) -> tuple[NDArray, NDArray[np.uint64], NDArray[np.int64]]:
+    """Header, time in nanoseconds and byte offset of the first FFT bin of every valid datagram; warns of the others.
+
+    Args:
+        found: datagrams to `PORT`, whose payloads lie in `data`.
+
+    Raises:
+        ReadError: none is valid.
+    """
+    long = found.size >= HEADER.itemsize
+    if not long.any():
+        raise _no_csi(path, found.packets)
+    headers = headers_at(data, found.offset[long], HEADER)
+    ours = headers["magic"] == MAGIC
     if not ours.any():
-        raise ReadError(
-            f"{path}: none of its {found.packets} packets is CSI of nexmon_csi (UDP to port {PORT}, first bytes 11 11)"
-            f"; record with 'tcpdump dst port {PORT}' while the extraction is on."
-        )
+        raise _no_csi(path, found.packets)
     codes = headers["chip"]
     known = ours if chip else ours & np.isin(codes, list(CHIPS))
     if not known.any():
@@ -137,7 +142,7 @@ def _usable(data: bytes, chip: str, path: Path) -> tuple[NDArray, NDArray[np.uin
             "chip=..."
         )
     bins = _bins(headers["chanspec"])
-    size = found.size[long] - _HEADER.itemsize
+    size = found.size[long] - HEADER.itemsize
     # A few bytes after the last bin (a checksum) are common; twice the size is another bandwidth.
     valid = known & (bins > 0) & (size >= 4 * bins) & (size < 8 * bins)
     if not valid.any():
@@ -150,7 +155,20 @@ def _usable(data: bytes, chip: str, path: Path) -> tuple[NDArray, NDArray[np.uin
             f"{path}: dropped {int((~valid).sum())} of {len(valid)} datagrams of another kind, size or chip",
             stacklevel=3,
         )
-    return headers[valid], found.time_ns[long][valid], found.offset[long][valid] + _HEADER.itemsize
+    return headers[valid], found.time_ns[long][valid], found.offset[long][valid] + HEADER.itemsize
+
+
+def _no_csi(path: Path, packets: int) -> ReadError:
+    return ReadError(
+        f"{path}: none of its {packets} packets is CSI of nexmon_csi (UDP to port {PORT}, first bytes 11 11); record "
+        f"with 'tcpdump dst port {PORT}' while the extraction is on."
+    )
+
+
+def words_at(data: bytes, offsets: NDArray[np.int64], chanspec: int) -> NDArray[np.uint32]:
+    """The words [datagrams, FFT bins] that start at these byte offsets."""
+    size = 4 * int(_bins(np.array(chanspec)))
+    return sliding_window_view(np.frombuffer(data, np.uint8), size)[offsets].view("<u4")
 
 
 def _bins(chanspec: NDArray) -> NDArray[np.int64]:
@@ -164,52 +182,90 @@ def _carrier_hz(chanspec: int) -> float:
     return channel_hz(chanspec & 255, is_5ghz=band == 3) if band in (0, 3) else 0.0
 
 
-def _signal(
-    headers: NDArray,
-    times: NDArray[np.uint64],
-    bins: NDArray[np.complex64],
-    quarter_turn: complex,
-    path: Path,
-    interval_s: float,
-) -> Signal:
-    """Signal, without carrier or device, of the datagrams of a transmitter and channel, bins [datagrams, FFT bins]."""
+class Links(NamedTuple):
+    """The cores and streams of a capture.
+
+    Attributes:
+        codes: those whose datagrams make the frames.
+        distinct: indices in `codes` of those that do not repeat an earlier one.
+    """
+
+    codes: NDArray[np.uint8]
+    distinct: list[int]
+
+
+class Frames(NamedTuple):
+    """Frames of one transmitter and channel.
+
+    Attributes:
+        starts: index of the first datagram of every frame.
+        links: of the capture; values and valid [frames, distinct links, subcarriers].
+    """
+
+    starts: NDArray[np.int64]
+    links: Links
+    values: NDArray[np.complex64]
+    valid: NDArray[np.bool_]
+
+
+def link_codes(headers: NDArray) -> NDArray[np.uint8]:
+    """Core and stream of every datagram as one number."""
     # The byte order of core and stream differs between firmwares; the other byte is 0.
     pair = headers["link"][:, 0] | headers["link"][:, 1]
-    codes = (pair & 7) << 3 | (pair >> 3 & 7)
-    kept = _frequent_links(headers["sequence"], codes, path)
-    rows, codes, times = np.flatnonzero(kept), codes[kept], times[kept]
-    starts = _frame_starts(headers["sequence"][kept], codes)
-    count = int(starts.sum())
-    links = np.unique(codes)
-    frame, column = np.cumsum(starts) - 1, np.searchsorted(links, codes)
+    return np.asarray((pair & 7) << 3 | (pair >> 3 & 7))
+
+
+def frames_of(
+    headers: NDArray, bins: NDArray[np.complex64], chip: str, path: Path, links: Links | None = None
+) -> Frames:
+    """Frames of datagrams of one transmitter and channel, bins [datagrams, FFT bins].
+
+    Args:
+        links: of the frames before; None: they are found in these, see `read`.
+    """
+    every = link_codes(headers)
+    kept = _frequent_links(headers["sequence"], every, path) if links is None else np.isin(every, links.codes)
+    rows, codes = np.flatnonzero(kept), every[kept]
+    is_start = frame_starts(headers["sequence"][kept], codes)
+    known = np.unique(codes) if links is None else links.codes
+    frame, column = np.cumsum(is_start) - 1, np.searchsorted(known, codes)
     indices = INDICES[_USED[bins.shape[1]]]
-    values = np.zeros((count, len(links), len(indices)), np.complex64)
+    values = np.zeros((int(is_start.sum()), len(known), len(indices)), np.complex64)
     for at in range(0, len(rows), _BLOCK):
         block = slice(at, at + _BLOCK)
         values[frame[block], column[block]] = bins[rows[block]][:, indices]
     valid = np.zeros(values.shape, bool)
     valid[frame, column] = True
-    distinct = _distinct(values, path)
-    links, values, valid = links[distinct], values[:, distinct], valid[:, distinct]
-    if len(indices) == 242 and len(np.unique(links & 7)) > 1:
+    links = links or Links(known, _distinct(values, path))
+    values, valid = values[:, links.distinct], valid[:, links.distinct]
+    if len(indices) == 242 and len(np.unique(known[links.distinct] & 7)) > 1:
         valid[:, :, np.isin(np.abs(indices), PILOTS)] = False
-    _undo_width(values, valid, indices, quarter_turn, path)
+    # 16-bit integers are conjugate, see the module, so that they are rotated the other way.
+    _undo_width(values, valid, indices, 1j if FORMATS[chip] is None else -1j, path)
+    return Frames(rows[is_start], links, values, valid)
+
+
+def signal_of(frames: Frames, time_s: NDArray[np.float64], chanspec: int, chip: str, path: Path) -> Signal:
+    """The signal of frames at these times [frames]."""
+    indices = INDICES[frames.values.shape[2]]
+    codes = frames.links.codes[frames.links.distinct]
     return Signal(
-        values=values,
-        valid=valid,
-        time_s=packet_times(times[starts], 1e-9, path, interval_s=interval_s),
-        links=tuple(Link(tx=int(code) & 7, rx=int(code) >> 3) for code in links),
+        values=frames.values,
+        valid=frames.valid,
+        time_s=time_s,
+        links=tuple(Link(tx=int(code) & 7, rx=int(code) >> 3) for code in codes),
         frequency_hz=indices * np.float64(SPACING_HZ),
         kind="csi",
-        carrier_hz=0.0,
-        bandwidth_hz=bins.shape[1] * SPACING_HZ,
+        carrier_hz=_carrier_hz(chanspec),
+        bandwidth_hz=int(_bins(np.array(chanspec))) * SPACING_HZ,
+        device=f"Broadcom BCM{chip}",
         session=path.stem,
     )
 
 
 def _frequent_links(sequence: NDArray, codes: NDArray, path: Path) -> NDArray[np.bool_]:
     """Per datagram: does its core and stream come with a quarter of the frames? If none does, keep the most common."""
-    frames = int(_frame_starts(sequence, codes).sum())
+    frames = int(frame_starts(sequence, codes).sum())
     links, numbers = np.unique(codes, return_counts=True)
     frequent = links[numbers >= _LINK_SHARE * frames]
     kept = np.isin(codes, frequent if len(frequent) else links[np.argmax(numbers)])
@@ -237,7 +293,7 @@ def _distinct(values: NDArray[np.complex64], path: Path) -> list[int]:
     return kept
 
 
-def _frame_starts(sequence: NDArray, codes: NDArray) -> NDArray[np.bool_]:
+def frame_starts(sequence: NDArray, codes: NDArray) -> NDArray[np.bool_]:
     """Per datagram: is it the first of its frame? A new sequence number, or a repeated core and stream, starts one."""
     starts = np.zeros(len(codes), bool)
     current, seen = -1, 0

@@ -30,9 +30,9 @@ PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 #: Link type -> bytes before the IP header: Ethernet, raw IP, Linux cooked versions 1 and 2.
 _LINK_HEADER = {1: 14, 12: 0, 101: 0, 228: 0, 113: 16, 276: 20}
-_FILE_HEADER, _PACKET_HEADER, _IP_HEADER, _UDP_HEADER = 24, 16, 20, 8  # without the options of IP
+FILE_HEADER, PACKET_HEADER, _IP_HEADER, _UDP_HEADER = 24, 16, 20, 8  # without the options of IP
 _UDP = 17
-_LONGEST_PACKET = 262_144  # MAXIMUM_SNAPLEN of libpcap
+LONGEST_PACKET = 262_144  # MAXIMUM_SNAPLEN of libpcap
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
             f"{path}: is a pcapng file; expected classic pcap: convert it with 'editcap -F pcap IN OUT' or record with "
             "'tcpdump -w'."
         )
-    if data[:4] not in MAGICS or len(data) < _FILE_HEADER:
+    if data[:4] not in MAGICS or len(data) < FILE_HEADER:
         raise ReadError(f"{path}: no pcap header in its {len(data)} bytes; expected a capture by tcpdump.")
     order, resolution_ns = MAGICS[data[:4]]
     link = struct.unpack_from(f"{order}I", data, 20)[0] & 0x0FFFFFFF
@@ -78,14 +78,14 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
         known = ", ".join(map(str, _LINK_HEADER))
         raise ReadError(f"{path}: link type {link}; expected one of {known}: record on an Ethernet-like interface.")
     starts: list[int] = []
-    at = _FILE_HEADER
+    at = FILE_HEADER
     while at < len(data):
-        start = at + _PACKET_HEADER
+        start = at + PACKET_HEADER
         kept = struct.unpack_from(f"{order}I", data, at + 8)[0] if start <= len(data) else 0
         end = start + kept
-        if kept > _LONGEST_PACKET:
+        if kept > LONGEST_PACKET:
             raise ReadError(
-                f"{path}: packet {len(starts)} at byte {at} claims {kept} bytes; expected at most {_LONGEST_PACKET}, "
+                f"{path}: packet {len(starts)} at byte {at} claims {kept} bytes; expected at most {LONGEST_PACKET}, "
                 f"so the file is damaged: copy it again or cut it to {at} bytes."
             )
         if end > len(data):
@@ -94,8 +94,8 @@ def datagrams(data: bytes, port: int, path: Path) -> Datagrams:
         starts.append(start)
         at = end
     octets, begin = np.frombuffer(data, np.uint8), np.array(starts, np.int64)
-    rows, payload = _udp_payloads(octets, begin + _LINK_HEADER[link], np.append(begin[1:] - _PACKET_HEADER, at), port)
-    headers = sliding_window_view(octets, _PACKET_HEADER)[begin[rows] - _PACKET_HEADER].view(f"{order}u4")
+    rows, payload = _udp_payloads(octets, begin + _LINK_HEADER[link], np.append(begin[1:] - PACKET_HEADER, at), port)
+    headers = sliding_window_view(octets, PACKET_HEADER)[begin[rows] - PACKET_HEADER].view(f"{order}u4")
     seconds, fraction, sizes = headers.astype(np.int64)[:, :3].T
     time_ns = (seconds * 10**9 + fraction * resolution_ns).astype(np.uint64)
     return Datagrams(time_ns, payload, begin[rows] + sizes - payload, len(starts))

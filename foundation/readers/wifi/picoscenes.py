@@ -81,7 +81,7 @@ def read(path: Path, *, interval_s: float = 0.0) -> list[Signal]:
     time = _times(frames, device, interval_s, path)
     signals = []
     for kind, packets in groups.items():
-        signal = _signal(data, [frames[packet] for packet in packets], time[packets], kind, path)
+        signal = signal_of(data, [frames[packet] for packet in packets], time[packets], kind, path)
         signals.append(signal.with_(labels=transmitter_label(kind.transmitter.hex(":"), groups)))
     return signals
 
@@ -100,15 +100,28 @@ def _times(frames: list[Frame], device: int, interval_s: float, path: Path) -> N
     Intel AX cards have two counters. Older releases of PicoScenes leave that of RxSBasic at 0 in some or all frames,
     releases of 2025 that of the firmware.
     """
-    ticks = np.array([frame.ticks for frame in frames], np.uint64)
-    bits = 64
-    if device in INTEL_AX:
-        firmware = np.array([frame.firmware_ticks or 0 for frame in frames], np.uint64)
-        if np.count_nonzero(firmware) >= np.count_nonzero(ticks) and _runs(firmware):
-            ticks = firmware
-        if not (ticks >> np.uint64(intel_ax.CLOCK_BITS)).any():
-            bits = intel_ax.CLOCK_BITS
-    return packet_times(ticks, 1e-9 if device == USRP else 1e-6, path, bits=bits, interval_s=interval_s)
+    is_firmware, bits = counter_of(frames, device)
+    ticks = np.array([ticks_of(frame, is_firmware) for frame in frames], np.uint64)
+    return packet_times(ticks, tick_s(device), path, bits=bits, interval_s=interval_s)
+
+
+def tick_s(device: int) -> float:
+    """Seconds per count of the counters of a device."""
+    return 1e-9 if device == USRP else 1e-6
+
+
+def ticks_of(frame: Frame, is_firmware: bool) -> int:
+    return (frame.firmware_ticks or 0) if is_firmware else frame.ticks
+
+
+def counter_of(frames: list[Frame], device: int) -> tuple[bool, int]:
+    """Whether to take the counter of the firmware, see `_times`, and the bits of the counter that is taken."""
+    if device not in INTEL_AX:
+        return False, 64
+    ticks, firmware = (np.array([ticks_of(frame, which) for frame in frames], np.uint64) for which in (False, True))
+    is_firmware = np.count_nonzero(firmware) >= np.count_nonzero(ticks) and _runs(firmware)
+    is_wide = ((firmware if is_firmware else ticks) >> np.uint64(intel_ax.CLOCK_BITS)).any()
+    return bool(is_firmware), 64 if is_wide else intel_ax.CLOCK_BITS
 
 
 def _runs(ticks: NDArray[np.uint64]) -> bool:
@@ -116,7 +129,7 @@ def _runs(ticks: NDArray[np.uint64]) -> bool:
     return bool(2 * np.count_nonzero(ticks[1:] != ticks[:-1]) >= len(ticks) - 1)
 
 
-def _signal(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:
+def signal_of(data: bytes, frames: list[Frame], time_s: NDArray[np.float64], kind: Kind, path: Path) -> Signal:
     """The signal of frames of one kind."""
     frequency_hz, valid = tones(kind)
     return Signal(

@@ -17,7 +17,7 @@ from foundation.readers.wifi.records import ends_in_zeros, leave_out_incomplete
 #: At byte 4 of every frame, after its length.
 MAGIC = (0x20150315).to_bytes(4, "little")
 
-_FRAME = struct.Struct("<IIHB")
+FRAME = struct.Struct("<IIHB")
 #: Bytes of the segment after this number, bytes of its name; after the name follows a version.
 _SEGMENT = struct.Struct("<IB")
 #: Fields of `Csi` by version of the segment: 2 adds `shift`, 3 `estimates`, 4 the firmware after the device.
@@ -87,14 +87,14 @@ def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
         magic = data[at + 4 : at + 8]
         if ends_in_zeros(path, data, at, whole=len(frames) + without):
             break
-        if magic != MAGIC[: len(magic)] or (len(magic) == len(MAGIC) and end < at + _FRAME.size):
+        if magic != MAGIC[: len(magic)] or (len(magic) == len(MAGIC) and end < at + FRAME.size):
             raise _damaged(path, at, f"its magic is {magic.hex()} and its length {end - at - 4}")
-        if at + _FRAME.size > len(data) or end > len(data):
+        if at + FRAME.size > len(data) or end > len(data):
             leave_out_incomplete(
-                path, "the frame", at, max(end, at + _FRAME.size), len(data), whole=len(frames) + without
+                path, "the frame", at, max(end, at + FRAME.size), len(data), whole=len(frames) + without
             )
             break
-        frame = _frame(data, at, end, path)
+        frame = parse_frame(data, at, end, path)
         if frame is None:
             without += 1
         else:
@@ -103,13 +103,17 @@ def scan(data: bytes, path: Path) -> tuple[list[Frame], int]:
     return frames, without
 
 
-def _frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
-    """Parse the frame between two byte offsets; None if it has no CSI."""
-    _, _, version, count = _FRAME.unpack_from(data, at)
+def parse_frame(data: bytes, at: int, end: int, path: Path) -> Frame | None:
+    """Parse the frame between two byte offsets; None if it has no CSI.
+
+    Raises:
+        ReadError: it is inconsistent, or a segment is of an unknown version.
+    """
+    _, _, version, count = FRAME.unpack_from(data, at)
     if version != 1:
         raise _unknown(path, at, "frame", version)
     ticks = firmware_ticks = csi = None
-    start = mpdu = at + _FRAME.size
+    start = mpdu = at + FRAME.size
     for name, version, content, stop in _segments(data, mpdu, end, count, at, path):
         size, mpdu = stop - content, stop
         if name == b"RxSBasic":
