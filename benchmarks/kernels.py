@@ -2,6 +2,11 @@
 
 A batch of every kind of signal and of several lengths, in bf16 as on a GPU, without a compiler. Clipping and the fused
 optimizer are a dozen more. `tests/test_meta.py` shows that no call waits for the host.
+
+The target was 1,400 for `base`; the first edition's step had 3,050. It is not reached: of the calls a third
+are the backward pass of element-wise chains, 150 the interpolation that the gate is compared with, 144 rotary
+positions, 126 the blocks themselves and 72 the delay-Doppler embedding; the heads for facts and spectra and the joint
+decoder came later and cost more than was saved since. On a GPU `train.compile` fuses most of the chains.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ The plain step uses the recipe's masks and the mean squared error of all samples
 interpolation, no statistics head, no generation batches. Batch, random draws, optimizer, gradient clipping and threads
 are the same; both alternate in one process, in turns of eight steps with different draws. `without denoising` shows the
 cost of noisy values, `with experts` that of four experts in each encoder layer, with one active per token.
+
+The target was 0.85. The gate alone costs up to a third of a small step where it sees all samples (`gate_share`); of
+the rest, noisy values are embedded beside hidden places, and the heads for facts and spectra have no part in a plain
+step.
 """
 
 from __future__ import annotations
