@@ -1,8 +1,9 @@
-"""What a head and a memory say of windows, as fields of `Prediction`."""
+"""Recordings as windows, and what a head and a memory say of these, as fields of `Prediction`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import softmax
 from foundation.adapt import Adapter
 from foundation.adapt.memory import Example, Memory
 from foundation.data.cutter import Cut
+from foundation.data.seen import Seen
 from foundation.errors import SignalError
 from foundation.predict.prediction import NONE, Neighbour
 from foundation.signal import Signal
@@ -66,6 +68,36 @@ def by_memory(
         own["nearest"] = tuple(Neighbour(**memory.examples[k].model_dump(), distance=away) for k, away in nearest)
         found.append(own | {"remembered": is_near})
     return found
+
+
+def cuts_of(
+    signals: Sequence[Signal], seen: Seen | None, views: Mapping[str, str], hop_s: float | None = None
+) -> list[tuple[int, Cut]]:
+    """(index of the signal, window) of all signals, cut as the windows that were `seen`; with a warning, where some
+    have none, or where an adapter of an earlier version does not say how (None): a signal is then one window.
+
+    Raises:
+        SignalError: none of the signals has a window.
+    """
+    if seen is None or seen.window is None:
+        warnings.warn(
+            "the adapter does not say how its training windows were cut, as an earlier version saved it: every "
+            "signal is taken as one window; fit it again to have recordings cut.",
+            stacklevel=3,
+        )
+        return [(k, Cut(float(s.time_s[0]), float(s.time_s[-1]) + s.interval_s, s)) for k, s in enumerate(signals)]
+    cuts: list[tuple[int, Cut]] = []
+    problems: list[SignalError] = []
+    for index, signal in enumerate(signals):
+        try:
+            cuts += [(index, cut) for cut in seen.window.cut(signal, views, hop_s)]
+        except SignalError as error:
+            problems.append(error)
+    if not cuts:
+        raise problems[0]
+    if problems:
+        warnings.warn(f"{len(problems)} of {len(signals)} signals are left out: {problems[0]}", stacklevel=3)
+    return cuts
 
 
 def examples_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -27,7 +26,7 @@ from foundation.machine import on_device
 from foundation.models import WfmModel, pool
 from foundation.models.config import WfmConfig
 from foundation.models.structure import inputs_of
-from foundation.predict.answers import by_head, by_memory, examples_of
+from foundation.predict.answers import by_head, by_memory, cuts_of, examples_of
 from foundation.predict.prediction import Prediction
 from foundation.progress import StepProgress
 from foundation.signal import Signal
@@ -147,7 +146,7 @@ class Model:
         given = _given(signals, "predict")
         if seen is not None:
             seen.check_kinds(given)  # before they are cut, at whatever rate
-        cuts = self._cut(given, hop_s, seen)
+        cuts = cuts_of(given, seen, self.config.views, hop_s)
         if seen is not None:
             seen.check([cut.window for _, cut in cuts])
         found: list[Prediction] = []
@@ -268,7 +267,7 @@ class Model:
         seen = Seen.of(given) if self.adapter is None and self.memory is None else self._seen()
         if seen is not None:
             seen.check_kinds(given)
-        cuts = self._cut(given, None, seen)
+        cuts = cuts_of(given, seen, self.config.views)
         examples = examples_of(given, cuts, labels, recordings)
         windows = [cut.window for _, cut in cuts]
         features = np.concatenate([self._outputs(windows[k : k + TOGETHER])[1] for k in range(0, len(cuts), TOGETHER)])
@@ -319,28 +318,6 @@ class Model:
         if self.adapter is None and self.memory is not None:
             return self.memory.seen
         return cast(Seen | None, self._fitted().model.seen)
-
-    def _cut(self, signals: Sequence[Signal], hop_s: float | None, seen: Seen | None) -> list[tuple[int, Cut]]:
-        """(index of the signal, window) of all signals; with a warning, where some have none."""
-        if seen is None or seen.window is None:
-            warnings.warn(
-                "the adapter does not say how its training windows were cut, as an earlier version saved it: every "
-                "signal is taken as one window; fit it again to have recordings cut.",
-                stacklevel=3,
-            )
-            return [(k, Cut(float(s.time_s[0]), float(s.time_s[-1]) + s.interval_s, s)) for k, s in enumerate(signals)]
-        cuts: list[tuple[int, Cut]] = []
-        problems: list[SignalError] = []
-        for index, signal in enumerate(signals):
-            try:
-                cuts += [(index, cut) for cut in seen.window.cut(signal, self.config.views, hop_s)]
-            except SignalError as error:
-                problems.append(error)
-        if not cuts:
-            raise problems[0]
-        if problems:
-            warnings.warn(f"{len(problems)} of {len(signals)} signals are left out: {problems[0]}", stacklevel=3)
-        return cuts
 
     @torch.no_grad()
     def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray | None, np.ndarray]:
