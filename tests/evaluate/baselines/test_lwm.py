@@ -113,6 +113,15 @@ def test_patches_are_sixteen_subcarriers_of_an_antenna_real_parts_first() -> Non
     np.testing.assert_allclose(patches[64], signal.values[0, 0, :16].imag, rtol=1e-5)
 
 
+def test_at_one_level_a_channel_and_a_weaker_one_are_alike() -> None:
+    (_, signal), *_ = channels(0, 1)
+    weaker = signal.with_(values=signal.values / 64)
+    features = lwm.lwm_features(random_weights(), [signal, weaker])
+    for name in ("cls-level", "mean-level"):
+        np.testing.assert_allclose(*features[name], rtol=1e-4, atol=1e-5)
+    assert np.abs(np.subtract(*features["mean"])).max() > 1e-3, "at their own levels they are not"
+
+
 @pytest.mark.real
 def test_the_released_weights_lose_nothing_with_their_denormal_numbers(released: Path) -> None:
     weights, whole = lwm.load_lwm(released), load_file(released)
