@@ -53,13 +53,13 @@ def fit_calibrated(
     folds = held_out_folds(truth, origin, seed).rows
     labelled = TokenSet([data.signals[i] for i in rows], encoder.config)
     held_out, true = held_out_outputs(weights, frozen, truth, target.size, folds, seed)
-    before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
     if mode == "probe":
         model = TaskModel(encoder, stack.head.to(encoder.device), stack.pooling).eval()
     else:
+        before = stack.predict({name: each[0] for name, each in frozen.items()})  # now: the fit changes this very head
         model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
-    if target.classes is not None and mode == "lora":
-        held_out *= _spread(predict(model, labelled)) / _spread(before)
+        if target.classes is not None:
+            held_out *= _spread(predict(model, labelled)) / _spread(before)
     features = pooled_features(loaded_on, labelled, [POOLING])[POOLING]
     return model, Calibration.of(held_out, true, Novelty.fitted(features, folds, seed))
 

@@ -110,6 +110,17 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add what says which fitted adapter answers, how captures are read and cut, and where it runs."""
+    parser.add_argument(
+        "--adapter", required=True, metavar="DIR", help="a folder that 'wfm finetune' wrote, or an org/name on the Hub"
+    )
+    parser.add_argument("--base", metavar="MODEL", help="where the pretrained model lies, if it was moved")
+    parser.add_argument("--hop", type=float, metavar="S", help="seconds between windows; default: their duration")
+    add_format(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+
+
 def refuse_unwritable(*files: Path | None, folders: Sequence[Path] = ()) -> None:
     """Check that output files and folders can be written: before hours of fits, not after them.
 

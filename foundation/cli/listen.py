@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from foundation.cli.common import add_format, command
+from foundation.cli.common import add_model, command
 
 if TYPE_CHECKING:
     from foundation.predict.listen import Answer, Began, Counted, Event, Listener, Missing, Refused
@@ -41,13 +41,7 @@ def add_source(parser: argparse.ArgumentParser, **changes: Any) -> None:
         help="FILE that grows, - (standard input), udp:PORT, udp:ADDRESS:PORT or serial:DEVICE[:BAUD]",
         **changes,
     )
-    parser.add_argument(
-        "--adapter", required=True, metavar="DIR", help="a folder that 'wfm finetune' wrote, or an org/name on the Hub"
-    )
-    parser.add_argument("--base", metavar="MODEL", help="where the pretrained model lies, if it was moved")
-    parser.add_argument("--hop", type=float, metavar="S", help="seconds between windows; default: their duration")
-    add_format(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    add_model(parser)
 
 
 def listener_of(args: argparse.Namespace, watch: Any = None) -> Listener:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.cli.common import add_format, command, refuse_unwritable
+from foundation.cli.common import add_model, command, refuse_unwritable
 
 if TYPE_CHECKING:
     from foundation.predict.model import Model
@@ -36,16 +36,10 @@ def add(commands: Any) -> None:
         metavar="CAPTURE",
         help="captures of any readable format, shard directories; and OPTION=VALUE for what a file lacks",
     )
-    predict.add_argument(
-        "--adapter", required=True, metavar="DIR", help="a folder that 'wfm finetune' wrote, or an org/name on the Hub"
-    )
-    predict.add_argument("--base", metavar="MODEL", help="where the pretrained model lies, if it was moved")
-    predict.add_argument("--hop", type=float, metavar="S", help="seconds between windows; default: their duration")
+    add_model(predict)
     predict.add_argument("--json", type=Path, metavar="OUT", help="write everything, with all probabilities")
     predict.add_argument("--csv", type=Path, metavar="OUT", help="write a line for every window")
     predict.add_argument("--html", type=Path, metavar="OUT", help="write a page with a timeline of every capture")
-    add_format(predict)
-    predict.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
 def captures_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from foundation.predict.listen import Answer, Began, Counted, Event, Missing, Refused
+from foundation.predict.listen import Answer, Began, Event, Missing, Refused
 from foundation.readers.live import Part
 
 SHOWN_S = 30.0
@@ -35,7 +35,6 @@ class Board:
         self._sum: np.ndarray | None = None  # of the row that is being received: decibels, and how many
         self._count = np.zeros(0)
         self._row, self._number, self._said = 0, 0, 0
-        self._counted: dict[str, Any] = {}
         self._problem = ""
 
     def watch(self, part: Part) -> None:
@@ -58,8 +57,6 @@ class Board:
                     self._said += 1
                     fields = asdict(event.prediction) | {"latency_s": event.latency_s}
                     self._answers.append((self._said, fields))
-            elif isinstance(event, Counted):
-                self._counted = asdict(event)
             elif isinstance(event, Began | Missing | Refused):
                 self._notes.append({"event": type(event).__name__.lower(), "at": time.time(), **asdict(event)})
 
@@ -83,7 +80,6 @@ class Board:
                 "rows": [list(each) for each in self._rows if each[0] > row],
                 "answers": [[number, fields] for number, fields in self._answers if number > answer],
                 "notes": list(self._notes),
-                "counted": self._counted,
                 "problem": self._problem,
             }
 

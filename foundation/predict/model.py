@@ -56,7 +56,7 @@ def load(
     """
     if adapter is None:
         encoder = load_encoder(name_or_folder or DEFAULT)
-        base, found, where = weights_hash(encoder), None, None
+        base, found, where = "" if memory is None else weights_hash(encoder), None, None
     else:
         where = adapter_folder(adapter)
         encoder = load_encoder(name_or_folder) if name_or_folder is not None else _own_base(where)
@@ -82,7 +82,7 @@ class Model:
     """An encoder and, where they were loaded, an adapter with its head and a memory of examples.
 
     Args:
-        base: `weights_hash` of the encoder without its adapter; needed where there is one.
+        base: `weights_hash` of the encoder without its adapter; "": of an encoder alone, computed where it is needed.
 
     Attributes:
         encoder: the pretrained network, which an adapter changes in place.
@@ -94,7 +94,7 @@ class Model:
         self, encoder: WfmModel, adapter: Adapter | None = None, memory: Memory | None = None, base: str = ""
     ) -> None:
         self.encoder, self.adapter, self.memory = encoder, adapter, memory
-        self._base = base or weights_hash(encoder)
+        self._base = base
 
     @property
     def config(self) -> WfmConfig:
@@ -273,7 +273,9 @@ class Model:
         features = np.concatenate([self._outputs(windows[k : k + TOGETHER])[1] for k in range(0, len(cuts), TOGETHER)])
         if self.memory is None:
             rate = FALSE_ALARMS if false_alarms is None else false_alarms
-            self.memory = Memory(features, tuple(examples), self._base, seen or Seen.of(windows), rate)
+            self.memory = Memory(
+                features, tuple(examples), self._base or weights_hash(self.encoder), seen or Seen.of(windows), rate
+            )
         else:
             self.memory = self.memory.add(features, examples, false_alarms)
         return len(cuts)

@@ -34,8 +34,8 @@ _SHARES = (0.55, 0.15, 0.2, 0.1)
 _SENSING_HZ, _SENSING_S = (30.0, 250.0), (0.8, 4.0)
 #: Lowest signal-to-noise ratio of a recording. For sensing, devices are a few metres apart: what moves is then most of
 #: what varies, as in recordings (of the power of the dynamics of three sets a tenth to a third is in the upper half of
-#: frequencies, and half to four fifths in one pattern over subcarriers and links; at 5 to 30 dB 23 and 47 %, at these
-#: 10 and 63 %).
+#: frequencies, and half to four fifths in one pattern over subcarriers and links; at 5 to 30 dB 23 and 47 %, at 15
+#: to 40 dB 11 and 61 %).
 _SNR_DB, _SENSING_SNR_DB = (5.0, 40.0), (15.0, 42.0)
 #: Ranges of base station antennas, terminal antennas and subcarriers: many antennas or many subcarriers.
 _ARRAYS = (((1, 64), (1, 4), (4, 256)), ((1, 2), (1, 2), (128, 2048)))
