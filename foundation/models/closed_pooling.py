@@ -18,9 +18,11 @@ from foundation.models.output import EncoderOutput
 from foundation.models.structure import summary_tokens
 from foundation.nn.groups import group_mean, members
 from foundation.nn.statistics import log_level
+from foundation.signal import KINDS
 
 CLOSED_POOLINGS = ("response", "invariant", "statistics", "doppler", "envelope")
 BANDS = 5  # of Doppler
+RSSI = KINDS.index("rssi")
 PARTS = 8  # of a window, of equal length, over which a course in time is given
 
 
@@ -58,10 +60,11 @@ def closed_pool(
 def _with_unheard(
     place: Float[Tensor, "batch columns slots"], seen: Bool[Tensor, "batch columns slots"], batch: Mapping[str, Tensor]
 ) -> Float[Tensor, "batch columns slots"]:
-    """0 where nothing was measured; but where a whole column was not, and entries are logarithms, the weakest of the
-    sample: a transmitter that was not heard is far away, and 0 would say that it is as near as the others are."""
+    """0 where nothing was measured; but of RSSI where a whole column was not, the weakest of the sample: a transmitter
+    that was not heard is far away, and 0 would say that it is as near as the others are. As in
+    `foundation.transforms.unheard`, a broken antenna of another kind says nothing."""
     tokens = torch.zeros_like(seen[..., 0], dtype=torch.long).scatter_add(1, batch["column"], batch["exists"].long())
-    silent = (tokens > 0) & ~seen.any(2) & batch["logarithmic"][:, None]
+    silent = (tokens > 0) & ~seen.any(2) & (batch["kind"] == RSSI)[:, None]
     used = seen.any(1, keepdim=True)  # a slot that no column has stays 0
     weakest = torch.where(seen, place, torch.inf).flatten(1).amin(1)[:, None, None]
     return torch.where(seen, place, torch.where(silent[..., None] & used, weakest, 0.0))

@@ -94,6 +94,8 @@ def test_a_transmitter_that_was_not_heard_is_as_weak_as_the_weakest(times: int) 
     assert near > far == silent
     assert bool((response[:, 1:] == 0).all()), "slots that no link has"
     assert shorter[2, 0] == 0, "no such link"
+    broken = scan.with_(kind="csi-amplitude", values=np.abs(levels))
+    assert pooled([broken], "response").view(3, -1)[1, 0] == 0, "a broken antenna is not far away"
 
 
 def test_what_is_invariant_does_not_know_the_gain() -> None:
