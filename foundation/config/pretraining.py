@@ -224,7 +224,7 @@ class TrainSection(Section):
     schedule: Literal["cosine", "wsd"] = Field(
         "cosine",
         description="learning rate after the warm-up: cosine, down to a tenth over all steps; wsd (warm-up, stable, "
-        "decay): at its peak, then down over the last decay_share, so that a run can be made longer at any time",
+        "decay): at its peak, then down over the last decay_share; until then steps may be given more or fewer",
     )
     decay_share: Share = Field(0.2, description="of wsd: share of the steps over which the rate comes down to 0")
     ema: float | None = Field(
@@ -296,6 +296,11 @@ class TrainSection(Section):
     def processes(self) -> int:
         """Of all nodes."""
         return self.devices * self.nodes
+
+    @property
+    def decay_start(self) -> int:
+        """Step from which the learning rate of `wsd` comes down."""
+        return self.steps - max(1, round(self.decay_share * self.steps))
 
     @property
     def is_partitioned(self) -> bool:

@@ -19,8 +19,8 @@ def rate(step: int, train: TrainSection) -> float:
     if step < train.warmup_steps:
         return (step + 1) / (train.warmup_steps + 1)
     if train.schedule == "wsd":
-        length = max(1, round(train.decay_share * train.steps))
-        return 1 - math.sqrt(min(1.0, max(0.0, (step - train.steps + length) / length)))
+        start = train.decay_start
+        return 1 - math.sqrt(min(1.0, max(0.0, (step - start) / (train.steps - start))))
     done = min(1.0, (step - train.warmup_steps) / max(1, train.steps - train.warmup_steps))
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
 

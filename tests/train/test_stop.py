@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.tiny import environment, pretrain_recipe, write_recipe
+from safetensors.torch import load_file
 
 from foundation.cli import main
 from foundation.errors import WfmError
@@ -84,6 +87,28 @@ def test_a_run_that_another_process_trains_is_left_alone(shards_dir: Path, tmp_p
     with exclusive(recipe.out), pytest.raises(WfmError, match="is writing it"):
         pretrain(recipe)
     assert not recipe.out.exists()
+
+
+def test_a_copy_of_a_run_at_its_peak_comes_down_sooner(
+    shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(run: str, steps: int, decay_share: float = 0.25) -> int:
+        fields = {"schedule": "wsd", "decay_share": decay_share, "checkpoint_every": 1, "picture_every": None}
+        recipe = pretrain_recipe(shards_dir, tmp_path / run, steps=steps, **fields)
+        return main(["pretrain", "--config", str(write_recipe(tmp_path / "tiny.yaml", recipe))])
+
+    save = stop_signals.told_to_stop
+    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
+    assert command("run", 80) == 143
+    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", save)
+    shutil.copytree(tmp_path / "run", tmp_path / "short")
+    assert command("short", 2, decay_share=1.0) == 2  # it would have come down from the first step
+    assert "train.decay_share: 0.25 there, 1.0 here; train.steps: 80 there, 2 here" in capsys.readouterr().err
+    assert command("short", 4, decay_share=0.5) == 0
+    assert "goes on to step 4 in place of 80" in capsys.readouterr().out
+    assert command("whole", 4, decay_share=0.5) == 0
+    weights = [load_file(tmp_path / run / "model" / "model.safetensors") for run in ("short", "whole")]
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
 
 
 def test_an_unfinished_run_may_be_trained_longer_and_a_finished_one_may_not(

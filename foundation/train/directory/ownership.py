@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from foundation.checkpoints.layout import FINAL, FOLDER
+from foundation.checkpoints.layout import FINAL, FOLDER, step_of
 from foundation.checkpoints.training import load_checkpoint
-from foundation.config import PretrainRecipe, dump_recipe
+from foundation.config import PretrainRecipe, TrainSection, dump_recipe
 from foundation.config.yaml_errors import read_mapping
 from foundation.errors import CheckpointError, RecipeError
 from foundation.files import write_atomically
@@ -39,8 +39,8 @@ FREE = {"out", "logger", "data.workers", "data.held_out", "data.cache", "data.ca
 def take_ownership(recipe: PretrainRecipe) -> PretrainRecipe:
     """Write the resolved recipe into the run directory, or check that it matches the stored one.
 
-    Before the first checkpoint the stored recipe is replaced: nothing would be lost. So it is by one with more steps,
-    as long as the run has not reached its last: the learning rate then follows the longer schedule.
+    Before the first checkpoint the stored recipe is replaced: nothing would be lost. So it is by one of another number
+    of steps, see `_rescheduled`, as long as the run has not reached its last.
 
     Returns:
         the recipe; where another number of processes resumes the run, with the `train.accumulate` that keeps its steps
@@ -51,18 +51,19 @@ def take_ownership(recipe: PretrainRecipe) -> PretrainRecipe:
             cannot share a step of the run.
     """
     path = recipe.out / "recipe.yaml"
-    if not path.exists() or not any((recipe.out / FOLDER).glob("*.ckpt")):
+    steps = [step_of(checkpoint) or 0 for checkpoint in (recipe.out / FOLDER).glob("*.ckpt")]
+    if not path.exists() or not steps:
         write_atomically(path, dump_recipe(recipe))
         return recipe
     stored = read_mapping(path, RecipeError, "cannot be read; put back the recipe of this run.")
-    changed, planned = changes(_lengthened(stored, recipe), recipe), stored.get("train", {}).get("steps")
+    changed, planned = changes(_rescheduled(stored, recipe, max(steps)), recipe), stored.get("train", {}).get("steps")
     if not changed and planned is not None and recipe.train.steps != planned:
         if (recipe.out / FOLDER / FINAL).exists():
             raise RecipeError(
                 f"{recipe.out} is finished: its learning rate has come down over {planned} steps; to train on, start a "
                 f"new run from its weights, with init={recipe.out / 'model'} and another out=."
             )
-        print(f"{recipe.out}: goes on to step {recipe.train.steps} in place of {planned}, on the longer schedule.")
+        print(f"{recipe.out}: goes on to step {recipe.train.steps} in place of {planned}, on that schedule.")
         write_atomically(path, dump_recipe(_with_equal_steps(recipe, stored)))
     if changed:
         raise RecipeError(
@@ -100,13 +101,19 @@ def changes(old: dict, recipe: PretrainRecipe) -> list[str]:
     return differences(_completed(old), recipe.model_dump(mode="json"))
 
 
-def _lengthened(old: dict, recipe: PretrainRecipe) -> dict:
-    """A stored recipe as if it had been of as many steps as this one, if it was of fewer: the schedule is a function of
-    the step and of their number, so that an unfinished run can go on."""
-    train = old.get("train")
-    if not isinstance(train, dict) or not isinstance(train.get("steps"), int) or train["steps"] > recipe.train.steps:
+def _rescheduled(old: dict, recipe: PretrainRecipe, reached: int) -> dict:
+    """A stored recipe with the number of steps of this one, where a run that has reached a step can go on to it.
+
+    To more steps always: the schedule is a function of the step and of their number. To fewer, or to another decay,
+    while the learning rate of both `wsd` schedules is still at its peak: what was trained until now is the same.
+    """
+    try:
+        before, now = TrainSection.model_validate(old.get("train")), recipe.train
+    except ValidationError:
         return old
-    return {**old, "train": {**train, "steps": recipe.train.steps}}
+    stable = before.schedule == now.schedule == "wsd" and reached <= min(before.decay_start, now.decay_start)
+    kept = ("steps", "decay_share") if stable else ("steps",) if now.steps >= before.steps else ()
+    return {**old, "train": {**old["train"], **{name: getattr(now, name) for name in kept}}}
 
 
 def _completed(old: dict) -> dict:
@@ -135,7 +142,7 @@ def refuse_foreign(last: Path, recipe: PretrainRecipe) -> None:
     Raises:
         CheckpointError: it was written with another recipe, or is damaged.
     """
-    changed = changes(_lengthened(load_checkpoint(last)[0], recipe), recipe)
+    changed = changes(_rescheduled(load_checkpoint(last)[0], recipe, step_of(last) or 0), recipe)
     if changed:
         raise CheckpointError(
             f"{last} was written with another recipe ({'; '.join(changed[:3])}); put back this run's own, or set out= "
