@@ -218,8 +218,13 @@ class TrainSection(Section):
     batch_tokens: int | None = Field(
         None, gt=0, le=10**9, description="largest number of tokens per process and batch; null: no limit"
     )
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="adamw; or muon for the matrices of the blocks and adamw for the rest, at one learning rate, which "
+        "may be several times that of adamw alone",
+    )
     learning_rate: Rate = Field(1e-3, description="peak learning rate")
-    weight_decay: Weight = Field(0.05, description="weight decay of AdamW")
+    weight_decay: Weight = Field(0.05, description="weight decay of AdamW and Muon")
     warmup_steps: int = Field(50, ge=0, le=10**9, description="steps over which the learning rate rises to its peak")
     schedule: Literal["cosine", "wsd"] = Field(
         "cosine",
@@ -287,9 +292,12 @@ class TrainSection(Section):
         return self
 
     @model_validator(mode="after")
-    def _average_of_whole_weights(self) -> TrainSection:
-        if self.ema is not None and self.strategy not in ("auto", "ddp"):
-            raise ValueError(f"ema needs the whole weights in every process: take strategy ddp, not {self.strategy}")
+    def _whole_weights(self) -> TrainSection:
+        for key, is_set in (("ema", self.ema is not None), ("optimizer=muon", self.optimizer == "muon")):
+            if is_set and self.strategy not in ("auto", "ddp"):
+                raise ValueError(
+                    f"{key} needs the whole weights in every process: take strategy ddp, not {self.strategy}"
+                )
         return self
 
     @property

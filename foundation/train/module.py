@@ -25,7 +25,7 @@ from foundation.objectives.masked import Task
 from foundation.train.failed_step import leave_dump
 from foundation.train.finite import FiniteWatch
 from foundation.train.gradient_check import LocalGradients
-from foundation.train.optim import parameter_groups, rate
+from foundation.train.optim import make_optimizer, rate
 
 
 class PretrainModule(L.LightningModule):
@@ -141,9 +141,7 @@ class PretrainModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         train = self.recipe.train
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, train.weight_decay), lr=train.learning_rate, betas=(0.9, 0.95), fused=True
-        )
+        optimizer = make_optimizer(self.model, train)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, train))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

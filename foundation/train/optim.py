@@ -1,13 +1,19 @@
-"""Learning-rate schedule and parameter groups of the optimizer."""
+"""Optimizer and learning-rate schedule of pretraining."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
 from foundation.config import TrainSection
+from foundation.models import WfmForMaskedModeling
+from foundation.train.muon import Muon
+
+#: Of AdamW: decay of the means of gradients and of their squares.
+BETAS = (0.9, 0.95)
 
 
 def rate(step: int, train: TrainSection) -> float:
@@ -25,9 +31,25 @@ def rate(step: int, train: TrainSection) -> float:
     return 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
 
 
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def make_optimizer(model: WfmForMaskedModeling, train: TrainSection) -> torch.optim.Optimizer:
+    """AdamW; or Muon for the matrices of the blocks of encoder and decoder, with AdamW for the rest."""
+    if train.optimizer == "adamw":
+        return torch.optim.AdamW(
+            parameter_groups(model, train.weight_decay), lr=train.learning_rate, betas=BETAS, fused=True
+        )
+    blocks = [*model.encoder.transformer.parameters(), *model.decoder.transformer.parameters()]
+    matrices = [parameter for parameter in blocks if parameter.ndim == 2]
+    groups = [{"params": matrices, "muon": True, "weight_decay": train.weight_decay}]
+    return Muon([*groups, *parameter_groups(model, train.weight_decay, matrices)], train.learning_rate, BETAS)
+
+
+def parameter_groups(
+    model: torch.nn.Module, weight_decay: float, without: Collection[torch.nn.Parameter] = ()
+) -> list[dict[str, Any]]:
     """Parameter groups for AdamW: weight decay for matrices, none for biases, norms and embeddings."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    decay = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in embeddings]
-    rest = [p for p in model.parameters() if p.ndim < 2 or id(p) in embeddings]
+    others = {id(parameter) for parameter in without}
+    own = [parameter for parameter in model.parameters() if id(parameter) not in others]
+    decay = [p for p in own if p.ndim >= 2 and id(p) not in embeddings]
+    rest = [p for p in own if p.ndim < 2 or id(p) in embeddings]
     return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
