@@ -75,7 +75,7 @@ def card_text(facts: CardFacts) -> str:
         "library_name": "transformers",
         "pipeline_tag": "feature-extraction",
         "tags": [*TAGS, *facts.kinds],
-        "datasets": [data.name for data in facts.data],
+        "datasets": list(dict.fromkeys(data.name for data in facts.data)),
     }
     sections = {
         "Use": _USE.replace("ORG/NAME", facts.repo_id),
@@ -151,7 +151,7 @@ def _address(url: str) -> str:
 
 
 def _citation(facts: CardFacts) -> str:
-    sources = "\n".join(f"- {_text(seen.citation)}" for seen in facts.data if seen.citation)
+    sources = "\n".join(dict.fromkeys(f"- {_text(seen.citation)}" for seen in facts.data if seen.citation))
     return f"{_BIBTEX}\n\nThe data sets are the work of others; cite them too:\n\n{sources}"
 
 

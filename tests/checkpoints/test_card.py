@@ -59,6 +59,14 @@ def load(folder: Path, facts: CardFacts) -> ModelCard:
     return card
 
 
+def test_a_set_of_which_two_versions_were_read_is_tagged_and_cited_once(tmp_path: Path) -> None:
+    again = POLYU.model_copy(update={"fingerprint": "1", "samples": 2000})
+    card = load(tmp_path, replace(FACTS, data=(POLYU, UWB, again)))
+    assert card.data.to_dict()["datasets"] == ["polyu-csi-ips", "uwb-cirs-2018"]
+    assert card.text.count("A. Author") == 1
+    assert "| 1,000 |" in card.text and "| 2,000 |" in card.text
+
+
 def test_the_front_matter_is_what_a_hub_indexes(tmp_path: Path) -> None:
     meta = load(tmp_path, FACTS).data.to_dict()
     assert meta["license"] == "apache-2.0"

@@ -136,8 +136,12 @@ def training_sessions(source: SamplesSection, manifest: Manifest) -> dict[str, i
 
 
 def _datasets(recipe: PretrainRecipe, manifests: Sequence[Manifest]) -> list[Seen]:
-    before = record_of(recipe.init) if recipe.init else None
-    return [*(before.datasets if before else []), *map(seen_of, recipe.data.sources, manifests)]
+    record = record_of(recipe.init) if recipe.init else None
+    found: list[Seen] = []
+    for seen in [*(record.datasets if record else []), *map(seen_of, recipe.data.sources, manifests)]:
+        if seen not in found:  # a run that goes on from weights often reads what they were trained on
+            found.append(seen)
+    return found
 
 
 def seen_of(source: SamplesSection, manifest: Manifest) -> Seen:

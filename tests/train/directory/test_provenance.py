@@ -17,7 +17,7 @@ from foundation.checkpoints.layout import FINAL
 from foundation.checkpoints.load import content_hashes, load_encoder, provenance
 from foundation.checkpoints.provenance import PENDING, PROVENANCE, Record, load_record, save_record
 from foundation.checkpoints.training import load_checkpoint
-from foundation.config import PretrainRecipe
+from foundation.config import PretrainRecipe, load_recipe
 from foundation.data.shards.content_hashes import FILE_NAME, load_hashes, load_sources
 from foundation.data.shards.manifest import Manifest
 from foundation.data.shards.stated_hashes import FILE_NAME as STATED
@@ -60,6 +60,13 @@ def test_until_it_has_taken_steps_a_run_may_begin_with_another_model(
     write_record(onward, begun=True)
     assert len(load_hashes(tmp_path / FILE_NAME)) == sum(parts.values())
     assert len(load_record(tmp_path / PROVENANCE).datasets) == 2
+
+
+def test_what_weights_and_run_both_read_is_recorded_once(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
+    first, begun = load_record(trained / PROVENANCE), load_recipe(trained / "recipe.yaml", PretrainRecipe)
+    onward = begun.model_copy(update={"init": str(trained / "model"), "out": tmp_path})
+    write_record(onward, begun=False)
+    assert load_record(tmp_path / PROVENANCE).datasets == first.datasets
 
 
 def test_the_record_is_found_by_a_bare_name_and_a_link(
