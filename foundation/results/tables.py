@@ -1,28 +1,12 @@
-"""Result rows as tables for documents, terminals and reports, and the command that updates the documents.
-
-In a document, a line of the form `<!-- rows:NAME set=SET ... -->` (at the start of the line; the filters are optional)
-and the next `<!-- /rows -->` hold between them the table of `docs/experiments/NAME.json`:
-
-    python -m foundation.results.tables docs/research/*.md            # render
-    python -m foundation.results.tables --check docs/research/*.md    # exit status 1 if one is out of date
-"""
+"""Result rows as tables for documents, terminals and reports."""
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from foundation.errors import RecipeError, WfmError
-from foundation.files import write_atomically
-from foundation.results.rows import Row, load_rows
-
-_BLOCK = re.compile(r"^<!-- rows:(\S+)([^\n]*?) -->[ \t]*\n(.*?)^<!-- /rows -->", re.MULTILINE | re.DOTALL)
-_OPENING = re.compile(r"^<!-- rows:", re.MULTILINE)
-_NAME = re.compile(r"[\w-][\w.-]*")
+from foundation.results.rows import Row
 
 
 @dataclass(frozen=True)
@@ -110,53 +94,12 @@ def markdown_table(table: Pivot) -> str:
     return f"{_escape(table.title)}\n\n" + "\n".join(lines)
 
 
-def render(text: str, document: Path) -> str:
-    """The document's text with every marked table rendered again; `document` says where to look for the rows.
-
-    Raises:
-        RecipeError: a marker is malformed or not closed, its filter is wrong or nothing matches it.
-        ReadError: the file of rows is missing or damaged.
-    """
-    if len(_OPENING.findall(text)) != len(_BLOCK.findall(text)):
-        raise RecipeError(f"{document}: a '<!-- rows:NAME -->' line is malformed or has no '<!-- /rows -->'; mend it.")
-
-    def replaced(match: re.Match[str]) -> str:
-        name, filters = match[1], match[2]
-        rows = _select(_load(name, document), filters.split(), f"{document}: rows:{name}")
-        return f"<!-- rows:{name}{filters} -->\n{markdown(rows)}<!-- /rows -->"
-
-    return _BLOCK.sub(replaced, text)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Render the documents, or with `--check` only say which are out of date (exit status 1)."""
-    parser = argparse.ArgumentParser(prog="python -m foundation.results.tables", description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a document is out of date")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILES")
-    chosen = parser.parse_args(arguments)
-    stale = 0
-    try:
-        for path in chosen.files:
-            text = path.read_text(encoding="utf-8")
-            fresh = render(text, path)
-            if fresh == text:
-                continue
-            stale += 1
-            print(f"{path}: {'is out of date' if chosen.check else 'rendered'}")
-            if not chosen.check:
-                write_atomically(path, fresh)
-    except (WfmError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 1 if chosen.check and stale else 0
-
-
 def _one(title: str, rows: Sequence[Row], columns: Sequence[str], column_of: Callable[[Row], str]) -> Pivot:
     metric = metric_of(rows[0].metric)
     lines = list(dict.fromkeys((row.method, row.mode) for row in rows))
     cells = {((row.method, row.mode), column_of(row)): row for row in rows}
     body = tuple(
-        (method, mode or "-", *(_cell(cells.get(((method, mode), column)), metric) for column in columns))
+        (method, mode or "-", *(cell(cells.get(((method, mode), column)), metric) for column in columns))
         for method, mode in lines
     )
     best = set()
@@ -171,7 +114,8 @@ def _one(title: str, rows: Sequence[Row], columns: Sequence[str], column_of: Cal
     return Pivot(title, ("method", "mode", *columns), body, frozenset(best))
 
 
-def _cell(row: Row | None, metric: Metric) -> str:
+def cell(row: Row | None, metric: Metric) -> str:
+    """A row as it stands in a table: `mean [low, high]`; nothing where there is none."""
     if row is None:
         return ""
     mean, low, high = (f"{value * metric.scale:.{metric.digits}f}" for value in (row.mean, row.low, row.high))
@@ -193,33 +137,3 @@ def _escape(text: str) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _load(name: str, document: Path) -> list[Row]:
-    if not _NAME.fullmatch(name):
-        raise RecipeError(
-            f"{document}: 'rows:{name}' is no plain name; expected the NAME of docs/experiments/NAME.json."
-        )
-    for folder in document.resolve().parents:
-        if (folder / "docs" / "experiments").is_dir():
-            return load_rows(folder / "docs" / "experiments" / f"{name}.json")
-    raise RecipeError(f"{document}: no folder docs/experiments beside or above it, where rows:{name} would be.")
-
-
-def _select(rows: Sequence[Row], filters: Sequence[str], where: str) -> list[Row]:
-    for item in filters:
-        field, equals, value = item.partition("=")
-        if not equals or field not in Row.model_fields:
-            raise RecipeError(
-                f"{where}: filter {item!r}; expected FIELD=VALUE with a field of {', '.join(Row.model_fields)}."
-            )
-        rows = [row for row in rows if str(getattr(row, field)) == value]
-    if not rows:
-        raise RecipeError(
-            f"{where}: no row matches {' '.join(filters) or 'it'}; correct the filter or run the evaluation."
-        )
-    return list(rows)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from rich.console import Console
 
-from foundation.errors import ReadError, RecipeError
+from foundation.errors import ReadError
 from foundation.evaluate.statistics import metrics
 from foundation.results.rows import Row, interval, load_rows, merge_rows, save_rows, summarise
-from foundation.results.tables import main, markdown, pivot, render
+from foundation.results.tables import markdown, pivot
 from foundation.results.terminal import print_pivot
 
 
@@ -126,63 +125,6 @@ def test_the_best_of_an_error_is_the_smallest_and_text_is_escaped() -> None:
     for table in pivot(rows):
         print_pivot(table, console)
     assert "[red]c_d" in console.export_text()
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    save_rows(tmp_path / "docs" / "experiments" / "one.json", [row(0.5), row(0.75, set="set-b")])
-    (tmp_path / "README.md").write_text("Before\n<!-- rows:one set=set-b -->\nold\n<!-- /rows -->\nAfter\n")
-    return tmp_path
-
-
-def test_documents_are_checked_then_rendered_between_their_markers(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    document = repository / "README.md"
-    before = document.read_text()
-    assert main(["--check", str(document)]) == 1
-    assert document.read_text() == before
-    assert main([str(document)]) == 0
-    text = document.read_text()
-    assert text.startswith("Before\n<!-- rows:one set=set-b -->\n")
-    assert text.endswith("<!-- /rows -->\nAfter\n")
-    assert "75.0 [73.0, 77.0]" in text
-    assert "50.0" not in text
-    assert "old" not in text
-    assert main(["--check", str(document)]) == 0
-    assert "is out of date" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("marker", "said"),
-    [
-        ("<!-- rows:two -->\n<!-- /rows -->\n", "two.json: no such file of rows"),
-        ("<!-- rows:../one -->\n<!-- /rows -->\n", "is no plain name"),
-        ("<!-- rows:one set=nil -->\n<!-- /rows -->\n", "no row matches set=nil"),
-        ("<!-- rows:one sets=a -->\n<!-- /rows -->\n", "filter 'sets=a'"),
-        ("<!-- rows:one -->\n", "has no '<!-- /rows -->'"),
-        ("<!-- rows:one -->\n<!-- rows:one -->\n<!-- /rows -->\n", "has no '<!-- /rows -->'"),
-    ],
-)
-def test_a_wrong_marker_is_an_error_and_changes_nothing(
-    repository: Path, marker: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    document = repository / "docs" / "page.md"
-    document.write_text(marker)
-    assert main([str(document)]) == 2
-    assert said in capsys.readouterr().err
-    assert document.read_text() == marker
-
-
-def test_every_committed_document_shows_the_committed_rows() -> None:
-    cards = (ROOT / "foundation" / "checkpoints").rglob("*.md")
-    for document in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *cards]):
-        text = document.read_text(encoding="utf-8")
-        try:
-            fresh = render(text, document)
-        except (ReadError, RecipeError) as error:
-            pytest.fail(str(error))
-        assert fresh == text, f"{document} is out of date: python -m foundation.results.tables {document}"
 
 
 def test_sample_distances_see_a_wrong_profile_and_a_wrong_memory() -> None:
