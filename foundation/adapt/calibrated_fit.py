@@ -11,7 +11,7 @@ import numpy as np
 from foundation.adapt.calibration import Calibration
 from foundation.adapt.fit import fit, predict
 from foundation.adapt.folds import held_out_folds
-from foundation.adapt.novelty import POOLING, Novelty
+from foundation.adapt.novelty import POOLINGS, Novelty
 from foundation.adapt.probe import pooled_features, training_features
 from foundation.adapt.select_pooling import requested_poolings
 from foundation.adapt.stacking import Weights, fit_weighted, stacking_weights
@@ -60,8 +60,8 @@ def fit_calibrated(
         model = fit(encoder, data, rows, targets, target, "lora", tune, seed, stack=stack, progress=progress)
         if target.classes is not None:
             held_out *= _spread(predict(model, labelled)) / _spread(before)
-    features = pooled_features(loaded_on, labelled, [POOLING])[POOLING]
-    return model, Calibration.of(held_out, true, Novelty.fitted(features, folds, seed))
+    found = pooled_features(loaded_on, labelled, POOLINGS)
+    return model, Calibration.of(held_out, true, Novelty.fitted(found, folds, seed))
 
 
 def _spread(logits: np.ndarray) -> float:

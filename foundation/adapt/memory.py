@@ -39,6 +39,7 @@ from foundation.files import write_atomically
 from foundation.models.weights import check_finite
 
 FILE = "memory.safetensors"  # the embeddings; what they are of, as JSON, is in its header, so that both change at once
+POOLING = "moments"  # which signals of any shape have
 FALSE_ALARMS = 0.05  # of windows like the examples, the share that may be told to be none of these
 MOST = 50_000  # examples that are searched one by one
 SHARPNESS = 8.0  # of the kernel, in cosine distances; a temperature is fitted to the logits after it
@@ -96,7 +97,7 @@ class Memory:
     """Examples and their embeddings; `add` and `remove` give another memory.
 
     Attributes:
-        features: `foundation.adapt.novelty.POOLING` of the frozen encoder, float32 [m, F].
+        features: `POOLING` of the frozen encoder, float32 [m, F].
         examples: m.
         base_sha256: `weights_hash` of the encoder.
         seen: the windows that came first, as which others are cut.

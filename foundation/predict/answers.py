@@ -18,11 +18,11 @@ from foundation.predict.prediction import NONE, Neighbour
 from foundation.signal import Signal
 
 
-def by_head(fitted: Adapter, output: np.ndarray, features: np.ndarray) -> list[dict[str, Any]]:
+def by_head(fitted: Adapter, output: np.ndarray, features: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """
     Args:
         output: of the head, [n, outputs].
-        features: of the encoder without its adapter, [n, F], see `foundation.adapt.novelty`.
+        features: of the encoder without its adapter, pooling -> [n, F], see `foundation.adapt.novelty`.
     """
     known, classes = fitted.calibration, fitted.target.classes
     distance = known.novelty.distance(features) if known else None

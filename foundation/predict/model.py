@@ -14,7 +14,8 @@ from foundation.adapt import Adapter, load_adapter, pooled_features
 from foundation.adapt.adapter_files import adapter_folder, base_of, read_task, weights_hash
 from foundation.adapt.memory import FALSE_ALARMS, Memory
 from foundation.adapt.memory import FILE as MEMORY
-from foundation.adapt.novelty import POOLING
+from foundation.adapt.memory import POOLING as REMEMBERED
+from foundation.adapt.novelty import POOLINGS as NOVELTY
 from foundation.adapt.select_pooling import POOLINGS, possible_poolings
 from foundation.checkpoints.load import load_encoder
 from foundation.data.cutter import Cut, Cutter
@@ -170,7 +171,7 @@ class Model:
             said = by_head(self.adapter, output, features)
         if self.memory is not None:
             classes = () if self.adapter is None else self.adapter.target.classes or ()
-            said = by_memory(self.memory, features, said, classes)
+            said = by_memory(self.memory, features[REMEMBERED], said, classes)
         return [
             Prediction(index, cut.window.session, cut.start_s, cut.end_s, **own)
             for (index, cut), own in zip(cuts, said, strict=True)
@@ -270,7 +271,8 @@ class Model:
         cuts = cuts_of(given, seen, self.config.views)
         examples = examples_of(given, cuts, labels, recordings)
         windows = [cut.window for _, cut in cuts]
-        features = np.concatenate([self._outputs(windows[k : k + TOGETHER])[1] for k in range(0, len(cuts), TOGETHER)])
+        every = [self._outputs(windows[k : k + TOGETHER])[1][REMEMBERED] for k in range(0, len(cuts), TOGETHER)]
+        features = np.concatenate(every)
         if self.memory is None:
             rate = FALSE_ALARMS if false_alarms is None else false_alarms
             self.memory = Memory(
@@ -322,9 +324,11 @@ class Model:
         return cast(Seen | None, self._fitted().model.seen)
 
     @torch.no_grad()
-    def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray | None, np.ndarray]:
-        """Outputs of the head [n, outputs], if there is one, and features of the encoder without its adapter."""
-        outputs, features = [], []
+    def _outputs(self, windows: Sequence[Signal]) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """Outputs of the head [n, outputs], if there is one, and of the encoder without its adapter features [n, F] by
+        pooling."""
+        outputs: list[torch.Tensor] = []
+        features: dict[str, list[torch.Tensor]] = {pooling: [] for pooling in (*NOVELTY, REMEMBERED)}
         network: Any = self.encoder if self.adapter is None else self.adapter.model.encoder  # which PEFT has wrapped
         for batch in TokenSet(windows, self.config).batches():
             inputs = inputs_of(batch, len(self.config.patch_shapes), self.encoder.device)
@@ -332,8 +336,9 @@ class Model:
                 outputs.append(self.adapter.model(**inputs))
             with nullcontext() if self.adapter is None else network.disable_adapter():
                 plain = network(return_dict=True, **inputs)
-                features.append(pool(network, plain, inputs, POOLING).float())
-        found = torch.cat(features).cpu().numpy()
+                for pooling, parts in features.items():
+                    parts.append(pool(network, plain, inputs, pooling).float())
+        found = {pooling: torch.cat(parts).cpu().numpy() for pooling, parts in features.items()}
         if not outputs:
             return None, found
         output = torch.cat(outputs)

@@ -16,6 +16,10 @@ from foundation.errors import CheckpointError
 RNG = np.random.default_rng(0)
 
 
+def _found(features: np.ndarray) -> dict[str, np.ndarray]:
+    return {"moments": features[:, :30], "statistics": features[:, 30:]}
+
+
 def _novelty(limit: float | None = 1.0) -> Novelty:
     return Novelty(torch.zeros(3), torch.eye(3)[:, :2], torch.zeros(4, 2), limit)
 
@@ -79,12 +83,28 @@ def test_a_shifted_signal_is_far_and_a_new_room_of_the_same_kind_is_not() -> Non
     features = (rooms + 0.5 * RNG.standard_normal(rooms.shape)).astype(np.float32)
     number = np.repeat(np.arange(6), 30)
     folds = [(np.flatnonzero(number != k), np.flatnonzero(number == k)) for k in range(4)]
-    novelty = Novelty.fitted(features, folds, 0)
+    novelty = Novelty.fitted(_found(features), folds, 0)
     assert novelty.limit is not None
-    like, unlike = features[::7] + np.float32(0.1), features[::7] + np.float32(10)
+    like, unlike = _found(features[::7] + np.float32(0.1)), _found(features[::7] + np.float32(10))
     assert np.mean(novelty.distance(like) > novelty.limit) < 0.1
     assert np.mean(novelty.distance(unlike) > novelty.limit) == 1
-    assert Novelty.fitted(features, [], 0).limit is None
+    assert Novelty.fitted(_found(features), [], 0).limit is None
+
+
+def test_statistics_count_as_much_as_many_more_features() -> None:
+    moments = RNG.standard_normal((90, 400)).astype(np.float32)
+    levels = RNG.standard_normal((90, 4)).astype(np.float32)
+    folds = [(np.flatnonzero(np.arange(90) % 3 != k), np.flatnonzero(np.arange(90) % 3 == k)) for k in range(3)]
+    novelty = Novelty.fitted({"moments": moments, "statistics": levels}, folds, 0)
+    assert novelty.limit is not None
+    loud = {"moments": moments[:9], "statistics": levels[:9] + np.float32(6)}
+    assert np.all(novelty.distance(loud) > novelty.limit)
+
+
+def test_an_adapter_of_an_earlier_version_knows_the_first_pooling_alone() -> None:
+    found = {"moments": RNG.standard_normal((5, 3)).astype(np.float32), "statistics": np.zeros((5, 2), np.float32)}
+    expected = np.linalg.norm(found["moments"][:, :2], axis=1)
+    assert np.allclose(_novelty().distance(found), expected)
 
 
 @pytest.mark.parametrize("numbers", [(None, None, None), (1.5, None, 0.5), (None, 2.5, 0.5)])

@@ -40,7 +40,7 @@ COUNT = 320  # simulated windows, whatever a document says
 #: Pages that start from nothing; all others find shards and a tiny pretraining run.
 FROM_NOTHING = ("first-hour.md", "own-data.md")
 #: Blocks that are parsed and not run. A new one needs a reason, and this number.
-NOT_RUN = 30
+NOT_RUN = 29
 
 pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.slow]
 

@@ -98,7 +98,7 @@ def test_a_suite_that_cannot_be_meant_is_refused(
 def test_the_published_suite_resolves_and_no_two_tasks_share_a_name() -> None:
     _, entries = load_suite(RECIPES / "suite.yaml")
     names = {(each.recipe.set, each.recipe.part_name(part)) for each in entries for part in each.recipe.task.tests}
-    assert len(names) == len(entries) + 8, "four parts of the stability set, six months of the library, else one"
+    assert len(names) == len(entries) + 10, "four parts of stability, six months of the library, three ranges of SNR"
     assert {set_ for set_, _ in names} >= {"radhar", "ble-rss-fingerprints", "polyu-csi-ips", "uwb-cirs-2018"}
 
 

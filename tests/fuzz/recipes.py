@@ -31,6 +31,7 @@ KINDS = {
     "studies": StudyRecipe,
     "imputation.yaml": ImputationRecipe,
     "suite.yaml": SuiteRecipe,
+    "frozen.yaml": SuiteRecipe,
     "quickstart.yaml": PretrainRecipe,
 }
 #: What people and attackers write in place of a value.

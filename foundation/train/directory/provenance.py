@@ -18,6 +18,7 @@ from foundation.checkpoints.provenance import (
     Record,
     Seen,
     hashes_seen_by,
+    load_record,
     record_of,
     save_record,
 )
@@ -63,6 +64,9 @@ def write_record(recipe: PretrainRecipe, *, begun: bool) -> BaseProcess | None:
             "to train on their current content."
         )
     if begun and known is not None and (recipe.out / PROVENANCE).is_file() and not pending.is_file():
+        kept = load_record(recipe.out / PROVENANCE)
+        if kept.recipe.get("train", {}).get("steps") != recipe.train.steps:  # it goes on for more or fewer
+            save_record(recipe.out / PROVENANCE, kept.model_copy(update={"recipe": recipe.model_dump(mode="json")}))
         return None
     record = Record(recipe=recipe.model_dump(mode="json"), datasets=_datasets(recipe, manifests))
     if _effort(recipe, manifests) <= MOST_AT_START:

@@ -62,6 +62,14 @@ def test_until_it_has_taken_steps_a_run_may_begin_with_another_model(
     assert len(load_record(tmp_path / PROVENANCE).datasets) == 2
 
 
+def test_the_record_names_the_steps_that_a_run_was_given_last(shards_dir: Path, tmp_path: Path) -> None:
+    write_record(pretrain_recipe(shards_dir, tmp_path, steps=80), begun=False)
+    before = load_record(tmp_path / PROVENANCE)
+    write_record(pretrain_recipe(shards_dir, tmp_path, steps=12), begun=True)
+    after = load_record(tmp_path / PROVENANCE)
+    assert (after.recipe["train"]["steps"], after.datasets) == (12, before.datasets)
+
+
 def test_what_weights_and_run_both_read_is_recorded_once(trained: Path, shards_dir: Path, tmp_path: Path) -> None:
     first, begun = load_record(trained / PROVENANCE), load_recipe(trained / "recipe.yaml", PretrainRecipe)
     onward = begun.model_copy(update={"init": str(trained / "model"), "out": tmp_path})
