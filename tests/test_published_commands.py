@@ -13,7 +13,7 @@ from foundation.evaluate.generation import MASKS, MODEL
 from foundation.evaluate.jobs import jobs_of, title
 from foundation.results.rows import Row, load_rows
 
-PUBLISHED = ("quality", "frozen")
+PUBLISHED = ("quality", "frozen", "peers")
 DRAWS = 3  # of masks and of noise
 RULER = "Gaussian noise, matched"  # that generated samples are measured by
 CALL = ["wfm", "evaluate", "--config"]
