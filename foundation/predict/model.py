@@ -271,8 +271,8 @@ class Model:
         cuts = cuts_of(given, seen, self.config.views)
         examples = examples_of(given, cuts, labels, recordings)
         windows = [cut.window for _, cut in cuts]
-        every = [self._outputs(windows[k : k + TOGETHER])[1][REMEMBERED] for k in range(0, len(cuts), TOGETHER)]
-        features = np.concatenate(every)
+        parts = (self._outputs(windows[k : k + TOGETHER])[1] for k in range(0, len(cuts), TOGETHER))
+        features = np.concatenate([each[REMEMBERED] for each in parts])
         if self.memory is None:
             rate = FALSE_ALARMS if false_alarms is None else false_alarms
             self.memory = Memory(

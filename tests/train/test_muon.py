@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from foundation.cli import main
-from foundation.train.callbacks import stop_signals
 from foundation.train.muon import Muon, orthogonal
 
 
@@ -115,10 +114,9 @@ def test_a_run_resumes_exactly(shards_dir: Path, tmp_path: Path, monkeypatch: py
         return main(["pretrain", "--config", str(write_recipe(tmp_path / "tiny.yaml", recipe))])
 
     assert command("whole") == 0
-    told = stop_signals.told_to_stop
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
-    assert command("stopped") == 143
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", told)
+    with monkeypatch.context() as told:
+        told.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
+        assert command("stopped") == 143
     assert command("stopped") == 0
     weights = [load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "stopped")]
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())

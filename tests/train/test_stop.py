@@ -97,10 +97,9 @@ def test_a_copy_of_a_run_at_its_peak_comes_down_sooner(
         recipe = pretrain_recipe(shards_dir, tmp_path / run, steps=steps, **fields)
         return main(["pretrain", "--config", str(write_recipe(tmp_path / "tiny.yaml", recipe))])
 
-    save = stop_signals.told_to_stop
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
-    assert command("run", 80) == 143
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", save)
+    with monkeypatch.context() as told:
+        told.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
+        assert command("run", 80) == 143
     shutil.copytree(tmp_path / "run", tmp_path / "short")
     assert command("short", 2, decay_share=1.0) == 2  # it would have come down from the first step
     assert "train.decay_share: 0.25 there, 1.0 here; train.steps: 80 there, 2 here" in capsys.readouterr().err
@@ -118,10 +117,9 @@ def test_an_unfinished_run_may_be_trained_longer_and_a_finished_one_may_not(
         recipe = pretrain_recipe(shards_dir, tmp_path / "run", steps=steps, checkpoint_every=1, picture_every=None)
         return main(["pretrain", "--config", str(write_recipe(tmp_path / "tiny.yaml", recipe))])
 
-    save = stop_signals.told_to_stop
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
-    assert command(3) == 143
-    monkeypatch.setattr("foundation.train.callbacks.stop.told_to_stop", save)
+    with monkeypatch.context() as told:
+        told.setattr("foundation.train.callbacks.stop.told_to_stop", lambda: signal.SIGTERM)
+        assert command(3) == 143
     assert command(2) == 2
     assert "train.steps: 3 there, 2 here" in capsys.readouterr().err
     assert command(5) == 0
